@@ -1,0 +1,69 @@
+"""The two normalisations of BYOL-A: by the statistics of the corpus, and over a batch of views."""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Normalize(nn.Module):
+    """Subtract one mean and divide by one standard deviation, scalars kept with the weights."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: float, std: float) -> None:
+        """Hold the statistics as buffers.
+
+        Raises:
+            ValueError: If they are not finite, or `std` is not positive.
+        """
+        super().__init__()
+        if not (abs(mean) < float("inf") and 0 < std < float("inf")):
+            raise ValueError(f"statistics must be finite with std > 0, not mean {mean}, std {std}")
+        self.register_buffer("mean", torch.tensor(float(mean)))
+        self.register_buffer("std", torch.tensor(float(std)))
+
+    def forward(
+        self, log_mel: Float[Tensor, "batch 1 mel frame"]
+    ) -> Float[Tensor, "batch 1 mel frame"]:
+        """Log-mel with zero mean and unit deviation over the corpus."""
+        return (log_mel - self.mean) / self.std
+
+
+def corpus_statistics(
+    log_mels: Iterable[Float[Tensor, "batch 1 mel frame"]],
+) -> tuple[float, float]:
+    """Mean and population standard deviation of every value in the batches, in float64.
+
+    Raises:
+        ValueError: If there are no values, or all are equal.
+    """
+    count, mean, squares = 0, 0.0, 0.0
+    for log_mel in log_mels:
+        values = log_mel.double()
+        batch_mean = values.mean().item()
+        batch_squares = (values - batch_mean).square().sum().item()
+        # Chan et al., 1983: merging centred sums does not lose digits as a sum of squares does.
+        total = count + values.numel()
+        shift = batch_mean - mean
+        squares += batch_squares + shift**2 * count * values.numel() / total
+        mean += shift * values.numel() / total
+        count = total
+    if squares == 0:
+        raise ValueError(f"no statistics from {count} equal values: is the corpus silent or empty?")
+    return mean, (squares / count) ** 0.5
+
+
+def normalize_views(
+    first: Float[Tensor, "batch 1 mel frame"], second: Float[Tensor, "batch 1 mel frame"]
+) -> tuple[Float[Tensor, "batch 1 mel frame"], Float[Tensor, "batch 1 mel frame"]]:
+    """Both views with one mean and one (unbiased) deviation over all values of the two batches.
+
+    Source:
+        Niizumi et al., 2021, "BYOL for Audio", post-normalisation.
+    """
+    std, mean = torch.std_mean(torch.stack([first, second]))
+    std = std.clamp_min(torch.finfo(torch.float32).eps)
+    return (first - mean) / std, (second - mean) / std

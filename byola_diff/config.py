@@ -1,0 +1,180 @@
+"""The configuration of a pretraining run: frozen, typed, checked when made, plain values only."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontEndConfig:
+    """Waveform to log-mel."""
+
+    sample_rate: int = 16_000
+    """Hz. Audio at another rate is resampled once, when it is read or packed."""
+    window_samples: int = 1024
+    n_fft: int = 1024
+    hop_samples: int = 160
+    n_mels: int = 64
+    f_min_hz: float = 60.0
+    f_max_hz: float = 7800.0
+    backend: Literal["fft", "nnaudio"] = "fft"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where training clips come from."""
+
+    source: Literal["folder", "packed", "resident", "procedural"] = "folder"
+    """A folder of audio decoded as needed; a packed store read from disk; the same store held on
+    the device; or procedural sounds, which take no `root`."""
+    root: Path | None = None
+    unit_s: float = 0.95
+    """Length of a training clip in seconds."""
+    batch_size: int = 256
+    """Clips per process."""
+    num_workers: int = 4
+    """Loader processes; none are used where clips are made on the device."""
+    max_rejected: float = 0.05
+    """Share of unreadable files at which the run stops."""
+    statistics_clips: int = 10_000
+    """Random crops from which the mean and deviation of the corpus are computed."""
+
+    def __post_init__(self) -> None:
+        if (self.root is None) != (self.source == "procedural"):
+            needs = "takes no" if self.source == "procedural" else "needs"
+            raise ValueError(f"data.source '{self.source}' {needs} data.root")
+        if self.batch_size < 2:
+            raise ValueError("data.batch_size must be at least 2: batch normalisation needs it")
+        if self.statistics_clips < 1 or self.unit_s <= 0:
+            raise ValueError("data.statistics_clips and data.unit_s must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsConfig:
+    """Augmentations."""
+
+    mixup_share: float = 0.2
+    """Largest share of the other clip; 0.4 in BYOL-A v1."""
+    mixup_memory: int = 2048
+    fader_gain: float = 1.0
+    """0 leaves the fader out, as in BYOL-A v1."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mixup_share < 1:
+            raise ValueError(f"views.mixup_share must be in [0, 1), not {self.mixup_share}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """The network that is kept."""
+
+    name: Literal["AudioNTT2020", "AudioNTT2022"] = "AudioNTT2022"
+    dim: int = 3072
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """The loss; see `byola_diff.training.objective`."""
+
+    difference_weight: float = 0.5
+    """Share of the difference term, in [0, 1]; 0 is BYOL-A."""
+    rate_range: tuple[float, float] = (0.4, 0.6)
+    symmetric: bool = True
+    detach_reference: bool = False
+    renormalize_mixture: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.difference_weight <= 1:
+            raise ValueError(
+                f"objective.difference_weight must be in [0, 1], not {self.difference_weight}"
+            )
+        low, high = self.rate_range
+        if not 0 < low <= high < 1:
+            raise ValueError(f"objective.rate_range must be within (0, 1), not {self.rate_range}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The run."""
+
+    lr: float = 1e-3
+    ema_decay: float = 0.99
+    epochs: int = 100
+    """Passes over the clips; not used where `steps` is given."""
+    steps: int | None = None
+    """Optimiser steps; needed for procedural sounds, which have no epoch."""
+    accumulate: int = 1
+    """Batches per optimiser step."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """"auto" takes bfloat16 where the hardware computes it, and float32 elsewhere."""
+    projection_hidden: int = 4096
+    projection_dim: int = 256
+    accelerator: str = "auto"
+    devices: int | Literal["auto"] = "auto"
+    nodes: int = 1
+    sync_batchnorm: bool = False
+    """Off, as in the published code: each process normalises by its own batch."""
+    log_every: int = 10
+    """Steps between rows of the log."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints; the last step always leaves one."""
+    keep_checkpoints: int = 2
+    tensorboard: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ema_decay <= 1:
+            raise ValueError(f"training.ema_decay must be in [0, 1], not {self.ema_decay}")
+        counts = ("epochs", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints")
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise ValueError(f"training.{name} must be at least 1, not {getattr(self, name)}")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"training.steps must be at least 1, not {self.steps}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorConfig:
+    """A nearest-neighbour score during training, on labelled clips that are not trained on."""
+
+    manifest: Path | None = None
+    """Labelled manifest with splits or folds; none, no score."""
+    every: int = 1000
+    """Steps between scores."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """Everything that a run depends on."""
+
+    out_dir: Path = Path("runs/pretrain")
+    """Takes the resolved configuration, logs and checkpoints."""
+    seed: int = 42
+    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
+    data: DataConfig
+    views: ViewsConfig = field(default_factory=ViewsConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+
+    def __post_init__(self) -> None:
+        if self.data.source == "procedural" and self.training.steps is None:
+            raise ValueError("procedural sounds never end: give training.steps")
+
+    @property
+    def unit_samples(self) -> int:
+        """Samples of a training clip."""
+        return round(self.data.unit_s * self.front_end.sample_rate)
+
+
+def to_plain(config: PretrainConfig) -> dict[str, Any]:
+    """The configuration as nested dictionaries of numbers, strings and lists."""
+    return _plain(asdict(config))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value

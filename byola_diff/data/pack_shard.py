@@ -1,0 +1,92 @@
+"""Write the shards of a packed store: decode, mean of the channels, resample once, 16 bits.
+
+Shards are written in any order by any number of processes, each shard alone. The record beside a
+shard marks it as finished, so that a stopped run goes on with the others.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int16
+
+from byola_diff.audio.atomic import atomic_path, write_text
+from byola_diff.audio.files import AudioFileError, read_audio, to_pcm16
+from byola_diff.audio.resample import resample
+from byola_diff.data.pack_plan import ShardJob
+from byola_diff.data.packed import SAMPLE_BYTES, shard_name
+
+
+@dataclass(frozen=True)
+class PackedClip:
+    """One clip of a shard."""
+
+    file: str
+    samples: int
+    source_rate: int
+    seconds: float
+    """Length of the source file."""
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """What a finished shard holds; its file beside the shard marks the shard as finished."""
+
+    clips: tuple[PackedClip, ...]
+    rejected: tuple[tuple[str, str], ...]
+    """(file, reason)"""
+    samples: int
+    sha256: str
+
+
+def pack_shard(job: ShardJob) -> ShardRecord:
+    """Write one shard, unless it is there already, and return what it holds."""
+    path = job.out / shard_name(job.shard)
+    record = _finished(path, record_path(job.out, job.shard))
+    if record is not None:
+        return record
+    clips, rejected, digest = [], [], hashlib.sha256()
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        for file in job.files:
+            try:
+                samples, clip = _decode(job, file)
+            except AudioFileError as error:
+                rejected.append((file, error.reason))
+                continue
+            raw = samples.astype("<i2").tobytes()
+            stream.write(raw)
+            digest.update(raw)
+            clips.append(clip)
+    n_samples = sum(clip.samples for clip in clips)
+    record = ShardRecord(tuple(clips), tuple(rejected), n_samples, digest.hexdigest())
+    write_text(record_path(job.out, job.shard), json.dumps(asdict(record), indent=1))
+    return record
+
+
+def record_path(out: Path, shard: int) -> Path:
+    """Path of the record that marks a shard as finished."""
+    return out / "parts" / f"shard-{shard:05d}.json"
+
+
+def _finished(path: Path, record: Path) -> ShardRecord | None:
+    """Record of a shard that a stopped run has finished."""
+    if not (path.is_file() and record.is_file()):
+        return None
+    values = json.loads(record.read_text(encoding="utf-8"))
+    if path.stat().st_size != values["samples"] * SAMPLE_BYTES:
+        return None
+    clips = tuple(PackedClip(**clip) for clip in values["clips"])
+    rejected = tuple((file, reason) for file, reason in values["rejected"])
+    return ShardRecord(clips, rejected, values["samples"], values["sha256"])
+
+
+def _decode(job: ShardJob, file: str) -> tuple[Int16[np.ndarray, " sample"], PackedClip]:
+    path = job.source / file
+    waveform, source_rate = read_audio(path)
+    samples = to_pcm16(resample(waveform, source_rate, job.sample_rate))
+    if len(samples) == 0:
+        raise AudioFileError(path, f"empty at {job.sample_rate} Hz")
+    seconds = round(len(waveform) / source_rate, 6)
+    return samples, PackedClip(file, len(samples), source_rate, seconds)

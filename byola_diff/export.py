@@ -1,0 +1,169 @@
+"""Training checkpoint to a bundle, with the weights as `.pth` and, if asked, ONNX beside it.
+
+    python -m byola_diff.export runs/byola_v2/last.ckpt bundles/byola_v2 --licence CC-BY-4.0
+"""
+
+import argparse
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from byola_diff.audio.log_mel import LogMel
+from byola_diff.audio.normalize import Normalize
+from byola_diff.models.bundle import fill_bundle, whole_folder
+from byola_diff.models.encoder import AudioEncoder
+from byola_diff.models.pooling import mean_max_pool
+from byola_diff.models.weights import build_network, select_weights
+from byola_diff.storage import BrokenFileError, load_checked, save_checked
+
+ONNX_NAME = "encoder.onnx"
+
+
+def export(
+    checkpoint_path: Path,
+    folder: Path,
+    onnx: bool = False,
+    licence: str = "not stated",
+    data: str | None = None,
+) -> list[Path]:
+    """Write the bundle of a training checkpoint; returns its files.
+
+    Args:
+        checkpoint_path: Written by training, with its hash beside it.
+        folder: Must not exist, or be empty. Appears whole or not at all.
+        onnx: Whether to write ONNX too.
+        licence: Licence of the weights, for the model card.
+        data: Description of the training data; the `data` part of the configuration if None.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        BrokenFileError: If it is altered, or no checkpoint of pretraining.
+        FileExistsError: If `folder` holds anything.
+        ModuleNotFoundError: If ONNX is asked for and its packages are not installed.
+    """
+    checkpoint = load_checked(checkpoint_path)
+    encoder = encoder_from_checkpoint(checkpoint, checkpoint_path)
+    config = checkpoint["config"]
+    facts = {
+        "steps": checkpoint.get("global_step"),
+        "data": data or json.dumps(config.get("data", "not stated")),
+        "licence": licence,
+        "commit": checkpoint.get("commit") or config.get("commit"),
+        "training": config,
+    }
+    with whole_folder(folder) as temporary:
+        fill_bundle(temporary, encoder, name=folder.name, **facts)
+        weights = {key: value.contiguous() for key, value in encoder.network.state_dict().items()}
+        save_checked(weights, temporary / f"{weights_name(encoder, config)}.pth")
+        if onnx:
+            write_onnx(encoder, temporary / ONNX_NAME)
+    return sorted(folder.iterdir())
+
+
+def encoder_from_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> AudioEncoder:
+    """Online encoder of a training checkpoint, with its front end and statistics.
+
+    Raises:
+        BrokenFileError: If something is missing, or the weights are not what the configuration says.
+    """
+    config, state = checkpoint.get("config"), checkpoint.get("state_dict")
+    if not isinstance(config, Mapping) or not isinstance(state, Mapping):
+        raise BrokenFileError(path, 'holds no "config" and "state_dict": no training checkpoint')
+    network = build_network(select_weights(state, "pair.online.encoder."), path)
+    told, found = config.get("encoder"), {"name": type(network).__name__, "dim": network.dim}
+    if not isinstance(told, Mapping) or any(told.get(key) != found[key] for key in found):
+        raise BrokenFileError(path, f"its config says encoder {told}, its weights are {found}")
+    try:
+        log_mel = LogMel(**config["front_end"])
+        normalize = Normalize(state["normalize.mean"].item(), state["normalize.std"].item())
+        return AudioEncoder(log_mel, normalize, network)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BrokenFileError(path, f"front end or statistics cannot be used: {error!r}") from error
+
+
+def weights_name(encoder: AudioEncoder, config: Mapping[str, Any]) -> str:
+    """Name in the way of the released files: network, method, mel bands x frames, dimension."""
+    method = "BYOLA-DIFF" if config.get("objective", {}).get("difference_weight") else "BYOLA"
+    network = encoder.network
+    return f"{type(network).__name__}-{method}-{network.n_mels}x96d{network.dim}"
+
+
+class SceneFromLogMel(nn.Module):
+    """What ONNX holds: log-mel, as the front end gives it, to scene embedding."""
+
+    def __init__(self, encoder: AudioEncoder) -> None:
+        super().__init__()
+        self.normalize, self.network = encoder.normalize, encoder.network
+
+    def forward(self, log_mel: Float[Tensor, "batch 1 mel frame"]) -> Float[Tensor, "batch dim"]:
+        """Normalise, encode and pool."""
+        return mean_max_pool(self.network(self.normalize(log_mel)))
+
+
+def write_onnx(encoder: AudioEncoder, path: Path) -> None:
+    """Write log-mel [batch, 1, mel, frame] to scene embedding, batch and frame of any size.
+
+    The front end stays outside: ONNX runtimes differ in their Fourier transforms.
+
+    Raises:
+        ModuleNotFoundError: If onnx or onnxscript is not installed.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"ONNX export needs {error.name}: pip install 'byola-diff[onnx]'"
+        ) from error
+    example = torch.zeros(2, 1, encoder.network.n_mels, 96)
+    dynamic = {"log_mel": {0: torch.export.Dim("batch"), 3: torch.export.Dim("frame", min=16)}}
+    with warnings.catch_warnings():
+        # Deprecations inside the exporter, of no use to our users.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            SceneFromLogMel(encoder).eval(),
+            (example,),
+            path,
+            input_names=["log_mel"],
+            output_names=["scene_embedding"],
+            dynamic_shapes=dynamic,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m byola_diff.export",
+        description="Write the bundle (weights, front end, statistics, model card) of a checkpoint.",
+    )
+    parser.add_argument("checkpoint", type=Path, help="checkpoint written by training")
+    parser.add_argument("out", type=Path, help="folder to write: new, or empty")
+    parser.add_argument("--onnx", action="store_true", help="write ONNX too (log-mel to embedding)")
+    parser.add_argument("--licence", default="not stated", help="licence of the weights")
+    parser.add_argument("--data", help="what the training data was, for the model card")
+    options = parser.parse_args(arguments)
+    try:
+        files = export(
+            options.checkpoint, options.out, options.onnx, options.licence, options.data
+        )
+    except (OSError, BrokenFileError, ModuleNotFoundError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+    for path in files:
+        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    print(
+        f'Load it with:\n  encoder = byola_diff.load_encoder("{options.out}")\n'
+        "  embedding = encoder.scene(waveform)  # [batch, sample] -> [batch, dim]"
+    )
+
+
+if __name__ == "__main__":
+    main()

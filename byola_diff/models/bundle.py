@@ -1,0 +1,192 @@
+"""Bundle: a folder with all that an encoder needs, and its way back into an `AudioEncoder`.
+
+    model.safetensors    weights of the network, under the released names
+    config.json          front end, corpus statistics, architecture, training, licence, hash
+    README.md            model card
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from byola_diff.audio.log_mel import LogMel
+from byola_diff.audio.normalize import Normalize
+from byola_diff.models.encoder import AudioEncoder
+from byola_diff.models.model_card import model_card
+from byola_diff.models.weights import build_network, read_weights
+from byola_diff.storage import BrokenFileError, sha256
+
+FORMAT_VERSION = 1
+
+
+def load_encoder(
+    path: str | Path,
+    statistics: Sequence[float] | None = None,
+    front_end: Mapping[str, Any] | None = None,
+) -> AudioEncoder:
+    """Encoder from a bundle folder, or from a `.pth` file of BYOL-A (v1, v2) or of our own.
+
+    Args:
+        path: Bundle folder or `.pth` file. Nothing is downloaded.
+        statistics: Mean and standard deviation of the log-mels of the training data. Needed for a
+            `.pth`, which holds weights alone; refused for a bundle, which has its own.
+        front_end: Arguments of `LogMel` for a `.pth`; what is left out is as in BYOL-A (1024-sample
+            window, 60 to 7800 Hz). Refused for a bundle.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        BrokenFileError: If the files are incomplete, altered, of another format or architecture, or
+            could run code.
+        ValueError: If `statistics` are missing or superfluous.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        if statistics is not None or front_end is not None:
+            raise ValueError(f"{path} is a bundle with its own statistics and front end: pass none")
+        return _load_bundle(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"nothing at {path}: give a bundle folder (python -m byola_diff.export CHECKPOINT OUT "
+            "writes one) or a .pth file of BYOL-A weights"
+        )
+    network = build_network(read_weights(path), path)
+    if statistics is None:
+        raise ValueError(
+            f"{path} holds weights without normalisation statistics. Pass statistics=(mean, std) of "
+            'the log-mels of its training data: for our own files they are in "statistics" of the '
+            "config.json beside it (or load that folder instead); for released BYOL-A weights "
+            "compute them over your data with byola_diff.audio.normalize.corpus_statistics"
+        )
+    mean, std = statistics
+    log_mel = LogMel(**{"n_mels": network.n_mels, **(front_end or {})})
+    return AudioEncoder(log_mel, Normalize(mean, std), network)
+
+
+def write_bundle(
+    folder: str | Path,
+    encoder: AudioEncoder,
+    *,
+    training: Mapping[str, Any],
+    steps: int | None = None,
+    licence: str = "not stated",
+    data: str = "not stated",
+    commit: str | None = None,
+) -> None:
+    """Write a bundle; the folder appears whole or not at all.
+
+    Args:
+        folder: Must not exist, or be empty.
+        encoder: What to write.
+        training: Configuration of the pretraining run, plain values only.
+        steps: Optimiser steps taken.
+        licence: Licence of the weights.
+        data: What the training data was.
+        commit: Version of the code that trained it.
+
+    Raises:
+        FileExistsError: If `folder` holds anything.
+    """
+    facts = {"training": training, "steps": steps, "licence": licence, "data": data}
+    with whole_folder(Path(folder)) as temporary:
+        fill_bundle(temporary, encoder, name=Path(folder).name, commit=commit, **facts)
+
+
+def fill_bundle(
+    folder: Path, encoder: AudioEncoder, *, name: str, **facts: Any
+) -> None:
+    """Write the three files of a bundle into an existing folder; `facts` go into its config."""
+    weights = folder / "model.safetensors"
+    state = encoder.network.state_dict()
+    save_file({key: value.cpu().contiguous() for key, value in state.items()}, weights)
+    config = {
+        "format_version": FORMAT_VERSION,
+        "front_end": encoder.log_mel.settings(),
+        "statistics": {
+            "mean": encoder.normalize.mean.item(),
+            "std": encoder.normalize.std.item(),
+        },
+        "encoder": {"name": type(encoder.network).__name__, "dim": encoder.network.dim},
+        "frame_spacing_ms": encoder.frame_spacing_ms,
+        **facts,
+        "weights_sha256": sha256(weights),
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(model_card(name, config), encoding="utf-8")
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Temporary folder beside `folder`, flushed and renamed to it when the block ends well.
+
+    Raises:
+        FileExistsError: If `folder` holds anything.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise FileExistsError(f"{folder} exists and is not empty: choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for path in temporary.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        if folder.is_dir():
+            folder.rmdir()  # empty, as checked above: not every system renames onto a folder
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _load_bundle(folder: Path) -> AudioEncoder:
+    config_path, weights_path = folder / "config.json", folder / "model.safetensors"
+    for path in (config_path, weights_path):
+        if not path.is_file():
+            raise BrokenFileError(folder, f"no bundle: {path.name} is missing")
+    config = _read_config(config_path)
+    if sha256(weights_path) != config["weights_sha256"]:
+        raise BrokenFileError(
+            weights_path, "its content does not match its SHA-256: truncated or altered"
+        )
+    try:
+        weights = load_file(weights_path)
+    except SafetensorError as error:
+        raise BrokenFileError(weights_path, f"not a safetensors file ({error})") from error
+    network = build_network(weights, weights_path)
+    told, found = config["encoder"], {"name": type(network).__name__, "dim": network.dim}
+    if told != found:
+        raise BrokenFileError(config_path, f"says encoder {told}, but the weights are {found}")
+    try:
+        log_mel = LogMel(**config["front_end"])
+        normalize = Normalize(config["statistics"]["mean"], config["statistics"]["std"])
+        return AudioEncoder(log_mel, normalize, network)
+    except (TypeError, ValueError, KeyError) as error:
+        raise BrokenFileError(config_path, f"cannot be used: {error}") from error
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BrokenFileError(path, f"not JSON ({error})") from error
+    version = config.get("format_version") if isinstance(config, dict) else None
+    if version != FORMAT_VERSION:
+        raise BrokenFileError(
+            path, f"bundle format {version!r} is unknown, this release reads {FORMAT_VERSION}"
+        )
+    if not config.get("statistics"):
+        raise BrokenFileError(
+            path, "has no normalisation statistics: export the bundle again from its checkpoint"
+        )
+    missing = sorted({"front_end", "encoder", "weights_sha256"} - config.keys())
+    if missing:
+        raise BrokenFileError(path, f"lacks {missing}")
+    return config

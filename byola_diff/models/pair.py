@@ -1,0 +1,91 @@
+"""The online network and its averaged twin, the target network."""
+
+import copy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from byola_diff.models.cnn import AudioNTT
+from byola_diff.models.heads import mlp_head
+from byola_diff.models.pooling import mean_max_pool
+
+
+class Branch(nn.Module):
+    """Encoder and projector: what the online and the target network have in common."""
+
+    def __init__(self, encoder: AudioNTT, projection_hidden: int, projection_dim: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projector = mlp_head(encoder.dim, projection_hidden, projection_dim)
+
+    def represent(self, view: Float[Tensor, "batch 1 mel frame"]) -> Float[Tensor, "batch dim"]:
+        """Pooled representation, always float32: losses must not see autocast's rounding."""
+        return mean_max_pool(self.encoder(view).float())
+
+    def forward(
+        self, view: Float[Tensor, "batch 1 mel frame"]
+    ) -> Float[Tensor, "batch projection"]:
+        """Projection of the view."""
+        return self.projector(self.represent(view)).float()
+
+
+class OnlineTargetPair(nn.Module):
+    """Online branch with its predictors, and the target branch that follows it.
+
+    The target starts as a copy, takes no gradient, and stays in train mode: it normalises by its
+    own batch statistics and drops out like the online branch.
+    """
+
+    def __init__(
+        self,
+        encoder: AudioNTT,
+        projection_hidden: int = 4096,
+        projection_dim: int = 256,
+        predicts_differences: bool = True,
+    ) -> None:
+        """Build all networks.
+
+        Args:
+            encoder: The online encoder; copied for the target.
+            projection_hidden: Hidden width of projector and predictors.
+            projection_dim: Output width of projector and predictors.
+            predicts_differences: Whether to hold the second predictor. Without it the pair is plain
+                BYOL: same weights from the same seed, no parameter without gradient.
+        """
+        super().__init__()
+        self.online = Branch(encoder, projection_hidden, projection_dim)
+        self.predictor = mlp_head(projection_dim, projection_hidden, projection_dim)
+        self.target = copy.deepcopy(self.online).requires_grad_(False)
+        # Made last, so that the weights above do not depend on whether it exists.
+        self.difference_predictor = (
+            mlp_head(projection_dim, projection_hidden, projection_dim)
+            if predicts_differences
+            else None
+        )
+
+    @torch.no_grad()
+    def target_projection(
+        self, view: Float[Tensor, "batch 1 mel frame"]
+    ) -> Float[Tensor, "batch projection"]:
+        """Target projection of a view; nothing flows back from it."""
+        return self.target(view)
+
+
+@torch.no_grad()
+def update_target(online: nn.Module, target: nn.Module, decay: float) -> None:
+    """Move each target weight a step of (1 - decay) towards its online twin, in place.
+
+    Buffers stay: the target runs in train mode and keeps its own batch-norm statistics.
+
+    Raises:
+        ValueError: If the two networks have different parameter names.
+
+    Source:
+        Grill et al., 2020, "Bootstrap your own latent", Eq. 1.
+    """
+    new, old = dict(online.named_parameters()), dict(target.named_parameters())
+    if new.keys() != old.keys():
+        raise ValueError(f"online and target differ in {sorted(new.keys() ^ old.keys())}")
+    # One fused call over all tensors: a loop of lerp_ is ten times slower on a GPU.
+    torch._foreach_lerp_(list(old.values()), [new[name] for name in old], 1 - decay)

@@ -1,0 +1,80 @@
+"""Named random parameters of a batch of clips, each clip's drawn from its own row of uniforms."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from byola_diff.randomness import counter_uniform, derive_seed
+from byola_diff.sounds.white_noise import noise_at
+
+SLOTS = 256
+"""Uniforms at the disposal of one clip."""
+
+
+def uniform_rows(
+    seed: int, indices: Int[Tensor, " batch"], purposes: Sequence[str]
+) -> Float[Tensor, "batch slot"]:
+    """Uniforms in [0, 1), `SLOTS` for each clip, that depend on (seed, index, purpose) alone.
+
+    All parameters of a batch come from this one call: a hash per parameter would cost more than
+    the sounds do.
+    """
+    offset_of = {purpose: derive_seed("sounds", purpose) for purpose in purposes}
+    offsets = torch.tensor([offset_of[purpose] for purpose in purposes], device=indices.device)
+    first = indices.long() * SLOTS + offsets  # wraps around, as a counter may
+    return counter_uniform(seed, first[:, None] + torch.arange(SLOTS, device=indices.device))
+
+
+class Draw:
+    """Hands out parameters by name; every method gives one row per clip.
+
+    Slots are used up in the order of the calls, so a family must make the same calls whatever
+    the clips are. `named` keeps what was drawn, for tests and for reading a sound's recipe.
+    """
+
+    def __init__(self, uniforms: Float[Tensor, "batch slot"]) -> None:
+        # In double, so that the last bit of exp() never decides on which sample an event falls.
+        self._uniforms = uniforms.double()
+        self._used = 0
+        self.named: dict[str, Tensor] = {}
+
+    def uniform(
+        self, name: str, low: float, high: float, count: int = 1
+    ) -> Float[Tensor, "batch count"]:
+        """Values in [low, high)."""
+        return self._keep(name, low + (high - low) * self._take(count))
+
+    def log_uniform(
+        self, name: str, low: float, high: float, count: int = 1
+    ) -> Float[Tensor, "batch count"]:
+        """Values in [low, high), uniform in the logarithm: for pitches, times and rates."""
+        return self._keep(name, low * torch.exp(math.log(high / low) * self._take(count)))
+
+    def integer(self, name: str, low: int, high: int) -> Float[Tensor, "batch 1"]:
+        """Whole numbers from `low` to `high`, both included, as floats."""
+        return self._keep(name, torch.floor(low + (high - low + 1) * self._take(1)))
+
+    def chance(self, name: str, probability: float) -> Float[Tensor, "batch 1"]:
+        """1 with the given probability, else 0."""
+        return self._keep(name, self._take(1) < probability)
+
+    def noise(self, name: str, count: int) -> Float[Tensor, "batch count"]:
+        """White Gaussian noise of unit variance: any number of values for a single slot."""
+        position = self._take(1)[:, 0]
+        self.named[name] = position
+        return noise_at(position, count)
+
+    def _take(self, count: int) -> Tensor:
+        start, self._used = self._used, self._used + count
+        if self._used > self._uniforms.shape[1]:
+            raise RuntimeError(f"a family drew more than {self._uniforms.shape[1]} values")
+        return self._uniforms[:, start : self._used]
+
+    def _keep(self, name: str, values: Tensor) -> Tensor:
+        if name in self.named:
+            raise RuntimeError(f"{name!r} was drawn twice")
+        self.named[name] = values.float()
+        return self.named[name]

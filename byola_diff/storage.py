@@ -1,0 +1,120 @@
+"""Files that are either whole or absent: atomic writes, a SHA-256 beside each, no unsafe pickle."""
+
+import hashlib
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+class BrokenFileError(RuntimeError):
+    """A file that must not be used: truncated, altered, or of a kind that could run code."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Have `write` fill a temporary file, flush it to disk, then give it its final name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_checked(state: dict[str, Any], path: Path) -> None:
+    """Write tensors and plain values to `path`, and their SHA-256 to `path` + ".sha256".
+
+    The hash is written last and names the file it belongs to: a crash between the two leaves a file
+    without a matching hash, which `load_checked` refuses.
+    """
+    hash_path = hash_file(path)
+    write_atomically(path, lambda temporary: torch.save(state, temporary))
+    line = f"{sha256(path)}  {path.name}\n"
+    write_atomically(hash_path, lambda temporary: _write_text(temporary, line))
+
+
+def load_checked(path: Path) -> dict[str, Any]:
+    """Tensors and plain values written by `save_checked`, on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        BrokenFileError: If the hash is missing or differs, or the file holds anything but tensors
+            and plain values.
+    """
+    check_hash(path)
+    return load_tensors(path)
+
+
+def check_hash(path: Path) -> None:
+    """Compare the file with the hash beside it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        BrokenFileError: If the hash is missing or differs.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    if not hash_file(path).is_file():
+        raise BrokenFileError(path, f"its hash file {hash_file(path).name} is missing")
+    if sha256(path) != hash_file(path).read_text().split()[0]:
+        raise BrokenFileError(path, "its content does not match its SHA-256: truncated or altered")
+
+
+def copy_checked(source: Path, copy: Path) -> None:
+    """Give a checked file and its hash a second name, without a second copy where links work."""
+    digest = hash_file(source).read_text().split()[0]
+    write_atomically(copy, lambda temporary: _link_or_copy(source, temporary))
+    line = f"{digest}  {copy.name}\n"
+    write_atomically(hash_file(copy), lambda temporary: _write_text(temporary, line))
+
+
+def load_tensors(path: Path) -> dict[str, Any]:
+    """Content of a torch file, read with the safe loader alone.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        BrokenFileError: If it is no torch file, or holds anything but tensors and plain values.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file at {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise BrokenFileError(path, f"not a file of plain tensors ({reason})") from error
+    if not isinstance(content, dict):
+        raise BrokenFileError(path, f"holds a {type(content).__name__}, not named tensors")
+    return content
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of the file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_file(path: Path) -> Path:
+    """Where the digest of `path` is kept."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _link_or_copy(source: Path, copy: Path) -> None:
+    try:
+        copy.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, copy)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text)

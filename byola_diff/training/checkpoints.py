@@ -1,0 +1,85 @@
+"""Checkpoints that survive a kill: written whole, hash-checked, the newest good one resumed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from byola_diff.storage import BrokenFileError, check_hash, copy_checked, load_checked, save_checked
+from byola_diff.training.monitors import require_finite
+
+
+class CheckedCheckpointIO(CheckpointIO):
+    """Lightning's reading and writing, through `byola_diff.storage`."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        """Write the checkpoint and its hash."""
+        save_checked(checkpoint, Path(path))
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Content of a whole and harmless checkpoint, on the CPU, by the safe loader alone."""
+        return load_checked(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Remove a checkpoint and its hash."""
+        path = Path(path)
+        path.unlink(missing_ok=True)
+        path.with_name(f"{path.name}.sha256").unlink(missing_ok=True)
+
+
+class KeepCheckpoints(pl.Callback):
+    """Leaves `step_<n>.ckpt` every so many steps and at the end, and `last.ckpt`, the newest again.
+
+    An older one goes only once the new one has been read back.
+    """
+
+    def __init__(self, folder: Path, every: int, keep: int) -> None:
+        self.folder, self.every, self.keep = folder, every, keep
+        self._saved_at = -1
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save when a multiple of `every` has just been reached."""
+        step = trainer.global_step
+        due = step % self.every == 0 or step == trainer.max_steps
+        if due and step > 0 and step != self._saved_at:
+            self._saved_at = step
+            require_finite(outputs["loss"], step, self.folder)
+            self._save(trainer, step)
+
+    def _save(self, trainer: pl.Trainer, step: int) -> None:
+        path = self.folder / f"step_{step:08d}.ckpt"
+        trainer.save_checkpoint(path)
+        if not trainer.is_global_zero:
+            return
+        check_hash(path)
+        copy_checked(path, self.folder / "last.ckpt")
+        for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
+            CheckedCheckpointIO().remove_checkpoint(old)
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that is whole; older ones are tried in turn, saying why.
+
+    None if there is no checkpoint at all.
+
+    Raises:
+        BrokenFileError: If there are checkpoints and none is whole.
+    """
+    paths = sorted(folder.glob("step_*.ckpt"), reverse=True)
+    for path in paths:
+        try:
+            check_hash(path)
+        except BrokenFileError as error:
+            print(f"skipping a broken checkpoint: {error}")
+        else:
+            return path
+    if paths:
+        raise BrokenFileError(folder, "none of the checkpoints is whole: start again elsewhere")
+    return None

@@ -1,0 +1,125 @@
+"""The LightningDataModule: waveform batches by step, from a loader or made on the device."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from byola_diff.data.clips import ClipSource, RejectingSource
+from byola_diff.data.order import batch_indices, steps_per_epoch
+
+
+class ClipModule(LightningDataModule):
+    """Feeds a whole run as one pass over its steps, so that any step can be the first.
+
+    A step here is a batch of one process: with gradient accumulation there are several to an
+    optimiser step.
+    """
+
+    def __init__(
+        self,
+        open_source: Callable[[torch.device], ClipSource],
+        seed: int,
+        batch_size: int,
+        n_steps: int,
+        num_workers: int = 0,
+    ) -> None:
+        """Keep the plan.
+
+        Args:
+            open_source: Opens the source for the device of this process.
+            seed: Seed of order and crops.
+            batch_size: Clips per process.
+            n_steps: Batches of the whole run.
+            num_workers: Loader processes; a source on the device needs none.
+        """
+        super().__init__()
+        self.open_source, self.seed, self.batch_size = open_source, seed, batch_size
+        self.n_steps, self.num_workers = n_steps, num_workers
+
+    def setup(self, stage: str) -> None:
+        """Open the source; in each process, as it may hold memory of its device."""
+        self.source = self.open_source(self.trainer.strategy.root_device)
+
+    def train_dataloader(self) -> DataLoader:
+        """Batches from the step that the trainer has reached: a resumed run repeats none."""
+        trainer = self.trainer
+        start = trainer.global_step * trainer.accumulate_grad_batches
+        num_workers = 0 if self.source.on_device else self.num_workers
+        batches = StepBatches(
+            self.source, self.seed, self.batch_size, trainer.global_rank, trainer.world_size
+        )
+        return DataLoader(
+            batches,
+            batch_size=None,
+            sampler=RunSampler(start, self.n_steps),
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            pin_memory=not self.source.on_device and trainer.strategy.root_device.type == "cuda",
+            # Forked workers hang after torch has started its threads.
+            multiprocessing_context="spawn" if num_workers else None,
+        )
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """The batch with its waveform, made here for a source on the device."""
+        if "waveform" not in batch:
+            clips = batch.pop("clips")
+            batch["waveform"] = self.source.batch(
+                batch["epoch"], clips, self.trainer.strategy.root_device
+            )
+        return batch
+
+
+class StepBatches(Dataset):
+    """What each step of a run is made of: `step`, `epoch`, and `waveform` or `clips` to make."""
+
+    def __init__(
+        self, source: ClipSource, seed: int, batch_size: int, rank: int, world_size: int
+    ) -> None:
+        self.source, self.seed, self.batch_size = source, seed, batch_size
+        self.rank, self.world_size = rank, world_size
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        """The batch of one step on this process."""
+        epoch, clips = self.clips_of(step)
+        batch: dict[str, Any] = {"step": step, "epoch": epoch}
+        if self.source.on_device:
+            return batch | {"clips": clips}
+        batch["waveform"] = self.source.batch(epoch, clips, "cpu")
+        if isinstance(self.source, RejectingSource):
+            batch["rejected"] = self.source.take_rejected()
+        return batch
+
+    def clips_of(self, step: int) -> tuple[int, Int[Tensor, " batch"]]:
+        """Epoch and clips of a step: shuffled passes, or the next of an endless stream."""
+        if getattr(self.source, "endless", False):
+            start = (step * self.world_size + self.rank) * self.batch_size
+            return 0, torch.arange(start, start + self.batch_size)
+        per_epoch = steps_per_epoch(self.source.n_clips, self.batch_size, self.world_size)
+        epoch, step_in_epoch = divmod(step, per_epoch)
+        return epoch, batch_indices(
+            self.seed,
+            epoch,
+            step_in_epoch,
+            self.rank,
+            self.world_size,
+            self.batch_size,
+            self.source.n_clips,
+        )
+
+
+class RunSampler(Sampler[int]):
+    """The steps of a run from `start` on; its length is that of the whole run, as Lightning counts."""
+
+    def __init__(self, start: int, n_steps: int) -> None:
+        self.start, self.n_steps = start, n_steps
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.start, self.n_steps))
+
+    def __len__(self) -> int:
+        return self.n_steps

@@ -1,0 +1,84 @@
+"""The LightningModule: waveform batch to optimiser step, and the target's step after it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+from byola_diff.audio.log_mel import LogMel
+from byola_diff.audio.normalize import Normalize
+from byola_diff.models.pair import OnlineTargetPair, update_target
+from byola_diff.randomness import derive_seed, torch_generator
+from byola_diff.training.objective import Objective
+from byola_diff.training.views import ViewMaker
+
+
+class Learner(LightningModule):
+    """Trains an online/target pair on two views of each clip. Wiring only, no maths."""
+
+    def __init__(
+        self,
+        log_mel: LogMel,
+        normalize: Normalize,
+        make_views: ViewMaker,
+        pair: OnlineTargetPair,
+        objective: Objective,
+        configure_optimizer: Callable[[list[torch.nn.Parameter]], torch.optim.Optimizer],
+        config: dict[str, Any],
+        ema_decay: float = 0.99,
+        bfloat16: bool = False,
+        seed: int = 0,
+    ) -> None:
+        """Take the built parts.
+
+        Args:
+            log_mel: Front end.
+            normalize: Corpus normalisation.
+            make_views: Augmentations.
+            pair: The networks.
+            objective: The loss.
+            configure_optimizer: Given the trained parameters, their optimiser.
+            config: The whole configuration as plain values, kept in each checkpoint.
+            ema_decay: Decay of the target network.
+            bfloat16: Whether the networks run under bfloat16 autocast; losses never do.
+            seed: Seed of the run.
+        """
+        super().__init__()
+        self.log_mel, self.normalize, self.make_views = log_mel, normalize, make_views
+        self.pair, self.objective = pair, objective
+        self.configure_optimizer = configure_optimizer
+        self.config, self.ema_decay, self.bfloat16, self.seed = config, ema_decay, bfloat16, seed
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+        """Loss terms of one batch; `loss` is what is minimised."""
+        waveform: Float[Tensor, "batch sample"] = batch["waveform"]
+        step, rank = batch["step"], self.global_rank
+        # Every draw of the step is a function of (seed, step, rank): resuming needs no state.
+        torch.manual_seed(derive_seed(self.seed, "dropout", step, rank))
+        generator = torch_generator(self.seed, "views", step, rank, device=waveform.device)
+        with torch.no_grad():
+            first, second = self.make_views(self.normalize(self.log_mel(waveform)), generator)
+        rates = torch_generator(self.seed, "rates", step, rank, device=waveform.device)
+        with torch.autocast(waveform.device.type, torch.bfloat16, enabled=self.bfloat16):
+            terms = self.objective(self.pair, _channels_last(first), _channels_last(second), rates)
+        return {"loss": terms.pop("total"), **terms}
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step the online weights, then let the target follow: once per optimiser step."""
+        super().optimizer_step(*args, **kwargs)
+        update_target(self.pair.online, self.pair.target, self.ema_decay)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Optimiser over everything that takes a gradient."""
+        return self.configure_optimizer([p for p in self.pair.parameters() if p.requires_grad])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the configuration, so that a checkpoint can be exported without its run folder."""
+        checkpoint["config"] = self.config
+
+
+def _channels_last(view: Tensor) -> Tensor:
+    return view.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,151 @@
+"""What a run tells while it goes on: losses, collapse, speed, and a score on labelled clips."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from byola_diff.training.metrics_file import MetricsFile
+
+COLLAPSE_BELOW = 0.01
+"""Spread under which a warning is given."""
+
+
+class DivergedError(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+def require_finite(loss: Tensor, step: int, checkpoints: Path) -> None:
+    """Do nothing if the loss is finite.
+
+    Raises:
+        DivergedError: If not, with the step, where the last finite state is, and likely causes.
+    """
+    if torch.isfinite(loss):
+        return
+    newest = max(checkpoints.glob("step_*.ckpt"), default=None)
+    raise DivergedError(
+        f"the loss is {loss.item()} at step {step}. "
+        f"Last finite checkpoint: {newest or 'none yet'}. "
+        "Likely causes: a learning rate too high for this batch size; clips that are all silent; "
+        "bfloat16 where float32 is needed (try --training.precision float32)."
+    )
+
+
+def spread(representation: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
+    """Deviation over the batch of unit-length representations, times sqrt(dim): 0 is collapse.
+
+    Near 1 for directions spread evenly over the sphere.
+
+    Source:
+        Chen & He, 2021, "Exploring simple Siamese representation learning", Sec. 4.1.
+    """
+    unit = normalize(representation.float(), dim=1)
+    return unit.std(dim=0).mean() * representation.shape[1] ** 0.5
+
+
+class Meter(pl.Callback):
+    """Writes `metrics.csv`, TensorBoard and the progress bar; stops a run that has diverged."""
+
+    def __init__(self, folder: Path, batch_size: int, every: int) -> None:
+        """Keep the settings.
+
+        Args:
+            folder: Run folder; `metrics.csv` goes here.
+            batch_size: Clips of one batch over all processes.
+            every: Optimiser steps between rows.
+        """
+        self.metrics = MetricsFile(folder / "metrics.csv")
+        self.checkpoints = folder / "checkpoints"
+        self.batch_size, self.every = batch_size, every
+        self._last_end = self._row_start = 0.0
+        self._waited_s, self._batches = 0.0, 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Forget rows that a resumed run will write again."""
+        if trainer.is_global_zero:
+            self.metrics.truncate(trainer.global_step)
+        self._last_end = self._row_start = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the time since the last batch ended as waiting for data."""
+        self._waited_s += time.perf_counter() - self._last_end
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write a row when one is due."""
+        self._batches += 1
+        step = trainer.global_step
+        accumulated = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if accumulated and (step % self.every == 0 or step == trainer.max_steps):
+            # Only now is the device asked for numbers: between rows the host runs ahead of it.
+            require_finite(outputs["loss"], step, self.checkpoints)
+            self._write(trainer, pl_module, self._row(trainer, pl_module, outputs))
+        self._last_end = time.perf_counter()
+
+    def _row(self, trainer: pl.Trainer, pl_module: Any, outputs: dict) -> dict[str, float]:
+        elapsed_s = time.perf_counter() - self._row_start
+        row = {
+            "loss/total": outputs["loss"].item(),
+            "loss/byol": outputs["byol"].item(),
+            "loss/difference": outputs["difference"].item() if "difference" in outputs else "",
+            "collapse/spread": spread(outputs["representation"]).item(),
+            "ema_decay": pl_module.ema_decay,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "clips_per_s": self._batches * self.batch_size / elapsed_s,
+            "data_share": self._waited_s / elapsed_s,
+        }
+        self._row_start, self._waited_s, self._batches = time.perf_counter(), 0.0, 0
+        return row
+
+    def _write(self, trainer: pl.Trainer, pl_module: Any, row: dict[str, float]) -> None:
+        step = trainer.global_step
+        if row["collapse/spread"] < COLLAPSE_BELOW:
+            rank_zero_warn(
+                f"representations collapse at step {step}: spread {row['collapse/spread']:.4f}. "
+                "Try a lower learning rate, a higher EMA decay or a larger batch."
+            )
+        if trainer.is_global_zero:
+            self.metrics.append(step, row)
+        numbers = {name: value for name, value in row.items() if value != ""}
+        for logger in trainer.loggers:
+            logger.log_metrics(numbers, step)
+        bar = {
+            "loss": row["loss/total"],
+            "clips/s": row["clips_per_s"],
+            "waiting %": 100 * row["data_share"],
+        }
+        pl_module.log_dict(bar, prog_bar=True, logger=False, batch_size=self.batch_size)
+
+
+class ScoreDuringTraining(pl.Callback):
+    """Calls `score` on the learner every so many steps and logs what it returns."""
+
+    def __init__(self, score: Callable[[Any], dict[str, float]], folder: Path, every: int) -> None:
+        self.score, self.every = score, every
+        self.scores = MetricsFile(folder / "scores.csv")
+        self._scored_at = -1
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Score when due, on the first process alone."""
+        step = trainer.global_step
+        due = step % self.every == 0 or step == trainer.max_steps
+        if not (due and step != self._scored_at and trainer.is_global_zero):
+            return
+        self._scored_at = step
+        scores = self.score(pl_module)
+        self.scores.append(step, scores)
+        for logger in trainer.loggers:
+            logger.log_metrics(scores, step)

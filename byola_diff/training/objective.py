@@ -1,0 +1,89 @@
+"""The training loss: the BYOL term and the difference term at their weights, from two views.
+
+The one place where the method departs from BYOL-A. At weight 0 it is BYOL-A to the bit.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from byola_diff.losses.byol import byol_loss
+from byola_diff.losses.difference import mix_with_neighbour, subtract_neighbour
+from byola_diff.models.pair import OnlineTargetPair
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """(1 - weight) BYOL + weight difference, both summed over the two directions.
+
+    Source:
+        Takeuchi et al., 2024, "Towards learning a difference-aware general-purpose audio
+        representation", Eqs. 1-3.
+    """
+
+    difference_weight: float = 0.5
+    rate_range: tuple[float, float] = (0.4, 0.6)
+    """Range of the neighbour's share in the mixture, drawn per clip."""
+    symmetric: bool = True
+    """Whether the second view gives a difference term too; if not, the first alone does."""
+    detach_reference: bool = False
+    """Whether the subtracted representation is held constant."""
+    renormalize_mixture: bool = False
+    """Whether the mixture is brought to zero mean and unit deviation over the batch."""
+
+    def __call__(
+        self,
+        pair: OnlineTargetPair,
+        first: Float[Tensor, "batch 1 mel frame"],
+        second: Float[Tensor, "batch 1 mel frame"],
+        generator: torch.Generator,
+    ) -> dict[str, Float[Tensor, "..."]]:
+        """Scalars `total`, `byol`, `difference`; and the first view's `representation`."""
+        mixed = self._represent_mixtures(pair, (first, second), generator)
+        # One pass per view, so that each is normalised by its own batch statistics; the mixtures
+        # went first, so that the running statistics end on clean sounds.
+        online = pair.online.represent(first), pair.online.represent(second)
+        targets = pair.target_projection(second), pair.target_projection(first)
+        byol = sum(
+            byol_loss(self._predict(pair, pair.predictor, representation), target)
+            for representation, target in zip(online, targets, strict=True)
+        )
+        terms = {"total": byol, "byol": byol.detach(), "representation": online[0].detach()}
+        if mixed:
+            difference = self._difference(pair, mixed, online, targets)
+            weight = self.difference_weight
+            terms["total"] = (1 - weight) * byol + weight * difference
+            terms["difference"] = difference.detach()
+        return terms
+
+    def _represent_mixtures(
+        self, pair: OnlineTargetPair, views: tuple[Tensor, Tensor], generator: torch.Generator
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Representation of each view's mixture, and its rates; empty at weight 0."""
+        if self.difference_weight == 0:
+            return []
+        mixed = []
+        low, high = self.rate_range
+        for view in views if self.symmetric else views[:1]:
+            draws = torch.rand(len(view), device=view.device, generator=generator)
+            rate = low + (high - low) * draws
+            mixture = mix_with_neighbour(view, rate)
+            if self.renormalize_mixture:
+                mixture = (mixture - mixture.mean()) / mixture.std()
+            mixed.append((pair.online.represent(mixture), rate))
+        return mixed
+
+    def _difference(self, pair, mixed, online, targets) -> Tensor:
+        """Eq. 3, summed over the directions there are."""
+        loss = torch.zeros((), device=targets[0].device)
+        for (mixture, rate), reference, target in zip(mixed, online, targets, strict=False):
+            reference = reference.detach() if self.detach_reference else reference
+            remaining = subtract_neighbour(mixture, reference, rate)
+            prediction = self._predict(pair, pair.difference_predictor, remaining)
+            loss = loss + byol_loss(prediction, target)
+        return loss
+
+    def _predict(self, pair, predictor, representation: Tensor) -> Tensor:
+        return predictor(pair.online.projector(representation)).float()

@@ -1,0 +1,25 @@
+"""Procedural sounds as an endless source of training clips."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from byola_diff.sounds import training_batch
+
+
+class ProceduralSource:
+    """Clip k is a sound that depends on (seed, k) alone, made on the device that trains."""
+
+    on_device = True
+    endless = True
+
+    def __init__(self, seed: int, n_samples: int, sample_rate: int) -> None:
+        self.seed, self.n_samples, self.sample_rate = seed, n_samples, sample_rate
+        self.n_clips = 2**62
+        """Any index is a clip."""
+
+    def batch(
+        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str
+    ) -> Float[Tensor, "batch sample"]:
+        """Clips in the order asked for; every epoch is the same, for no index comes twice."""
+        return training_batch(self.seed, clips.to(device), self.n_samples, self.sample_rate)
