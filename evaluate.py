@@ -1,8 +1,8 @@
-"""Evaluate frozen encoders: linear probe, additivity of differences, plain embeddings.
+r"""Evaluate frozen encoders: linear probe, additivity of differences, plain embeddings.
 
     python evaluate.py linear --encoder runs/demo/weight_0.5/bundle --manifest data/manifest.csv
     python evaluate.py additivity --encoder runs/demo/weight_0.5/bundle
-    python evaluate.py embed --encoder runs/demo/weight_0.5/bundle --manifest data/manifest.csv \\
+    python evaluate.py embed --encoder runs/demo/weight_0.5/bundle --manifest data/manifest.csv \
         --out embeddings.npy
 
 An encoder is a bundle folder, `untrained:BUNDLE` (random weights, all else as in the bundle) or

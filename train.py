@@ -6,12 +6,23 @@ Run it again with `--resume auto` to go on after a stop. Any setting of the file
 option: `--objective.difference_weight 0.2`; `--print_config` shows them all.
 """
 
+import sys
+
 import torch
 
 from byola_diff import build
 from byola_diff.command_line import HelpfulParser
 from byola_diff.config import PretrainConfig
+from byola_diff.data.rejected import TooManyRejectedError
+from byola_diff.storage import BrokenFileError
 from byola_diff.training.allocator import keep_freed_memory
+from byola_diff.training.lightning_noise import hide_lightning_noise
+from byola_diff.training.monitors import DivergedError
+from byola_diff.training.same_run import OtherRunError
+
+# Told in one line, without a traceback: before training starts, and while it goes on.
+USER_ERRORS = (BrokenFileError, ModuleNotFoundError, OSError, TooManyRejectedError, ValueError)
+RUN_ERRORS = (BrokenFileError, DivergedError, OtherRunError, TooManyRejectedError)
 
 
 def parse_args(args: list[str] | None = None) -> tuple[PretrainConfig, str]:
@@ -23,18 +34,29 @@ def parse_args(args: list[str] | None = None) -> tuple[PretrainConfig, str]:
     namespace = parser.parse_args(args)
     resume = namespace.pop("resume")
     namespace.pop("config")
-    return PretrainConfig(**vars(parser.instantiate_classes(namespace))), resume
+    try:
+        return PretrainConfig(**vars(parser.instantiate(namespace))), resume
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def main() -> None:
     """Parse, build, fit."""
     config, resume = parse_args()
     keep_freed_memory()
+    hide_lightning_noise()
     torch.set_float32_matmul_precision("high")
-    checkpoint = build.find_checkpoint(config, resume)
-    learner = build.build_learner(config, build.statistics_of_run(config, checkpoint))
-    trainer = build.build_trainer(config)
-    trainer.fit(learner, build.build_clip_module(config), ckpt_path=checkpoint)
+    try:
+        checkpoint = build.find_checkpoint(config, resume)
+        trainer = build.build_trainer(config)
+        learner = build.build_learner(config, build.statistics_of_run(config, checkpoint))
+        clips = build.build_clip_module(config)
+    except USER_ERRORS as error:
+        sys.exit(f"train.py: {error}")
+    try:
+        trainer.fit(learner, clips, ckpt_path=checkpoint)
+    except RUN_ERRORS as error:
+        sys.exit(f"train.py: {error}")
     if trainer.is_global_zero:
         print(f"done: {config.out_dir / 'checkpoints' / 'last.ckpt'}")
 

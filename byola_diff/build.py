@@ -3,19 +3,21 @@
 import copy
 import json
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
+from byola_diff.audio.atomic import write_text
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize, corpus_statistics
 from byola_diff.config import PretrainConfig, to_plain
-from byola_diff.data.clips import ClipSource
+from byola_diff.data.clips import ClipSource, RejectingSource
 from byola_diff.data.folder import FolderSource
 from byola_diff.data.manifest import read_manifest
 from byola_diff.data.order import steps_per_epoch
@@ -26,6 +28,7 @@ from byola_diff.models.cnn import ENCODERS
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.pair import OnlineTargetPair
 from byola_diff.randomness import derive_seed, torch_generator
+from byola_diff.storage import check_hash
 from byola_diff.training.checkpoints import (
     CheckedCheckpointIO,
     KeepCheckpoints,
@@ -36,6 +39,8 @@ from byola_diff.training.learner import Learner
 from byola_diff.training.monitors import Meter, ScoreDuringTraining
 from byola_diff.training.objective import Objective
 from byola_diff.training.procedural import ProceduralSource
+from byola_diff.training.progress import Progress
+from byola_diff.training.rejected_files import ListRejectedFiles
 from byola_diff.training.views import ViewMaker
 
 
@@ -130,8 +135,18 @@ def build_clip_module(config: PretrainConfig) -> ClipModule:
 
 
 def build_trainer(config: PretrainConfig) -> pl.Trainer:
-    """Lightning's trainer with our logs, checkpoints and monitors."""
+    """Lightning's trainer with our logs, checkpoints and monitors.
+
+    Raises:
+        ManifestError: If the manifest of the monitor can't be used.
+        ModuleNotFoundError: If a log for TensorBoard is asked for and can't be written.
+    """
     training, world_size = config.training, count_devices(config) * config.training.nodes
+    if training.tensorboard and find_spec("tensorboard") is None:
+        raise ModuleNotFoundError(
+            "training.tensorboard needs a package that is not installed: "
+            "pip install 'byola-diff[log]', or give --training.tensorboard false"
+        )
     strategy = "auto"
     if world_size > 1:
         # Each process keeps its own batch statistics and mixup memory: nothing is broadcast.
@@ -145,9 +160,11 @@ def build_trainer(config: PretrainConfig) -> pl.Trainer:
         sync_batchnorm=training.sync_batchnorm,
         max_steps=count_steps(config),
         accumulate_grad_batches=training.accumulate,
-        callbacks=[*_callbacks(config, world_size), TQDMProgressBar(refresh_rate=1)],
+        callbacks=_callbacks(config, world_size),
         plugins=[CheckedCheckpointIO()],
         logger=loggers or False,
+        log_every_n_steps=1,  # of logs that Lightning writes: there are none
+        enable_progress_bar=False,
         enable_checkpointing=False,
         enable_model_summary=False,
         use_distributed_sampler=False,  # the sampler of ClipModule knows its rank
@@ -157,12 +174,17 @@ def build_trainer(config: PretrainConfig) -> pl.Trainer:
 
 def _callbacks(config: PretrainConfig, world_size: int) -> list[pl.Callback]:
     training, out_dir = config.training, config.out_dir
+    meter = Meter(out_dir, config.data.batch_size * world_size, training.log_every)
     callbacks: list[pl.Callback] = [
-        Meter(out_dir, config.data.batch_size * world_size, training.log_every),
+        meter,
+        Progress(meter),
         KeepCheckpoints(
             out_dir / "checkpoints", training.checkpoint_every, training.keep_checkpoints
         ),
     ]
+    if config.data.source == "folder":
+        n_clips = build_source(config, "meta").n_clips
+        callbacks.append(ListRejectedFiles(out_dir, n_clips, config.data.max_rejected))
     if config.monitor.manifest:
         score = nearest_neighbour_score(config.monitor.manifest)
         callbacks.append(ScoreDuringTraining(score, out_dir, config.monitor.every))
@@ -178,9 +200,9 @@ def nearest_neighbour_score(manifest_path: Path) -> Callable[[Learner], dict[str
 
     def score(learner: Learner) -> dict[str, float]:
         # A copy: the encoder for users is frozen and in eval mode, the learner's must not be.
-        network = copy.deepcopy(learner.pair.online.encoder)
-        encoder = AudioEncoder(learner.log_mel, copy.deepcopy(learner.normalize), network)
-        embeddings = embed_clips(encoder, manifest.clips, progress=False)
+        parts = learner.log_mel, learner.normalize, learner.pair.online.encoder
+        encoder = AudioEncoder(*copy.deepcopy(parts))
+        embeddings = embed_clips(encoder, manifest, device=learner.device, progress=False)
         return {"knn/accuracy": nearest_neighbour_accuracy(embeddings, manifest)}
 
     return score
@@ -220,6 +242,7 @@ def find_checkpoint(config: PretrainConfig, resume: str) -> Path | None:
     """Checkpoint to go on from: the newest whole one for "auto", none for "no", or the path given.
 
     Raises:
+        BrokenFileError: If the path given is no whole checkpoint, or none of the run folder is.
         FileExistsError: If the run folder holds checkpoints that a new run would overwrite.
         FileNotFoundError: If the path given does not exist.
     """
@@ -230,10 +253,12 @@ def find_checkpoint(config: PretrainConfig, resume: str) -> Path | None:
                 f"{folder} holds checkpoints: go on with --resume auto, or choose another --out_dir"
             )
         return None
-    checkpoint = newest_checkpoint(folder) if resume == "auto" else Path(resume)
-    if checkpoint is not None and not checkpoint.is_file():
-        raise FileNotFoundError(f"no checkpoint at {checkpoint}")
-    print(f"resuming from {checkpoint}" if checkpoint else f"nothing to resume in {folder}")
+    if resume == "auto":
+        checkpoint = newest_checkpoint(folder)
+    else:
+        checkpoint = Path(resume)
+        check_hash(checkpoint)
+    _say(f"resuming from {checkpoint}" if checkpoint else f"nothing to resume in {folder}")
     return checkpoint
 
 
@@ -244,9 +269,17 @@ def statistics_of_run(config: PretrainConfig, checkpoint: Path | None) -> tuple[
     """
     if checkpoint is not None:
         return 0.0, 1.0
-    mean, std = compute_statistics(config, build_source(config, "cpu"))
-    print(f"log-mel statistics of the corpus: mean {mean:.4f}, std {std:.4f}")
+    source = build_source(config, "cpu")
+    mean, std = compute_statistics(config, source)
+    if isinstance(source, RejectingSource):
+        rejected = ListRejectedFiles(config.out_dir, source.n_clips, config.data.max_rejected)
+        rejected.add(source.take_rejected())
+    _say(f"log-mel statistics of the corpus: mean {mean:.4f}, std {std:.4f}")
     facts = {"config": to_plain(config), "statistics": {"mean": mean, "std": std}}
-    config.out_dir.mkdir(parents=True, exist_ok=True)
-    (config.out_dir / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
+    write_text(config.out_dir / "run.json", json.dumps(facts, indent=2) + "\n")
     return mean, std
+
+
+@rank_zero_only
+def _say(text: str) -> None:
+    print(text, flush=True)

@@ -47,6 +47,10 @@ class DataConfig:
             raise ValueError("data.batch_size must be at least 2: batch normalisation needs it")
         if self.statistics_clips < 1 or self.unit_s <= 0:
             raise ValueError("data.statistics_clips and data.unit_s must be positive")
+        if self.num_workers < 0:
+            raise ValueError(f"data.num_workers must be at least 0, not {self.num_workers}")
+        if not 0 <= self.max_rejected <= 1:
+            raise ValueError(f"data.max_rejected must be in [0, 1], not {self.max_rejected}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,10 @@ class ViewsConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.mixup_share < 1:
             raise ValueError(f"views.mixup_share must be in [0, 1), not {self.mixup_share}")
+        if self.mixup_memory < 1:
+            raise ValueError(f"views.mixup_memory must be at least 1, not {self.mixup_memory}")
+        if self.fader_gain < 0:
+            raise ValueError(f"views.fader_gain must be at least 0, not {self.fader_gain}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +132,16 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.ema_decay <= 1:
             raise ValueError(f"training.ema_decay must be in [0, 1], not {self.ema_decay}")
-        counts = ("epochs", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints")
-        for name in counts:
+        if not 0 < self.lr < float("inf"):
+            raise ValueError(f"training.lr must be positive, not {self.lr}")
+        counts = ("epochs", "accumulate", "nodes", "projection_hidden", "projection_dim")
+        for name in (*counts, "log_every", "checkpoint_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} must be at least 1, not {getattr(self, name)}")
         if self.steps is not None and self.steps < 1:
             raise ValueError(f"training.steps must be at least 1, not {self.steps}")
+        if self.devices != "auto" and self.devices < 1:
+            raise ValueError(f"training.devices must be at least 1 or 'auto', not {self.devices}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +152,10 @@ class MonitorConfig:
     """Labelled manifest with splits or folds; none, no score."""
     every: int = 1000
     """Steps between scores."""
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"monitor.every must be at least 1, not {self.every}")
 
 
 @dataclass(frozen=True, kw_only=True)

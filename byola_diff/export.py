@@ -1,6 +1,6 @@
 """Training checkpoint to a bundle, with the weights as `.pth` and, if asked, ONNX beside it.
 
-    python -m byola_diff.export runs/byola_v2/last.ckpt bundles/byola_v2 --licence CC-BY-4.0
+python -m byola_diff.export runs/byola_v2/last.ckpt bundles/byola_v2 --licence CC-BY-4.0
 """
 
 import argparse
@@ -70,7 +70,7 @@ def encoder_from_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> AudioE
     """Online encoder of a training checkpoint, with its front end and statistics.
 
     Raises:
-        BrokenFileError: If something is missing, or the weights are not what the configuration says.
+        BrokenFileError: If something is missing, or weights and configuration disagree.
     """
     config, state = checkpoint.get("config"), checkpoint.get("state_dict")
     if not isinstance(config, Mapping) or not isinstance(state, Mapping):
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
         prog="python -m byola_diff.export",
-        description="Write the bundle (weights, front end, statistics, model card) of a checkpoint.",
+        description="Write a checkpoint as a bundle: weights, front end, statistics, model card.",
     )
     parser.add_argument("checkpoint", type=Path, help="checkpoint written by training")
     parser.add_argument("out", type=Path, help="folder to write: new, or empty")
@@ -152,9 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", help="what the training data was, for the model card")
     options = parser.parse_args(arguments)
     try:
-        files = export(
-            options.checkpoint, options.out, options.onnx, options.licence, options.data
-        )
+        files = export(options.checkpoint, options.out, options.onnx, options.licence, options.data)
     except (OSError, BrokenFileError, ModuleNotFoundError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     for path in files:

@@ -96,7 +96,8 @@ def open_audio(path: Path | str) -> Iterator[AudioReader]:
     with _decoding(path):
         if path.stat().st_size == 0:
             raise AudioFileError(path, "empty: 0 bytes")
-        file = soundfile.SoundFile(path)
+        # As bytes, for names that are not UTF-8.
+        file = soundfile.SoundFile(os.fsencode(path))  # pyright: ignore[reportArgumentType]
     with file:
         if file.frames < 1:
             raise AudioFileError(path, "empty: no samples")

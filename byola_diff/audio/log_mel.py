@@ -21,6 +21,9 @@ class LogMel(nn.Module):
     Holds no trainable weights and adds nothing to a state dict.
     """
 
+    mel_bank: Tensor
+    window: Tensor
+
     def __init__(
         self,
         sample_rate: int = 16_000,

@@ -33,7 +33,7 @@ class Normalize(nn.Module):
 
 
 def corpus_statistics(
-    log_mels: Iterable[Float[Tensor, "batch 1 mel frame"]],
+    log_mels: Iterable[Float[Tensor, "_ 1 mel frame"]],
 ) -> tuple[float, float]:
     """Mean and population standard deviation of every value in the batches, in float64.
 

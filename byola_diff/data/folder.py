@@ -94,7 +94,8 @@ class FolderSource:
         start = int(crop_starts(draw, torch.tensor([length]), self.crop_samples))
         first, n_samples, cut = _source_stretch(start, self.crop_samples, *rates)
         waveform = resample(reader.read(first, n_samples), *rates)
-        return waveform[cut : cut + self.crop_samples]
+        # Lossy codecs and resampling overshoot; a packed store has such peaks clipped too.
+        return np.clip(waveform[cut : cut + self.crop_samples], -1, 1)
 
 
 def _source_stretch(

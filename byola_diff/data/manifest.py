@@ -19,26 +19,11 @@ from pathlib import Path
 
 from byola_diff.audio.atomic import atomic_path
 from byola_diff.data.manifest_checks import ClipFiles, check_files_once, check_groups, check_splits
-from byola_diff.data.manifest_table import FIRST_ROW, ManifestError, Row, read_table
+from byola_diff.data.manifest_table import FIRST_ROW, Clip, ManifestError, Row, read_table
 
 SPLITS = ("train", "valid", "test")
 
 _OPTIONAL = ("group", "start_s", "duration_s", "text")
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One row: a file, or a part of it, with its labels."""
-
-    file: str
-    """Relative to the root of the manifest."""
-    labels: tuple[str, ...]
-    split: str | None = None
-    fold: int | None = None
-    group: str | None = None
-    start_s: float | None = None
-    duration_s: float | None = None
-    text: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,24 +6,8 @@ Each raises `ValueError`; `manifest.py` adds the path, and for `ClipFiles` the r
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Protocol
 
-from byola_diff.data.manifest_table import FIRST_ROW
-
-
-class _Clip(Protocol):
-    """The part of a clip that is checked here."""
-
-    @property
-    def file(self) -> str: ...
-    @property
-    def split(self) -> str | None: ...
-    @property
-    def fold(self) -> int | None: ...
-    @property
-    def group(self) -> str | None: ...
-    @property
-    def start_s(self) -> float | None: ...
+from byola_diff.data.manifest_table import FIRST_ROW, Clip
 
 
 class ClipFiles:
@@ -51,7 +35,7 @@ class ClipFiles:
             raise ValueError(f"{file!r} leaves {self.root} through a link to {real}")
 
 
-def check_files_once(clips: Sequence[_Clip], column: str) -> None:
+def check_files_once(clips: Sequence[Clip], column: str) -> None:
     """Raise `ValueError` if one stretch of a file occurs in two rows."""
     seen: dict[tuple[PurePosixPath, float | None], int] = {}
     for row, clip in enumerate(clips, start=FIRST_ROW):
@@ -63,7 +47,7 @@ def check_files_once(clips: Sequence[_Clip], column: str) -> None:
             raise ValueError(f"row {row}, column {column!r}: {what}; {remedy}")
 
 
-def check_groups(clips: Sequence[_Clip]) -> None:
+def check_groups(clips: Sequence[Clip]) -> None:
     """Raise `ValueError` if a group has clips in two splits or in two folds."""
     for side in ("split", "fold"):
         seen: dict[str, tuple[int, str | int]] = {}
@@ -79,7 +63,7 @@ def check_groups(clips: Sequence[_Clip]) -> None:
                 )
 
 
-def check_splits(clips: Sequence[_Clip], required: Collection[str]) -> None:
+def check_splits(clips: Sequence[Clip], required: Collection[str]) -> None:
     """Raise `ValueError` if a required split has no clips, or all clips share one fold."""
     present = {clip.split for clip in clips}
     if missing := [split for split in required if split not in present]:

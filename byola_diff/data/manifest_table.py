@@ -1,7 +1,8 @@
-"""A manifest as a table of text: header and rows, before their cells are understood."""
+"""What a manifest has in a row, and its table of text before the cells are understood."""
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 FIRST_ROW = 2
@@ -12,6 +13,21 @@ Row = dict[str, str]
 
 class ManifestError(ValueError):
     """A manifest that can't be used: where, and why."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row: a file, or a part of it, with its labels."""
+
+    file: str
+    """Relative to the root of the manifest."""
+    labels: tuple[str, ...]
+    split: str | None = None
+    fold: int | None = None
+    group: str | None = None
+    start_s: float | None = None
+    duration_s: float | None = None
+    text: str | None = None
 
 
 def read_table(path: Path) -> tuple[dict[str, str], list[Row]]:

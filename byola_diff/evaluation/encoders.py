@@ -16,6 +16,7 @@ from byola_diff.models.bundle import load_encoder
 from byola_diff.models.cnn import ENCODERS
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.randomness import derive_seed, torch_generator
+from byola_diff.sounds import training_batch
 
 UNTRAINED = "untrained:"
 
@@ -37,19 +38,17 @@ def open_encoder(word: str, manifest: Manifest | None = None) -> NamedEncoder:
 
     Args:
         word: A bundle folder; `untrained:BUNDLE`, random weights in the front end, statistics and
-            architecture of a bundle; or `untrained:AudioNTT2022:3072`, random weights in the default
-            front end, with the statistics of the manifest. Both untrained forms may end in `:SEED`.
+            architecture of a bundle; or `untrained:AudioNTT2022:3072`, random weights in the
+            default front end. Both untrained forms may end in `:SEED`.
         manifest: For the statistics of `untrained:AudioNTT2022:3072`: of its training split, or of
-            all clips if it has folds. Labels are not used.
+            all clips if it has folds. Labels are not used. Without one, of procedural sounds.
 
     Raises:
-        ValueError: If the word is malformed, or statistics are needed and there is no manifest.
+        ValueError: If the word is malformed.
         FileNotFoundError: If there is no such bundle.
     """
-    if not word.startswith(UNTRAINED):
-        encoder = load_encoder(word)
-    else:
-        encoder = _untrained(word, manifest)
+    is_untrained = word.startswith(UNTRAINED)
+    encoder = _untrained(word, manifest) if is_untrained else load_encoder(word)
     return NamedEncoder(word, encoder, content_hash(encoder))
 
 
@@ -66,8 +65,8 @@ def manifest_statistics(
 ) -> tuple[float, float]:
     """Mean and deviation of the log-mels of up to `max_clips` clips, drawn by a fixed seed.
 
-    Of the training split; of all clips if the manifest has folds, or embeddings would have to be made
-    anew for each fold.
+    Of the training split; of all clips if the manifest has folds, or embeddings would have to be
+    made anew for each fold.
     """
     clips: tuple[Clip, ...] = manifest.in_split("train") or manifest.clips
     order = torch.randperm(len(clips), generator=torch_generator("statistics clips"))
@@ -76,6 +75,14 @@ def manifest_statistics(
     return corpus_statistics(
         log_mel(nn.functional.pad(wave, (0, max(0, log_mel.min_samples - len(wave))))[None])
         for wave in waveforms
+    )
+
+
+def _procedural_statistics(log_mel: LogMel) -> tuple[float, float]:
+    batches = torch.arange(_STATISTICS_CLIPS).split(100)
+    return corpus_statistics(
+        log_mel(training_batch(0, batch, log_mel.sample_rate, log_mel.sample_rate))
+        for batch in batches
     )
 
 
@@ -103,10 +110,10 @@ def _untrained(word: str, manifest: Manifest | None) -> AudioEncoder:
         return untrained_like(load_encoder(name), _whole(word, parts[1:], default=0))
     if len(parts) < 2:
         raise ValueError(f"{word!r} lacks a width, as in {UNTRAINED}{name}:2048")
-    if manifest is None:
-        raise ValueError(f"{word!r} needs a manifest for its statistics: use {UNTRAINED}BUNDLE")
     log_mel = LogMel()
-    normalize = Normalize(*manifest_statistics(manifest, log_mel))
+    normalize = Normalize(
+        *(manifest_statistics(manifest, log_mel) if manifest else _procedural_statistics(log_mel))
+    )
     dim, seed = _whole(word, parts[1:2], default=0), _whole(word, parts[2:], default=0)
     return _assemble(name, dim, seed, log_mel, normalize)
 
@@ -117,7 +124,7 @@ def _assemble(
     # Modules draw their weights from the global generator: seeded here, and left as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
-        network = ENCODERS[name](log_mel.n_mels, dim)
+        network = ENCODERS[name](n_mels=log_mel.n_mels, dim=dim)  # type: ignore[call-arg]
     return AudioEncoder(log_mel, normalize, network)
 
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float32
@@ -16,6 +16,7 @@ from byola_diff.data.manifest import Clip, Manifest
 _MAX_LISTED = 50
 
 
+@runtime_checkable
 class SceneEncoder(Protocol):
     """A frozen encoder: one embedding per clip, of any length, whatever else is in the batch."""
 

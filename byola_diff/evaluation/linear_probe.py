@@ -1,11 +1,11 @@
 """Linear probe: what a single linear layer can read from frozen embeddings.
 
 Embeddings are standardised by the training part, and a multinomial logistic regression with an L2
-penalty is fitted to it. The strength of the penalty is chosen on the validation part; where there is
-none, inside the training part. The test part is only ever predicted.
+penalty is fitted to it. The strength of the penalty is chosen on the validation part; where there
+is none, inside the training part. The test part is only ever predicted.
 
-Differs from EVAR (Niizumi et al.), which trains the layer by Adam with early stopping: the problem is
-convex, so its optimum is found directly, and no seed or learning rate enters.
+Differs from EVAR (Niizumi et al.), which trains the layer by Adam with early stopping: the problem
+is convex, so its optimum is found directly, and no seed or learning rate enters.
 """
 
 from collections.abc import Hashable, Sequence
@@ -38,7 +38,9 @@ def probe_split(
     unknown = sorted(set(split) - {"train", "valid", "test"})
     if unknown:
         raise ValueError(f"splits are train, valid and test, not {unknown}")
-    parts = {name: np.array([part == name for part in split]) for name in ("train", "valid", "test")}
+    parts = {
+        name: np.array([part == name for part in split]) for name in ("train", "valid", "test")
+    }
     return _probe(embeddings, np.asarray(labels), parts["train"], parts["valid"], parts["test"])
 
 
@@ -84,17 +86,13 @@ def _probe(
     for name, part in (("training", train), ("test", test)):
         if not part.any():
             raise ValueError(f"the {name} part is empty")
-    unknown = sorted(set(labels[test]) | set(labels[valid]) - set(labels[train]))
-    unknown = [str(label) for label in unknown if label not in set(labels[train])]
+    unknown = sorted(set(labels[test | valid].tolist()) - set(labels[train].tolist()))
     if unknown:
         raise ValueError(f"labels without a training clip: {unknown}")
     if len(set(labels[train])) < 2:
         raise ValueError("all training clips have one label: there is nothing to tell apart")
     features = _features(embeddings, train)
-    if valid.any():
-        rounds = [(train, valid)]
-    else:
-        rounds = _inner_rounds(labels, train)
+    rounds = [(train, valid)] if valid.any() else _inner_rounds(labels, train)
     strength = _choose_strength(features, labels, rounds)
     [accuracy] = _accuracies(features, labels, train, test, [strength])
     return accuracy

@@ -1,11 +1,51 @@
 """Nearest neighbours: a probe without training, cheap enough to run while an encoder trains."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from byola_diff.data.manifest import Manifest
+
 _QUERIES_AT_ONCE = 1024
+
+
+def nearest_neighbour_accuracy(
+    embeddings: Float[Tensor, "clip dim"], manifest: Manifest, n_neighbours: int = 5
+) -> float:
+    """Accuracy on "valid" (or "test" where there is none) by "train"; or the mean over the folds.
+
+    Args:
+        embeddings: Of all clips of the manifest, in their order.
+        manifest: With splits or folds. Of several labels of a clip, the first counts.
+        n_neighbours: Training clips that vote.
+
+    Raises:
+        ValueError: If there is no training side or nothing to judge by, or as `nearest_accuracy`.
+    """
+    if len(embeddings) != len(manifest.clips):
+        raise ValueError(f"{len(embeddings)} embeddings for {len(manifest.clips)} clips")
+    number = {label: place for place, label in enumerate(manifest.classes)}
+    labels = torch.tensor([number[clip.labels[0]] for clip in manifest.clips])
+    accuracies = [
+        nearest_accuracy(
+            embeddings[fit], labels[fit], embeddings[judge], labels[judge], n_neighbours
+        )
+        for fit, judge in _sides(manifest)
+    ]
+    return sum(accuracies) / len(accuracies)
+
+
+def _sides(manifest: Manifest) -> list[tuple[Bool[Tensor, " clip"], Bool[Tensor, " clip"]]]:
+    """Fitted and judged clips, once for splits or once per fold."""
+    if manifest.folds:
+        fold = torch.tensor([-1 if clip.fold is None else clip.fold for clip in manifest.clips])
+        return [(fold != name, fold == name) for name in manifest.folds]
+    judged = "valid" if manifest.in_split("valid") else "test"
+    fit, judge = (
+        torch.tensor([clip.split == name for clip in manifest.clips]) for name in ("train", judged)
+    )
+    return [(fit, judge)]
 
 
 def nearest_accuracy(

@@ -28,8 +28,8 @@ def score_record(
         protocol: "linear", "additivity", ...
         task: What it was measured on.
         encoder: What was measured.
-        scores: Values of each metric by fold, seed or split; the mean and its 95 % interval over them
-            are added.
+        scores: Values of each metric by fold, seed or split; the mean and its 95 % interval over
+            them are added.
         settings: Of the protocol.
         wall_s: Seconds that the run took.
     """
@@ -47,7 +47,7 @@ def score_record(
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
-    """Write the record under a name made of protocol, task and encoder; an older one is replaced."""
+    """Write the record, named by protocol, task and encoder; an older one is replaced."""
     words = [record["protocol"], record["task"], record["encoder"]["name"]]
     digest = record["encoder"]["sha256"][:8]
     name = "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", word).strip("_.") for word in words)

@@ -1,8 +1,8 @@
 """Bundle: a folder with all that an encoder needs, and its way back into an `AudioEncoder`.
 
-    model.safetensors    weights of the network, under the released names
-    config.json          front end, corpus statistics, architecture, training, licence, hash
-    README.md            model card
+model.safetensors    weights of the network, under the released names
+config.json          front end, corpus statistics, architecture, training, licence, hash
+README.md            model card
 """
 
 import json
@@ -59,12 +59,12 @@ def load_encoder(
     network = build_network(read_weights(path), path)
     if statistics is None:
         raise ValueError(
-            f"{path} holds weights without normalisation statistics. Pass statistics=(mean, std) of "
-            'the log-mels of its training data: for our own files they are in "statistics" of the '
-            "config.json beside it (or load that folder instead); for released BYOL-A weights "
-            "compute them over your data with byola_diff.audio.normalize.corpus_statistics"
+            f"{path} holds weights without normalisation statistics. Pass statistics=(mean, std) "
+            'of the log-mels of its training data: of our own files, they are in "statistics" of '
+            "the config.json beside it (or load that folder); for released BYOL-A weights compute "
+            "them over your data with byola_diff.audio.normalize.corpus_statistics"
         )
-    mean, std = statistics
+    mean, std = map(float, statistics)
     log_mel = LogMel(**{"n_mels": network.n_mels, **(front_end or {})})
     return AudioEncoder(log_mel, Normalize(mean, std), network)
 
@@ -98,9 +98,7 @@ def write_bundle(
         fill_bundle(temporary, encoder, name=Path(folder).name, commit=commit, **facts)
 
 
-def fill_bundle(
-    folder: Path, encoder: AudioEncoder, *, name: str, **facts: Any
-) -> None:
+def fill_bundle(folder: Path, encoder: AudioEncoder, *, name: str, **facts: Any) -> None:
     """Write the three files of a bundle into an existing folder; `facts` go into its config."""
     weights = folder / "model.safetensors"
     state = encoder.network.state_dict()
@@ -166,8 +164,8 @@ def _load_bundle(folder: Path) -> AudioEncoder:
         raise BrokenFileError(config_path, f"says encoder {told}, but the weights are {found}")
     try:
         log_mel = LogMel(**config["front_end"])
-        normalize = Normalize(config["statistics"]["mean"], config["statistics"]["std"])
-        return AudioEncoder(log_mel, normalize, network)
+        mean, std = (float(config["statistics"][name]) for name in ("mean", "std"))
+        return AudioEncoder(log_mel, Normalize(mean, std), network)
     except (TypeError, ValueError, KeyError) as error:
         raise BrokenFileError(config_path, f"cannot be used: {error}") from error
 

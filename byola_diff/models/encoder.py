@@ -1,11 +1,12 @@
 """The encoder as its users see it: waveform in, embeddings out.
 
-Each embedding covers `frame_stride` frames of the log-mel. Long input is read in overlapping windows
-cut on frame boundaries, with context enough that the result is that of one pass.
+Each embedding covers `frame_stride` frames of the log-mel. Long input is read in overlapping
+windows cut on frame boundaries, with context enough that the result is that of one pass.
 """
 
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -32,8 +33,8 @@ class AudioEncoder(nn.Module):
             log_mel: Front end.
             normalize: Statistics of the corpus `network` was trained on.
             network: Trained encoder of log-mels.
-            window_frames: Log-mel frames encoded in one pass, over all clips of the batch. Bounds the
-                memory, at about 60 kB a frame; the result does not depend on it.
+            window_frames: Log-mel frames encoded in one pass, over all clips of the batch. Bounds
+                the memory, at about 60 kB a frame; the result does not depend on it.
 
         Raises:
             ValueError: If front end and network have different mel bands.
@@ -145,7 +146,9 @@ class AudioEncoder(nn.Module):
         n_halvings = int(name.removeprefix("conv")) if output.ndim == 4 else 0
         ratio = self.network.frame_stride // 2**n_halvings if n_halvings else 1
         stop = None if kept.stop is None else kept.stop * ratio
-        return output[(Ellipsis if output.ndim == 4 else slice(None), slice(kept.start * ratio, stop))]
+        return output[
+            (Ellipsis if output.ndim == 4 else slice(None), slice(kept.start * ratio, stop))
+        ]
 
     def _encode(self, clips: Tensor) -> Tensor:
         with torch.autocast(clips.device.type, enabled=False):
@@ -191,7 +194,7 @@ _LOUDEST = 4.0
 """Samples beyond this are no overshoot of a resampler or a mix, but integers cast to float."""
 
 
-def _checked(waveform: Tensor) -> Tensor:
+def _checked(waveform: Any) -> Tensor:
     if not isinstance(waveform, Tensor) or not waveform.is_floating_point():
         kind = waveform.dtype if isinstance(waveform, Tensor) else type(waveform).__name__
         raise TypeError(
@@ -209,7 +212,9 @@ def _checked(waveform: Tensor) -> Tensor:
         bad = (~waveform.isfinite()).any(dim=1).nonzero().flatten().tolist()
         raise ValueError(f"clips {bad} of the batch hold NaN or infinite samples")
     if peak > _LOUDEST:
-        warnings.warn(f"samples reach {peak:.4g}, expected [-1, 1]: were they scaled?", stacklevel=3)
+        warnings.warn(
+            f"samples reach {peak:.4g}, expected [-1, 1]: were they scaled?", stacklevel=3
+        )
     return waveform
 
 

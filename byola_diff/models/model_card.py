@@ -54,7 +54,8 @@ It takes mono sound at {sample_rate} Hz in [-1, 1], of any length; resample befo
 | steps | {steps} |
 | difference weight | {weight} |
 | log-mel mean, standard deviation | {mean:.6g}, {std:.6g} (applied inside) |
-| front end | window {window_samples}, hop {hop_samples} samples, {n_mels} mel bands, {f_min_hz:g}-{f_max_hz:g} Hz |
+| window, hop | {window_samples}, {hop_samples} samples |
+| mel bands | {n_mels}, {f_min_hz:g} to {f_max_hz:g} Hz |
 | licence of the weights | {licence} |
 | commit | {commit} |
 

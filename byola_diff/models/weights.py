@@ -31,9 +31,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if isinstance(content.get(wrapping), dict):
             content = content[wrapping]
     first = "features.0.weight"
-    prefixes = [
-        name.removesuffix(first) for name in content if f".{name}".endswith(f".{first}")
-    ]
+    prefixes = [name.removesuffix(first) for name in content if f".{name}".endswith(f".{first}")]
     if not prefixes:
         raise BrokenFileError(path, f"holds no {first!r}, so no AudioNTT network")
     if len(prefixes) > 1:
@@ -92,7 +90,11 @@ def build_network(weights: Mapping[str, Any], path: Path) -> AudioNTT:
 
 
 def _empty_network(weights: Mapping[str, Tensor], path: Path) -> AudioNTT:
-    shapes = {name: tuple(weights[name].shape) for name in ("fc.0.weight", "fc.3.weight") if name in weights}
+    shapes = {
+        name: tuple(weights[name].shape)
+        for name in ("fc.0.weight", "fc.3.weight")
+        if name in weights
+    }
     if len(shapes) < 2 or any(len(shape) != 2 for shape in shapes.values()):
         raise BrokenFileError(
             path, f"not an AudioNTT: fc.0.weight and fc.3.weight are {shapes}, not two matrices"

@@ -23,8 +23,8 @@ def uniform_rows(
     the sounds do.
     """
     offset_of = {purpose: derive_seed("sounds", purpose) for purpose in purposes}
-    offsets = torch.tensor([offset_of[purpose] for purpose in purposes], device=indices.device)
-    first = indices.long() * SLOTS + offsets  # wraps around, as a counter may
+    offsets = torch.tensor([offset_of[purpose] for purpose in purposes], dtype=torch.long)
+    first = indices.long() * SLOTS + offsets.to(indices.device)  # wraps around, as a counter may
     return counter_uniform(seed, first[:, None] + torch.arange(SLOTS, device=indices.device))
 
 
@@ -42,13 +42,13 @@ class Draw:
         self.named: dict[str, Tensor] = {}
 
     def uniform(
-        self, name: str, low: float, high: float, count: int = 1
+        self, name: str, low: float | int, high: float | int, count: int = 1
     ) -> Float[Tensor, "batch count"]:
         """Values in [low, high)."""
         return self._keep(name, low + (high - low) * self._take(count))
 
     def log_uniform(
-        self, name: str, low: float, high: float, count: int = 1
+        self, name: str, low: float | int, high: float | int, count: int = 1
     ) -> Float[Tensor, "batch count"]:
         """Values in [low, high), uniform in the logarithm: for pitches, times and rates."""
         return self._keep(name, low * torch.exp(math.log(high / low) * self._take(count)))

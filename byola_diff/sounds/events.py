@@ -32,9 +32,9 @@ def beats(
     jitter: float = 0.1,
     most: int = 12,
 ) -> tuple[Float[Tensor, "batch event"], Float[Tensor, "batch event"]]:
-    """Times since the onset in seconds, and gains in (0, 1], of up to `most` more or less regular events.
+    """Times since the onset in seconds, and gains in (0, 1], of more or less regular events.
 
-    Events past `n_events` have gain 0. `jitter` is in periods.
+    There are `most` of each; those past `n_events` have gain 0. `jitter` is in periods.
     """
     number = torch.arange(most, device=period_s.device)
     late = draw.uniform("beat_jitter", 0, jitter, count=most)
@@ -61,7 +61,8 @@ def random_hits(
     noise = draw.noise(name, time.n_samples)
     # The outermost values of a Gaussian: as rare as asked for, with a few much above the rest.
     threshold = torch.special.ndtri(1 - rate_hz / (2 * time.sample_rate))
-    return torch.sign(noise) * ((noise.abs() - threshold) * threshold).clamp(min=0)
+    excess = ((noise.abs() - threshold) * threshold).clamp(min=0)
+    return torch.sign(noise) * excess.sqrt()
 
 
 def rung(
@@ -80,7 +81,10 @@ def rung(
             build-up at its start.
     """
     n_fft = time.n_fft if wrap else fast_size(time.n_samples + kernel.shape[1])
-    spectrum = torch.fft.rfft(impulses, n=n_fft) * torch.fft.rfft(kernel, n=n_fft)
+    count = kernel.shape[1]
+    # Its last quarter fades: a long ring would else end in a click.
+    fade = (4 - 4 * torch.arange(count, device=kernel.device) / count).clamp(max=1)
+    spectrum = torch.fft.rfft(impulses, n=n_fft) * torch.fft.rfft(kernel * fade, n=n_fft)
     return torch.fft.irfft(spectrum, n=n_fft)[:, : time.n_samples]
 
 

@@ -16,7 +16,10 @@ def drum(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     """Beaten skin: a tone that falls as it dies, and the rattle of the snare."""
     period_s, count = draw.log_uniform("period_s", 0.1, 0.5), draw.integer("count", 1, 8)
     since_s = local_time(time.seconds, period_s, count)
-    pitch_hz, decay_s = draw.log_uniform("pitch_hz", 45, 350), draw.log_uniform("decay_s", 0.03, 0.25)
+    pitch_hz, decay_s = (
+        draw.log_uniform("pitch_hz", 45, 350),
+        draw.log_uniform("decay_s", 0.03, 0.25),
+    )
     bend = 1 + draw.uniform("bend", 0.1, 1.5) * struck(since_s, 1e-3, decay_s / 4)
     skin = sine(phase(pitch_hz * bend, time)) * struck(since_s, 2e-3, decay_s)
     low_hz = draw.log_uniform("snare_hz", 300, 3000)
@@ -63,7 +66,9 @@ def drips(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     decay_s = draw.log_uniform("decay_s", 0.008, 0.05)
     bubble = torch.sin(2 * torch.pi * pitch_hz * seconds * (1 + rise * seconds))
     drop = bubble * torch.exp(-seconds / decay_s)
-    drop = drop + 0.3 * torch.sin(2 * torch.pi * 2.3 * pitch_hz * seconds) * torch.exp(-seconds / 4e-3)
+    drop = drop + 0.3 * torch.sin(2 * torch.pi * 2.3 * pitch_hz * seconds) * torch.exp(
+        -seconds / 4e-3
+    )
     period_s, count = draw.log_uniform("period_s", 0.1, 0.6), draw.integer("count", 1, 10)
     return rung(time, hits(time, *beats(draw, period_s, count, jitter=0.7)), drop)
 
@@ -178,7 +183,9 @@ def scrape(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     fast = shaped_noise(draw, "fast", time, fast_gain + 0.02)
     speed = sine((since_s / stroke_s).clamp(0, 1) / 2)
     # Teeth of the saw: the noise comes in quick pulses.
-    teeth = 1 + draw.uniform("teeth", 0, 0.9) * sine(phase(draw.log_uniform("teeth_hz", 25, 150), time))
+    teeth = 1 + draw.uniform("teeth", 0, 0.9) * sine(
+        phase(draw.log_uniform("teeth_hz", 25, 150), time)
+    )
     back = 1 - draw.uniform("back", 0, 0.8) * (torch.floor(time.seconds / stroke_s) % 2)
     edge_s = 0.2 * stroke_s
     stroke = sustained(since_s, stroke_s * draw.uniform("duty", 0.5, 1), edge_s, edge_s)

@@ -30,10 +30,12 @@ def crackle(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     snap = draw.noise("snap", len(seconds)) * torch.exp(
         -seconds / draw.log_uniform("snap_s", 5e-4, 5e-3)
     )
-    pops = random_hits(draw, "pops", time, draw.log_uniform("rate_hz", 8, 120))
+    pops = random_hits(draw, "pops", time, draw.log_uniform("rate_hz", 12, 150))
     low_hz = draw.log_uniform("murmur_hz", 40, 300)
     murmur = shaped_noise(draw, "murmur", time, band(time, low_hz, 3 * low_hz, order=2))
-    return level(rung(time, pops, snap, wrap=True)) + draw.log_uniform("murmur_gain", 0.05, 1) * murmur
+    return (
+        level(rung(time, pops, snap, wrap=True)) + draw.log_uniform("murmur_gain", 0.05, 1) * murmur
+    )
 
 
 def wind(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
@@ -51,7 +53,9 @@ def wind(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
 def sea(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     """Waves: bright foam that breaks and drains over a dull roar."""
     cycles = phase(draw.log_uniform("wave_hz", 0.5, 1.5), time)
-    swell = torch.exp(draw.uniform("surge", 1, 3) * (sine(cycles + draw.uniform("start", 0, 1)) - 1))
+    swell = torch.exp(
+        draw.uniform("surge", 1, 3) * (sine(cycles + draw.uniform("start", 0, 1)) - 1)
+    )
     corner_hz = draw.log_uniform("corner_hz", 200, 1200)
     roar = shaped_noise(draw, "roar", time, band(time, 0.2 * corner_hz, corner_hz, order=2))
     foam_gain = tilt(time, draw.uniform("slope_db_per_octave", -4, 2))
@@ -71,7 +75,9 @@ def stream(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
         rate_hz = draw.log_uniform(f"rate_{size}_hz", 8, 150)
         bubbles = random_hits(draw, f"bubbles_{size}", time, rate_hz)
         water = water + level(rung(time, bubbles, bubble, wrap=True))
-    rush = shaped_noise(draw, "rush", time, band(time, pitch_hz[:, :1], 4 * pitch_hz[:, :1], order=2))
+    rush = shaped_noise(
+        draw, "rush", time, band(time, pitch_hz[:, :1], 4 * pitch_hz[:, :1], order=2)
+    )
     return water + draw.log_uniform("rush_gain", 0.1, 1.5) * rush
 
 

@@ -29,7 +29,9 @@ def training_batch(
     Raises:
         ValueError: If a length is below 1.
     """
-    mixture = _mixture(seed, indices, n_samples, sample_rate)
+    if len(indices) == 0:
+        return torch.zeros(0, n_samples, device=indices.device)  # no transform of nothing
+    mixture = _mixture(seed, indices.long(), n_samples, sample_rate)
     draw = Draw(uniform_rows(seed, indices, ["placed"] * len(indices)))
     time = TimeAxis(n_samples, sample_rate, torch.zeros(len(indices), 1, device=indices.device))
     mixture = _placed(draw, time, mixture)

@@ -48,7 +48,9 @@ def bark(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     length_s = period_s * draw.uniform("duty", 0.3, 0.8)
     arc = sine((since_s / length_s).clamp(0, 1) / 2)
     glide_hz = pitch_hz * (1 + draw.uniform("rise", -0.3, 0.8) * arc)
-    voice = pulses(phase(glide_hz, time), 1.8 * pitch_hz, draw.log_uniform("sharpness", 5, 80), time)
+    voice = pulses(
+        phase(glide_hz, time), 1.8 * pitch_hz, draw.log_uniform("sharpness", 5, 80), time
+    )
     hoarse = shaped_noise(draw, "hoarse", time, band(time, pitch_hz, 8 * pitch_hz))
     rough = voice + draw.log_uniform("hoarse_gain", 0.03, 0.6) * hoarse
     call = sustained(since_s, length_s, 0.1 * length_s, 0.6 * length_s)

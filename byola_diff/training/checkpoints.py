@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from byola_diff.storage import BrokenFileError, check_hash, copy_checked, load_checked, save_checked
-from byola_diff.training.monitors import require_finite
+from byola_diff.training.monitors import ends_step, require_finite
 
 
 class CheckedCheckpointIO(CheckpointIO):
@@ -40,7 +41,6 @@ class KeepCheckpoints(pl.Callback):
 
     def __init__(self, folder: Path, every: int, keep: int) -> None:
         self.folder, self.every, self.keep = folder, every, keep
-        self._saved_at = -1
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -48,20 +48,24 @@ class KeepCheckpoints(pl.Callback):
         """Save when a multiple of `every` has just been reached."""
         step = trainer.global_step
         due = step % self.every == 0 or step == trainer.max_steps
-        if due and step > 0 and step != self._saved_at:
-            self._saved_at = step
-            require_finite(outputs["loss"], step, self.folder)
+        if due and ends_step(trainer, batch_idx):
+            require_finite(outputs["total"], step, self.folder)
+            # A finite loss may still have had a gradient that is not.
+            weights = torch.stack([weight.sum() for weight in pl_module.parameters()])
+            require_finite(weights.sum(), step, self.folder, "sum of the weights")
             self._save(trainer, step)
 
     def _save(self, trainer: pl.Trainer, step: int) -> None:
         path = self.folder / f"step_{step:08d}.ckpt"
-        trainer.save_checkpoint(path)
+        trainer.save_checkpoint(path, weights_only=False)  # the optimiser too, that is
         if not trainer.is_global_zero:
             return
         check_hash(path)
         copy_checked(path, self.folder / "last.ckpt")
         for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
             CheckedCheckpointIO().remove_checkpoint(old)
+        for unfinished in self.folder.glob(".*.part"):  # left by a kill inside a save
+            unfinished.unlink()
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

@@ -1,5 +1,6 @@
 """The LightningDataModule: waveform batches by step, from a loader or made on the device."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,6 +41,7 @@ class ClipModule(LightningDataModule):
         super().__init__()
         self.open_source, self.seed, self.batch_size = open_source, seed, batch_size
         self.n_steps, self.num_workers = n_steps, num_workers
+        self._making_s = 0.0
 
     def setup(self, stage: str) -> None:
         """Open the source; in each process, as it may hold memory of its device."""
@@ -53,7 +55,7 @@ class ClipModule(LightningDataModule):
         batches = StepBatches(
             self.source, self.seed, self.batch_size, trainer.global_rank, trainer.world_size
         )
-        return DataLoader(
+        self._loader = RunLoader(
             batches,
             batch_size=None,
             sampler=RunSampler(start, self.n_steps),
@@ -63,15 +65,47 @@ class ClipModule(LightningDataModule):
             # Forked workers hang after torch has started its threads.
             multiprocessing_context="spawn" if num_workers else None,
         )
+        return self._loader
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds that training has spent without a batch so far."""
+        return self._loader.waited_s + self._making_s
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """The batch with its waveform, made here for a source on the device."""
         if "waveform" not in batch:
+            start = time.perf_counter()
             clips = batch.pop("clips")
             batch["waveform"] = self.source.batch(
                 batch["epoch"], clips, self.trainer.strategy.root_device
             )
+            self._making_s += time.perf_counter() - start
         return batch
+
+
+class RunLoader(DataLoader):
+    """A loader that counts the seconds it is waited for, and needs no state to be resumed."""
+
+    waited_s = 0.0
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The batches that the sampler names."""
+        batches = super().__iter__()
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            self.waited_s += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the trainer's step says it all. Lightning warns of a loader without this."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to load."""
 
 
 class StepBatches(Dataset):
@@ -113,7 +147,7 @@ class StepBatches(Dataset):
 
 
 class RunSampler(Sampler[int]):
-    """The steps of a run from `start` on; its length is that of the whole run, as Lightning counts."""
+    """The steps of a run from `start` on; the length is the whole run's, as Lightning counts."""
 
     def __init__(self, start: int, n_steps: int) -> None:
         self.start, self.n_steps = start, n_steps

@@ -13,6 +13,7 @@ from byola_diff.audio.normalize import Normalize
 from byola_diff.models.pair import OnlineTargetPair, update_target
 from byola_diff.randomness import derive_seed, torch_generator
 from byola_diff.training.objective import Objective
+from byola_diff.training.same_run import check_same_run
 from byola_diff.training.views import ViewMaker
 
 
@@ -51,6 +52,7 @@ class Learner(LightningModule):
         self.pair, self.objective = pair, objective
         self.configure_optimizer = configure_optimizer
         self.config, self.ema_decay, self.bfloat16, self.seed = config, ema_decay, bfloat16, seed
+        self._memories: Tensor | None = None
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Loss terms of one batch; `loss` is what is minimised."""
@@ -62,9 +64,22 @@ class Learner(LightningModule):
         with torch.no_grad():
             first, second = self.make_views(self.normalize(self.log_mel(waveform)), generator)
         rates = torch_generator(self.seed, "rates", step, rank, device=waveform.device)
-        with torch.autocast(waveform.device.type, torch.bfloat16, enabled=self.bfloat16):
-            terms = self.objective(self.pair, _channels_last(first), _channels_last(second), rates)
-        return {"loss": terms.pop("total"), **terms}
+        terms = self.loss_terms(first, second, rates)
+        total = terms.pop("total")
+        # Lightning divides `loss` by the number of accumulated batches; `total` stays as it is.
+        return {"loss": total, "total": total.detach(), **terms}
+
+    def loss_terms(
+        self,
+        first: Float[Tensor, "batch 1 mel frame"],
+        second: Float[Tensor, "batch 1 mel frame"],
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """The objective's terms, with the networks at the run's precision."""
+        with torch.autocast(first.device.type, torch.bfloat16, enabled=self.bfloat16):
+            return self.objective(
+                self.pair, _channels_last(first), _channels_last(second), generator
+            )
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step the online weights, then let the target follow: once per optimiser step."""
@@ -76,8 +91,23 @@ class Learner(LightningModule):
         return self.configure_optimizer([p for p in self.pair.parameters() if p.requires_grad])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the configuration, so that a checkpoint can be exported without its run folder."""
+        """Add the configuration, for export, and the mixup memories of all processes."""
         checkpoint["config"] = self.config
+        if self.trainer.world_size > 1:
+            # Lightning keeps the state of the first process alone. [rank, clip, 1, mel, frame]
+            checkpoint["mixup_memories"] = self.all_gather(self.make_views.memory.clips)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the checkpoint of another run, and set aside what is not the same on all ranks."""
+        check_same_run(checkpoint["config"], self.config)
+        self._memories = checkpoint.get("mixup_memories")
+
+    def on_train_start(self) -> None:
+        """Give each process its own mixup memory: only now, for DDP starts by copying rank 0's."""
+        if self._memories is not None:
+            memory = self._memories[self.global_rank % len(self._memories)]
+            self.make_views.memory.clips.copy_(memory)
+            self._memories = None
 
 
 def _channels_last(view: Tensor) -> Tensor:

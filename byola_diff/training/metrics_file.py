@@ -1,8 +1,11 @@
 """The log of a run as a CSV file."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
+
+from byola_diff.audio.atomic import write_text
 
 
 class MetricsFile:
@@ -22,11 +25,16 @@ class MetricsFile:
             writer.writerow({"step": step, **row})
 
     def truncate(self, step: int) -> None:
-        """Drop the rows after `step`."""
+        """Drop the rows after `step`, and a last row that a full disk or a kill has cut short."""
         if not self.path.exists():
             return
-        with self.path.open(newline="") as file:
-            header, *rows = csv.reader(file)
-        kept = [row for row in rows if int(row[0]) <= step]
-        with self.path.open("w", newline="") as file:
-            csv.writer(file).writerows([header, *kept])
+        # Only whole lines: a number cut short is a number still.
+        lines = [line for line in self.path.read_text().splitlines(True) if line.endswith("\n")]
+        header, *rows = list(csv.reader(lines)) or [[]]
+        if not header:
+            self.path.unlink()
+            return
+        kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= step]
+        text = io.StringIO()
+        csv.writer(text).writerows([header, *kept])
+        write_text(self.path, text.getvalue())

@@ -22,17 +22,22 @@ class DivergedError(RuntimeError):
     """The loss is no longer a finite number."""
 
 
-def require_finite(loss: Tensor, step: int, checkpoints: Path) -> None:
-    """Do nothing if the loss is finite.
+def ends_step(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Whether the batch was the last of an optimiser step, of which some accumulate several."""
+    return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+
+
+def require_finite(value: Tensor, step: int, checkpoints: Path, name: str = "loss") -> None:
+    """Do nothing if the value is finite.
 
     Raises:
         DivergedError: If not, with the step, where the last finite state is, and likely causes.
     """
-    if torch.isfinite(loss):
+    if torch.isfinite(value):
         return
     newest = max(checkpoints.glob("step_*.ckpt"), default=None)
     raise DivergedError(
-        f"the loss is {loss.item()} at step {step}. "
+        f"the {name} is {value.item()} at step {step}. "
         f"Last finite checkpoint: {newest or 'none yet'}. "
         "Likely causes: a learning rate too high for this batch size; clips that are all silent; "
         "bfloat16 where float32 is needed (try --training.precision float32)."
@@ -52,7 +57,7 @@ def spread(representation: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
 
 
 class Meter(pl.Callback):
-    """Writes `metrics.csv`, TensorBoard and the progress bar; stops a run that has diverged."""
+    """Writes `metrics.csv` and TensorBoard; stops a run that has diverged."""
 
     def __init__(self, folder: Path, batch_size: int, every: int) -> None:
         """Keep the settings.
@@ -65,20 +70,15 @@ class Meter(pl.Callback):
         self.metrics = MetricsFile(folder / "metrics.csv")
         self.checkpoints = folder / "checkpoints"
         self.batch_size, self.every = batch_size, every
-        self._last_end = self._row_start = 0.0
-        self._waited_s, self._batches = 0.0, 0
+        self.latest: tuple[int, dict[str, Any]] = 0, {}
+        """Step and content of the last row."""
+        self._row_start, self._waited_s, self._batches = 0.0, 0.0, 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Forget rows that a resumed run will write again."""
         if trainer.is_global_zero:
             self.metrics.truncate(trainer.global_step)
-        self._last_end = self._row_start = time.perf_counter()
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Count the time since the last batch ended as waiting for data."""
-        self._waited_s += time.perf_counter() - self._last_end
+        self._row_start = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -86,30 +86,31 @@ class Meter(pl.Callback):
         """Write a row when one is due."""
         self._batches += 1
         step = trainer.global_step
-        accumulated = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if accumulated and (step % self.every == 0 or step == trainer.max_steps):
+        due = step % self.every == 0 or step == trainer.max_steps
+        if due and ends_step(trainer, batch_idx):
             # Only now is the device asked for numbers: between rows the host runs ahead of it.
-            require_finite(outputs["loss"], step, self.checkpoints)
-            self._write(trainer, pl_module, self._row(trainer, pl_module, outputs))
-        self._last_end = time.perf_counter()
+            require_finite(outputs["total"], step, self.checkpoints)
+            self._write(trainer, self._row(trainer, pl_module, outputs))
 
-    def _row(self, trainer: pl.Trainer, pl_module: Any, outputs: dict) -> dict[str, float]:
-        elapsed_s = time.perf_counter() - self._row_start
+    def _row(self, trainer: pl.Trainer, pl_module: Any, outputs: dict) -> dict[str, Any]:
+        now, waited_s = time.perf_counter(), trainer.datamodule.waited_s
+        elapsed_s = now - self._row_start
         row = {
-            "loss/total": outputs["loss"].item(),
+            "loss/total": outputs["total"].item(),
             "loss/byol": outputs["byol"].item(),
             "loss/difference": outputs["difference"].item() if "difference" in outputs else "",
             "collapse/spread": spread(outputs["representation"]).item(),
             "ema_decay": pl_module.ema_decay,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "clips_per_s": self._batches * self.batch_size / elapsed_s,
-            "data_share": self._waited_s / elapsed_s,
+            "data_share": (waited_s - self._waited_s) / elapsed_s,
         }
-        self._row_start, self._waited_s, self._batches = time.perf_counter(), 0.0, 0
+        self._row_start, self._waited_s, self._batches = now, waited_s, 0
         return row
 
-    def _write(self, trainer: pl.Trainer, pl_module: Any, row: dict[str, float]) -> None:
+    def _write(self, trainer: pl.Trainer, row: dict[str, Any]) -> None:
         step = trainer.global_step
+        self.latest = step, row
         if row["collapse/spread"] < COLLAPSE_BELOW:
             rank_zero_warn(
                 f"representations collapse at step {step}: spread {row['collapse/spread']:.4f}. "
@@ -120,12 +121,6 @@ class Meter(pl.Callback):
         numbers = {name: value for name, value in row.items() if value != ""}
         for logger in trainer.loggers:
             logger.log_metrics(numbers, step)
-        bar = {
-            "loss": row["loss/total"],
-            "clips/s": row["clips_per_s"],
-            "waiting %": 100 * row["data_share"],
-        }
-        pl_module.log_dict(bar, prog_bar=True, logger=False, batch_size=self.batch_size)
 
 
 class ScoreDuringTraining(pl.Callback):
@@ -134,7 +129,11 @@ class ScoreDuringTraining(pl.Callback):
     def __init__(self, score: Callable[[Any], dict[str, float]], folder: Path, every: int) -> None:
         self.score, self.every = score, every
         self.scores = MetricsFile(folder / "scores.csv")
-        self._scored_at = -1
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Forget rows that a resumed run will write again."""
+        if trainer.is_global_zero:
+            self.scores.truncate(trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -142,9 +141,8 @@ class ScoreDuringTraining(pl.Callback):
         """Score when due, on the first process alone."""
         step = trainer.global_step
         due = step % self.every == 0 or step == trainer.max_steps
-        if not (due and step != self._scored_at and trainer.is_global_zero):
+        if not (due and ends_step(trainer, batch_idx) and trainer.is_global_zero):
             return
-        self._scored_at = step
         scores = self.score(pl_module)
         self.scores.append(step, scores)
         for logger in trainer.loggers:

@@ -45,7 +45,8 @@ class Objective:
         # One pass per view, so that each is normalised by its own batch statistics; the mixtures
         # went first, so that the running statistics end on clean sounds.
         online = pair.online.represent(first), pair.online.represent(second)
-        targets = pair.target_projection(second), pair.target_projection(first)
+        # In the order of the published code, so that dropout draws alike; then crossed.
+        targets = (pair.target_projection(first), pair.target_projection(second))[::-1]
         byol = sum(
             byol_loss(self._predict(pair, pair.predictor, representation), target)
             for representation, target in zip(online, targets, strict=True)
@@ -71,7 +72,8 @@ class Objective:
             rate = low + (high - low) * draws
             mixture = mix_with_neighbour(view, rate)
             if self.renormalize_mixture:
-                mixture = (mixture - mixture.mean()) / mixture.std()
+                std, mean = torch.std_mean(mixture)
+                mixture = (mixture - mean) / std.clamp_min(torch.finfo(std.dtype).eps)
             mixed.append((pair.online.represent(mixture), rate))
         return mixed
 

@@ -62,9 +62,10 @@ def test_failed_write_keeps_the_old_file(tmp_path):
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff"])
 def test_part_of_a_file_equals_the_part_of_the_whole(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
-    soundfile.write(path, noise(4 * RATE), RATE)
+    soundfile.write(path, noise(5 * RATE), RATE)
     whole, _ = read_audio(path)
-    for start in (0, 1, 4095, 30_000, 63_500):
+    # In the Ogg file, libsndfile's own seek goes wrong at the last two.
+    for start in (0, 1, 4095, 30_000, 72_781, 77_766):
         part, _ = read_audio(path, start / RATE, 1000 / RATE)
         np.testing.assert_allclose(part, whole[start : start + 1000], atol=1e-6)
 

@@ -173,6 +173,11 @@ def test_resident_store_has_to_fit(three, monkeypatch):
         ResidentSource(three[0].store, crop_samples=CROP, seed=3, device="cuda")
 
 
-def test_float_files_may_exceed_one(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.full(CROP, 1.5), RATE, subtype="FLOAT")
-    assert folder_source(tmp_path).batch(0, torch.tensor([0]))[0, 0] == 1.5
+def test_peaks_are_clipped_in_all_sources(tmp_path):
+    (tmp_path / "s").mkdir()
+    loud = np.linspace(-2, 2, CROP)
+    soundfile.write(tmp_path / "s" / "a.wav", loud, RATE, subtype="FLOAT")
+    packed = PackedSource(pack(tmp_path / "s", tmp_path / "p"), crop_samples=CROP, seed=3)
+    for source in (packed, folder_source(tmp_path / "s")):
+        waveform = source.batch(0, torch.tensor([0]))[0]
+        np.testing.assert_allclose(waveform, loud.clip(-1, 1), atol=1.01 / 32768)

@@ -24,7 +24,9 @@ def reference(weights, log_mel):
         maps = F.conv2d(maps, weights[f"{conv}.weight"], weights[f"{conv}.bias"], padding=1)
         mean, var = weights[f"{norm}.running_mean"], weights[f"{norm}.running_var"]
         maps = (maps - mean[:, None, None]) / torch.sqrt(var + 1e-5)[:, None, None]
-        maps = maps * weights[f"{norm}.weight"][:, None, None] + weights[f"{norm}.bias"][:, None, None]
+        maps = (
+            maps * weights[f"{norm}.weight"][:, None, None] + weights[f"{norm}.bias"][:, None, None]
+        )
         maps = F.max_pool2d(maps.clamp_min(0), 2)
         block += 1
     batch, channels, n_mels, n_frames = maps.shape

@@ -1,0 +1,115 @@
+"""A report as one HTML file that needs nothing else: pictures and styles are inside it."""
+
+import base64
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
+       max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.7rem; margin-bottom: .3rem; }
+h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #bbb; padding-bottom: .2rem; }
+table { border-collapse: collapse; margin: .8rem 0; }
+th, td { padding: .35rem .9rem; text-align: right; border-bottom: 1px solid #ddd;
+         font-variant-numeric: tabular-nums; vertical-align: bottom; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; }
+thead th { border-bottom: 2px solid #555; font-weight: 600; }
+td.best { font-weight: 700; }
+img { max-width: 100%; height: auto; }
+figure { margin: 1rem 0; }
+p.note, figcaption { color: #444; font-size: .92rem; max-width: 50rem; }
+footer { margin-top: 2.5rem; color: #555; font-size: .85rem; }
+"""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under a header; the first column names the row."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    bold: frozenset[tuple[int, int]] = frozenset()
+    """Cells (row, column) to stress."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG with what it shows."""
+
+    png: bytes
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A headed part of the report."""
+
+    title: str
+    parts: Sequence[Text | Table | Picture]
+
+
+def render_html(title: str, lead: str, sections: Sequence[Section], footer: str = "") -> str:
+    """The whole file. All text is escaped."""
+    body = [f"<h1>{html.escape(title)}</h1>", f"<p>{html.escape(lead)}</p>"]
+    for section in sections:
+        body.append(f"<h2>{html.escape(section.title)}</h2>")
+        body.extend(_render(part) for part in section.parts)
+    if footer:
+        body.append(f"<footer>{html.escape(footer)}</footer>")
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>",
+            *body,
+            "</body></html>\n",
+        ]
+    )
+
+
+def best_cells(columns: Sequence[Sequence[float]], first_column: int = 1) -> frozenset:
+    """Cells (row, column) of the largest value of each column; of each of them, if several."""
+    return frozenset(
+        (row, place)
+        for place, values in enumerate(columns, start=first_column)
+        for row, value in enumerate(values)
+        if value == max(values)
+    )
+
+
+def _render(part: Text | Table | Picture) -> str:
+    if isinstance(part, Text):
+        return f"<p>{html.escape(part.text)}</p>"
+    if isinstance(part, Table):
+        return _render_table(part)
+    data = base64.b64encode(part.png).decode()
+    caption = html.escape(part.caption)
+    return (
+        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _render_table(table: Table) -> str:
+    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.header)
+    rows = []
+    for number, row in enumerate(table.rows):
+        if len(row) != len(table.header):
+            raise ValueError(f"row {number} has {len(row)} cells under {len(table.header)} headers")
+        cells = "".join(
+            f"<td{' class=best' if (number, place) in table.bold else ''}>{html.escape(cell)}</td>"
+            for place, cell in enumerate(row)
+        )
+        rows.append(f"<tr>{cells}</tr>")
+    note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{note}"

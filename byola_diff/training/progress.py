@@ -1,0 +1,57 @@
+"""What the console shows of a run."""
+
+import sys
+from typing import Any
+
+import pytorch_lightning as pl
+from tqdm import tqdm
+
+from byola_diff.training.monitors import Meter, ends_step
+
+
+class Progress(pl.Callback):
+    """A bar on a terminal; elsewhere, as in a log file, one line per row of `metrics.csv`."""
+
+    def __init__(self, meter: Meter) -> None:
+        """Take the meter, which must come before this in the list of callbacks."""
+        self.meter = meter
+        self.bar: tqdm | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Open the bar where the run starts or goes on."""
+        if trainer.is_global_zero and sys.stderr.isatty():
+            self.bar = tqdm(
+                desc="pretraining",
+                total=trainer.max_steps,
+                initial=trainer.global_step,
+                unit="step",
+                dynamic_ncols=True,
+            )
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the step; show the numbers where there are new ones."""
+        if not (trainer.is_global_zero and ends_step(trainer, batch_idx)):
+            return
+        step, row = self.meter.latest
+        text = describe(row) if step == trainer.global_step else ""
+        if self.bar is None and text:
+            print(f"step {step}/{trainer.max_steps}: {text}", flush=True)
+        elif self.bar is not None:
+            if text:
+                self.bar.set_postfix_str(text, refresh=False)
+            self.bar.update()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        """Leave the bar as it is, also after an error."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def describe(row: dict[str, Any]) -> str:
+    """The numbers that matter while one waits."""
+    return (
+        f"loss {row['loss/total']:.4f}, {row['clips_per_s']:.1f} clips/s, "
+        f"waiting for data {row['data_share']:.0%}"
+    )

@@ -1,0 +1,192 @@
+"""Render a labelled corpus of procedural sounds: wav files and a manifest.
+
+    python datasets/make_sounds.py data/sounds --clips 3000 --backgrounds 200
+
+Writes OUT/audio/LABEL/*.wav and OUT/manifest.csv, and with --backgrounds also OUT/backgrounds/*.wav
+and OUT/backgrounds.csv. Each clip holds one event, half of them over a background. The same seed
+gives the same bytes; a stopped run continues where it was.
+"""
+
+import argparse
+import csv
+import wave
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from byola_diff.randomness import counter_uniform, derive_seed
+from byola_diff.sounds import BACKGROUNDS, class_names, render
+
+_CHUNK = 16
+_WAV_HEADER_BYTES = 44
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A line of the manifest, and what its sound depends on."""
+
+    file: str
+    label: str
+    split: str
+    index: int
+    """Among all clips; no two clips share one, so no two splits share a sound."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Render what the command line asks for."""
+    args = parse_args(arguments)
+
+    def labelled(clips: list[Clip]) -> Tensor:
+        return render_events(
+            clips, args.seed, int(args.duration_s * args.sample_rate), args.sample_rate
+        )
+
+    def long_backgrounds(clips: list[Clip]) -> Tensor:
+        n_samples = int(args.background_duration_s * args.sample_rate)
+        return render_backgrounds(clips, args.seed, n_samples, args.sample_rate)
+
+    shares = {"test": args.test_share, "valid": args.valid_share}
+    clips = plan("audio", class_names(), args.clips, shares)
+    write_corpus(args.out, "manifest.csv", clips, labelled, args.duration_s, args.sample_rate)
+    if args.backgrounds:
+        clips = plan("backgrounds", tuple(BACKGROUNDS), args.backgrounds, shares)
+        length_s = args.background_duration_s
+        write_corpus(
+            args.out, "backgrounds.csv", clips, long_backgrounds, length_s, args.sample_rate
+        )
+
+
+def parse_args(arguments: list[str] | None) -> argparse.Namespace:
+    """Options of the command line, checked."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the corpus")
+    parser.add_argument("--clips", type=int, required=True, metavar="N", help="labelled clips")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sample-rate", type=int, default=16_000, help="Hz")
+    parser.add_argument("--duration-s", type=float, default=2.0)
+    parser.add_argument("--test-share", type=float, default=0.2)
+    parser.add_argument("--valid-share", type=float, default=0.1)
+    parser.add_argument("--backgrounds", type=int, default=0, metavar="M", help="long clips")
+    parser.add_argument("--background-duration-s", type=float, default=12.0)
+    args = parser.parse_args(arguments)
+    if args.clips < 0 or args.backgrounds < 0:
+        parser.error("--clips and --backgrounds can't be negative")
+    if min(args.test_share, args.valid_share) < 0 or args.test_share + args.valid_share > 1:
+        parser.error("--test-share and --valid-share must be shares with a sum of at most 1")
+    if min(args.duration_s, args.background_duration_s) * args.sample_rate < 1:
+        parser.error("clips must be at least one sample long")
+    return args
+
+
+def plan(
+    folder: str, labels: tuple[str, ...], n_clips: int, shares: dict[str, float]
+) -> list[Clip]:
+    """Clips in the order of their labels, labels balanced within each split."""
+    clips = []
+    for place, label in enumerate(labels):
+        count = n_clips // len(labels) + (place < n_clips % len(labels))
+        n_test, n_valid = (round(count * shares[split]) for split in ("test", "valid"))
+        for number in range(count):
+            held_out = "test" if number < n_test else "valid"
+            split = held_out if number < n_test + n_valid else "train"
+            file = f"{folder}/{label}/{label}_{number:06d}.wav"
+            clips.append(Clip(file, label, split, number * len(labels) + place))
+    return clips
+
+
+def render_events(clips: list[Clip], seed: int, n_samples: int, sample_rate: int) -> Tensor:
+    """One event per clip, half of the clips over a background at an SNR of 0 to 20 dB."""
+    index = torch.tensor([clip.index for clip in clips])
+    event_seed, ground_seed = derive_seed(seed, "event"), derive_seed(seed, "ground")
+    event = render([clip.label for clip in clips], event_seed, index, n_samples, sample_rate)
+    choice = counter_uniform(derive_seed(seed, "family"), index) * len(BACKGROUNDS)
+    families = [tuple(BACKGROUNDS)[int(place)] for place in choice.tolist()]
+    ground = render(families, ground_seed, index, n_samples, sample_rate)
+    snr_db = 20 * counter_uniform(derive_seed(seed, "snr"), index)[:, None]
+    present = counter_uniform(derive_seed(seed, "present"), index)[:, None] < 0.5
+    gain = present * _active_rms(event) / _active_rms(ground) * 10 ** (-snr_db / 20)
+    mixture = event + gain * ground
+    return mixture / mixture.abs().amax(1, keepdim=True).clamp(min=1)
+
+
+def render_backgrounds(clips: list[Clip], seed: int, n_samples: int, sample_rate: int) -> Tensor:
+    """One long background per clip, other ones than behind the events."""
+    index = torch.tensor([clip.index for clip in clips])
+    families = [clip.label for clip in clips]
+    return render(families, derive_seed(seed, "long"), index, n_samples, sample_rate)
+
+
+def _active_rms(waveform: Tensor) -> Tensor:
+    """Root mean square of the samples within 40 dB of the peak: an event's, not its silence's."""
+    active = waveform.abs() >= 0.01 * waveform.abs().amax(1, keepdim=True)
+    return (waveform.square() * active).sum(1, keepdim=True).div(active.sum(1, keepdim=True)).sqrt()
+
+
+def write_corpus(
+    out: Path,
+    manifest: str,
+    clips: list[Clip],
+    render_clips: Callable[[list[Clip]], Tensor],
+    duration_s: float,
+    sample_rate: int,
+) -> None:
+    """Write the files that are not there yet, then the manifest."""
+    n_bytes = _WAV_HEADER_BYTES + 2 * int(duration_s * sample_rate)
+    with tqdm(total=len(clips), desc=manifest, unit="clip") as progress:
+        for chunk in _chunks(clips):
+            missing = [clip for clip in chunk if not _is_complete(out / clip.file, n_bytes)]
+            # The whole chunk, though one file may be missing: the last bit of a sample may depend
+            # on how many are rendered together.
+            waveforms = render_clips(chunk) if missing else ()
+            for clip, waveform in zip(chunk, waveforms, strict=False):
+                if clip in missing:
+                    write_wav(out / clip.file, waveform, sample_rate)
+            progress.update(len(chunk))
+    write_manifest(out / manifest, clips)
+
+
+def _chunks(clips: list[Clip]) -> Iterator[list[Clip]]:
+    """Short runs of clips of one label, the same in every run of the script."""
+    for _, same_label in groupby(clips, key=lambda clip: clip.label):
+        run = list(same_label)
+        yield from (run[start : start + _CHUNK] for start in range(0, len(run), _CHUNK))
+
+
+def _is_complete(path: Path, n_bytes: int) -> bool:
+    return path.is_file() and path.stat().st_size == n_bytes
+
+
+def write_wav(path: Path, waveform: Tensor, sample_rate: int) -> None:
+    """Write 16-bit PCM under a temporary name, then rename: no half-written file has the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = (waveform * 32767).round().clamp(-32768, 32767).to(torch.int16)
+    temporary = path.with_suffix(".part")
+    with wave.open(str(temporary), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes(samples.numpy().astype("<i2").tobytes())
+    temporary.replace(path)
+
+
+def write_manifest(path: Path, clips: list[Clip]) -> None:
+    """Write the manifest, sorted as the files are, as atomically as they."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file", "label", "split", "group"])
+        # Each clip is a sound of its own, and so its own group.
+        writer.writerows([c.file, c.label, c.split, Path(c.file).stem] for c in clips)
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+import math
+
+import pytest
+import torch
+
+from byola_diff.evaluation.additivity import (
+    additivity,
+    measure_additivity,
+    mix_events,
+    procedural_events,
+    recall_at_1,
+)
+
+
+def _random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_additive_encoder_is_perfect():
+    first, second, event = _random(50, 16), _random(50, 16, seed=1), _random(50, 16, seed=2)
+    score = additivity(first, first + event, second, second + event)
+    assert score.cosine == pytest.approx(1, abs=1e-6)
+    assert score.recall_at_1 == 1
+
+
+def test_random_embeddings_are_at_chance():
+    n_events, n_trials = 100, 20
+    scores = [
+        additivity(*(_random(n_events, 64, seed=4 * trial + side) for side in range(4)))
+        for trial in range(n_trials)
+    ]
+    assert sum(score.cosine for score in scores) / n_trials == pytest.approx(0, abs=0.01)
+    assert sum(score.recall_at_1 for score in scores) / n_trials == pytest.approx(0.01, abs=0.01)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-7])
+def test_constant_encoder_counts_against_itself(noise):
+    embeddings = [torch.ones(30, 8) + noise * _random(30, 8, seed=side) for side in range(4)]
+    score = additivity(*embeddings)
+    assert (score.cosine, score.recall_at_1) == (0.0, 0.0)
+
+
+def test_what_is_common_to_all_events_does_not_count():
+    background, event = torch.zeros(6, 4), _random(6, 4)
+    loud = torch.full((6, 4), 100.0)  # any event whatsoever moves the embedding like this
+    alike = additivity(background, loud + event, background, loud - event)
+    assert alike.cosine == pytest.approx(-1, abs=1e-4)
+
+
+def test_by_hand():
+    # Movements, with means (0, 0): first (1, 0) (-1, 0); second (0, 1) (0, -1), then turned 60 deg.
+    zero = torch.zeros(2, 2)
+    first = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    turned = torch.tensor([[0.5, math.sqrt(3) / 2], [-0.5, -math.sqrt(3) / 2]])
+    score = additivity(zero, first, zero, turned)
+    assert score.cosine == pytest.approx(0.5, abs=1e-6)
+    assert score.recall_at_1 == 1
+    right_angle = additivity(zero, first, zero, torch.tensor([[0.0, 1.0], [0.0, -1.0]]))
+    assert right_angle.cosine == pytest.approx(0, abs=1e-6)
+    assert right_angle.recall_at_1 == 0
+
+
+def test_recall_ties_are_misses():
+    similarity = torch.tensor([[0.9, 0.1, 0.9], [0.2, 0.3, 0.1], [0.5, 0.6, 0.4]])
+    assert recall_at_1(similarity) == pytest.approx(1 / 3)
+
+
+def test_bad_embeddings():
+    good, bad = torch.zeros(3, 2), torch.full((3, 2), torch.nan)
+    with pytest.raises(ValueError, match="NaN"):
+        additivity(good, bad, good, good)
+    with pytest.raises(ValueError, match="two events"):
+        additivity(*[torch.zeros(1, 2)] * 4)
+
+
+def test_mixing_ratio_is_over_the_span_of_the_event():
+    event = torch.zeros(1, 1000)
+    event[0, 200:300] = 0.01  # constant: its root mean square over the span is its value
+    first, second = _random(1, 1000), 50 * _random(1, 1000, seed=1)
+    mixed = mix_events(event, first, second, snr_db=20.0)
+    added = mixed.first_mixture - mixed.first_background
+    torch.testing.assert_close(added, mixed.second_mixture - mixed.second_background)
+    rms = [
+        side.square().mean().sqrt() for side in (mixed.first_background, mixed.second_background)
+    ]
+    torch.testing.assert_close(*rms)
+    assert (added[0, 250] / rms[0]).item() == pytest.approx(10.0, abs=1e-3)
+
+
+def test_silence_is_refused():
+    sound = torch.ones(2, 10)
+    with pytest.raises(ValueError, match=r"silent sounds: \[1\]"):
+        mix_events(torch.stack([sound[0], 0 * sound[0]]), sound, sound, 0.0)
+    with pytest.raises(ValueError, match="silent"):
+        mix_events(sound, 0 * sound, sound, 0.0)
+
+
+def test_procedural_events_all_differ_and_are_reproducible():
+    mixed = procedural_events(40, seed=3, duration_s=0.5)
+    again = procedural_events(40, seed=3, duration_s=0.5)
+    other = procedural_events(40, seed=4, duration_s=0.5)
+    torch.testing.assert_close(mixed.second_mixture, again.second_mixture, rtol=0, atol=0)
+    assert not torch.equal(mixed.first_background, other.first_background)
+    events = torch.nn.functional.normalize(mixed.first_mixture - mixed.first_background)
+    alike = events @ events.T - torch.eye(40)
+    assert alike.abs().max() < 0.99
+    assert mixed.first_mixture.abs().max() < 1
+
+
+def test_linear_encoder_on_procedural_events():
+    mixed = procedural_events(40, duration_s=0.5)
+    weights = _random(8000, 128)
+    score = measure_additivity(lambda waveform: waveform @ weights, mixed, batch_size=7)
+    assert score.cosine == pytest.approx(1, abs=1e-3)
+    assert score.recall_at_1 == 1

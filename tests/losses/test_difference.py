@@ -1,0 +1,70 @@
+import math
+
+import pytest
+import torch
+
+from byola_diff.losses.difference import mix_with_neighbour, neighbour, subtract_neighbour
+
+RATES = torch.tensor([0.4, 0.5, 0.6])
+
+
+def constant_views(*powers):
+    """Views of one mel band and one frame, with the given powers."""
+    return torch.tensor(powers).log().reshape(-1, 1, 1, 1)
+
+
+def test_neighbour_is_the_next_and_the_last_wraps_around():
+    assert neighbour(torch.tensor([[1.0], [2.0], [3.0]])).tolist() == [[2.0], [3.0], [1.0]]
+
+
+def test_mixture_by_hand():
+    mixture = mix_with_neighbour(constant_views(1.0, 10.0, 100.0), RATES)
+    # The neighbour carries the rate, the view itself what is left; the last mixes with the first.
+    powers = [0.6 * 1 + 0.4 * 10, 0.5 * 10 + 0.5 * 100, 0.4 * 100 + 0.6 * 1]
+    expected = torch.tensor([math.log(power) for power in powers])
+    torch.testing.assert_close(mixture.flatten(), expected, rtol=0, atol=1e-6)
+
+
+def test_subtraction_by_hand():
+    mixture = torch.tensor([[10.0, 1.0], [20.0, 2.0], [30.0, 3.0]])
+    representation = torch.tensor([[1.0, -1.0], [2.0, -2.0], [4.0, -4.0]])
+    remaining = subtract_neighbour(mixture, representation, RATES)
+    expected = [[10 - 0.4 * 2, 1 + 0.4 * 2], [20 - 0.5 * 4, 2 + 0.5 * 4], [30 - 0.6, 3 + 0.6]]
+    torch.testing.assert_close(remaining, torch.tensor(expected), rtol=0, atol=1e-6)
+
+
+def test_an_encoder_linear_in_power_is_left_with_the_own_sound():
+    # f = exp: then f(w_n) - g_n f(v_{n+1}) = (1 - g_n) f(v_n), for the same n and the same rates.
+    generator = torch.Generator().manual_seed(0)
+    view = torch.randn(5, 1, 4, 6, generator=generator)
+    rate = 0.4 + 0.2 * torch.rand(5, generator=generator)
+
+    def represent(log_mel):
+        return log_mel.exp().flatten(1)
+
+    remaining = subtract_neighbour(
+        represent(mix_with_neighbour(view, rate)), represent(view), rate
+    )
+    expected = (1 - rate[:, None]) * represent(view)
+    torch.testing.assert_close(remaining, expected, rtol=0, atol=1e-5)
+
+
+def test_order_of_the_batch_matters_only_around_the_ring():
+    view = torch.randn(4, 1, 3, 2, generator=torch.Generator().manual_seed(0))
+    rate = torch.tensor([0.4, 0.45, 0.5, 0.6])
+    rolled = mix_with_neighbour(view.roll(1, 0), rate.roll(1, 0))
+    assert torch.equal(rolled, mix_with_neighbour(view, rate).roll(1, 0))
+
+
+def test_gradient_flows_to_mixture_and_to_the_neighbours_representation():
+    mixture, representation = (torch.zeros(3, 2, requires_grad=True) for _ in range(2))
+    remaining = subtract_neighbour(mixture, representation, RATES)
+    remaining[0].sum().backward()
+    assert mixture.grad.tolist() == [[1, 1], [0, 0], [0, 0]]
+    expected = torch.tensor([[0.0, 0.0], [-0.4, -0.4], [0.0, 0.0]])
+    torch.testing.assert_close(representation.grad, expected, rtol=0, atol=1e-7)
+
+
+def test_refuses_a_batch_of_one():
+    with pytest.raises(ValueError, match="at least 2 clips"):
+        mix_with_neighbour(torch.zeros(1, 1, 4, 4), torch.tensor([0.5]))

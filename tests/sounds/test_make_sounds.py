@@ -1,0 +1,92 @@
+"""The script that renders a labelled corpus, end to end."""
+
+import csv
+import hashlib
+import importlib.util
+import wave
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "datasets" / "make_sounds.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("make_sounds", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def corpus(script, tmp_path_factory):
+    out = tmp_path_factory.mktemp("corpus")
+    script.main(arguments(out))
+    return out
+
+
+def arguments(out):
+    options = "--clips 90 --duration-s 0.25 --sample-rate 8000 --test-share 0.34 --valid-share 0.34"
+    return [str(out), *options.split(), *["--backgrounds", "4", "--background-duration-s", "1"]]
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def digests(out):
+    return {
+        path.relative_to(out): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in out.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_manifest_lists_the_files_balanced_over_classes_and_splits(corpus):
+    manifest = rows(corpus / "manifest.csv")
+    assert list(manifest[0]) == ["file", "label", "split", "group"]
+    assert sorted(row["file"] for row in manifest) == sorted(
+        str(path.relative_to(corpus)) for path in (corpus / "audio").rglob("*.wav")
+    )
+    assert set(Counter(row["label"] for row in manifest).values()) == {3}
+    assert Counter(row["split"] for row in manifest) == {"train": 30, "valid": 30, "test": 30}
+    assert len({row["group"] for row in manifest}) == 90
+
+
+def test_files_are_16_bit_and_all_different(corpus):
+    with wave.open(str(corpus / rows(corpus / "manifest.csv")[0]["file"])) as file:
+        assert (file.getframerate(), file.getsampwidth(), file.getnframes()) == (8000, 2, 2000)
+    audio = [value for path, value in digests(corpus).items() if path.suffix == ".wav"]
+    assert len(set(audio)) == len(audio) == 94
+
+
+def test_backgrounds_have_their_own_manifest(corpus):
+    manifest = rows(corpus / "backgrounds.csv")
+    assert len(manifest) == 4
+    with wave.open(str(corpus / manifest[0]["file"])) as file:
+        assert file.getnframes() == 8000
+
+
+def test_same_seed_gives_same_bytes_also_after_an_interruption(script, corpus, tmp_path):
+    script.main(arguments(tmp_path))
+    assert digests(tmp_path) == digests(corpus)
+    gone, cut = list((tmp_path / "audio").rglob("*.wav"))[:2]
+    kept = next((tmp_path / "backgrounds").rglob("*.wav"))
+    before = kept.stat().st_mtime_ns
+    gone.unlink()
+    cut.write_bytes(cut.read_bytes()[:100])
+    script.main(arguments(tmp_path))
+    assert digests(tmp_path) == digests(corpus)
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_bad_arguments_are_refused(script, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        script.main([str(tmp_path), "--clips", "9", "--test-share", "0.8", "--valid-share", "0.4"])
+    assert "at most 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        script.main(["--help"])
+    assert "python datasets/make_sounds.py data/sounds" in capsys.readouterr().out
