@@ -1,7 +1,7 @@
 """The plain training step that `train_step.py` compares with: no batching, fusing or caching.
 
-Modules of torch as they come, in contiguous float32; Python loops over clips for the augmentations and
-over tensors for the target. The method is the same, at difference weight 0.
+Modules of torch as they come, in contiguous float32; Python loops over clips for the augmentations
+and over tensors for the target. The method is the same, at difference weight 0.
 """
 
 import copy

@@ -3,10 +3,11 @@
     python benchmarks/train_step.py                       # batch 64 on the CPU
     python benchmarks/train_step.py --device cuda --batch 256 --batch 1024
 
-Every variant runs in a process of its own, for the allocator's settings are the process's. The variants
-take turns for several rounds, and each ratio is the median over rounds of neighbours in time: the speed
-of a shared machine drifts, the ratio much less. The plain loop is what a first implementation does:
-nnAudio's convolutional log-mel on the batch, augmentations clip by clip, contiguous float32.
+Every variant runs in a process of its own, as the settings of the allocator are the process's. The
+variants take turns for several rounds, and each ratio is the median over the rounds: the speed of a
+shared machine drifts, the ratio of neighbours in time much less. The plain loop is what a first
+implementation does: nnAudio's convolutional log-mel on the batch, augmentations clip by clip,
+contiguous float32.
 """
 
 import argparse
@@ -16,8 +17,9 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from plain_loop import PlainStep
@@ -34,7 +36,6 @@ from byola_diff.models.pair import update_target
 from byola_diff.randomness import torch_generator
 from byola_diff.sounds import training_batch
 from byola_diff.training.allocator import keep_freed_memory
-from byola_diff.training.learner import Learner
 
 STATISTICS = (-10.0, 4.0)
 UNIT_SAMPLES = 15_200
@@ -55,7 +56,8 @@ class Clock:
         self.device, self.seconds = device, defaultdict(float)
 
     @contextmanager
-    def __call__(self, part: str):
+    def __call__(self, part: str) -> Iterator[None]:
+        """Add the time of a `with` block to a part."""
         start = time.perf_counter()
         yield
         if self.device.type == "cuda":
@@ -194,7 +196,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
-    parser.add_argument("--json", help="file for the figures")
+    parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--measure", choices=list(VARIANTS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     batches = options.batch or [64]
@@ -204,8 +206,7 @@ def main() -> None:
         return
     results = [compare(batch, options) for batch in batches]
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump(results, file, indent=2)
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import re
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
@@ -19,8 +20,9 @@ class HelpfulParser(ArgumentParser):
     """A parser of configuration files and options that names the nearest valid key."""
 
     def __init__(self, **settings: Any) -> None:
-        # The help shows the text below each field of a configuration class.
-        set_parsing_settings(docstring_parse_attribute_docstrings=True)
+        if find_spec("docstring_parser"):  # comes with jsonargparse[signatures]
+            # The help shows the text below each field of a configuration class.
+            set_parsing_settings(docstring_parse_attribute_docstrings=True)
         super().__init__(formatter_class=_KeepLines, allow_abbrev=False, **settings)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

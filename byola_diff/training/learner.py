@@ -52,7 +52,6 @@ class Learner(LightningModule):
         self.pair, self.objective = pair, objective
         self.configure_optimizer = configure_optimizer
         self.config, self.ema_decay, self.bfloat16, self.seed = config, ema_decay, bfloat16, seed
-        self._memories: Tensor | None = None
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Loss terms of one batch; `loss` is what is minimised."""
@@ -93,21 +92,19 @@ class Learner(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the configuration, for export, and the mixup memories of all processes."""
         checkpoint["config"] = self.config
-        if self.trainer.world_size > 1:
-            # Lightning keeps the state of the first process alone. [rank, clip, 1, mel, frame]
-            checkpoint["mixup_memories"] = self.all_gather(self.make_views.memory.clips)
+        if self.trainer.world_size > 1:  # Lightning keeps the state of the first process alone
+            clips = self.make_views.memory.clips
+            memories = [torch.empty_like(clips) for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather(memories, clips)
+            checkpoint["mixup_memories"] = memories
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the checkpoint of another run, and set aside what is not the same on all ranks."""
+        """Refuse the checkpoint of another run; give each process its own mixup memory."""
         check_same_run(checkpoint["config"], self.config)
-        self._memories = checkpoint.get("mixup_memories")
-
-    def on_train_start(self) -> None:
-        """Give each process its own mixup memory: only now, for DDP starts by copying rank 0's."""
-        if self._memories is not None:
-            memory = self._memories[self.global_rank % len(self._memories)]
-            self.make_views.memory.clips.copy_(memory)
-            self._memories = None
+        memories = checkpoint.get("mixup_memories")
+        if memories:
+            clips = memories[self.global_rank % len(memories)]
+            checkpoint["state_dict"]["make_views.memory.clips"] = clips
 
 
 def _channels_last(view: Tensor) -> Tensor:

@@ -18,8 +18,13 @@ class Progress(pl.Callback):
         self.bar: tqdm | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Open the bar where the run starts or goes on."""
-        if trainer.is_global_zero and sys.stderr.isatty():
+        """Say what is trained on; open the bar where the run starts or goes on."""
+        if not trainer.is_global_zero:
+            return
+        precision = "bfloat16" if pl_module.bfloat16 else "float32"
+        devices = f"{trainer.world_size} x {pl_module.device.type}"
+        print(f"pretraining on {devices} in {precision}, {trainer.max_steps} steps", flush=True)
+        if sys.stderr.isatty():
             self.bar = tqdm(
                 desc="pretraining",
                 total=trainer.max_steps,

@@ -78,6 +78,27 @@ def test_test_labels_and_test_embeddings_never_touch_the_fit(monkeypatch):
         assert first != second
 
 
+def test_strength_is_chosen_without_the_test_part(monkeypatch):
+    judged = []
+    accuracies = linear_probe._accuracies
+
+    def spy(features, labels, fit, judge, strengths):
+        judged.append((len(strengths), set(np.flatnonzero(judge)), set(np.flatnonzero(fit))))
+        return accuracies(features, labels, fit, judge, strengths)
+
+    monkeypatch.setattr(linear_probe, "_accuracies", spy)
+    embeddings, labels = _blobs(60, 5)
+    for n_valid, n_choices in ((10, 1), (0, 4)):
+        judged.clear()
+        probe_split(embeddings, labels, _splits(60, 40 - n_valid, n_valid, 20))
+        *choices, (n_strengths, judge, fit) = judged
+        assert len(choices) == n_choices
+        for _, validation, training in choices:
+            assert max(validation | training) < 40
+            assert not validation & training
+        assert (n_strengths, judge, fit) == (1, set(range(40, 60)), set(range(40 - n_valid)))
+
+
 def test_validation_clips_choose_the_strength_and_are_not_fitted(monkeypatch):
     sizes = []
     fit = LogisticRegression.fit

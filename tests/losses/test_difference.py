@@ -42,9 +42,7 @@ def test_an_encoder_linear_in_power_is_left_with_the_own_sound():
     def represent(log_mel):
         return log_mel.exp().flatten(1)
 
-    remaining = subtract_neighbour(
-        represent(mix_with_neighbour(view, rate)), represent(view), rate
-    )
+    remaining = subtract_neighbour(represent(mix_with_neighbour(view, rate)), represent(view), rate)
     expected = (1 - rate[:, None]) * represent(view)
     torch.testing.assert_close(remaining, expected, rtol=0, atol=1e-5)
 

@@ -1,0 +1,37 @@
+# make demo      set up, pretrain on procedural sounds, export, probe, write runs/demo/report.html
+# make test      set up, run the tests
+# make check     lint and types
+# make format    format and fix what can be fixed
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check format
+
+demo: $(VENV)/ready
+	$(BIN)/python -m byola_diff.demo --out runs/demo
+
+# One thread to a process: two test processes share the two cores that the time is stated for.
+test: $(VENV)/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Needs Python 3.11 or newer with venv. On Debian, as root, the package python3-venv is added if need be.
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { apt-get update && apt-get install -y python3-venv; } \
+		|| { echo "Python's venv module is missing: install the package python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,83 @@
+"""How a linear probe on recordings, and additivity, change over the steps of pretraining.
+
+    python benchmarks/transfer_curve.py runs/weight_0 runs/weight_0.5 \\
+        --manifest labels.csv --out curve
+
+Takes every checkpoint that the runs kept (`--training.keep_checkpoints 100`) and the untrained encoder
+of the first run. Prints a table; writes `curve.json` and `curve.png`.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from byola_diff.data.manifest import Manifest, read_manifest
+from byola_diff.evaluation.additivity import measure_additivity, procedural_events
+from byola_diff.evaluation.encoders import untrained_like
+from byola_diff.evaluation.extract import embed_clips
+from byola_diff.evaluation.figures import Panel, curves
+from byola_diff.evaluation.intervals import student_interval
+from byola_diff.evaluation.probe_manifest import probe_manifest
+from byola_diff.export import encoder_from_checkpoint
+from byola_diff.models.encoder import AudioEncoder
+from byola_diff.storage import load_checked
+
+PANELS = (
+    Panel("accuracy", "Linear probe", "accuracy"),
+    Panel("cosine", "Additivity", "cosine of differences"),
+    Panel("recall@1", "Additivity", "recall@1 of 200"),
+)
+
+
+def main() -> None:
+    """Measure every checkpoint of every run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", type=Path, nargs="+", help="run folders of train.py")
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="path without ending")
+    options = parser.parse_args()
+    manifest = read_manifest(options.manifest)
+    rows = {run.name: list(curve(run, manifest)) for run in options.runs}
+    columns = {
+        run: {name: [row[name] for row in points] for name in points[0]}
+        for run, points in rows.items()
+    }
+    options.out.with_suffix(".json").write_text(json.dumps(columns, indent=2) + "\n")
+    options.out.with_suffix(".png").write_bytes(curves(columns, PANELS))
+
+
+def curve(run: Path, manifest: Manifest) -> Iterator[dict[str, float]]:
+    """Scores of the untrained encoder and of each checkpoint, printed as they come."""
+    for path in sorted((run / "checkpoints").glob("step_*.ckpt")):
+        checkpoint = load_checked(path)
+        encoder = encoder_from_checkpoint(checkpoint, path)
+        if path == min((run / "checkpoints").glob("step_*.ckpt")):
+            yield _scores(
+                run.name, 0, untrained_like(encoder, checkpoint["config"]["seed"]), manifest
+            )
+        yield _scores(run.name, checkpoint["global_step"], encoder, manifest)
+
+
+def _scores(run: str, step: int, encoder: AudioEncoder, manifest: Manifest) -> dict[str, float]:
+    embeddings = embed_clips(encoder, manifest, progress=False).numpy()
+    accuracy = student_interval(list(probe_manifest(embeddings, manifest).values()))
+    events = procedural_events(sample_rate=encoder.sample_rate)
+    additivity = measure_additivity(encoder.scene, events)
+    print(
+        f"{run:20} step {step:6d}  accuracy {accuracy.mean:.4f} ± {accuracy.half_width or 0:.4f}  "
+        f"cosine {additivity.cosine:.4f}  recall@1 {additivity.recall_at_1:.4f}",
+        flush=True,
+    )
+    return {
+        "step": step,
+        "accuracy": accuracy.mean,
+        "cosine": additivity.cosine,
+        "recall@1": additivity.recall_at_1,
+    }
+
+
+if __name__ == "__main__":
+    main()

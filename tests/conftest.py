@@ -1,0 +1,124 @@
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from byola_diff import build
+from byola_diff.config import (
+    DataConfig,
+    EncoderConfig,
+    MonitorConfig,
+    ObjectiveConfig,
+    PretrainConfig,
+    TrainingConfig,
+    ViewsConfig,
+)
+from byola_diff.data.pack_index import remove_records, write_index
+from byola_diff.data.pack_plan import begin, plan_store
+from byola_diff.data.pack_shard import pack_shard
+from byola_diff.storage import load_checked
+
+SMALL = {
+    "data": DataConfig(
+        source="procedural", unit_s=0.32, batch_size=4, num_workers=0, statistics_clips=16
+    ),
+    "views": ViewsConfig(mixup_memory=8),
+    "encoder": EncoderConfig(name="AudioNTT2020", dim=512),
+    "objective": ObjectiveConfig(),
+    "monitor": MonitorConfig(),
+    "training": TrainingConfig(
+        steps=6,
+        projection_hidden=32,
+        projection_dim=16,
+        accelerator="cpu",
+        precision="float32",
+        log_every=1,
+        checkpoint_every=3,
+        tensorboard=False,
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def small_config():
+    """Configuration of a run of a second: `small_config(out_dir, training={"steps": 3})`."""
+
+    def make(out_dir, seed=42, **changes):
+        parts = {name: dataclasses.replace(SMALL[name], **changes.get(name, {})) for name in SMALL}
+        return PretrainConfig(out_dir=out_dir, seed=seed, **parts)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pretrain():
+    """The run of a configuration in this process; returns the learner."""
+
+    def run(config, resume="no"):
+        checkpoint = build.find_checkpoint(config, resume)
+        trainer = build.build_trainer(config)
+        learner = build.build_learner(config, build.statistics_of_run(config, checkpoint))
+        trainer.fit(learner, build.build_clip_module(config), ckpt_path=checkpoint)
+        return learner
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def assert_same_training():
+    """Check that two runs ended with the same bits, and had the same losses on the way."""
+
+    def check(folder, other):
+        ends = [load_checked(run / "checkpoints" / "last.ckpt") for run in (folder, other)]
+        for key in ("state_dict", "optimizer_states", "global_step"):
+            found, expected = (list(_leaves(end[key])) for end in ends)
+            assert [name for name, _ in found] == [name for name, _ in expected]
+            for (name, value), (_, wanted) in zip(found, expected, strict=True):
+                same = torch.equal(value, wanted) if torch.is_tensor(value) else value == wanted
+                assert same, f"{key}{name} differs"
+        assert losses(folder) == losses(other)
+
+    return check
+
+
+def _leaves(value, name=""):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, f"{name}.{number}")
+    else:
+        yield name, value
+
+
+def losses(folder):
+    """Step and losses of every row of the log, as text."""
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = csv.DictReader(file)
+        names = ("step", "loss/total", "loss/byol", "loss/difference", "collapse/spread")
+        return [tuple(row[name] for name in names) for row in rows]
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory):
+    """Ten short files at 16 kHz, some shorter than a training clip."""
+    folder = tmp_path_factory.mktemp("sounds")
+    for number in range(10):
+        noise = np.random.default_rng(number).standard_normal(3000 + 700 * number)
+        soundfile.write(folder / f"{number}.wav", 0.02 * (number + 1) * noise, 16_000)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def store(sounds, tmp_path_factory):
+    """The same files as a packed store."""
+    out = tmp_path_factory.mktemp("packed") / "store"
+    plan = plan_store(sounds, 16_000, 1)
+    begin(plan, out)
+    write_index(plan, out, [pack_shard(plan.job(out, shard)) for shard in range(plan.n_shards)])
+    remove_records(plan, out)
+    return out

@@ -1,0 +1,344 @@
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from byola_diff import build
+from byola_diff.config import to_plain
+from byola_diff.storage import BrokenFileError, check_hash, hash_file, load_checked
+from byola_diff.training.checkpoints import CheckedCheckpointIO, newest_checkpoint
+from byola_diff.training.same_run import OtherRunError, check_same_run
+
+REPOSITORY = Path(__file__).parents[2]
+
+# Runs a configuration in a child that kills itself without warning, inside a step or a save.
+KILLED = """
+import os, pickle, signal, sys
+import torch
+from byola_diff import build, storage
+from byola_diff.training.learner import Learner
+from byola_diff.training.objective import Objective
+config, where, number = pickle.load(sys.stdin.buffer)
+
+def dying(function):
+    calls = []
+    def call(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == number:
+            if where == "save":
+                args[1].write_bytes(b"half a checkpoint")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return call
+
+if where == "step":
+    Objective.__call__ = dying(Objective.__call__)
+else:
+    storage.torch.save = dying(torch.save)
+torch.set_num_threads(1)
+trainer = build.build_trainer(config)
+learner = build.build_learner(config, build.statistics_of_run(config, None))
+trainer.fit(learner, build.build_clip_module(config))
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Sums depend on the number of threads, and the killed runs are in other processes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data_of(sounds, store):
+    """Data settings by source; an epoch of the files is two batches."""
+    return {
+        "procedural": {},
+        "folder": {"source": "folder", "root": sounds},
+        "packed": {"source": "packed", "root": store},
+        "resident": {"source": "resident", "root": store},
+    }
+
+
+@pytest.fixture(scope="module")
+def whole_run(small_config, pretrain, data_of, tmp_path_factory):
+    """Folder of the uninterrupted run of six steps, each made once."""
+    made = {}
+
+    def run(source, accumulate=1):
+        if (source, accumulate) not in made:
+            folder = tmp_path_factory.mktemp(f"{source}{accumulate}")
+            training = {"accumulate": accumulate, "checkpoint_every": 2}
+            pretrain(small_config(folder, data=data_of[source], training=training))
+            made[source, accumulate] = folder
+        return made[source, accumulate]
+
+    return run
+
+
+@pytest.fixture
+def three_steps(small_config, pretrain, tmp_path):
+    """Configuration of a run of six steps that has stopped after three."""
+    pretrain(small_config(tmp_path, training={"steps": 3, "checkpoint_every": 2}))
+    return small_config(tmp_path, training={"checkpoint_every": 2})
+
+
+@pytest.mark.parametrize(
+    ("source", "accumulate"),
+    [
+        ("procedural", 1),
+        ("procedural", 2),
+        ("folder", 1),
+        ("folder", 2),
+        ("packed", 1),
+        ("resident", 1),
+    ],
+)
+def test_resumed_run_is_the_uninterrupted_one(
+    source, accumulate, whole_run, small_config, pretrain, data_of, tmp_path, assert_same_training
+):
+    training = {"accumulate": accumulate, "checkpoint_every": 2}
+    part = small_config(tmp_path, data=data_of[source], training=training | {"steps": 3})
+    pretrain(part)
+    learner = pretrain(small_config(tmp_path, data=data_of[source], training=training), "auto")
+    assert learner.trainer.global_step == 6
+    assert_same_training(tmp_path, whole_run(source, accumulate))
+
+
+def test_all_sources_of_the_same_clips_train_alike(whole_run, assert_same_training):
+    assert_same_training(whole_run("folder"), whole_run("packed"))
+    assert_same_training(whole_run("packed"), whole_run("resident"))
+
+
+def test_resume_with_loader_workers_is_the_run_without(
+    whole_run, small_config, pretrain, data_of, tmp_path, assert_same_training
+):
+    data, training = data_of["packed"], {"checkpoint_every": 2}
+    pretrain(small_config(tmp_path, data=data, training=training | {"steps": 3}))
+    workers = data | {"num_workers": 2}
+    pretrain(small_config(tmp_path, data=workers, training=training), "auto")
+    assert_same_training(tmp_path, whole_run("packed"))
+
+
+@pytest.mark.parametrize(
+    ("where", "number", "source", "accumulate", "left"),
+    [
+        # The objective of batch 10 is inside step 5, the checkpoint of step 4 is whole.
+        ("step", 10, "folder", 2, "step_00000004.ckpt"),
+        ("save", 2, "procedural", 1, "step_00000002.ckpt"),
+    ],
+)
+def test_killed_run_goes_on_as_if_nothing_had_happened(
+    where,
+    number,
+    source,
+    accumulate,
+    left,
+    whole_run,
+    small_config,
+    pretrain,
+    data_of,
+    tmp_path,
+    assert_same_training,
+):
+    training = {"accumulate": accumulate, "checkpoint_every": 2}
+    config = small_config(tmp_path, data=data_of[source], training=training)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED],
+        input=pickle.dumps((config, where, number)),
+        cwd=REPOSITORY,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == -9, done.stderr.decode()
+    assert newest_checkpoint(tmp_path / "checkpoints").name == left
+    assert len(list(tmp_path.glob("checkpoints/.*.part"))) == (where == "save")
+    pretrain(config, "auto")
+    assert_same_training(tmp_path, whole_run(source, accumulate))
+    assert not list(tmp_path.glob("checkpoints/.*.part"))
+
+
+def test_resume_right_after_a_checkpoint_does_not_save_inside_a_step(
+    small_config, pretrain, tmp_path
+):
+    config = small_config(tmp_path, training={"accumulate": 2, "steps": 3, "keep_checkpoints": 9})
+    pretrain(config)
+    before = (tmp_path / "checkpoints" / "step_00000003.ckpt").read_bytes()
+    pretrain(small_config(tmp_path, training={"accumulate": 2, "keep_checkpoints": 9}), "auto")
+    assert (tmp_path / "checkpoints" / "step_00000003.ckpt").read_bytes() == before
+
+
+def test_resume_of_a_finished_run_changes_nothing(three_steps, pretrain, small_config):
+    folder = three_steps.out_dir
+    before = {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    pretrain(small_config(folder, training={"steps": 3, "checkpoint_every": 2}), "auto")
+    assert {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_resume_gets_the_batches_that_are_left(three_steps, pretrain, monkeypatch):
+    seen = []
+    step_of = build.Learner.training_step
+    monkeypatch.setattr(
+        build.Learner,
+        "training_step",
+        lambda self, batch, index: seen.append(batch["step"]) or step_of(self, batch, index),
+    )
+    pretrain(three_steps, "auto")
+    assert seen == [3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "damage", ["truncated", "hash missing", "hash of another file", "hash empty"]
+)
+def test_broken_newest_checkpoint_is_skipped(damage, three_steps, pretrain, capsys):
+    newest = three_steps.out_dir / "checkpoints" / "step_00000003.ckpt"
+    if damage == "truncated":
+        newest.write_bytes(newest.read_bytes()[:1000])
+    elif damage == "hash missing":
+        hash_file(newest).unlink()
+    elif damage == "hash empty":
+        hash_file(newest).write_text("")
+    else:
+        hash_file(newest).write_text(f"{'0' * 64}  {newest.name}\n")
+    found = build.find_checkpoint(three_steps, "auto")
+    assert found.name == "step_00000002.ckpt"
+    told = capsys.readouterr().out
+    assert str(newest) in told
+    assert "broken" in told
+    assert ("missing" if damage == "hash missing" else "SHA-256") in told
+    assert f"resuming from {found}" in told
+    pretrain(three_steps, "auto")
+    check_hash(three_steps.out_dir / "checkpoints" / "last.ckpt")
+
+
+def test_no_whole_checkpoint_is_an_error(tmp_path, small_config):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    (folder / "step_00000001.ckpt").write_bytes(b"no checkpoint")
+    with pytest.raises(BrokenFileError, match="none of the checkpoints is whole"):
+        build.find_checkpoint(small_config(tmp_path), "auto")
+
+
+def test_nothing_to_resume_starts_a_run(tmp_path, small_config, capsys):
+    assert build.find_checkpoint(small_config(tmp_path), "auto") is None
+    assert "nothing to resume" in capsys.readouterr().out
+
+
+def test_path_that_is_missing_or_broken(tmp_path, small_config):
+    config, path = small_config(tmp_path), tmp_path / "mine.ckpt"
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*mine\.ckpt"):
+        build.find_checkpoint(config, str(path))
+    path.write_bytes(b"no checkpoint")
+    with pytest.raises(BrokenFileError, match=r"mine\.ckpt.sha256 is missing"):
+        build.find_checkpoint(config, str(path))
+
+
+def test_new_run_does_not_overwrite(three_steps):
+    with pytest.raises(FileExistsError, match=r"--resume auto, or choose another --out_dir"):
+        build.find_checkpoint(three_steps, "no")
+
+
+def test_content_is_tensors_and_plain_values(three_steps):
+    path = three_steps.out_dir / "checkpoints" / "last.ckpt"
+    state = torch.load(path, weights_only=True)
+    assert state["global_step"] == 3
+    assert state["config"]["training"]["steps"] == 3
+    weights = state["state_dict"]
+    assert {"pair.online", "pair.target", "pair.predictor", "make_views.memory"} <= {
+        ".".join(name.split(".")[:2]) for name in weights
+    }
+    assert {"normalize.mean", "normalize.std"} <= weights.keys()
+    assert weights["make_views.memory._extra_state"] == 12
+    assert state["optimizer_states"][0]["state"]
+
+
+def test_last_is_the_newest_and_the_rest_is_kept(small_config, pretrain, tmp_path):
+    pretrain(small_config(tmp_path, training={"checkpoint_every": 1, "keep_checkpoints": 2}))
+    folder = tmp_path / "checkpoints"
+    names = ["last.ckpt", "step_00000005.ckpt", "step_00000006.ckpt"]
+    assert sorted(p.name for p in folder.glob("*.ckpt")) == names
+    assert sorted(p.name for p in folder.glob("*.sha256")) == [f"{name}.sha256" for name in names]
+    for name in names:
+        check_hash(folder / name)
+    assert (folder / names[0]).read_bytes() == (folder / names[2]).read_bytes()
+
+
+class Attack:
+    """Creates a file when unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_hostile_checkpoint_is_refused_without_running(three_steps, pretrain, tmp_path):
+    path, harm = tmp_path / "hostile.ckpt", tmp_path / "harm"
+    torch.save({"state_dict": Attack(harm)}, path)
+    hash_file(path).write_text(f"{build.check_hash.__globals__['sha256'](path)}  {path.name}\n")
+    with pytest.raises(BrokenFileError, match=r"hostile\.ckpt: not a file of plain tensors"):
+        pretrain(three_steps, str(path))
+    assert not harm.exists()
+
+
+def test_full_disk_leaves_nothing_under_a_final_name(small_config, pretrain, tmp_path, monkeypatch):
+    def save(state, path):
+        Path(path).write_bytes(b"half of")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(OSError, match="No space left"):
+        pretrain(small_config(tmp_path, training={"steps": 1}))
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_older_checkpoint_survives_a_failing_save(three_steps, pretrain, monkeypatch):
+    def save(state, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(OSError, match="No space left"):
+        pretrain(three_steps, "auto")
+    newest = newest_checkpoint(three_steps.out_dir / "checkpoints")
+    assert load_checked(newest)["global_step"] == 3
+
+
+def test_removing_takes_the_hash_along(three_steps):
+    path = three_steps.out_dir / "checkpoints" / "last.ckpt"
+    CheckedCheckpointIO().remove_checkpoint(path)
+    assert not path.exists()
+    assert not hash_file(path).exists()
+
+
+def test_checkpoint_of_another_run_is_refused(three_steps, pretrain, small_config):
+    changed = small_config(
+        three_steps.out_dir, seed=1, training={"lr": 3e-4}, objective={"difference_weight": 0.2}
+    )
+    with pytest.raises(OtherRunError) as refusal:
+        pretrain(changed, "auto")
+    for line in (
+        "seed: 42 -> 1",
+        "training.lr: 0.001 -> 0.0003",
+        "objective.difference_weight: 0.5 -> 0.2",
+    ):
+        assert line in str(refusal.value)
+
+
+def test_what_may_change_between_the_parts_of_a_run(small_config, tmp_path):
+    saved = to_plain(small_config(tmp_path))
+    free = small_config(
+        tmp_path / "moved",
+        training={"steps": 9, "log_every": 7, "keep_checkpoints": 5, "tensorboard": True},
+        data={"num_workers": 3},
+    )
+    check_same_run(saved, to_plain(free))
+    with pytest.raises(OtherRunError, match="views.mixup_memory: 8 -> None"):
+        check_same_run(saved, {**saved, "views": {"mixup_share": 0.2, "fader_gain": 1.0}})
