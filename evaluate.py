@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from byola_diff.audio.atomic import atomic_path
+from byola_diff.atomic import atomic_path
 from byola_diff.data.manifest import ManifestError, read_manifest
 from byola_diff.evaluation.additivity import measure_additivity, procedural_events
 from byola_diff.evaluation.encoders import NamedEncoder, open_encoder

@@ -8,8 +8,6 @@ option: `--objective.difference_weight 0.2`; `--print_config` shows them all.
 
 import sys
 
-import torch
-
 from byola_diff import build
 from byola_diff.command_line import HelpfulParser
 from byola_diff.config import PretrainConfig
@@ -45,7 +43,6 @@ def main() -> None:
     config, resume = parse_args()
     keep_freed_memory()
     hide_lightning_noise()
-    torch.set_float32_matmul_precision("high")
     try:
         checkpoint = build.find_checkpoint(config, resume)
         trainer = build.build_trainer(config)

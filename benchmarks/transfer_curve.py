@@ -1,10 +1,9 @@
 """How a linear probe on recordings, and additivity, change over the steps of pretraining.
 
-    python benchmarks/transfer_curve.py runs/weight_0 runs/weight_0.5 \\
-        --manifest labels.csv --out curve
+    python benchmarks/transfer_curve.py RUN [RUN ...] --manifest labels.csv --out curve
 
-Takes every checkpoint that the runs kept (`--training.keep_checkpoints 100`) and the untrained encoder
-of the first run. Prints a table; writes `curve.json` and `curve.png`.
+Takes every checkpoint that the runs kept (`--training.keep_checkpoints 100`) and the untrained
+encoder of the first. Prints a table; writes `curve.json` and `curve.png`.
 """
 
 import argparse

@@ -13,7 +13,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
-from byola_diff.audio.atomic import write_text
+from byola_diff.atomic import write_text
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize, corpus_statistics
 from byola_diff.config import PretrainConfig, to_plain

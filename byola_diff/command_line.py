@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
-
 _IN_GROUP = re.compile(r"Group '([\w.]+)' does not accept option '([\w.]+)'")
 
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from byola_diff.audio.atomic import write_text
+from byola_diff.atomic import write_text
 from byola_diff.data.manifest import read_manifest
 from byola_diff.demo_report import demo_report
 from byola_diff.evaluation.additivity import measure_additivity, procedural_events

@@ -1,13 +1,13 @@
-"""Files that are either whole or absent: atomic writes, a SHA-256 beside each, no unsafe pickle."""
+"""Files of tensors, written whole with a SHA-256 beside each, and read without unsafe pickle."""
 
 import hashlib
-import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from byola_diff.atomic import atomic_path, write_text
 
 
 class BrokenFileError(RuntimeError):
@@ -18,29 +18,15 @@ class BrokenFileError(RuntimeError):
         self.path, self.reason = path, reason
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Have `write` fill a temporary file, flush it to disk, then give it its final name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def save_checked(state: dict[str, Any], path: Path) -> None:
     """Write tensors and plain values to `path`, and their SHA-256 to `path` + ".sha256".
 
     The hash is written last and names the file it belongs to: a crash between the two leaves a file
     without a matching hash, which `load_checked` refuses.
     """
-    hash_path = hash_file(path)
-    write_atomically(path, lambda temporary: torch.save(state, temporary))
-    line = f"{sha256(path)}  {path.name}\n"
-    write_atomically(hash_path, lambda temporary: _write_text(temporary, line))
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+    write_text(hash_file(path), f"{sha256(path)}  {path.name}\n")
 
 
 def load_checked(path: Path) -> dict[str, Any]:
@@ -73,9 +59,9 @@ def check_hash(path: Path) -> None:
 def copy_checked(source: Path, copy: Path) -> None:
     """Give a checked file and its hash a second name, without a second copy where links work."""
     digest = hash_file(source).read_text().split()[0]
-    write_atomically(copy, lambda temporary: _link_or_copy(source, temporary))
-    line = f"{digest}  {copy.name}\n"
-    write_atomically(hash_file(copy), lambda temporary: _write_text(temporary, line))
+    with atomic_path(copy) as temporary:
+        _link_or_copy(source, temporary)
+    write_text(hash_file(copy), f"{digest}  {copy.name}\n")
 
 
 def load_tensors(path: Path) -> dict[str, Any]:
@@ -113,7 +99,3 @@ def _link_or_copy(source: Path, copy: Path) -> None:
         copy.hardlink_to(source)
     except OSError:
         shutil.copyfile(source, copy)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text)

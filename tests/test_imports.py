@@ -11,6 +11,7 @@ REPOSITORY = Path(__file__).parent.parent
 PACKAGE = "byola_diff"
 
 LAYER = {
+    "atomic": 0,
     **dict.fromkeys(["audio", "randomness", "distributed", "config", "storage", "command_line"], 1),
     **dict.fromkeys(["models", "losses", "augment", "data", "sounds"], 2),
     **dict.fromkeys(["training", "evaluation", "soundscapes", "export"], 3),

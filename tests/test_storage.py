@@ -4,6 +4,7 @@ import warnings
 import pytest
 import torch
 
+from byola_diff.atomic import atomic_path
 from byola_diff.storage import (
     BrokenFileError,
     hash_file,
@@ -11,7 +12,6 @@ from byola_diff.storage import (
     load_tensors,
     save_checked,
     sha256,
-    write_atomically,
 )
 
 STATE = {"weights": {"a": torch.arange(1000.0)}, "step": 3, "name": "x", "list": [1, 2.5, None]}
@@ -60,12 +60,13 @@ def test_failed_write_leaves_the_old_file_alone(tmp_path):
     path = tmp_path / "a.ckpt"
     path.write_text("old")
 
-    def fail(temporary):
-        temporary.write_text("half")
-        raise OSError("disk full")
+    def write_half():
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, fail)
+        write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -73,7 +74,8 @@ def test_failed_write_leaves_the_old_file_alone(tmp_path):
 def test_crash_between_file_and_hash_is_noticed(tmp_path):
     path = tmp_path / "a.ckpt"
     save_checked(STATE, path)
-    write_atomically(path, lambda temporary: torch.save({"step": 9}, temporary))
+    with atomic_path(path) as temporary:
+        torch.save({"step": 9}, temporary)
     with pytest.raises(BrokenFileError, match="does not match its SHA-256"):
         load_checked(path)
 

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from jaxtyping import Float, Float32, Int16
 
-from byola_diff.audio.atomic import atomic_path
+from byola_diff.atomic import atomic_path
 from byola_diff.audio.integrity import truncation
 
 _PLAIN_SUFFIXES = frozenset(

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from byola_diff.audio.atomic import atomic_path
+from byola_diff.atomic import atomic_path
 from byola_diff.data.manifest_checks import ClipFiles, check_files_once, check_groups, check_splits
 from byola_diff.data.manifest_table import FIRST_ROW, Clip, ManifestError, Row, read_table
 

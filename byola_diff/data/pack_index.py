@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from byola_diff.audio.atomic import atomic_path, write_text
+from byola_diff.atomic import atomic_path, write_text
 from byola_diff.data.pack_plan import PackPlan
 from byola_diff.data.pack_shard import ShardRecord, record_path
 from byola_diff.data.packed import UNDECODABLE

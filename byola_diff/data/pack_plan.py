@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from byola_diff.audio.atomic import write_text
+from byola_diff.atomic import write_text
 from byola_diff.audio.files import AudioFileError, decoder_name, find_audio, open_audio
 from byola_diff.audio.resample import resampler_name
 from byola_diff.data.packed import FORMAT_VERSION, SAMPLE_BYTES, UNDECODABLE, PackedStoreError

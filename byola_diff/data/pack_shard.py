@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int16
 
-from byola_diff.audio.atomic import atomic_path, write_text
+from byola_diff.atomic import atomic_path, write_text
 from byola_diff.audio.files import AudioFileError, read_audio, to_pcm16
 from byola_diff.audio.resample import resample
 from byola_diff.data.pack_plan import ShardJob

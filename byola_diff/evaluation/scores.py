@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from byola_diff.audio.atomic import write_text
+from byola_diff.atomic import write_text
 from byola_diff.evaluation.encoders import NamedEncoder
 from byola_diff.evaluation.intervals import student_interval
 

@@ -22,8 +22,8 @@ def norm_relu_pool(
     mean, variance = torch.batch_norm_update_stats(
         maps.detach(), norm.running_mean, norm.running_var, norm.momentum
     )
-    deviation = torch.rsqrt(variance + norm.eps)
-    return _NormReluPool.apply(maps, norm.weight, norm.bias, mean, deviation)
+    inverse_std = torch.rsqrt(variance + norm.eps)
+    return _NormReluPool.apply(maps, norm.weight, norm.bias, mean, inverse_std)
 
 
 class _NormReluPool(torch.autograd.Function):
@@ -49,8 +49,9 @@ class _NormReluPool(torch.autograd.Function):
         grad = torch.ops.aten.threshold_backward(grad, output, 0)
         grad_bias = grad.sum((0, 2, 3))
         grad_weight = ((grad * pooled).sum((0, 2, 3)) - mean * grad_bias) * inverse_std
-        # Batch normalisation sends to each value x its own share less what moves mean and variance,
-        # here written as slope * x + offset; only the maxima have a share of their own.
+        # With g for a value's own gradient and z for its normalised value, batch normalisation sends
+        # back scale * (g - mean(g) - z mean(g z)). Only the maxima have a g; the rest of it, which
+        # every value x gets, is written as slope * x + offset.
         scale, count = weight * inverse_std, maps.numel() // maps.shape[1]
         slope = -scale * inverse_std * grad_weight / count
         offset = -scale * grad_bias / count - slope * mean

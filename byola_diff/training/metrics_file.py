@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from byola_diff.audio.atomic import write_text
+from byola_diff.atomic import write_text
 
 
 class MetricsFile:

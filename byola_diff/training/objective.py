@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from byola_diff.losses.byol import byol_loss
 from byola_diff.losses.difference import mix_with_neighbour, subtract_neighbour
@@ -77,8 +77,16 @@ class Objective:
             mixed.append((pair.online.represent(mixture), rate))
         return mixed
 
-    def _difference(self, pair, mixed, online, targets) -> Tensor:
+    def _difference(
+        self,
+        pair: OnlineTargetPair,
+        mixed: list[tuple[Tensor, Tensor]],
+        online: tuple[Tensor, ...],
+        targets: tuple[Tensor, ...],
+    ) -> Tensor:
         """Eq. 3, summed over the directions there are."""
+        if pair.difference_predictor is None:
+            raise ValueError("the pair was built without predicts_differences, for weight 0 only")
         loss = torch.zeros((), device=targets[0].device)
         for (mixture, rate), reference, target in zip(mixed, online, targets, strict=False):
             reference = reference.detach() if self.detach_reference else reference
@@ -87,5 +95,6 @@ class Objective:
             loss = loss + byol_loss(prediction, target)
         return loss
 
-    def _predict(self, pair, predictor, representation: Tensor) -> Tensor:
+    @staticmethod
+    def _predict(pair: OnlineTargetPair, predictor: nn.Module, representation: Tensor) -> Tensor:
         return predictor(pair.online.projector(representation)).float()

@@ -23,8 +23,7 @@ class ViewMaker(nn.Module):
         fader_gain: float = 1.0,
     ) -> None:
         super().__init__()
-        self.memory = MixupMemory(n_mels, n_frames, mixup_memory)
-        self.mixup = RandomMixup(self.memory, mixup_share)
+        self.mixup = RandomMixup(MixupMemory(n_mels, n_frames, mixup_memory), mixup_share)
         self.crop = crop or RandomResizeCrop()
         self.fader = RandomFader(fader_gain)
 
@@ -36,5 +35,5 @@ class ViewMaker(nn.Module):
             self.fader(self.crop(self.mixup(log_mel, generator), generator), generator)
             for _ in range(2)
         )
-        self.memory.write(log_mel)
+        self.mixup.memory.write(log_mel)
         return normalize_views(first, second)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from byola_diff.audio.atomic import atomic_path
+from byola_diff.atomic import atomic_path
 from byola_diff.audio.files import (
     AudioFileError,
     decoder_name,

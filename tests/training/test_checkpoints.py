@@ -1,5 +1,6 @@
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,41 +10,54 @@ import torch
 
 from byola_diff import build
 from byola_diff.config import to_plain
-from byola_diff.storage import BrokenFileError, check_hash, hash_file, load_checked
+from byola_diff.storage import BrokenFileError, check_hash, hash_file, load_checked, sha256
 from byola_diff.training.checkpoints import CheckedCheckpointIO, newest_checkpoint
 from byola_diff.training.same_run import OtherRunError, check_same_run
 
 REPOSITORY = Path(__file__).parents[2]
 
-# Runs a configuration in a child that kills itself without warning, inside a step or a save.
+# Runs configurations, each in a child that kills itself without warning, inside a step or a save.
 KILLED = """
 import os, pickle, signal, sys
 import torch
 from byola_diff import build, storage
-from byola_diff.training.learner import Learner
 from byola_diff.training.objective import Objective
-config, where, number = pickle.load(sys.stdin.buffer)
 
-def dying(function):
+def dying(function, number, before=lambda *args: None):
     calls = []
     def call(*args, **kwargs):
         calls.append(1)
         if len(calls) == number:
-            if where == "save":
-                args[1].write_bytes(b"half a checkpoint")
+            before(*args)
             os.kill(os.getpid(), signal.SIGKILL)
         return function(*args, **kwargs)
     return call
 
-if where == "step":
-    Objective.__call__ = dying(Objective.__call__)
-else:
-    storage.torch.save = dying(torch.save)
+def run(config, where, number):
+    if where == "step":
+        Objective.__call__ = dying(Objective.__call__, number)
+    else:
+        half = lambda state, path: path.write_bytes(b"half a checkpoint")
+        storage.torch.save = dying(torch.save, number, half)
+    trainer = build.build_trainer(config)
+    learner = build.build_learner(config, build.statistics_of_run(config, None))
+    trainer.fit(learner, build.build_clip_module(config))
+
 torch.set_num_threads(1)
-trainer = build.build_trainer(config)
-learner = build.build_learner(config, build.statistics_of_run(config, None))
-trainer.fit(learner, build.build_clip_module(config))
+for job in pickle.load(sys.stdin.buffer):
+    child = os.fork()
+    if child == 0:
+        run(*job)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=sys.stderr)
 """
+
+# By where it is killed: number of the call, source, accumulated batches, checkpoint that is left.
+# The objective of batch 10 is inside step 5; the second save is that of step 4.
+KILLS = {
+    "step": (10, "folder", 2, "step_00000004.ckpt"),
+    "save": (2, "procedural", 1, "step_00000002.ckpt"),
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,10 +96,42 @@ def whole_run(small_config, pretrain, data_of, tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="module")
+def killed_runs(small_config, data_of, tmp_path_factory):
+    """Configurations of the killed runs, by where that was."""
+    configs = {
+        where: small_config(
+            tmp_path_factory.mktemp(where),
+            data=data_of[source],
+            training={"accumulate": accumulate, "checkpoint_every": 2},
+        )
+        for where, (_, source, accumulate, _) in KILLS.items()
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED],
+        input=pickle.dumps([(config, where, KILLS[where][0]) for where, config in configs.items()]),
+        cwd=REPOSITORY,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr.decode().count("-9\n") == len(KILLS), done.stderr.decode()
+    return configs
+
+
+@pytest.fixture(scope="module")
+def stopped_run(small_config, pretrain, tmp_path_factory):
+    """Folder of a run that has stopped after three steps of six."""
+    folder = tmp_path_factory.mktemp("stopped")
+    pretrain(small_config(folder, training={"steps": 3, "checkpoint_every": 2}))
+    return folder
+
+
 @pytest.fixture
-def three_steps(small_config, pretrain, tmp_path):
-    """Configuration of a run of six steps that has stopped after three."""
-    pretrain(small_config(tmp_path, training={"steps": 3, "checkpoint_every": 2}))
+def three_steps(stopped_run, small_config, tmp_path):
+    """Configuration to go on with, in a folder that the test may spoil."""
+    shutil.copytree(stopped_run, tmp_path, dirs_exist_ok=True)
     return small_config(tmp_path, training={"checkpoint_every": 2})
 
 
@@ -116,53 +162,17 @@ def test_all_sources_of_the_same_clips_train_alike(whole_run, assert_same_traini
     assert_same_training(whole_run("packed"), whole_run("resident"))
 
 
-def test_resume_with_loader_workers_is_the_run_without(
-    whole_run, small_config, pretrain, data_of, tmp_path, assert_same_training
-):
-    data, training = data_of["packed"], {"checkpoint_every": 2}
-    pretrain(small_config(tmp_path, data=data, training=training | {"steps": 3}))
-    workers = data | {"num_workers": 2}
-    pretrain(small_config(tmp_path, data=workers, training=training), "auto")
-    assert_same_training(tmp_path, whole_run("packed"))
-
-
-@pytest.mark.parametrize(
-    ("where", "number", "source", "accumulate", "left"),
-    [
-        # The objective of batch 10 is inside step 5, the checkpoint of step 4 is whole.
-        ("step", 10, "folder", 2, "step_00000004.ckpt"),
-        ("save", 2, "procedural", 1, "step_00000002.ckpt"),
-    ],
-)
+@pytest.mark.parametrize("where", KILLS)
 def test_killed_run_goes_on_as_if_nothing_had_happened(
-    where,
-    number,
-    source,
-    accumulate,
-    left,
-    whole_run,
-    small_config,
-    pretrain,
-    data_of,
-    tmp_path,
-    assert_same_training,
+    where, killed_runs, whole_run, pretrain, assert_same_training
 ):
-    training = {"accumulate": accumulate, "checkpoint_every": 2}
-    config = small_config(tmp_path, data=data_of[source], training=training)
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED],
-        input=pickle.dumps((config, where, number)),
-        cwd=REPOSITORY,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=60,
-    )
-    assert done.returncode == -9, done.stderr.decode()
-    assert newest_checkpoint(tmp_path / "checkpoints").name == left
-    assert len(list(tmp_path.glob("checkpoints/.*.part"))) == (where == "save")
+    config, (_, source, accumulate, left) = killed_runs[where], KILLS[where]
+    folder = config.out_dir / "checkpoints"
+    assert newest_checkpoint(folder).name == left
+    assert len(list(folder.glob(".*.part"))) == (where == "save")
     pretrain(config, "auto")
-    assert_same_training(tmp_path, whole_run(source, accumulate))
-    assert not list(tmp_path.glob("checkpoints/.*.part"))
+    assert_same_training(config.out_dir, whole_run(source, accumulate))
+    assert not list(folder.glob(".*.part"))
 
 
 def test_resume_right_after_a_checkpoint_does_not_save_inside_a_step(
@@ -251,11 +261,11 @@ def test_content_is_tensors_and_plain_values(three_steps):
     assert state["global_step"] == 3
     assert state["config"]["training"]["steps"] == 3
     weights = state["state_dict"]
-    assert {"pair.online", "pair.target", "pair.predictor", "make_views.memory"} <= {
+    assert {"pair.online", "pair.target", "pair.predictor", "make_views.mixup"} <= {
         ".".join(name.split(".")[:2]) for name in weights
     }
     assert {"normalize.mean", "normalize.std"} <= weights.keys()
-    assert weights["make_views.memory._extra_state"] == 12
+    assert weights["make_views.mixup.memory._extra_state"] == 12
     assert state["optimizer_states"][0]["state"]
 
 
@@ -283,7 +293,7 @@ class Attack:
 def test_hostile_checkpoint_is_refused_without_running(three_steps, pretrain, tmp_path):
     path, harm = tmp_path / "hostile.ckpt", tmp_path / "harm"
     torch.save({"state_dict": Attack(harm)}, path)
-    hash_file(path).write_text(f"{build.check_hash.__globals__['sha256'](path)}  {path.name}\n")
+    hash_file(path).write_text(f"{sha256(path)}  {path.name}\n")
     with pytest.raises(BrokenFileError, match=r"hostile\.ckpt: not a file of plain tensors"):
         pretrain(three_steps, str(path))
     assert not harm.exists()
@@ -340,5 +350,5 @@ def test_what_may_change_between_the_parts_of_a_run(small_config, tmp_path):
         data={"num_workers": 3},
     )
     check_same_run(saved, to_plain(free))
-    with pytest.raises(OtherRunError, match="views.mixup_memory: 8 -> None"):
+    with pytest.raises(OtherRunError, match=r"views\.mixup_memory: 8 -> None"):
         check_same_run(saved, {**saved, "views": {"mixup_share": 0.2, "fader_gain": 1.0}})

@@ -1,0 +1,239 @@
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from byola_diff import build
+from byola_diff.models.pair import update_target
+from byola_diff.randomness import derive_seed, torch_generator
+from byola_diff.storage import load_checked
+from byola_diff.training.clip_module import StepBatches
+
+REPOSITORY = Path(__file__).parents[1]
+
+# Two gloo processes, forked for speed, run each configuration through Lightning as the launcher
+# would have it, and note what each of them saw.
+TWO_PROCESSES = """
+import os, pickle, sys, warnings
+import pytorch_lightning as pl
+import torch
+from byola_diff import build
+from byola_diff.training.lightning_noise import hide_lightning_noise
+
+class Note(pl.Callback):
+    def __init__(self):
+        self.losses, self.gradients = [], []
+    def on_before_optimizer_step(self, trainer, learner, optimizer):
+        weights = learner.pair.named_parameters()
+        self.gradients.append({n: w.grad.clone() for n, w in weights if w.requires_grad})
+    def on_train_batch_end(self, trainer, learner, outputs, batch, index):
+        self.losses.append(outputs["total"])
+
+def run(config, resume, notes):
+    checkpoint = build.find_checkpoint(config, resume)
+    trainer = build.build_trainer(config)
+    note = Note()
+    trainer.callbacks.append(note)
+    learner = build.build_learner(config, build.statistics_of_run(config, checkpoint))
+    trainer.fit(learner, build.build_clip_module(config), ckpt_path=checkpoint)
+    if notes:
+        seen = {"losses": note.losses, "gradients": note.gradients, "end": learner.state_dict()}
+        torch.save(seen, config.out_dir / f"rank{trainer.global_rank}.pt")
+
+jobs, rank_zero_environment = pickle.load(sys.stdin.buffer)
+torch.set_num_threads(1)
+children = []
+for rank in range(2):
+    child = os.fork()
+    if child == 0:
+        warnings.simplefilter("error")
+        hide_lightning_noise()
+        warnings.filterwarnings("ignore", message=".*LeafSpec")
+        os.environ.update(rank_zero_environment, RANK=str(rank), LOCAL_RANK=str(rank))
+        try:
+            for job in jobs:
+                run(*job)
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+            os._exit(1)
+        torch.distributed.destroy_process_group()
+        os._exit(0)
+    children.append(child)
+codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+sys.exit(max(map(abs, codes)))
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As in the other processes: sums depend on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def configs(small_config, store, tmp_path_factory):
+    """Runs of two processes: both objectives, and one that stops after the first of two steps."""
+
+    def make(name, weight, **training):
+        return small_config(
+            tmp_path_factory.mktemp(name),
+            data={"source": "packed", "root": store},
+            objective={"difference_weight": weight},
+            training={"devices": 2, "steps": 2} | training,
+        )
+
+    return {"plain": make("plain", 0.0), "difference": make("difference", 0.5)}
+
+
+@pytest.fixture(scope="module")
+def resumed(small_config, configs, tmp_path_factory):
+    """The run with the difference term in two parts: configurations of both."""
+    folder, whole = tmp_path_factory.mktemp("resumed"), configs["difference"]
+    settings = {"data": vars(whole.data), "objective": vars(whole.objective)}
+    return [
+        small_config(folder, training={"devices": 2, "steps": steps}, **settings)
+        for steps in (1, 2)
+    ]
+
+
+@pytest.fixture(scope="module")
+def seen(configs, resumed):
+    """What each process saw, by run: losses and gradients by step, and its state at the end."""
+    jobs = [(config, "no", True) for config in configs.values()]
+    jobs += [(resumed[0], "no", False), (resumed[1], "auto", True)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "GROUP_RANK": "0",
+        "TORCHELASTIC_RUN_ID": "test",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_PROCESSES],
+        input=pickle.dumps((jobs, environment)),
+        cwd=REPOSITORY,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    folders = {name: config.out_dir for name, config in configs.items()}
+    return {
+        name: [torch.load(folder / f"rank{rank}.pt") for rank in range(2)]
+        for name, folder in (folders | {"resumed": resumed[1].out_dir}).items()
+    }
+
+
+class OneProcess:
+    """The definition: two learners with the same weights, each with half the batch and its draws.
+
+    The loss is the mean of their losses; batch statistics, the shift within the batch and the mixup
+    memory are each learner's own.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        statistics = build.statistics_of_run(config, None)
+        self.learners = [build.build_learner(config, statistics) for _ in range(2)]
+        self.optimizers = [learner.configure_optimizers() for learner in self.learners]
+
+    def step(self, number):
+        """Losses of both halves, and the gradient of their mean; then all weights move."""
+        losses = [self._loss(rank, number) for rank in range(2)]
+        for loss in losses:
+            (loss / 2).backward()
+        halves = [dict(learner.pair.named_parameters()) for learner in self.learners]
+        gradient = {
+            name: weight.grad + halves[1][name].grad
+            for name, weight in halves[0].items()
+            if weight.requires_grad
+        }
+        for half, optimizer, learner in zip(halves, self.optimizers, self.learners, strict=True):
+            for name, value in gradient.items():
+                half[name].grad = value.clone()
+            optimizer.step()
+            optimizer.zero_grad()
+            update_target(learner.pair.online, learner.pair.target, learner.ema_decay)
+        return [loss.item() for loss in losses], gradient
+
+    def _loss(self, rank, number):
+        learner, seed = self.learners[rank], self.config.seed
+        source = build.build_source(self.config, "cpu")
+        batch = StepBatches(source, seed, self.config.data.batch_size, rank, 2)[number]
+        torch.manual_seed(derive_seed(seed, "dropout", number, rank))
+        with torch.no_grad():
+            log_mel = learner.normalize(learner.log_mel(batch["waveform"]))
+            views = learner.make_views(log_mel, torch_generator(seed, "views", number, rank))
+        rates = torch_generator(seed, "rates", number, rank)
+        return learner.loss_terms(*views, rates)["total"]
+
+
+@pytest.mark.parametrize("name", ["plain", "difference"])
+def test_two_processes_compute_what_one_does(name, configs, seen):
+    expected = OneProcess(configs[name])
+    for number in range(2):
+        losses, gradient = expected.step(number)
+        for rank in range(2):
+            assert seen[name][rank]["losses"][number].item() == pytest.approx(
+                losses[rank], abs=1e-6
+            )
+            found = seen[name][rank]["gradients"][number]
+            assert found.keys() == gradient.keys()
+            for key, value in gradient.items():
+                torch.testing.assert_close(found[key], value, rtol=0, atol=1e-6, msg=key)
+    assert losses[0] != losses[1]
+    for rank, learner in enumerate(expected.learners):
+        for key, value in learner.state_dict().items():
+            found = seen[name][rank]["end"][key]
+            if key.endswith("_extra_state"):
+                assert found == value
+            else:
+                torch.testing.assert_close(found, value, rtol=0, atol=1e-5, msg=key)
+
+
+@pytest.mark.parametrize("name", ["plain", "difference"])
+def test_weights_are_equal_on_both_ranks_and_buffers_are_not(name, seen):
+    first, second = (rank["end"] for rank in seen[name])
+    weights = [key for key in first if key.startswith("pair.") and not _is_buffer(key)]
+    assert any(key.startswith("pair.target.") for key in weights)
+    for key in weights:
+        assert torch.equal(first[key], second[key]), key
+    buffers = [key for key in first if key.endswith(("running_mean", "memory.clips"))]
+    assert len(buffers) > 1
+    for key in buffers:
+        assert not torch.equal(first[key], second[key]), key
+
+
+def _is_buffer(key):
+    return key.endswith(("running_mean", "running_var", "num_batches_tracked"))
+
+
+def test_resumed_run_of_two_processes_is_the_uninterrupted_one(
+    configs, resumed, seen, assert_same_training
+):
+    assert_same_training(resumed[1].out_dir, configs["difference"].out_dir)
+    for rank in range(2):
+        whole, part = seen["difference"][rank], seen["resumed"][rank]
+        assert torch.equal(part["losses"][0], whole["losses"][1])
+        for key in [key for key in whole["end"] if not _is_buffer(key)]:
+            found, expected = part["end"][key], whole["end"][key]
+            assert found == expected if key.endswith("_extra_state") else found.equal(expected), key
+
+
+def test_checkpoint_holds_the_mixup_memory_of_every_process(configs, seen):
+    state = load_checked(configs["difference"].out_dir / "checkpoints" / "last.ckpt")
+    for rank, memory in enumerate(state["mixup_memories"]):
+        assert torch.equal(memory, seen["difference"][rank]["end"]["make_views.mixup.memory.clips"])
