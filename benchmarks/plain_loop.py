@@ -102,11 +102,11 @@ class PlainStep(nn.Module):
         predictions = [self.predictor(self.online(view)) for view in (first, second)]
         with torch.no_grad():
             targets = [self.target(view) for view in (second, first)]
-        cosines = [
+        first_cosine, second_cosine = (
             functional.cosine_similarity(prediction, target).mean()
             for prediction, target in zip(predictions, targets, strict=True)
-        ]
-        return 4 - 2 * sum(cosines)
+        )
+        return 4 - 2 * (first_cosine + second_cosine)
 
     def update_target(self) -> None:
         """Moving average, tensor by tensor."""

@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import torch
 from plain_loop import PlainStep
@@ -39,8 +40,9 @@ from byola_diff.training.allocator import keep_freed_memory
 
 STATISTICS = (-10.0, 4.0)
 UNIT_SAMPLES = 15_200
+Precision = Literal["float32", "bfloat16"]
 PARTS = ("data", "log-mel", "views", "forward", "backward", "optimiser", "target")
-VARIANTS = {
+VARIANTS: dict[str, tuple[Precision, float]] = {
     "plain float32": ("float32", 0.0),
     "ours float32": ("float32", 0.0),
     "ours bfloat16": ("bfloat16", 0.0),
@@ -66,7 +68,7 @@ class Clock:
 
 
 def our_step(
-    precision: str, weight: float, device: torch.device
+    precision: Precision, weight: float, device: torch.device
 ) -> Callable[[int, int, Clock], None]:
     """One step of our method, as `Learner.training_step` and Lightning do it, timed by part."""
     keep_freed_memory()
@@ -131,7 +133,7 @@ def measure(variant: str, batch: int, n_steps: int, device: torch.device) -> dic
     return {part: clock.seconds[part] / n_steps for part in PARTS}
 
 
-def _config(precision: str, weight: float) -> PretrainConfig:
+def _config(precision: Precision, weight: float) -> PretrainConfig:
     return PretrainConfig(
         front_end=FrontEndConfig(window_samples=400, n_fft=400, f_min_hz=50, f_max_hz=8000),
         data=DataConfig(source="procedural"),
@@ -147,7 +149,7 @@ def _clips(index: int, batch: int, device: torch.device) -> torch.Tensor:
 
 def compare(batch: int, options: argparse.Namespace) -> dict:
     """All variants in turn, for several rounds; prints the table."""
-    rounds = defaultdict(list)
+    rounds: dict[str, list[dict[str, float]]] = defaultdict(list)
     for _ in range(options.rounds):
         for variant in options.variants:
             rounds[variant].append(_in_own_process(variant, batch, options))

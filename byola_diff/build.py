@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,6 +42,7 @@ from byola_diff.training.objective import Objective
 from byola_diff.training.procedural import ProceduralSource
 from byola_diff.training.progress import Progress
 from byola_diff.training.rejected_files import ListRejectedFiles
+from byola_diff.training.schedules import SCHEDULES
 from byola_diff.training.views import ViewMaker
 
 
@@ -64,6 +66,7 @@ def build_learner(config: PretrainConfig, statistics: tuple[float, float]) -> Le
         pair,
         objective,
         configure_optimizer=lambda weights: torch.optim.Adam(weights, lr=training.lr, fused=True),
+        lr_at=partial(SCHEDULES[training.schedule], training.lr),
         config=to_plain(config),
         ema_decay=training.ema_decay,
         bfloat16=use_bfloat16(config),
@@ -84,8 +87,8 @@ def build_source(config: PretrainConfig, device: torch.device | str) -> ClipSour
     """
     data, rate, n_samples = config.data, config.front_end.sample_rate, config.unit_samples
     if data.source == "procedural":
-        return ProceduralSource(config.seed, n_samples, rate)
-    if not data.root.exists():
+        return ProceduralSource(config.seed, n_samples, rate, on_device=data.num_workers == 0)
+    if data.root is None or not data.root.exists():
         raise FileNotFoundError(f"data.root {data.root} does not exist")
     if data.source == "folder":
         return FolderSource(

@@ -63,7 +63,7 @@ def _keys_of_group(message: str, known: list[str]) -> str:
     return f"\n'{group}' takes: {', '.join(names)}"
 
 
-def _flat_keys(defaults: Namespace | dict[str, Any], prefix: str = "") -> set[str]:
+def _flat_keys(defaults: Any, prefix: str = "") -> set[str]:
     keys = set()
     for name, value in vars(defaults).items() if isinstance(defaults, Namespace) else ():
         keys |= {f"{prefix}{name}"} | _flat_keys(value, f"{prefix}{name}.")

@@ -33,7 +33,8 @@ class DataConfig:
     batch_size: int = 256
     """Clips per process."""
     num_workers: int = 4
-    """Loader processes; none are used where clips are made on the device."""
+    """Loader processes; a resident store takes none, and with 0 procedural sounds are made on the
+    device."""
     max_rejected: float = 0.05
     """Share of unreadable files at which the run stops."""
     statistics_clips: int = 10_000
@@ -106,6 +107,8 @@ class TrainingConfig:
     """The run."""
 
     lr: float = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Of the learning rate; the published runs hold it constant."""
     ema_decay: float = 0.99
     epochs: int = 100
     """Passes over the clips; not used where `steps` is given."""

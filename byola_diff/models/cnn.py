@@ -5,6 +5,7 @@ are.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from einops import rearrange
@@ -100,7 +101,10 @@ class AudioNTT2022(AudioNTT):
         return torch.cat([frames, self.fc(frames)], dim=-1)
 
 
-ENCODERS: dict[str, type[AudioNTT]] = {"AudioNTT2020": AudioNTT2020, "AudioNTT2022": AudioNTT2022}
+ENCODERS: dict[str, Callable[[int, int], AudioNTT]] = {
+    "AudioNTT2020": AudioNTT2020,
+    "AudioNTT2022": AudioNTT2022,
+}
 
 _CHANNELS = 64
 _HIDDEN_2022 = 2048

@@ -18,6 +18,8 @@ def norm_relu_pool(
     maps: Float[Tensor, "batch channel mel frame"], norm: nn.BatchNorm2d
 ) -> Float[Tensor, "batch channel half_mel half_frame"]:
     """`max_pool2d(relu(norm(maps)), 2)`, by batch statistics; those kept in `norm` move."""
+    assert norm.num_batches_tracked is not None
+    assert norm.momentum is not None
     norm.num_batches_tracked += 1
     mean, variance = torch.batch_norm_update_stats(
         maps.detach(), norm.running_mean, norm.running_var, norm.momentum
@@ -43,14 +45,14 @@ class _NormReluPool(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx, grad):  # pyright: ignore[reportIncompatibleMethodOverride]
         maps, where, pooled, output, weight, mean, inverse_std = ctx.saved_tensors
         # Through the ReLU: where the output is 0, nothing flows.
         grad = torch.ops.aten.threshold_backward(grad, output, 0)
         grad_bias = grad.sum((0, 2, 3))
         grad_weight = ((grad * pooled).sum((0, 2, 3)) - mean * grad_bias) * inverse_std
-        # With g for a value's own gradient and z for its normalised value, batch normalisation sends
-        # back scale * (g - mean(g) - z mean(g z)). Only the maxima have a g; the rest of it, which
+        # With g for the gradient and z for the normalised value, batch normalisation sends back
+        # scale * (g - mean(g) - z mean(g z)). Only the maxima have a g; the rest of it, which
         # every value x gets, is written as slope * x + offset.
         scale, count = weight * inverse_std, maps.numel() // maps.shape[1]
         slope = -scale * inverse_std * grad_weight / count

@@ -88,4 +88,6 @@ def update_target(online: nn.Module, target: nn.Module, decay: float) -> None:
     if new.keys() != old.keys():
         raise ValueError(f"online and target differ in {sorted(new.keys() ^ old.keys())}")
     # One fused call over all tensors: a loop of lerp_ is ten times slower on a GPU.
-    torch._foreach_lerp_(list(old.values()), [new[name] for name in old], 1 - decay)
+    torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+        list(old.values()), [new[name] for name in old], 1 - decay
+    )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import get_all_start_methods
 from typing import Any
 
 import torch
@@ -62,8 +63,7 @@ class ClipModule(LightningDataModule):
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=not self.source.on_device and trainer.strategy.root_device.type == "cuda",
-            # Forked workers hang after torch has started its threads.
-            multiprocessing_context="spawn" if num_workers else None,
+            multiprocessing_context=_start_method() if num_workers else None,
         )
         return self._loader
 
@@ -82,6 +82,14 @@ class ClipModule(LightningDataModule):
             )
             self._making_s += time.perf_counter() - start
         return batch
+
+
+def _start_method() -> str:
+    """How workers start: forks of a process that has threads would hang.
+
+    A fork server imports torch once for all of them; not every system has one.
+    """
+    return "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
 
 
 class RunLoader(DataLoader):

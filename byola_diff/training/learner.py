@@ -28,6 +28,7 @@ class Learner(LightningModule):
         pair: OnlineTargetPair,
         objective: Objective,
         configure_optimizer: Callable[[list[torch.nn.Parameter]], torch.optim.Optimizer],
+        lr_at: Callable[[float], float],
         config: dict[str, Any],
         ema_decay: float = 0.99,
         bfloat16: bool = False,
@@ -42,6 +43,7 @@ class Learner(LightningModule):
             pair: The networks.
             objective: The loss.
             configure_optimizer: Given the trained parameters, their optimiser.
+            lr_at: Learning rate at a progress in (0, 1].
             config: The whole configuration as plain values, kept in each checkpoint.
             ema_decay: Decay of the target network.
             bfloat16: Whether the networks run under bfloat16 autocast; losses never do.
@@ -50,8 +52,9 @@ class Learner(LightningModule):
         super().__init__()
         self.log_mel, self.normalize, self.make_views = log_mel, normalize, make_views
         self.pair, self.objective = pair, objective
-        self.configure_optimizer = configure_optimizer
-        self.config, self.ema_decay, self.bfloat16, self.seed = config, ema_decay, bfloat16, seed
+        self.configure_optimizer, self.lr_at = configure_optimizer, lr_at
+        self.config, self.ema_decay, self.seed = config, ema_decay, seed
+        self.uses_bfloat16 = bfloat16
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Loss terms of one batch; `loss` is what is minimised."""
@@ -75,13 +78,16 @@ class Learner(LightningModule):
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
         """The objective's terms, with the networks at the run's precision."""
-        with torch.autocast(first.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(first.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
             return self.objective(
                 self.pair, _channels_last(first), _channels_last(second), generator
             )
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step the online weights, then let the target follow: once per optimiser step."""
+        progress = (self.trainer.global_step + 1) / self.trainer.max_steps
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self.lr_at(progress)
         super().optimizer_step(*args, **kwargs)
         update_target(self.pair.online, self.pair.target, self.ema_decay)
 

@@ -47,10 +47,11 @@ class Objective:
         online = pair.online.represent(first), pair.online.represent(second)
         # In the order of the published code, so that dropout draws alike; then crossed.
         targets = (pair.target_projection(first), pair.target_projection(second))[::-1]
-        byol = sum(
+        one_way, other_way = (
             byol_loss(self._predict(pair, pair.predictor, representation), target)
             for representation, target in zip(online, targets, strict=True)
         )
+        byol = one_way + other_way
         terms = {"total": byol, "byol": byol.detach(), "representation": online[0].detach()}
         if mixed:
             difference = self._difference(pair, mixed, online, targets)

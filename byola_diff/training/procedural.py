@@ -8,12 +8,22 @@ from byola_diff.sounds import training_batch
 
 
 class ProceduralSource:
-    """Clip k is a sound that depends on (seed, k) alone, made on the device that trains."""
+    """Clip k is a sound that depends on (seed, k) alone."""
 
-    on_device = True
     endless = True
 
-    def __init__(self, seed: int, n_samples: int, sample_rate: int) -> None:
+    def __init__(self, seed: int, n_samples: int, sample_rate: int, on_device: bool = True) -> None:
+        """Keep the settings.
+
+        Args:
+            seed: Of the sounds.
+            n_samples: Length of a clip.
+            sample_rate: In Hz.
+            on_device: Whether clips are made on the device that trains, rather than by loader
+                workers. A batch is some thousand small operations, of which a fast GPU would spend
+                more time on the launching than on the training step.
+        """
+        self.on_device = on_device
         self.seed, self.n_samples, self.sample_rate = seed, n_samples, sample_rate
         self.n_clips = 2**62
         """Any index is a clip."""

@@ -21,7 +21,7 @@ class Progress(pl.Callback):
         """Say what is trained on; open the bar where the run starts or goes on."""
         if not trainer.is_global_zero:
             return
-        precision = "bfloat16" if pl_module.bfloat16 else "float32"
+        precision = "bfloat16" if pl_module.uses_bfloat16 else "float32"
         devices = f"{trainer.world_size} x {pl_module.device.type}"
         print(f"pretraining on {devices} in {precision}, {trainer.max_steps} steps", flush=True)
         if sys.stderr.isatty():

@@ -1,12 +1,12 @@
 """Audio files that training could not read: listed in the run folder, and counted."""
 
 import csv
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.utilities import rank_zero_warn
 
 from byola_diff.data.rejected import RejectionLog
 
@@ -20,7 +20,7 @@ class ListRejectedFiles(pl.Callback):
 
     def __init__(self, folder: Path, n_clips: int, max_rejected: float) -> None:
         self.path = folder / "rejected.csv"
-        self.log = RejectionLog(n_clips, max_rejected)
+        self.rejections = RejectionLog(n_clips, max_rejected)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: Any, batch: dict[str, Any], batch_idx: int
@@ -34,13 +34,15 @@ class ListRejectedFiles(pl.Callback):
         Raises:
             TooManyRejectedError: If more than the allowed share is rejected, with the list.
         """
-        new = {file: reason for file, reason in rejections if file not in self.log.reasons}
+        new = {file: reason for file, reason in rejections if file not in self.rejections.reasons}
         if not new:
             return
-        for file, reason in new.items():
-            rank_zero_warn(f"{file} can't be used ({reason}); another clip takes its place")
+        if not self.rejections:
+            file, reason = next(iter(new.items()))
+            told = f"{file} can't be used ({reason}); another clip takes its place."
+            print(f"{told} All such files are listed in {self.path}", file=sys.stderr)
         self._append(new)
-        self.log.add(new.items())
+        self.rejections.add(new.items())
 
     def _append(self, new: dict[str, str]) -> None:
         """Add rows; other processes and an earlier part of the run write to the same file."""

@@ -1,0 +1,98 @@
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+
+from byola_diff.command_line import HelpfulParser
+
+
+@dataclass(frozen=True, kw_only=True)
+class Oven:
+    degrees: int = 180
+    """Of the air, not the cake."""
+    heat: Literal["top", "bottom"] = "top"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cake:
+    """A cake."""
+
+    eggs: int = 3
+    oven: Oven = field(default_factory=Oven)
+    fan: Oven = field(default_factory=Oven)
+
+
+@pytest.fixture
+def parser():
+    parser = HelpfulParser(prog="bake", description="Bake.\n\n    bake --eggs 4")
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(Cake)
+    return parser
+
+
+def refusal(parser, arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        parser.parse_args(arguments)
+    assert exit_.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "meant"),
+    [
+        (["--egs=4"], "egs", "eggs"),
+        (["--oven.degree=4"], "oven.degree", "oven.degrees"),
+        (["--ovn.degrees=4"], "ovn.degrees", "oven.degrees"),
+        (["--oven.eggs=4"], "oven.eggs", None),
+        (["--degrees=4"], "degrees", None),
+    ],
+)
+def test_unknown_option_is_named_with_the_nearest(parser, arguments, given, meant, capsys):
+    error = refusal(parser, arguments, capsys)
+    assert f"unrecognized arguments: --{given}" in error
+    assert (f"Did you mean '{meant}' for '{given}'?" in error) == (meant is not None)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("egs: 4", ["'egs'", "Did you mean 'eggs' for 'egs'?"]),
+        ("oven: {degreees: 4}", ["Did you mean 'oven.degrees' for 'oven.degreees'?"]),
+        ("oven: {colour: red}", ["'colour'", "'oven' takes: degrees, heat"]),
+        ("ovens: {degrees: 4}", ["Did you mean 'oven.degrees' for 'ovens.degrees'?"]),
+        ("oven: {degrees: hot}", ["oven.degrees", "int", "hot"]),
+        ("oven: {heat: side}", ["oven.heat", "'top', 'bottom'", "side"]),
+        ("eggs: [1", ["config"]),
+    ],
+)
+def test_wrong_key_or_value_of_a_file(parser, content, told, tmp_path, capsys):
+    path = tmp_path / "cake.yaml"
+    path.write_text(content)
+    error = refusal(parser, ["--config", str(path)], capsys)
+    assert error.startswith("bake: error: ")
+    for words in told:
+        assert words in error
+
+
+def test_missing_file(parser, tmp_path, capsys):
+    path = tmp_path / "none.yaml"
+    assert str(path) in refusal(parser, ["--config", str(path)], capsys)
+
+
+def test_options_override_the_file(parser, tmp_path):
+    (tmp_path / "cake.yaml").write_text("eggs: 5\noven: {degrees: 200}\n")
+    found = parser.parse_args(["--config", str(tmp_path / "cake.yaml"), "--eggs=6"])
+    assert (found.eggs, found.oven.degrees, found.oven.heat) == (6, 200, "top")
+
+
+def test_names_are_not_guessed(parser, capsys):
+    assert "Did you mean 'eggs' for 'egg'?" in refusal(parser, ["--egg=4"], capsys)
+
+
+def test_help_keeps_the_lines_of_the_description(parser):
+    assert "Bake.\n\n    bake --eggs 4\n" in parser.format_help()
+
+
+def test_help_explains_the_keys(parser):
+    pytest.importorskip("docstring_parser")
+    assert "Of the air, not the cake." in parser.format_help()

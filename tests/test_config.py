@@ -1,0 +1,89 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from byola_diff.config import (
+    DataConfig,
+    FrontEndConfig,
+    MonitorConfig,
+    ObjectiveConfig,
+    PretrainConfig,
+    TrainingConfig,
+    ViewsConfig,
+    to_plain,
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "message"),
+    [
+        (DataConfig, {}, "data.source 'folder' needs data.root"),
+        (DataConfig, {"source": "packed"}, "data.source 'packed' needs data.root"),
+        (DataConfig, {"source": "procedural", "root": Path("x")}, "takes no data.root"),
+        (DataConfig, {"root": Path("x"), "batch_size": 1}, "data.batch_size must be at least 2"),
+        (DataConfig, {"root": Path("x"), "statistics_clips": 0}, "data.statistics_clips"),
+        (DataConfig, {"root": Path("x"), "unit_s": 0.0}, "data.unit_s must be positive"),
+        (DataConfig, {"root": Path("x"), "num_workers": -1}, "data.num_workers must be"),
+        (DataConfig, {"root": Path("x"), "max_rejected": 1.1}, "data.max_rejected must be in"),
+        (ViewsConfig, {"mixup_share": 1.0}, r"views.mixup_share must be in \[0, 1\), not 1.0"),
+        (ViewsConfig, {"mixup_share": -0.1}, "views.mixup_share"),
+        (ViewsConfig, {"mixup_memory": 0}, "views.mixup_memory must be at least 1, not 0"),
+        (ViewsConfig, {"fader_gain": -1.0}, "views.fader_gain must be at least 0, not -1.0"),
+        (ObjectiveConfig, {"difference_weight": 1.5}, "difference_weight must be .* not 1.5"),
+        (ObjectiveConfig, {"difference_weight": -0.1}, "objective.difference_weight"),
+        (ObjectiveConfig, {"rate_range": (0.0, 0.6)}, r"objective.rate_range .* \(0.0, 0.6\)"),
+        (ObjectiveConfig, {"rate_range": (0.6, 0.4)}, "objective.rate_range"),
+        (ObjectiveConfig, {"rate_range": (0.4, 1.0)}, "objective.rate_range"),
+        (TrainingConfig, {"ema_decay": 1.01}, r"training.ema_decay must be in \[0, 1\], not 1.01"),
+        (TrainingConfig, {"lr": 0.0}, "training.lr must be positive, not 0.0"),
+        (TrainingConfig, {"lr": float("nan")}, "training.lr must be positive, not nan"),
+        (TrainingConfig, {"epochs": 0}, "training.epochs must be at least 1, not 0"),
+        (TrainingConfig, {"accumulate": 0}, "training.accumulate must be"),
+        (TrainingConfig, {"nodes": 0}, "training.nodes must be"),
+        (TrainingConfig, {"log_every": 0}, "training.log_every must be"),
+        (TrainingConfig, {"checkpoint_every": 0}, "training.checkpoint_every must be"),
+        (TrainingConfig, {"keep_checkpoints": 0}, "training.keep_checkpoints must be"),
+        (TrainingConfig, {"projection_hidden": 0}, "training.projection_hidden must be"),
+        (TrainingConfig, {"projection_dim": 0}, "training.projection_dim must be"),
+        (TrainingConfig, {"steps": 0}, "training.steps must be at least 1, not 0"),
+        (TrainingConfig, {"devices": 0}, "training.devices must be at least 1 or 'auto', not 0"),
+        (MonitorConfig, {"every": 0}, "monitor.every must be at least 1, not 0"),
+        (PretrainConfig, {"data": DataConfig(source="procedural")}, "give training.steps"),
+    ],
+)
+def test_value_that_makes_no_sense_is_refused(make, settings, message):
+    with pytest.raises(ValueError, match=message):
+        make(**settings)
+
+
+def test_edges_are_allowed():
+    DataConfig(root=Path("x"), batch_size=2, max_rejected=0.0, num_workers=0)
+    ViewsConfig(mixup_share=0.0, fader_gain=0.0, mixup_memory=1)
+    ObjectiveConfig(difference_weight=0.0, rate_range=(0.5, 0.5))
+    TrainingConfig(ema_decay=0.0, devices=1, steps=1)
+
+
+def test_settings_can_not_be_changed_later():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        FrontEndConfig().n_mels = 80
+
+
+def test_clip_length_in_samples():
+    assert PretrainConfig(data=DataConfig(root=Path("x"))).unit_samples == 15_200
+    config = PretrainConfig(
+        data=DataConfig(root=Path("x"), unit_s=0.1), front_end=FrontEndConfig(sample_rate=44_100)
+    )
+    assert config.unit_samples == 4410
+
+
+def test_plain_values_are_those_of_json():
+    config = PretrainConfig(data=DataConfig(root=Path("data/esc10")))
+    plain = to_plain(config)
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain["data"]["root"] == "data/esc10"
+    assert plain["objective"]["rate_range"] == [0.4, 0.6]
+    assert plain["training"]["steps"] is None
+    fields = {field.name for field in dataclasses.fields(PretrainConfig)}
+    assert plain.keys() == fields

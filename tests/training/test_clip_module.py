@@ -1,0 +1,101 @@
+import time
+
+import pytest
+import torch
+
+from byola_diff import build
+from byola_diff.training.clip_module import RunLoader, RunSampler, StepBatches
+from byola_diff.training.procedural import ProceduralSource
+
+
+class Numbers:
+    """Ten clips, each of which holds nothing but its number and the epoch."""
+
+    sample_rate, n_clips, on_device = 16_000, 10, False
+
+    def batch(self, epoch, clips, device):
+        return torch.stack([clips.float(), torch.full((len(clips),), float(epoch))], 1)
+
+
+def clips_seen(steps, rank=0, world_size=1, batch_size=2):
+    batches = StepBatches(Numbers(), 7, batch_size, rank, world_size)
+    return [batches[step]["waveform"] for step in steps]
+
+
+def test_every_epoch_is_a_pass_in_another_order():
+    seen = torch.cat(clips_seen(range(10)))
+    first, second = seen[:10], seen[10:]
+    assert first[:, 1].tolist() == [0.0] * 10
+    assert second[:, 1].tolist() == [1.0] * 10
+    assert sorted(first[:, 0].tolist()) == sorted(second[:, 0].tolist()) == list(range(10))
+    assert first[:, 0].tolist() != second[:, 0].tolist()
+
+
+def test_any_step_can_be_the_first():
+    assert torch.equal(clips_seen([7])[0], clips_seen(range(8))[7])
+
+
+def test_ranks_share_what_one_process_would_take():
+    whole = clips_seen(range(4), batch_size=4)
+    for step in range(4):
+        shares = [clips_seen([step], rank, world_size=2)[0] for rank in range(2)]
+        assert torch.equal(torch.cat(shares), whole[step])
+
+
+def test_endless_source_never_repeats_a_clip():
+    source = ProceduralSource(0, 512, 16_000)
+    taken = [
+        StepBatches(source, 7, 4, rank, 2)[step]["clips"] for step in range(3) for rank in range(2)
+    ]
+    assert torch.cat(taken).tolist() == list(range(24))
+
+
+def test_source_on_the_device_is_left_to_it():
+    batch = StepBatches(ProceduralSource(0, 512, 16_000), 7, 4, 0, 1)[2]
+    assert batch.keys() == {"step", "epoch", "clips"}
+    assert (batch["step"], batch["epoch"]) == (2, 0)
+
+
+@pytest.mark.parametrize(("start", "expected"), [(0, [0, 1, 2, 3]), (3, [3]), (4, [])])
+def test_sampler_gives_what_is_left(start, expected):
+    sampler = RunSampler(start, 4)
+    assert list(sampler) == expected
+    assert len(sampler) == 4
+
+
+def test_loader_counts_the_time_it_is_waited_for():
+    class Slow(Numbers):
+        def batch(self, epoch, clips, device):
+            time.sleep(0.05)
+            return super().batch(epoch, clips, device)
+
+    batches = StepBatches(Slow(), 7, 2, 0, 1)
+    loader = RunLoader(batches, batch_size=None, sampler=RunSampler(2, 5))
+    steps = []
+    for batch in loader:
+        time.sleep(0.05)  # training
+        steps.append(batch["step"])
+    assert steps == [2, 3, 4]
+    assert 0.15 <= loader.waited_s < 0.25
+
+
+def test_loader_has_no_state(small_config, tmp_path):
+    loader = RunLoader(StepBatches(Numbers(), 7, 2, 0, 1), batch_size=None)
+    assert loader.state_dict() == {}
+    loader.load_state_dict({})
+
+
+def test_source_is_opened_for_the_device_of_the_process(small_config, pretrain, tmp_path):
+    config = small_config(tmp_path, training={"steps": 1})
+    devices, open_source = [], build.build_source
+
+    class Watched(build.ClipModule):
+        def setup(self, stage):
+            devices.append(self.trainer.strategy.root_device)
+            super().setup(stage)
+
+    clips = Watched(lambda device: open_source(config, device), 42, 4, 1)
+    learner = build.build_learner(config, (-9.6, 3.8))
+    build.build_trainer(config).fit(learner, clips)
+    assert devices == [torch.device("cpu")]
+    assert clips.waited_s > 0

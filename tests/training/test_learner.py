@@ -1,0 +1,121 @@
+import copy
+
+import pytest
+import torch
+
+from byola_diff import build
+from byola_diff.training import learner as learner_module
+from byola_diff.training.procedural import ProceduralSource
+
+
+@pytest.fixture
+def learner(small_config, tmp_path):
+    return build.build_learner(small_config(tmp_path, views={"mixup_share": 0.0}), (-9.6, 3.8))
+
+
+@pytest.fixture(scope="module")
+def waveform():
+    return ProceduralSource(0, 5120, 16_000).batch(0, torch.arange(4), "cpu")
+
+
+def test_two_steps_lower_the_loss_of_a_fixed_batch(learner, waveform):
+    batch, optimizer = {"waveform": waveform, "step": 0}, learner.configure_optimizers()
+    losses = []
+    for _ in range(3):
+        loss = learner.training_step(batch, 0)["loss"]
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[2] < losses[1] < losses[0]
+
+
+def test_terms_of_a_step(learner, waveform):
+    terms = learner.training_step({"waveform": waveform, "step": 0}, 0)
+    assert terms["loss"].requires_grad
+    assert not any(terms[name].requires_grad for name in terms if name != "loss")
+    assert terms["total"].item() == terms["loss"].item()
+    mean = (terms["byol"] + terms["difference"]).item() / 2
+    assert terms["total"].item() == pytest.approx(mean, abs=1e-6)
+    assert 0 <= terms["byol"].item() <= 8
+    assert terms["representation"].shape == (4, 512)
+
+
+def test_draws_depend_on_step_and_seed_alone(learner, waveform, small_config, tmp_path):
+    def loss(learner, step):
+        torch.manual_seed(torch.seed())  # whatever was drawn before
+        return copy.deepcopy(learner).training_step({"waveform": waveform, "step": step}, 0)["loss"]
+
+    assert loss(learner, 3).item() == loss(learner, 3).item()
+    assert loss(learner, 3).item() != loss(learner, 4).item()
+    other = build.build_learner(small_config(tmp_path, views={"mixup_share": 0.0}), (-9.6, 3.8))
+    other.seed = 43
+    assert loss(learner, 3).item() != loss(other, 3).item()
+
+
+def test_nothing_flows_to_the_target(learner, waveform):
+    learner.training_step({"waveform": waveform, "step": 0}, 0)["loss"].backward()
+    assert all(weight.grad is None for weight in learner.pair.target.parameters())
+    trained = {id(weight) for weight in learner.pair.parameters() if weight.grad is not None}
+    groups = learner.configure_optimizers().param_groups
+    assert trained == {id(weight) for group in groups for weight in group["params"]}
+
+
+def test_bfloat16_keeps_losses_in_float32(small_config, waveform, tmp_path):
+    config = small_config(tmp_path, training={"precision": "bfloat16"})
+    learner = build.build_learner(config, (-9.6, 3.8))
+    seen = []
+    convolution = next(m for m in learner.pair.online.modules() if isinstance(m, torch.nn.Conv2d))
+    convolution.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    terms = learner.training_step({"waveform": waveform, "step": 0}, 0)
+    assert set(seen) == {torch.bfloat16}
+    assert {value.dtype for value in terms.values()} == {torch.float32}
+
+
+def test_target_moves_once_per_optimiser_step(small_config, pretrain, tmp_path, monkeypatch):
+    moves, batches = [], []
+    update, step_of = learner_module.update_target, learner_module.Learner.training_step
+
+    def note_move(online, target, decay):
+        before = [weight.clone() for weight in target.parameters()]
+        update(online, target, decay)
+        for old, new, followed in zip(
+            before, target.parameters(), online.parameters(), strict=True
+        ):
+            torch.testing.assert_close(new, 0.99 * old + 0.01 * followed, rtol=0, atol=1e-6)
+        moves.append(decay)
+
+    monkeypatch.setattr(learner_module, "update_target", note_move)
+    monkeypatch.setattr(
+        learner_module.Learner,
+        "training_step",
+        lambda self, batch, index: batches.append(batch["step"]) or step_of(self, batch, index),
+    )
+    learner = pretrain(small_config(tmp_path, training={"steps": 3, "accumulate": 2}))
+    assert learner.trainer.global_step == 3
+    assert moves == [0.99] * 3
+    assert batches == list(range(6))
+
+
+def test_accumulated_gradient_is_the_mean_over_the_batches(small_config, pretrain, tmp_path):
+    config = small_config(tmp_path, training={"steps": 1, "accumulate": 2})
+    gradients = {}
+
+    def note(learner, optimizer):
+        weights = learner.pair.named_parameters()
+        gradients.update({name: w.grad.clone() for name, w in weights if w.requires_grad})
+
+    statistics = build.statistics_of_run(config, None)
+    learner = build.build_learner(config, statistics)
+    learner.on_before_optimizer_step = lambda optimizer: note(learner, optimizer)
+    build.build_trainer(config).fit(learner, build.build_clip_module(config))
+
+    by_hand = build.build_learner(config, statistics)
+    source = build.build_source(config, "cpu")
+    for step in range(2):
+        clips = torch.arange(4 * step, 4 * step + 4)
+        batch = {"waveform": source.batch(0, clips, "cpu"), "step": step}
+        (by_hand.training_step(batch, step)["loss"] / 2).backward()
+    for name, weight in by_hand.pair.named_parameters():
+        if weight.requires_grad:
+            torch.testing.assert_close(gradients[name], weight.grad, rtol=0, atol=1e-7)
