@@ -50,7 +50,7 @@ def _nearest_key(word: str, known: list[str]) -> str | None:
     slips = difflib.get_close_matches(word, known, n=1, cutoff=0.75)
     name = word.rpartition(".")[2]
     moved = [key for key in known if "." in word and key.endswith(f".{name}")]
-    return next(iter(moved + slips), None)
+    return next(iter(slips + moved), None)
 
 
 def _keys_of_group(message: str, known: list[str]) -> str:

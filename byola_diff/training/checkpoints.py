@@ -64,7 +64,7 @@ class KeepCheckpoints(pl.Callback):
         copy_checked(path, self.folder / "last.ckpt")
         for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
             CheckedCheckpointIO().remove_checkpoint(old)
-        for unfinished in self.folder.glob(".*.part"):  # left by a kill inside a save
+        for unfinished in self.folder.glob(".*.tmp"):  # left by a kill inside a save
             unfinished.unlink()
 
 

@@ -46,11 +46,12 @@ class ClipModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Open the source; in each process, as it may hold memory of its device."""
-        self.source = self.open_source(self.trainer.strategy.root_device)
+        self.source = self.open_source(self._device)
 
     def train_dataloader(self) -> DataLoader:
         """Batches from the step that the trainer has reached: a resumed run repeats none."""
         trainer = self.trainer
+        assert trainer is not None
         start = trainer.global_step * trainer.accumulate_grad_batches
         num_workers = 0 if self.source.on_device else self.num_workers
         batches = StepBatches(
@@ -62,7 +63,7 @@ class ClipModule(LightningDataModule):
             sampler=RunSampler(start, self.n_steps),
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
-            pin_memory=not self.source.on_device and trainer.strategy.root_device.type == "cuda",
+            pin_memory=not self.source.on_device and self._device.type == "cuda",
             multiprocessing_context=_start_method() if num_workers else None,
         )
         return self._loader
@@ -77,11 +78,14 @@ class ClipModule(LightningDataModule):
         if "waveform" not in batch:
             start = time.perf_counter()
             clips = batch.pop("clips")
-            batch["waveform"] = self.source.batch(
-                batch["epoch"], clips, self.trainer.strategy.root_device
-            )
+            batch["waveform"] = self.source.batch(batch["epoch"], clips, self._device)
             self._making_s += time.perf_counter() - start
         return batch
+
+    @property
+    def _device(self) -> torch.device:
+        assert self.trainer is not None
+        return self.trainer.strategy.root_device
 
 
 def _start_method() -> str:
@@ -97,7 +101,7 @@ class RunLoader(DataLoader):
 
     waited_s = 0.0
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:  # pyright: ignore
         """The batches that the sampler names."""
         batches = super().__iter__()
         while True:

@@ -93,7 +93,7 @@ class Meter(pl.Callback):
             self._write(trainer, self._row(trainer, pl_module, outputs))
 
     def _row(self, trainer: pl.Trainer, pl_module: Any, outputs: dict) -> dict[str, Any]:
-        now, waited_s = time.perf_counter(), trainer.datamodule.waited_s
+        now, waited_s = time.perf_counter(), trainer.datamodule.waited_s  # pyright: ignore
         elapsed_s = now - self._row_start
         row = {
             "loss/total": outputs["total"].item(),

@@ -169,10 +169,10 @@ def test_killed_run_goes_on_as_if_nothing_had_happened(
     config, (_, source, accumulate, left) = killed_runs[where], KILLS[where]
     folder = config.out_dir / "checkpoints"
     assert newest_checkpoint(folder).name == left
-    assert len(list(folder.glob(".*.part"))) == (where == "save")
+    assert len(list(folder.glob(".*.tmp"))) == (where == "save")
     pretrain(config, "auto")
     assert_same_training(config.out_dir, whole_run(source, accumulate))
-    assert not list(folder.glob(".*.part"))
+    assert not list(folder.glob(".*.tmp"))
 
 
 def test_resume_right_after_a_checkpoint_does_not_save_inside_a_step(
@@ -352,3 +352,18 @@ def test_what_may_change_between_the_parts_of_a_run(small_config, tmp_path):
     check_same_run(saved, to_plain(free))
     with pytest.raises(OtherRunError, match=r"views\.mixup_memory: 8 -> None"):
         check_same_run(saved, {**saved, "views": {"mixup_share": 0.2, "fader_gain": 1.0}})
+
+
+def test_length_of_a_run_with_a_schedule_is_part_of_it(small_config, tmp_path):
+    saved, longer = (
+        to_plain(small_config(tmp_path, training={"schedule": "cosine", "steps": steps}))
+        for steps in (3, 6)
+    )
+    check_same_run(saved, saved)
+    with pytest.raises(OtherRunError, match=r"training\.steps: 3 -> 6"):
+        check_same_run(saved, longer)
+
+
+def test_checkpoint_from_before_a_setting_existed(small_config, tmp_path):
+    current = to_plain(small_config(tmp_path))
+    check_same_run({**current, "views": {"mixup_memory": 8}}, current)

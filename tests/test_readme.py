@@ -1,0 +1,111 @@
+"""Every command of the README, in its order, with settings small enough for a test."""
+
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from byola_diff.audio.files import write_wav
+from byola_diff.sounds import training_batch
+
+REPOSITORY = Path(__file__).parent.parent
+README = (REPOSITORY / "README.md").read_text()
+SMALL = shlex.split(
+    "--encoder.name AudioNTT2020 --encoder.dim 512 --training.steps 2 --training.accelerator cpu "
+    "--training.projection_hidden 16 --training.projection_dim 8 --training.tensorboard false "
+    "--data.batch_size 4 --data.num_workers 0 --data.statistics_clips 8 --views.mixup_memory 8"
+)
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+def commands():
+    """Lines of the shell blocks, continuations joined and comments dropped."""
+    text = "\n".join(blocks("sh")).replace("\\\n", " ")
+    lines = (shlex.split(line, comments=True) for line in text.splitlines())
+    return [words for words in lines if words and words[0] == "python"]
+
+
+def run(words, monkeypatch):
+    """One `python FILE ...` or `python -m MODULE ...`, in this process."""
+    module = words[2] if words[1] == "-m" else None
+    arguments = words[3:] if module else words[2:]
+    if words[1] == "train.py":
+        arguments += SMALL
+    monkeypatch.setattr(sys, "argv", [words[1], *arguments])
+    try:
+        if module:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(str(REPOSITORY / words[1]), run_name="__main__")
+    except SystemExit as stop:
+        assert stop.code in (None, 0), f"{' '.join(words)}: {stop.code}"
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder like a checkout, with recordings in DIR and a labelled manifest."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
+    rows = ["file,label,split"]
+    for number, waveform in enumerate(training_batch(0, _numbers(12), 16_000, 16_000)):
+        write_wav(tmp_path / f"DIR/nested/{number}.wav", waveform.numpy(), 16_000)
+        split = "train" if number < 8 else "test"
+        rows.append(f"DIR/nested/{number}.wav,{'even' if number % 2 == 0 else 'odd'},{split}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def _numbers(n):
+    import torch
+
+    return torch.arange(n)
+
+
+# The bundle's name in the second block of additivity figures takes 200 events: too slow for here.
+def test_every_command_runs(workplace, monkeypatch, capsys):
+    found = commands()
+    assert len(found) >= 8
+    for words in found:
+        if "--training.devices" in words:
+            continue  # tests/test_distributed_training.py
+        extra = ["--events", "10", "--seeds", "0"] if words[2:3] == ["additivity"] else []
+        run([*words, *extra], monkeypatch)
+    assert (workplace / "runs/mine/bundle/model.safetensors").is_file()
+    assert (workplace / "embeddings.npy").is_file()
+    for block in blocks("python"):
+        scope = {}
+        exec(block, scope)
+        assert scope["clip_embeddings"].shape == (4, 512)
+
+
+def test_settings_that_are_named_exist():
+    options = set(re.findall(r"--((?:data|training|objective|monitor)\.\w+)", README))
+    import dataclasses
+
+    from byola_diff import config
+
+    sections = {
+        "data": config.DataConfig,
+        "training": config.TrainingConfig,
+        "objective": config.ObjectiveConfig,
+        "monitor": config.MonitorConfig,
+    }
+    for option in options:
+        section, name = option.split(".")
+        assert name in {field.name for field in dataclasses.fields(sections[section])}, option
+
+
+def test_short_enough_to_read():
+    assert len(README.splitlines()) < 200
+
+
+def test_files_that_are_named_exist():
+    for path in re.findall(r"`((?:configs|datasets|byola_diff|docs)/[\w./]+)`", README):
+        assert (REPOSITORY / path).exists(), path
+    assert (REPOSITORY / "docs/method.svg").is_file()
