@@ -3,7 +3,7 @@
 # make check     lint and types
 # make format    format and fix what can be fixed
 
-PYTHON ?= python3
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -25,13 +25,15 @@ format: $(VENV)/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Needs Python 3.11 or newer with venv. On Debian, as root, the package python3-venv is added if need be.
+# Needs Python 3.11 (with which constraints.txt was tested) or newer, and its venv. On Debian, as root,
+# the package of the latter is added if need be.
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { apt-get update && apt-get install -y python3-venv; } \
 		|| { echo "Python's venv module is missing: install the package python3-venv"; exit 1; }
+	@echo "installing into $(VENV): a few minutes and some GB the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

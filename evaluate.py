@@ -18,15 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from byola_diff.atomic import atomic_path
-from byola_diff.data.manifest import ManifestError, read_manifest
+from byola_diff.audio.files import AudioFileError
+from byola_diff.data.manifest import Manifest, read_manifest
 from byola_diff.evaluation.additivity import measure_additivity, procedural_events
 from byola_diff.evaluation.encoders import NamedEncoder, open_encoder
 from byola_diff.evaluation.extract import embed_clips
-from byola_diff.evaluation.probe_manifest import probe_manifest
+from byola_diff.evaluation.probe_manifest import check_probe, probe_manifest
 from byola_diff.evaluation.scores import score_record, write_record
-from byola_diff.storage import BrokenFileError
+from byola_diff.storage import BrokenFileError, sha256
+
+# Told without a traceback.
+USER_ERRORS = (AudioFileError, BrokenFileError, ModuleNotFoundError, OSError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (ManifestError, BrokenFileError, FileNotFoundError, ValueError) as error:
+    except USER_ERRORS as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 2
     return 0
@@ -43,7 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def linear(options: argparse.Namespace) -> None:
     """Accuracy of a linear probe, on the test split or over the folds."""
     manifest = read_manifest(options.manifest)
-    task = options.manifest.parent.name or options.manifest.stem
+    check_probe(manifest)
+    # With the name of the file: manifests of one folder must not replace each other's records.
+    task = "/".join([options.manifest.resolve().parent.name, options.manifest.stem])
+    settings = {"manifest_sha256": sha256(options.manifest)}
     for word in options.encoder:
         start = time.monotonic()
         named = _open(word, options, manifest)
@@ -51,7 +59,7 @@ def linear(options: argparse.Namespace) -> None:
             named.encoder, manifest, batch_size=options.batch_size, device=options.device
         )
         accuracies = probe_manifest(embeddings.numpy(), manifest)
-        _report("linear", task, named, {"accuracy": accuracies}, {}, start, options)
+        _report("linear", task, named, {"accuracy": accuracies}, settings, start, options)
 
 
 def additivity(options: argparse.Namespace) -> None:
@@ -89,7 +97,7 @@ def embed(options: argparse.Namespace) -> None:
     print(f"{tuple(embeddings.shape)} written to {options.out}")
 
 
-def _open(word: str, options: argparse.Namespace, manifest: Any = None) -> NamedEncoder:
+def _open(word: str, options: argparse.Namespace, manifest: Manifest | None = None) -> NamedEncoder:
     named = open_encoder(word, manifest)
     named.encoder.to(options.device)
     return named
@@ -124,8 +132,8 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument(
             "--encoder", type=lambda text: text.split(","), required=True, metavar="PATH[,PATH]"
         )
-        verb.add_argument("--batch-size", type=int, default=32)
-        verb.add_argument("--device", default="cpu")
+        verb.add_argument("--batch-size", type=_positive, default=32)
+        verb.add_argument("--device", type=_device, default="cpu", help="such as cuda")
         if run is not additivity:
             verb.add_argument("--manifest", type=Path, required=True, metavar="CSV")
         if run is embed:
@@ -141,6 +149,21 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
         verb.epilog = f"example: {_EXAMPLES[run.__name__]}"
     return parser
+
+
+def _positive(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is no positive whole number")
+    return int(word)
+
+
+def _device(word: str) -> torch.device:
+    try:
+        return torch.empty(0, device=word).device
+    except (AssertionError, RuntimeError) as error:  # depends on how torch was built
+        raise argparse.ArgumentTypeError(
+            f"{word!r} can't be used here: {str(error).splitlines()[0]}"
+        ) from error
 
 
 _EXAMPLES = {

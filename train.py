@@ -8,19 +8,36 @@ option: `--objective.difference_weight 0.2`; `--print_config` shows them all.
 
 import sys
 
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
 from byola_diff import build
 from byola_diff.command_line import HelpfulParser
 from byola_diff.config import PretrainConfig
+from byola_diff.data.packed import PackedStoreError
 from byola_diff.data.rejected import TooManyRejectedError
+from byola_diff.data.resident import StoreTooLargeError
 from byola_diff.storage import BrokenFileError
 from byola_diff.training.allocator import keep_freed_memory
 from byola_diff.training.lightning_noise import hide_lightning_noise
 from byola_diff.training.monitors import DivergedError
 from byola_diff.training.same_run import OtherRunError
 
-# Told in one line, without a traceback: before training starts, and while it goes on.
-USER_ERRORS = (BrokenFileError, ModuleNotFoundError, OSError, TooManyRejectedError, ValueError)
-RUN_ERRORS = (BrokenFileError, DivergedError, OtherRunError, TooManyRejectedError)
+# Told without a traceback: while training goes on, and before it starts.
+RUN_ERRORS = (
+    BrokenFileError,
+    DivergedError,
+    OtherRunError,
+    PackedStoreError,
+    StoreTooLargeError,
+    TooManyRejectedError,
+)
+USER_ERRORS = (
+    *RUN_ERRORS,
+    MisconfigurationException,  # of Lightning: as for a GPU that is not there
+    ModuleNotFoundError,
+    OSError,
+    ValueError,
+)
 
 
 def parse_args(args: list[str] | None = None) -> tuple[PretrainConfig, str]:

@@ -2,8 +2,8 @@
 
     python benchmarks/transfer_curve.py RUN [RUN ...] --manifest labels.csv --out curve
 
-Takes every checkpoint that the runs kept (`--training.keep_checkpoints 100`) and the untrained
-encoder of the first. Prints a table; writes `curve.json` and `curve.png`.
+Takes every checkpoint that a run kept (`--training.keep_checkpoints 100`), and the encoder that it
+started from. Prints a table; writes `curve.json` and `curve.png`.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from byola_diff.atomic import write_text
 from byola_diff.data.manifest import Manifest, read_manifest
 from byola_diff.evaluation.additivity import measure_additivity, procedural_events
 from byola_diff.evaluation.encoders import untrained_like
@@ -44,19 +45,21 @@ def main() -> None:
         run: {name: [row[name] for row in points] for name in points[0]}
         for run, points in rows.items()
     }
-    options.out.with_suffix(".json").write_text(json.dumps(columns, indent=2) + "\n")
+    write_text(options.out.with_suffix(".json"), json.dumps(columns, indent=2) + "\n")
     options.out.with_suffix(".png").write_bytes(curves(columns, PANELS))
 
 
 def curve(run: Path, manifest: Manifest) -> Iterator[dict[str, float]]:
     """Scores of the untrained encoder and of each checkpoint, printed as they come."""
-    for path in sorted((run / "checkpoints").glob("step_*.ckpt")):
+    paths = sorted((run / "checkpoints").glob("step_*.ckpt"))
+    if not paths:
+        raise FileNotFoundError(f"no checkpoints in {run / 'checkpoints'}")
+    for path in paths:
         checkpoint = load_checked(path)
         encoder = encoder_from_checkpoint(checkpoint, path)
-        if path == min((run / "checkpoints").glob("step_*.ckpt")):
-            yield _scores(
-                run.name, 0, untrained_like(encoder, checkpoint["config"]["seed"]), manifest
-            )
+        if path == paths[0]:
+            untrained = untrained_like(encoder, checkpoint["config"]["seed"])
+            yield _scores(run.name, 0, untrained, manifest)
         yield _scores(run.name, checkpoint["global_step"], encoder, manifest)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from byola_diff.atomic import write_text
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize, corpus_statistics
+from byola_diff.commit import code_commit
 from byola_diff.config import PretrainConfig, to_plain
 from byola_diff.data.clips import ClipSource, RejectingSource
 from byola_diff.data.folder import FolderSource
@@ -80,10 +81,13 @@ def build_log_mel(config: PretrainConfig) -> LogMel:
 
 
 def build_source(config: PretrainConfig, device: torch.device | str) -> ClipSource:
-    """Training clips, made on `device` if the source can.
+    """Training clips, made on `device` if the source can; "meta" stands for none, only the host.
 
     Raises:
         FileNotFoundError: If `data.root` does not exist.
+        PackedStoreError: If it should be a packed store and is no whole one.
+        StoreTooLargeError: If a store to be resident does not fit into the memory of the device.
+        ValueError: If it is a folder without audio, or a store at another sample rate.
     """
     data, rate, n_samples = config.data, config.front_end.sample_rate, config.unit_samples
     if data.source == "procedural":
@@ -113,7 +117,7 @@ def compute_statistics(config: PretrainConfig, source: ClipSource) -> tuple[floa
     """Mean and deviation of the log-mels of seeded random crops of the source."""
     n_clips = min(config.data.statistics_clips, source.n_clips)
     generator = torch_generator(config.seed, "statistics")
-    if source.n_clips > 10**9:
+    if isinstance(source, ProceduralSource):
         clips = torch.arange(n_clips)  # an endless stream is in random order already
     else:
         clips = torch.randperm(source.n_clips, generator=generator)[:n_clips]
@@ -141,7 +145,7 @@ def build_trainer(config: PretrainConfig) -> pl.Trainer:
     """Lightning's trainer with our logs, checkpoints and monitors.
 
     Raises:
-        ManifestError: If the manifest of the monitor can't be used.
+        ValueError: If the manifest of the monitor can't be used.
         ModuleNotFoundError: If a log for TensorBoard is asked for and can't be written.
     """
     training, world_size = config.training, count_devices(config) * config.training.nodes
@@ -197,9 +201,10 @@ def _callbacks(config: PretrainConfig, world_size: int) -> list[pl.Callback]:
 def nearest_neighbour_score(manifest_path: Path) -> Callable[[Learner], dict[str, float]]:
     """Score of a learner's online encoder on a labelled manifest, which is checked now."""
     from byola_diff.evaluation.extract import embed_clips
-    from byola_diff.evaluation.nearest import nearest_neighbour_accuracy
+    from byola_diff.evaluation.nearest import judged_sides, nearest_neighbour_accuracy
 
     manifest = read_manifest(manifest_path)
+    judged_sides(manifest)
 
     def score(learner: Learner) -> dict[str, float]:
         # A copy: the encoder for users is frozen and in eval mode, the learner's must not be.
@@ -266,19 +271,21 @@ def find_checkpoint(config: PretrainConfig, resume: str) -> Path | None:
 
 
 def statistics_of_run(config: PretrainConfig, checkpoint: Path | None) -> tuple[float, float]:
-    """Mean and deviation of the corpus; the run folder gets the configuration and these.
+    """Mean and deviation of the corpus; the run folder gets these, configuration and commit.
 
     A checkpoint brings its own, so none are computed where there is one.
     """
     if checkpoint is not None:
         return 0.0, 1.0
-    source = build_source(config, "cpu")
+    # "meta" keeps a resident store on disk, where its crops are the same.
+    source = build_source(config, "meta")
     mean, std = compute_statistics(config, source)
     if isinstance(source, RejectingSource):
         rejected = ListRejectedFiles(config.out_dir, source.n_clips, config.data.max_rejected)
         rejected.add(source.take_rejected())
     _say(f"log-mel statistics of the corpus: mean {mean:.4f}, std {std:.4f}")
-    facts = {"config": to_plain(config), "statistics": {"mean": mean, "std": std}}
+    statistics = {"mean": mean, "std": std}
+    facts = {"config": to_plain(config), "statistics": statistics, "commit": code_commit()}
     write_text(config.out_dir / "run.json", json.dumps(facts, indent=2) + "\n")
     return mean, std
 

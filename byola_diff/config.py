@@ -19,6 +19,11 @@ class FrontEndConfig:
     f_max_hz: float = 7800.0
     backend: Literal["fft", "nnaudio"] = "fft"
 
+    def __post_init__(self) -> None:
+        for name in ("sample_rate", "window_samples", "n_fft", "hop_samples", "n_mels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"front_end.{name} must be at least 1, not {getattr(self, name)}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:

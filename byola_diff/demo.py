@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from byola_diff.evaluation.extract import embed_clips
 from byola_diff.evaluation.probe_manifest import probe_manifest
 from byola_diff.evaluation.scores import score_record, write_record
 from byola_diff.models.bundle import load_encoder
+from byola_diff.storage import BrokenFileError
 
 WEIGHTS = ("0", "0.5")
 
@@ -55,7 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         report = run_demo(options.out, options.seed, options.steps, options.config)
-    except (StageError, FileExistsError, FileNotFoundError) as error:
+    except (StageError, BrokenFileError, ModuleNotFoundError, OSError) as error:
         parser.exit(1, f"demo: {error}\n")
     print(f"report: {report}")
 
@@ -70,13 +72,19 @@ def run_demo(out: Path, seed: int, steps: int | None, config: Path) -> Path:
     Raises:
         FileExistsError: If `out` holds a demo with other settings.
         FileNotFoundError: If the scripts of the repository are not there.
+        ModuleNotFoundError: If a package is missing that a later stage needs.
         StageError: If a stage fails.
     """
     for needed in (_ROOT / "train.py", _ROOT / "datasets/make_sounds.py", config):
         if not needed.is_file():
             raise FileNotFoundError(f"{needed} is missing: run the demo in a checkout")
+    missing = [name for name in ("matplotlib", "sklearn", "tensorboard") if not find_spec(name)]
+    if missing:
+        raise ModuleNotFoundError(
+            f"{', '.join(missing)} missing: pip install 'byola-diff[evaluate,log]'"
+        )
     times: dict[str, float] = {}
-    _claim(out, {"seed": seed, "steps": steps, "config": str(config.name)})
+    _claim(out, {"seed": seed, "steps": steps, "config": config.read_text(encoding="utf-8")})
     corpus = _make_corpus(out / "corpus", seed, times)
     for weight in WEIGHTS:
         _pretrain(out / f"weight_{weight}", weight, seed, steps, config, times)

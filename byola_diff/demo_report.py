@@ -50,7 +50,7 @@ def demo_report(
         "Two encoders were pretrained on an endless stream of procedural sounds for "
         f"{settings['steps']} steps each, from the same seed: one as plain BYOL-A (difference "
         "weight 0), one with the difference term at weight 0.5. They are compared with the same "
-        "network before training, on sounds that were not trained on."
+        "network before training, on other sounds of the same families, with other parameters."
     )
     return render_html("byola_diff: the demo", lead, sections, f"Seed {settings['seed']}.")
 

@@ -1,6 +1,6 @@
 """Training checkpoint to a bundle, with the weights as `.pth` and, if asked, ONNX beside it.
 
-python -m byola_diff.export runs/byola_v2/last.ckpt bundles/byola_v2 --licence CC-BY-4.0
+python -m byola_diff.export runs/byola_v2/checkpoints/last.ckpt bundles/byola_v2 --licence CC-BY-4.0
 """
 
 import argparse

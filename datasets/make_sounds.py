@@ -8,8 +8,6 @@ gives the same bytes; a stopped run continues where it was.
 """
 
 import argparse
-import csv
-import wave
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,6 +17,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from byola_diff.audio.files import write_wav
+from byola_diff.data.manifest import Clip, write_manifest
 from byola_diff.randomness import counter_uniform, derive_seed
 from byola_diff.sounds import BACKGROUNDS, class_names, render
 
@@ -27,8 +27,8 @@ _WAV_HEADER_BYTES = 44
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A line of the manifest, and what its sound depends on."""
+class PlannedClip:
+    """A row of the manifest, and what its sound depends on."""
 
     file: str
     label: str
@@ -41,12 +41,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Render what the command line asks for."""
     args = parse_args(arguments)
 
-    def labelled(clips: list[Clip]) -> Tensor:
+    def labelled(clips: list[PlannedClip]) -> Tensor:
         return render_events(
             clips, args.seed, int(args.duration_s * args.sample_rate), args.sample_rate
         )
 
-    def long_backgrounds(clips: list[Clip]) -> Tensor:
+    def long_backgrounds(clips: list[PlannedClip]) -> Tensor:
         n_samples = int(args.background_duration_s * args.sample_rate)
         return render_backgrounds(clips, args.seed, n_samples, args.sample_rate)
 
@@ -76,8 +76,8 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--backgrounds", type=int, default=0, metavar="M", help="long clips")
     parser.add_argument("--background-duration-s", type=float, default=12.0)
     args = parser.parse_args(arguments)
-    if args.clips < 0 or args.backgrounds < 0:
-        parser.error("--clips and --backgrounds can't be negative")
+    if args.clips < 1 or args.backgrounds < 0:
+        parser.error("--clips must be at least 1, --backgrounds at least 0")
     if min(args.test_share, args.valid_share) < 0 or args.test_share + args.valid_share > 1:
         parser.error("--test-share and --valid-share must be shares with a sum of at most 1")
     if min(args.duration_s, args.background_duration_s) * args.sample_rate < 1:
@@ -87,7 +87,7 @@ def parse_args(arguments: list[str] | None) -> argparse.Namespace:
 
 def plan(
     folder: str, labels: tuple[str, ...], n_clips: int, shares: dict[str, float]
-) -> list[Clip]:
+) -> list[PlannedClip]:
     """Clips in the order of their labels, labels balanced within each split."""
     clips = []
     for place, label in enumerate(labels):
@@ -97,11 +97,11 @@ def plan(
             held_out = "test" if number < n_test else "valid"
             split = held_out if number < n_test + n_valid else "train"
             file = f"{folder}/{label}/{label}_{number:06d}.wav"
-            clips.append(Clip(file, label, split, number * len(labels) + place))
+            clips.append(PlannedClip(file, label, split, number * len(labels) + place))
     return clips
 
 
-def render_events(clips: list[Clip], seed: int, n_samples: int, sample_rate: int) -> Tensor:
+def render_events(clips: list[PlannedClip], seed: int, n_samples: int, sample_rate: int) -> Tensor:
     """One event per clip, half of the clips over a background at an SNR of 0 to 20 dB."""
     index = torch.tensor([clip.index for clip in clips])
     event_seed, ground_seed = derive_seed(seed, "event"), derive_seed(seed, "ground")
@@ -116,7 +116,9 @@ def render_events(clips: list[Clip], seed: int, n_samples: int, sample_rate: int
     return mixture / mixture.abs().amax(1, keepdim=True).clamp(min=1)
 
 
-def render_backgrounds(clips: list[Clip], seed: int, n_samples: int, sample_rate: int) -> Tensor:
+def render_backgrounds(
+    clips: list[PlannedClip], seed: int, n_samples: int, sample_rate: int
+) -> Tensor:
     """One long background per clip, other ones than behind the events."""
     index = torch.tensor([clip.index for clip in clips])
     families = [clip.label for clip in clips]
@@ -132,8 +134,8 @@ def _active_rms(waveform: Tensor) -> Tensor:
 def write_corpus(
     out: Path,
     manifest: str,
-    clips: list[Clip],
-    render_clips: Callable[[list[Clip]], Tensor],
+    clips: list[PlannedClip],
+    render_clips: Callable[[list[PlannedClip]], Tensor],
     duration_s: float,
     sample_rate: int,
 ) -> None:
@@ -147,12 +149,14 @@ def write_corpus(
             waveforms = render_clips(chunk) if missing else ()
             for clip, waveform in zip(chunk, waveforms, strict=False):
                 if clip in missing:
-                    write_wav(out / clip.file, waveform, sample_rate)
+                    write_wav(out / clip.file, waveform.numpy(), sample_rate)
             progress.update(len(chunk))
-    write_manifest(out / manifest, clips)
+    # Each clip is a sound of its own, and so its own group.
+    rows = [Clip(c.file, (c.label,), split=c.split, group=Path(c.file).stem) for c in clips]
+    write_manifest(out / manifest, rows)
 
 
-def _chunks(clips: list[Clip]) -> Iterator[list[Clip]]:
+def _chunks(clips: list[PlannedClip]) -> Iterator[list[PlannedClip]]:
     """Short runs of clips of one label, the same in every run of the script."""
     for _, same_label in groupby(clips, key=lambda clip: clip.label):
         run = list(same_label)
@@ -161,31 +165,6 @@ def _chunks(clips: list[Clip]) -> Iterator[list[Clip]]:
 
 def _is_complete(path: Path, n_bytes: int) -> bool:
     return path.is_file() and path.stat().st_size == n_bytes
-
-
-def write_wav(path: Path, waveform: Tensor, sample_rate: int) -> None:
-    """Write 16-bit PCM under a temporary name, then rename: no half-written file has the name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    samples = (waveform * 32767).round().clamp(-32768, 32767).to(torch.int16)
-    temporary = path.with_suffix(".part")
-    with wave.open(str(temporary), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(sample_rate)
-        file.writeframes(samples.numpy().astype("<i2").tobytes())
-    temporary.replace(path)
-
-
-def write_manifest(path: Path, clips: list[Clip]) -> None:
-    """Write the manifest, sorted as the files are, as atomically as they."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file", "label", "split", "group"])
-        # Each clip is a sound of its own, and so its own group.
-        writer.writerows([c.file, c.label, c.split, Path(c.file).stem] for c in clips)
-    temporary.replace(path)
 
 
 if __name__ == "__main__":

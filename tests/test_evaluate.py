@@ -111,6 +111,31 @@ def test_bad_manifests_end_with_status_2(tmp_path, bundle, capsys):
     assert "without a training clip: ['other']" in capsys.readouterr().err
 
 
+def test_manifests_are_refused_before_anything_is_embedded(tmp_path, bundle, capsys, monkeypatch):
+    write_corpus(tmp_path)
+    path = tmp_path / "manifest.csv"
+    path.write_text(path.read_text().replace(",test", ",train"))
+    monkeypatch.setattr(evaluate, "embed_clips", None)
+    assert evaluate.main(["linear", "--encoder", str(bundle), "--manifest", str(path)]) == 2
+    assert "no clip in split 'test'" in capsys.readouterr().err
+
+
+def test_unreadable_clips_end_with_status_2(tmp_path, capsys):
+    manifest = write_corpus(tmp_path)
+    for clip in manifest.clips:
+        manifest.path(clip).write_bytes(b"")
+    words = ["--encoder", "untrained:AudioNTT2020:64", "--manifest", str(tmp_path / "manifest.csv")]
+    assert evaluate.main(["linear", *words]) == 2
+    assert "empty: 0 bytes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "word"), [("--device", "cuda:99"), ("--batch-size", "0")])
+def test_options_that_can_not_be_used(bundle, capsys, option, word):
+    with pytest.raises(SystemExit):
+        evaluate.main(["additivity", "--encoder", str(bundle), option, word])
+    assert f"argument {option}: '{word}'" in capsys.readouterr().err
+
+
 def test_help_has_an_example_for_each_verb(capsys):
     for verb in ("linear", "additivity", "embed"):
         with pytest.raises(SystemExit):

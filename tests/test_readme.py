@@ -1,5 +1,6 @@
 """Every command of the README, in its order, with settings small enough for a test."""
 
+import dataclasses
 import re
 import runpy
 import shlex
@@ -7,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from byola_diff import config
 from byola_diff.audio.files import write_wav
 from byola_diff.sounds import training_batch
 
@@ -38,13 +41,15 @@ def run(words, monkeypatch):
     if words[1] == "train.py":
         arguments += SMALL
     monkeypatch.setattr(sys, "argv", [words[1], *arguments])
+    status = None
     try:
         if module:
             runpy.run_module(module, run_name="__main__", alter_sys=True)
         else:
             runpy.run_path(str(REPOSITORY / words[1]), run_name="__main__")
     except SystemExit as stop:
-        assert stop.code in (None, 0), f"{' '.join(words)}: {stop.code}"
+        status = stop.code
+    assert status in (None, 0), f"{' '.join(words)}: {status}"
 
 
 @pytest.fixture
@@ -53,7 +58,7 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
     rows = ["file,label,split"]
-    for number, waveform in enumerate(training_batch(0, _numbers(12), 16_000, 16_000)):
+    for number, waveform in enumerate(training_batch(0, torch.arange(12), 16_000, 16_000)):
         write_wav(tmp_path / f"DIR/nested/{number}.wav", waveform.numpy(), 16_000)
         split = "train" if number < 8 else "test"
         rows.append(f"DIR/nested/{number}.wav,{'even' if number % 2 == 0 else 'odd'},{split}")
@@ -61,19 +66,13 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _numbers(n):
-    import torch
-
-    return torch.arange(n)
-
-
-# The bundle's name in the second block of additivity figures takes 200 events: too slow for here.
 def test_every_command_runs(workplace, monkeypatch, capsys):
     found = commands()
     assert len(found) >= 8
     for words in found:
         if "--training.devices" in words:
             continue  # tests/test_distributed_training.py
+        # Fewer events than the 200 of the command: those take too long here.
         extra = ["--events", "10", "--seeds", "0"] if words[2:3] == ["additivity"] else []
         run([*words, *extra], monkeypatch)
     assert (workplace / "runs/mine/bundle/model.safetensors").is_file()
@@ -86,10 +85,6 @@ def test_every_command_runs(workplace, monkeypatch, capsys):
 
 def test_settings_that_are_named_exist():
     options = set(re.findall(r"--((?:data|training|objective|monitor)\.\w+)", README))
-    import dataclasses
-
-    from byola_diff import config
-
     sections = {
         "data": config.DataConfig,
         "training": config.TrainingConfig,

@@ -3,13 +3,11 @@
 There is no state to save: training goes on from any step of any epoch.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from byola_diff.randomness import torch_generator
 
@@ -55,18 +53,3 @@ def batch_indices(
 @lru_cache(maxsize=2)
 def _permutation(seed: int, epoch: int, n_clips: int) -> Tensor:
     return torch.randperm(n_clips, generator=torch_generator(seed, "order", epoch))
-
-
-class StepSampler(Sampler[int]):
-    """The steps from `start` up to `stop`: what is left of an epoch."""
-
-    def __init__(self, start: int, stop: int) -> None:
-        if not 0 <= start <= stop:
-            raise ValueError(f"steps from {start} to {stop} are no part of an epoch")
-        self.steps = range(start, stop)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.steps)
-
-    def __len__(self) -> int:
-        return len(self.steps)

@@ -9,11 +9,15 @@ from byola_diff.data.crops import crop_draws, crop_starts
 from byola_diff.data.packed import SAMPLE_BYTES, PackedStore
 
 
+class StoreTooLargeError(Exception):
+    """A store that does not fit into the memory of the device."""
+
+
 class ResidentSource:
     """Crops gathered on the device from the whole store, kept there as 16-bit samples.
 
     Raises:
-        ValueError: If the store does not fit into the memory of the device.
+        StoreTooLargeError: If the store does not fit into the memory of the device.
     """
 
     on_device = True
@@ -59,9 +63,9 @@ def _check_fits(store: PackedStore, device: torch.device) -> None:
     needed = int(store.shard_samples.sum()) * SAMPLE_BYTES
     free, _ = torch.cuda.mem_get_info(device)
     if needed > free:
-        raise ValueError(
+        raise StoreTooLargeError(
             f"{store.path} needs {needed / 2**30:.1f} GiB, {device} has {free / 2**30:.1f} GiB "
-            "free: read it from disk (PackedSource) or pack fewer clips"
+            "free: read it from disk (--data.source packed) or pack fewer clips"
         )
 
 

@@ -124,7 +124,7 @@ def _assemble(
     # Modules draw their weights from the global generator: seeded here, and left as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
-        network = ENCODERS[name](n_mels=log_mel.n_mels, dim=dim)  # type: ignore[call-arg]
+        network = ENCODERS[name](log_mel.n_mels, dim)
     return AudioEncoder(log_mel, normalize, network)
 
 

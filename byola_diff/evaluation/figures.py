@@ -20,6 +20,8 @@ _LINES: tuple[dict[str, Any], ...] = (
     {"color": "#D55E00", "linestyle": "-"},
     {"color": "#0072B2", "linestyle": "--"},
     {"color": "#000000", "linestyle": ":"},
+    {"color": "#009E73", "linestyle": "-."},
+    {"color": "#CC79A7", "linestyle": (0, (5, 1))},
 )
 _COLOUR_MAP = "cividis"
 _TICKS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000)
@@ -44,7 +46,12 @@ def curves(
     Args:
         runs: Columns of each run's metrics by name, "step" among them; None for no value.
         panels: What to draw.
+
+    Raises:
+        ValueError: If there are more runs than lines that can be told apart.
     """
+    if len(runs) > len(_LINES):
+        raise ValueError(f"{len(runs)} runs in one figure, at most {len(_LINES)} can be told apart")
     figure = _figure(3.6 * len(panels), 2.9)
     for place, panel in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), place)
@@ -79,9 +86,8 @@ def views(
         for axes, clip in zip(grid[row], clips, strict=True):
             _draw_log_mel(axes, clip[0].numpy(), log_mel)
         grid[row, 0].set_ylabel("frequency (Hz)")
-        for axes in grid[
-            row, 1:
-        ]:  # a resized box has neither the hertz nor the seconds of the clip
+        # A resized box has neither the hertz nor the seconds of the clip.
+        for axes in grid[row, 1:]:
             axes.set_xticks([])
             axes.set_yticks([])
         if row < len(inputs) - 1:

@@ -31,17 +31,26 @@ def nearest_neighbour_accuracy(
         nearest_accuracy(
             embeddings[fit], labels[fit], embeddings[judge], labels[judge], n_neighbours
         )
-        for fit, judge in _sides(manifest)
+        for fit, judge in judged_sides(manifest)
     ]
     return sum(accuracies) / len(accuracies)
 
 
-def _sides(manifest: Manifest) -> list[tuple[Bool[Tensor, " clip"], Bool[Tensor, " clip"]]]:
-    """Fitted and judged clips, once for splits or once per fold."""
+def judged_sides(
+    manifest: Manifest,
+) -> list[tuple[Bool[Tensor, " clip"], Bool[Tensor, " clip"]]]:
+    """Fitted and judged clips, once for splits or once per fold.
+
+    Raises:
+        ValueError: If there is nothing to fit or nothing to judge by.
+    """
     if manifest.folds:
         fold = torch.tensor([-1 if clip.fold is None else clip.fold for clip in manifest.clips])
         return [(fold != name, fold == name) for name in manifest.folds]
     judged = "valid" if manifest.in_split("valid") else "test"
+    for needed in ("train", judged):
+        if not manifest.in_split(needed):
+            raise ValueError(f"the manifest in {manifest.root} has no clip in split '{needed}'")
     fit, judge = (
         torch.tensor([clip.split == name for clip in manifest.clips]) for name in ("train", judged)
     )

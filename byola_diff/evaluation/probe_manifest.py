@@ -17,18 +17,46 @@ def probe_manifest(
         manifest: Has one label per clip, and splits or folds.
 
     Raises:
-        ValueError: If a clip has several labels, or neither split nor fold; and as the probe does.
+        ValueError: As `check_probe`, or as the probe does.
     """
-    several = [clip.file for clip in manifest.clips if len(clip.labels) != 1]
-    if several:
-        raise ValueError(f"accuracy needs one label per clip, {several[0]} has several")
+    check_probe(manifest)
     labels = [clip.labels[0] for clip in manifest.clips]
     split = [clip.split for clip in manifest.clips if clip.split is not None]
     if len(split) == len(labels):
         return {"test": probe_split(embeddings, labels, split)}
     fold = [clip.fold for clip in manifest.clips if clip.fold is not None]
-    if len(fold) != len(labels):
-        raise ValueError("the manifest gives not every clip a split, nor every clip a fold")
     return {
         f"fold {name}": accuracy for name, accuracy in probe_folds(embeddings, labels, fold).items()
     }
+
+
+def check_probe(manifest: Manifest) -> None:
+    """Do nothing if the manifest can be probed: before anything is embedded for it.
+
+    Raises:
+        ValueError: If a clip has several labels, neither every clip has a split nor every clip a
+            fold, a split is empty, or a label to be predicted has no training clip.
+    """
+    several = [clip.file for clip in manifest.clips if len(clip.labels) != 1]
+    if several:
+        raise ValueError(f"accuracy needs one label per clip, {several[0]} has several")
+    if all(clip.split is not None for clip in manifest.clips):
+        parts = [(manifest.in_split("train"), manifest.in_split("valid"))]
+        parts += [(manifest.in_split("train"), manifest.in_split("test"))]
+        for needed in ("train", "test"):
+            if not manifest.in_split(needed):
+                raise ValueError(f"the manifest in {manifest.root} has no clip in split '{needed}'")
+    elif all(clip.fold is not None for clip in manifest.clips):
+        parts = [
+            (
+                [clip for clip in manifest.clips if clip.fold != fold],
+                [clip for clip in manifest.clips if clip.fold == fold],
+            )
+            for fold in manifest.folds
+        ]
+    else:
+        raise ValueError("the manifest gives not every clip a split, nor every clip a fold")
+    for fit, judge in parts:
+        unknown = {clip.labels[0] for clip in judge} - {clip.labels[0] for clip in fit}
+        if unknown:
+            raise ValueError(f"labels without a training clip: {sorted(unknown)}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from byola_diff.atomic import write_text
+from byola_diff.commit import code_commit
 from byola_diff.evaluation.encoders import NamedEncoder
 from byola_diff.evaluation.intervals import student_interval
 
@@ -41,6 +42,7 @@ def score_record(
         "settings": dict(settings),
         "versions": {name: _version(name) for name in ("byola-diff", "torch", "scikit-learn")}
         | {"python": platform.python_version()},
+        "commit": code_commit(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "wall_s": round(wall_s, 2),
     }

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from byola_diff.data.order import StepSampler, batch_indices, steps_per_epoch
+from byola_diff.data.order import batch_indices, steps_per_epoch
 
 
 def epoch_clips(world_size, batch_size, n_clips=50, seed=0, epoch=0):
@@ -52,10 +52,3 @@ def test_a_batch_is_the_callers_own():
 def test_no_such_step_or_rank(step, rank):
     with pytest.raises(ValueError, match=r"no (step|rank)"):
         batch_indices(0, 0, step, rank, 2, 5, 50)
-
-
-def test_sampler_gives_what_is_left():
-    assert list(StepSampler(3, 6)) == [3, 4, 5]
-    assert len(StepSampler(6, 6)) == 0
-    with pytest.raises(ValueError, match="7 to 6"):
-        StepSampler(7, 6)

@@ -5,7 +5,11 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.evaluation.nearest import nearest_accuracy, nearest_neighbour_accuracy
+from byola_diff.evaluation.nearest import (
+    judged_sides,
+    nearest_accuracy,
+    nearest_neighbour_accuracy,
+)
 
 
 def test_by_hand():
@@ -82,3 +86,9 @@ def test_manifest_with_folds_is_averaged():
     embeddings = torch.tensor([[1.0, 0], [-1, 0], [2, 0], [3, 0]])
     # Fold 2 by fold 1: a right, b wrong. Fold 1 by fold 2 (mean 2.5): b right of it, so -1 is an a.
     assert nearest_neighbour_accuracy(embeddings, manifest, 1) == 0.5
+
+
+@pytest.mark.parametrize(("split", "lacking"), [("test", "train"), ("train", "test")])
+def test_manifest_with_one_side_is_refused(split, lacking):
+    with pytest.raises(ValueError, match=f"no clip in split '{lacking}'"):
+        judged_sides(_manifest("ab", split=[split, split]))
