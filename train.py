@@ -8,7 +8,7 @@ option: `--objective.difference_weight 0.2`; `--print_config` shows them all.
 
 import sys
 
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from byola_diff import build
 from byola_diff.command_line import HelpfulParser

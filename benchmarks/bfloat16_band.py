@@ -44,8 +44,9 @@ def train(config: PretrainConfig, n_steps: int, dropout_seed: int) -> tuple[Tens
         clips = torch.arange(step * batch, (step + 1) * batch)
         waveform = training_batch(0, clips, UNIT_SAMPLES, SAMPLE_RATE)
         with torch.no_grad():
-            views = learner.make_views(learner.normalize(learner.log_mel(waveform)), generator)
-        loss = learner.loss_terms(*views, generator)["total"]
+            log_mel = learner.normalize(learner.log_mel(waveform))
+            first, second = learner.make_views(log_mel, generator)
+        loss = learner.loss_terms(first, second, generator)["total"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

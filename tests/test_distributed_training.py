@@ -127,7 +127,7 @@ def seen(configs, resumed):
         cwd=REPOSITORY,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr.decode()
     folders = {name: config.out_dir for name, config in configs.items()}

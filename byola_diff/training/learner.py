@@ -99,7 +99,7 @@ class Learner(LightningModule):
         """Add the configuration, for export, and the mixup memories of all processes."""
         checkpoint["config"] = self.config
         if self.trainer.world_size > 1:  # Lightning keeps the state of the first process alone
-            clips = self.make_views.mixup.memory.clips
+            clips = self.make_views.memory.clips
             memories = [torch.empty_like(clips) for _ in range(self.trainer.world_size)]
             torch.distributed.all_gather(memories, clips)
             checkpoint["mixup_memories"] = memories

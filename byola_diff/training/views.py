@@ -27,6 +27,11 @@ class ViewMaker(nn.Module):
         self.crop = crop or RandomResizeCrop()
         self.fader = RandomFader(fader_gain)
 
+    @property
+    def memory(self) -> MixupMemory:
+        """What clips are mixed with; registered once, below `mixup`."""
+        return self.mixup.memory
+
     def forward(
         self, log_mel: Float[Tensor, "batch 1 mel frame"], generator: torch.Generator
     ) -> tuple[Float[Tensor, "batch 1 mel frame"], Float[Tensor, "batch 1 mel frame"]]:
@@ -35,5 +40,5 @@ class ViewMaker(nn.Module):
             self.fader(self.crop(self.mixup(log_mel, generator), generator), generator)
             for _ in range(2)
         )
-        self.mixup.memory.write(log_mel)
+        self.memory.write(log_mel)
         return normalize_views(first, second)

@@ -113,7 +113,7 @@ def killed_runs(small_config, data_of, tmp_path_factory):
         cwd=REPOSITORY,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
-        timeout=90,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr.decode()
     assert done.stderr.decode().count("-9\n") == len(KILLS), done.stderr.decode()
