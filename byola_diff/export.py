@@ -54,7 +54,7 @@ def export(
         "steps": checkpoint.get("global_step"),
         "data": data or json.dumps(config.get("data", "not stated")),
         "licence": licence,
-        "commit": checkpoint.get("commit") or config.get("commit"),
+        "commit": checkpoint.get("commit"),
         "training": config,
     }
     with whole_folder(folder) as temporary:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
+from byola_diff.commit import code_commit
 from byola_diff.models.pair import OnlineTargetPair, update_target
 from byola_diff.randomness import derive_seed, torch_generator
 from byola_diff.training.objective import Objective
@@ -96,8 +97,8 @@ class Learner(LightningModule):
         return self.configure_optimizer([p for p in self.pair.parameters() if p.requires_grad])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the configuration, for export, and the mixup memories of all processes."""
-        checkpoint["config"] = self.config
+        """Add configuration and commit, for export, and the mixup memories of all processes."""
+        checkpoint["config"], checkpoint["commit"] = self.config, code_commit()
         if self.trainer.world_size > 1:  # Lightning keeps the state of the first process alone
             clips = self.make_views.memory.clips
             memories = [torch.empty_like(clips) for _ in range(self.trainer.world_size)]

@@ -114,7 +114,8 @@ class Meter(pl.Callback):
         if row["collapse/spread"] < COLLAPSE_BELOW:
             rank_zero_warn(
                 f"representations collapse at step {step}: spread {row['collapse/spread']:.4f}. "
-                "Try a lower learning rate, a higher EMA decay or a larger batch."
+                f"Earlier checkpoints: {self.checkpoints}. Try a lower learning rate, a higher EMA "
+                "decay or a larger batch."
             )
         if trainer.is_global_zero:
             self.metrics.append(step, row)
