@@ -98,7 +98,8 @@ def test_plain_byol_a_is_named_so(tmp_path):
 
 
 def test_commit_of_the_training_run_is_kept(tmp_path):
-    export(saved(make_checkpoint(commit="abc123"), tmp_path), tmp_path / "out")
+    checkpoint = make_checkpoint() | {"commit": "abc123"}
+    export(saved(checkpoint, tmp_path), tmp_path / "out")
     assert json.loads((tmp_path / "out" / "config.json").read_text())["commit"] == "abc123"
 
 

@@ -1,6 +1,7 @@
 """Every command of the README, in its order, with settings small enough for a test."""
 
 import dataclasses
+import importlib
 import re
 import runpy
 import shlex
@@ -44,7 +45,7 @@ def run(words, monkeypatch):
     status = None
     try:
         if module:
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
+            importlib.import_module(module).main()
         else:
             runpy.run_path(str(REPOSITORY / words[1]), run_name="__main__")
     except SystemExit as stop:
