@@ -51,6 +51,16 @@ def test_timestamp_embeddings(bundle, seconds):
     torch.testing.assert_close(timestamps.diff(), torch.full_like(timestamps[:, 1:], 40.0))
 
 
+@pytest.mark.parametrize("seconds", [1.07, 1.98, 4.0])
+def test_first_timestamp_is_within_one_spacing(bundle, seconds):
+    model = hear.load_model(str(bundle))
+    audio = torch.rand(2, round(seconds * model.sample_rate)) * 2 - 1
+    _, timestamps = hear.get_timestamp_embeddings(audio, model)
+    spacing = timestamps.diff(dim=1).mean()
+    assert (timestamps[:, 0] <= spacing).all()
+    assert (timestamps[:, -1] >= 1000 * seconds - spacing).all()
+
+
 def test_scene_embeddings(bundle):
     model = hear.load_model(str(bundle))
     embeddings = hear.get_scene_embeddings(noise(4, 2.74), model)
