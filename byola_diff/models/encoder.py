@@ -4,9 +4,7 @@ Each embedding covers `frame_stride` frames of the log-mel. Long input is read i
 windows cut on frame boundaries, with context enough that the result is that of one pass.
 """
 
-import warnings
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
+from byola_diff.audio.waveform import checked_waveform
 from byola_diff.models.cnn import AudioNTT
 
 
@@ -51,6 +50,12 @@ class AudioEncoder(nn.Module):
         hop_ms = 1000 * log_mel.hop_samples / log_mel.sample_rate
         self.frame_spacing_ms: float = network.frame_stride * hop_ms
         self.window_frames = window_frames
+        n_blocks = len(network.features) // 4
+        self.layer_strides: dict[str, int] = {
+            **{f"conv{block}": 2**block for block in range(1, n_blocks + 1)},
+            **dict.fromkeys(("fc1", "fc2", "output"), network.frame_stride),
+        }
+        """Log-mel frames that one frame of each layer spans."""
         self.to(memory_format=torch.channels_last)
         self.requires_grad_(False)
         self.eval()
@@ -71,7 +76,7 @@ class AudioEncoder(nn.Module):
             TypeError: If the samples are not floating-point.
             ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
         """
-        waveform = self._padded(_checked(waveform))
+        waveform = self._padded(checked_waveform(waveform))
         return torch.cat([self._scene(clips) for clips in self._groups(waveform)])
 
     @torch.no_grad()
@@ -89,7 +94,7 @@ class AudioEncoder(nn.Module):
             TypeError: If the samples are not floating-point.
             ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
         """
-        waveform = _checked(waveform)
+        waveform = checked_waveform(waveform)
         centers_ms = self._centers_ms(waveform.shape[-1])
         n_frames = len(centers_ms)
         last_sample = (n_frames * self.network.frame_stride - 1) * self.log_mel.hop_samples
@@ -105,7 +110,7 @@ class AudioEncoder(nn.Module):
             TypeError: If the samples are not floating-point.
             ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
         """
-        waveform = self._padded(_checked(waveform))
+        waveform = self._padded(checked_waveform(waveform))
         groups = [self._layers(clips) for clips in self._groups(waveform)]
         return {name: torch.cat([group[name] for group in groups]) for name in groups[0]}
 
@@ -142,9 +147,7 @@ class AudioEncoder(nn.Module):
 
     def _kept(self, name: str, output: Tensor, kept: slice) -> Tensor:
         """The frames of one layer that belong to the kept frame embeddings."""
-        # conv1 halves the frame rate, conv2 halves it again, and so on.
-        n_halvings = int(name.removeprefix("conv")) if output.ndim == 4 else 0
-        ratio = self.network.frame_stride // 2**n_halvings if n_halvings else 1
+        ratio = self.network.frame_stride // self.layer_strides[name]
         stop = None if kept.stop is None else kept.stop * ratio
         return output[
             (Ellipsis if output.ndim == 4 else slice(None), slice(kept.start * ratio, stop))
@@ -188,34 +191,6 @@ class AudioEncoder(nn.Module):
             end = n_samples if stop + margin >= n_frames else (stop + margin) * stride * hop
             kept = slice(start - first, None if stop >= n_frames else stop - first)
             yield slice(first * stride * hop, end), kept
-
-
-_LOUDEST = 4.0
-"""Samples beyond this are no overshoot of a resampler or a mix, but integers cast to float."""
-
-
-def _checked(waveform: Any) -> Tensor:
-    if not isinstance(waveform, Tensor) or not waveform.is_floating_point():
-        kind = waveform.dtype if isinstance(waveform, Tensor) else type(waveform).__name__
-        raise TypeError(
-            f"waveform must be a float tensor in [-1, 1], not {kind}: "
-            "divide 16-bit samples by 32768, use torch.from_numpy on arrays"
-        )
-    if waveform.ndim != 2 or waveform.numel() == 0:
-        raise ValueError(
-            f"waveform must be [batch, sample] with at least one of each, not "
-            f"{list(waveform.shape)}: pass one mono clip as waveform[None]"
-        )
-    waveform = waveform.float()
-    peak = waveform.abs().amax().item()
-    if not peak < float("inf"):
-        bad = (~waveform.isfinite()).any(dim=1).nonzero().flatten().tolist()
-        raise ValueError(f"clips {bad} of the batch hold NaN or infinite samples")
-    if peak > _LOUDEST:
-        warnings.warn(
-            f"samples reach {peak:.4g}, expected [-1, 1]: were they scaled?", stacklevel=3
-        )
-    return waveform
 
 
 def _frame_axis(output: Tensor) -> int:

@@ -25,7 +25,9 @@ def test_clip_depends_on_seed_and_number_alone(source):
     assert batch.shape == (3, 5120)
     assert torch.equal(batch[0], batch[2])
     assert not torch.equal(batch[0], batch[1])
-    assert torch.equal(source.batch(1, torch.tensor([3]), "cpu")[0], batch[0])
+    # Not to the bit: some processors sum a batch of another size in another order.
+    alone = source.batch(1, torch.tensor([3]), "cpu")[0]
+    torch.testing.assert_close(alone, batch[0], rtol=0, atol=2e-5)
     assert not torch.equal(
         ProceduralSource(6, 5120, 16_000).batch(0, torch.tensor([3]), "cpu")[0], batch[0]
     )
