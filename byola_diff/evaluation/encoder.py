@@ -106,6 +106,10 @@ class FrozenEncoder(nn.Module, ABC):
         """Frames to the scene embedding."""
         return pool(frames, self.pooling)
 
+    def _n_timestamps(self, n_samples: int) -> int:
+        """Timestamp embeddings of a clip: all that are centred in it, at least one."""
+        return max(1, (2 * n_samples - self.twice_first_center) // (2 * self.stride_samples) + 1)
+
     def freeze(self) -> None:
         """No gradients, eval mode; to be called once the weights are in."""
         self.requires_grad_(False)
@@ -143,9 +147,7 @@ class FrozenEncoder(nn.Module, ABC):
         """
         waveform = checked_waveform(waveform)
         n_samples = waveform.shape[-1]
-        n_frames = max(
-            1, (2 * n_samples - self.twice_first_center) // (2 * self.stride_samples) + 1
-        )
+        n_frames = self._n_timestamps(n_samples)
         waveform = self._padded(waveform, self._samples_for(n_frames))
         frames = [self._frames(window)[:, :kept] for window, kept in self._windows(waveform)]
         embeddings = self._timestamp_embeddings(torch.cat(frames, dim=1)[:, :n_frames]).float()
