@@ -19,7 +19,7 @@ from byola_diff.evaluation.encoders import (
     open_encoder,
     untrained_like,
 )
-from byola_diff.evaluation.extract import read_clip
+from byola_diff.evaluation.reading import read_clip
 from byola_diff.models.bundle import load_encoder, write_bundle
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder

@@ -20,7 +20,10 @@ LAYER = {
     "demo_report": 4,
     "demo": 5,
 }
-OPTIONAL = {"matplotlib", "sklearn", "transformers", "scaper", "torchaudio", "nnAudio"}
+OPTIONAL = {
+    *("matplotlib", "sklearn", "scipy", "transformers", "torchcrepe", "scaper", "torchaudio"),
+    "nnAudio",
+}
 SCRIPTS = ["train.py", "evaluate.py", "datasets/*.py", "benchmarks/*.py"]
 
 # Modules for what comes with an extra, which may import it on top.

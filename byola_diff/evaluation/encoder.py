@@ -26,9 +26,14 @@ class Encoder(Protocol):
     """Hz."""
     scene_embedding_size: int
     timestamp_embedding_size: int
-    layer_strides: Mapping[str, int]
-    """By layer, in order: how many frames of the finest clock of the model one of its frames spans.
-    Layers of one stride are aligned frame by frame."""
+
+    @property
+    def layer_strides(self) -> Mapping[str, int]:
+        """By layer, in order: frames of the model's finest clock that one of its frames spans.
+
+        Layers of one stride are aligned frame by frame.
+        """
+        ...
 
     def scene(self, waveform: Tensor) -> Float[Tensor, "batch dim"]:
         """One embedding per clip."""
@@ -71,7 +76,7 @@ class FrozenEncoder(nn.Module, ABC):
     def __init__(self, window_s: float) -> None:
         """Set the longest stretch encoded in one pass, given `sample_rate` and `stride_samples`."""
         super().__init__()
-        n_frames = int(window_s * self.sample_rate) // self.stride_samples
+        n_frames = round(window_s * self.sample_rate) // self.stride_samples
         if n_frames < 1:
             raise ValueError(f"window_s must hold a frame of {self.stride_samples} samples")
         self.window_samples = n_frames * self.stride_samples
@@ -79,10 +84,6 @@ class FrozenEncoder(nn.Module, ABC):
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Plain values that the embeddings depend on, besides the weights."""
-
-    @abstractmethod
-    def _n_frames(self, n_samples: int) -> int:
-        """Output frames of one pass over so many samples."""
 
     @abstractmethod
     def _samples_for(self, n_frames: int) -> int:
@@ -95,6 +96,14 @@ class FrozenEncoder(nn.Module, ABC):
     @abstractmethod
     def _frames(self, waveform: Float[Tensor, "batch sample"]) -> Float[Tensor, "batch frame any"]:
         """What the scene embedding is pooled from, of one window."""
+
+    @property
+    def _finest_frames(self) -> int:
+        """Frames of the finest clock that one output frame spans: as many as of the coarsest layer.
+
+        More where output frames lie further apart than those of any layer.
+        """
+        return max(self.layer_strides.values())
 
     def _timestamp_embeddings(
         self, frames: Float[Tensor, "batch frame any"]
@@ -152,7 +161,7 @@ class FrozenEncoder(nn.Module, ABC):
         frames = [self._frames(window)[:, :kept] for window, kept in self._windows(waveform)]
         embeddings = self._timestamp_embeddings(torch.cat(frames, dim=1)[:, :n_frames]).float()
         twice_center = self.twice_first_center + 2 * self.stride_samples * torch.arange(n_frames)
-        centers_ms = twice_center.clamp_max(2 * n_samples) * 1000 / (2 * self.sample_rate)
+        centers_ms = twice_center.clamp_max(2 * n_samples).double() * 500 / self.sample_rate
         return embeddings, centers_ms.float().to(embeddings.device).repeat(len(waveform), 1)
 
     @torch.no_grad()
@@ -164,12 +173,11 @@ class FrozenEncoder(nn.Module, ABC):
             ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
         """
         waveform = self._padded(checked_waveform(waveform))
-        coarsest = max(self.layer_strides.values())
         pieces: dict[str, list[Tensor]] = {name: [] for name in self.layer_strides}
         for window, kept in self._windows(waveform):
             is_last = kept is None
             for name, output in self._layers(window).items():
-                ratio = coarsest // self.layer_strides[name]
+                ratio = self._finest_frames // self.layer_strides[name]
                 stop = None if is_last else kept * ratio
                 part = output[..., :stop] if output.ndim == 4 else output[:, :stop]
                 pieces[name].append(part.float())

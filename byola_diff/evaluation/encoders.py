@@ -1,26 +1,26 @@
-"""Encoders by name: bundles and untrained baselines."""
+"""Encoders by name, as the command line takes them: see `adapters/registry.py` for the kinds."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import nn
+from byola_diff.data.manifest import Manifest
+from byola_diff.evaluation.adapters.registry import open_kind
+from byola_diff.evaluation.adapters.untrained_byola import untrained_like
+from byola_diff.evaluation.content_hash import content_hash
+from byola_diff.evaluation.encoder import Encoder, Pooling
+from byola_diff.evaluation.encoder_config import (
+    SUFFIXES,
+    EncoderConfig,
+    EnsembleConfig,
+    MemberConfig,
+    read_encoder_config,
+)
+from byola_diff.evaluation.encoder_word import split_layers
+from byola_diff.evaluation.ensemble import EnsembleEncoder, Member
+from byola_diff.evaluation.fusion import FusedEncoder
+from byola_diff.evaluation.manifest_statistics import manifest_statistics
 
-from byola_diff.audio.log_mel import LogMel
-from byola_diff.audio.normalize import Normalize, corpus_statistics
-from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.evaluation.extract import read_clip
-from byola_diff.models.bundle import load_encoder
-from byola_diff.models.cnn import ENCODERS
-from byola_diff.models.encoder import AudioEncoder
-from byola_diff.randomness import derive_seed, torch_generator
-from byola_diff.sounds import training_batch
-
-UNTRAINED = "untrained:"
-
-_STATISTICS_CLIPS = 1000
+__all__ = ["NamedEncoder", "content_hash", "manifest_statistics", "open_encoder", "untrained_like"]
 
 
 @dataclass(frozen=True)
@@ -28,109 +28,65 @@ class NamedEncoder:
     """An encoder as it appears in tables and records."""
 
     name: str
-    encoder: AudioEncoder
+    encoder: Encoder
     content_hash: str
-    """Of the weights, statistics and front end: two encoders of one hash give one score."""
+    """Of weights, statistics, front end and settings: two encoders of one hash give one score."""
 
 
 def open_encoder(word: str, manifest: Manifest | None = None) -> NamedEncoder:
     """The encoder that `word` names.
 
     Args:
-        word: A bundle folder; `untrained:BUNDLE`, random weights in the front end, statistics and
-            architecture of a bundle; or `untrained:AudioNTT2022:3072`, random weights in the
-            default front end. Both untrained forms may end in `:SEED`.
-        manifest: For the statistics of `untrained:AudioNTT2022:3072`: of its training split, or of
-            all clips if it has folds. Labels are not used. Without one, of procedural sounds.
+        word: A bundle folder; a kind, with what the kind asks for after a colon; or a YAML file of
+            an encoder or an ensemble. Layers in brackets are fused, as in `vggish[10,15]:FILE`.
+        manifest: For the statistics of encoders that come without: of its training split, or of
+            all clips if it has folds. Labels are not used. Untrained networks fall back on those
+            of procedural sounds.
 
     Raises:
-        ValueError: If the word is malformed.
-        FileNotFoundError: If there is no such bundle.
+        ValueError: If the word is malformed, or names no kind, layer or option that there is.
+        FileNotFoundError: If there is no such bundle or file.
+        BrokenFileError: If the weights can't be used.
+        ModuleNotFoundError: If the kind needs a package that is not installed.
     """
-    is_untrained = word.startswith(UNTRAINED)
-    encoder = _untrained(word, manifest) if is_untrained else load_encoder(word)
-    return NamedEncoder(word, encoder, content_hash(encoder))
+    plain, layers = split_layers(word)
+    if not plain.endswith(SUFFIXES):
+        encoder = _fused(open_kind(plain, {}, manifest), layers, None)
+        return NamedEncoder(word, encoder, content_hash(encoder))
+    config = read_encoder_config(Path(plain).expanduser())
+    if isinstance(config, EnsembleConfig):
+        encoder = _fused(_ensemble(config, manifest), layers, None)
+    else:
+        encoder = _single(config, layers, manifest)
+    name = (config.name or Path(plain).stem) + (f"[{','.join(layers)}]" if layers else "")
+    return NamedEncoder(name, encoder, content_hash(encoder))
 
 
-def untrained_like(encoder: AudioEncoder, seed: int) -> AudioEncoder:
-    """Random weights in the front end, statistics and architecture of `encoder`."""
-    network = type(encoder.network)
-    return _assemble(
-        network.__name__, encoder.network.dim, seed, encoder.log_mel, encoder.normalize
+def _single(config: EncoderConfig, layers: tuple[str, ...], manifest: Manifest | None) -> Encoder:
+    word, in_word = split_layers(config.word)
+    chosen = [names for names in (layers, in_word, tuple(map(str, config.layers))) if names]
+    if len(chosen) > 1:
+        raise ValueError(f"layers are given twice, as {' and as '.join(map(str, chosen))}")
+    encoder = open_kind(word, config.options, manifest)
+    return _fused(encoder, chosen[0] if chosen else (), config.pooling)
+
+
+def _ensemble(config: EnsembleConfig, manifest: Manifest | None) -> EnsembleEncoder:
+    members = [_member(member, manifest) for member in config.members]
+    return EnsembleEncoder(
+        members, config.combine, config.scene_groups, config.reference, config.width
     )
 
 
-def manifest_statistics(
-    manifest: Manifest, log_mel: LogMel, max_clips: int = _STATISTICS_CLIPS
-) -> tuple[float, float]:
-    """Mean and deviation of the log-mels of up to `max_clips` clips, drawn by a fixed seed.
-
-    Of the training split; of all clips if the manifest has folds, or embeddings would have to be
-    made anew for each fold.
-    """
-    clips: tuple[Clip, ...] = manifest.in_split("train") or manifest.clips
-    order = torch.randperm(len(clips), generator=torch_generator("statistics clips"))
-    chosen = [clips[number] for number in sorted(order[:max_clips].tolist())]
-    waveforms = (read_clip(manifest, clip, log_mel.sample_rate) for clip in chosen)
-    return corpus_statistics(
-        log_mel(nn.functional.pad(wave, (0, max(0, log_mel.min_samples - len(wave))))[None])
-        for wave in waveforms
-    )
+def _member(config: MemberConfig, manifest: Manifest | None) -> Member:
+    word, layers = split_layers(config.word)
+    encoder = _fused(open_kind(word, config.options, manifest), layers, None)
+    if not config.scene_options:
+        return Member(encoder, config.states)
+    options = {**config.options, **config.scene_options}
+    scene_encoder = _fused(open_kind(word, options, manifest), layers, None)
+    return Member(encoder, config.states, scene_encoder)
 
 
-def _procedural_statistics(log_mel: LogMel) -> tuple[float, float]:
-    batches = torch.arange(_STATISTICS_CLIPS).split(100)
-    return corpus_statistics(
-        log_mel(training_batch(0, batch, log_mel.sample_rate, log_mel.sample_rate))
-        for batch in batches
-    )
-
-
-def content_hash(encoder: AudioEncoder) -> str:
-    """Digest of all that an embedding depends on."""
-    digest = hashlib.sha256(
-        json.dumps(
-            [type(encoder.network).__name__, encoder.log_mel.settings()], sort_keys=True
-        ).encode()
-    )
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _untrained(word: str, manifest: Manifest | None) -> AudioEncoder:
-    parts = word.removeprefix(UNTRAINED).split(":")
-    name = parts[0]
-    if name not in ENCODERS:
-        if not Path(name).exists():
-            raise ValueError(
-                f"{word!r}: {name!r} is neither a bundle nor one of {', '.join(ENCODERS)}"
-            )
-        return untrained_like(load_encoder(name), _whole(word, parts[1:], default=0))
-    if len(parts) < 2:
-        raise ValueError(f"{word!r} lacks a width, as in {UNTRAINED}{name}:2048")
-    log_mel = LogMel()
-    normalize = Normalize(
-        *(manifest_statistics(manifest, log_mel) if manifest else _procedural_statistics(log_mel))
-    )
-    dim, seed = _whole(word, parts[1:2], default=0), _whole(word, parts[2:], default=0)
-    return _assemble(name, dim, seed, log_mel, normalize)
-
-
-def _assemble(
-    name: str, dim: int, seed: int, log_mel: LogMel, normalize: Normalize
-) -> AudioEncoder:
-    # Modules draw their weights from the global generator: seeded here, and left as it was.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "weights"))
-        network = ENCODERS[name](log_mel.n_mels, dim)
-    return AudioEncoder(log_mel, normalize, network)
-
-
-def _whole(word: str, parts: list[str], default: int) -> int:
-    if not parts:
-        return default
-    if len(parts) > 1 or not parts[0].isdecimal():
-        raise ValueError(f"{word!r}: expected one whole number, not {':'.join(parts)!r}")
-    return int(parts[0])
+def _fused(encoder: Encoder, layers: tuple[str, ...], pooling: Pooling | None) -> Encoder:
+    return FusedEncoder(encoder, layers, pooling) if layers else encoder

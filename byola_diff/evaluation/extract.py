@@ -1,7 +1,10 @@
-"""Embeddings of the clips of a manifest."""
+"""Embeddings of the clips of a manifest: computed in batches, kept in a cache."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -9,11 +12,23 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 from tqdm import tqdm
 
-from byola_diff.audio.files import AudioFileError, open_audio, read_audio
-from byola_diff.audio.resample import resample, resampled_length
+from byola_diff.audio.files import decoder_name
+from byola_diff.audio.resample import resampler_name
 from byola_diff.data.manifest import Clip, Manifest
+from byola_diff.evaluation.batches import ClipBatches
+from byola_diff.evaluation.embedding_cache import EmbeddingCache, clip_digest
+from byola_diff.evaluation.encoder import Encoder
+from byola_diff.evaluation.encoders import NamedEncoder
+from byola_diff.evaluation.extracted import Extracted, Readout, clip_embeddings, value_names
+from byola_diff.evaluation.fusion import layer_scenes
+from byola_diff.evaluation.preprocessing import Preprocessing
+from byola_diff.evaluation.reading import UnreadableClipsError
+from byola_diff.models.precision import Precision, bfloat16_networks, takes_bfloat16
 
-_MAX_LISTED = 50
+__all__ = ["NonFiniteEmbeddingError", "UnreadableClipsError", "embed_clips", "extract"]
+
+Encode = Callable[[Tensor], dict[str, Tensor]]
+"""Waveforms [batch, sample] to the values of a readout."""
 
 
 @runtime_checkable
@@ -28,15 +43,79 @@ class SceneEncoder(Protocol):
         ...
 
 
-class UnreadableClipsError(ValueError):
-    """Clips of a manifest that can't be read: scores over the others would be of another task."""
+class NonFiniteEmbeddingError(ValueError):
+    """An encoder gave NaN or infinite values."""
 
-    def __init__(self, errors: Sequence[AudioFileError], n_clips: int) -> None:
-        listed = [f"  {error}" for error in errors[:_MAX_LISTED]]
-        if len(errors) > _MAX_LISTED:
-            listed.append(f"  and {len(errors) - _MAX_LISTED} more")
-        head = f"{len(errors)} of {n_clips} clips can't be read:"
-        super().__init__("\n".join([head, *listed]))
+
+def extract(
+    named: NamedEncoder,
+    manifest: Manifest,
+    readout: Readout,
+    preprocessing: Preprocessing,
+    *,
+    cache: Path | None = None,
+    batch_size: int = 32,
+    device: torch.device | str = "cpu",
+    precision: Precision = "auto",
+    n_workers: int = 2,
+    progress: bool = True,
+) -> Extracted:
+    """Embeddings on the CPU in float32, in the order of the clips.
+
+    Clips of one length share a batch. The headers of all files whose embeddings are not in the
+    cache are read before the first clip is embedded. A stopped run goes on after its last part.
+
+    Args:
+        named: Its encoder is already on `device`.
+        manifest: Says where the clips are.
+        readout: One embedding per clip; one per clip and layer; or those over time.
+        preprocessing: How clips are cut.
+        cache: Folder of embeddings, of any encoders and manifests; nothing is kept if None.
+        batch_size: Clips per batch, at most.
+        device: Where waveforms go.
+        precision: Of networks. "auto" is bfloat16 where the hardware computes it, else float32.
+            Front ends and results are float32.
+        n_workers: Threads that read ahead; the results do not depend on it.
+        progress: Whether to show a bar, on the standard error.
+
+    Raises:
+        UnreadableClipsError: If clips can't be read, with all of those that can't.
+        NonFiniteEmbeddingError: If an embedding has NaN or infinite values.
+        ValueError: If there are no clips, or a count is not positive.
+    """
+    encoder, device = named.encoder, torch.device(device)
+    is_bfloat16 = takes_bfloat16(precision, device.type)
+    store = None
+    if cache is not None:
+        store = _store(cache, named, manifest, readout, preprocessing, device.type, is_bfloat16)
+    batches = ClipBatches(manifest, encoder.sample_rate, preprocessing, batch_size, n_workers)
+    names = value_names(readout, tuple(encoder.layer_strides))
+    extracted = Extracted(len(manifest.clips), readout, names)
+    with bfloat16_networks(device.type) if is_bfloat16 else nullcontext():
+        _fill(extracted, _encoding(encoder, readout), batches, device, store, progress)
+    return extracted
+
+
+def count_cached(
+    named: NamedEncoder,
+    manifest: Manifest,
+    readout: Readout,
+    preprocessing: Preprocessing,
+    *,
+    cache: Path | None,
+    device: torch.device | str = "cpu",
+    precision: Precision = "auto",
+) -> int:
+    """Clips whose embeddings `extract` would find in the cache. Damaged parts are removed."""
+    if cache is None:
+        return 0
+    device_type = torch.device(device).type
+    is_bfloat16 = takes_bfloat16(precision, device_type)
+    store = _store(cache, named, manifest, readout, preprocessing, device_type, is_bfloat16)
+    names = value_names(readout, tuple(named.encoder.layer_strides))
+    extracted = Extracted(len(manifest.clips), readout, names)
+    store.load(extracted, _digests(manifest, preprocessing))
+    return extracted.n_cached
 
 
 def embed_clips(
@@ -46,12 +125,10 @@ def embed_clips(
     *,
     batch_size: int = 32,
     device: torch.device | str = "cpu",
+    n_workers: int = 2,
     progress: bool = True,
 ) -> Float32[Tensor, "clip dim"]:
-    """Scene embeddings on the CPU, in the order of the clips, which is not that of the work.
-
-    Clips of one length share a batch. The headers of all files are read before the first clip is
-    embedded.
+    """Scene embeddings of whole clips in float32, with no cache; else as `extract`.
 
     Args:
         encoder: Already on `device`.
@@ -59,84 +136,107 @@ def embed_clips(
         clips: A part of its clips; all if None.
         batch_size: Clips per batch, at most.
         device: Where waveforms go.
+        n_workers: Threads that read ahead; the results do not depend on it.
         progress: Whether to show a bar, on the standard error.
 
     Raises:
-        UnreadableClipsError: If a clip can't be read, with all of those that can't.
-        ValueError: If there are no clips.
+        UnreadableClipsError: If clips can't be read, with all of those that can't.
+        NonFiniteEmbeddingError: If an embedding has NaN or infinite values.
+        ValueError: If there are no clips, or a count is not positive.
     """
-    clips = manifest.clips if clips is None else clips
-    if not clips:
+    if clips is not None:
+        manifest = replace(manifest, clips=tuple(clips))
+    batches = ClipBatches(manifest, encoder.sample_rate, Preprocessing(), batch_size, n_workers)
+    extracted = Extracted(len(manifest.clips), "scene", value_names("scene", ()))
+
+    def encode(waveform: Tensor) -> dict[str, Tensor]:
+        return {"scene": encoder.scene(waveform)}
+
+    _fill(extracted, encode, batches, torch.device(device), None, progress)
+    return extracted.scene
+
+
+def _store(
+    cache: Path,
+    named: NamedEncoder,
+    manifest: Manifest,
+    readout: Readout,
+    preprocessing: Preprocessing,
+    device_type: str,
+    is_bfloat16: bool,
+) -> EmbeddingCache:
+    """Where embeddings of this kind are kept: under all that they depend on."""
+    settings = {
+        "encoder": named.content_hash,
+        "readout": readout,
+        "unit_s": preprocessing.unit_s,
+        "seed": preprocessing.seed,
+        "audio": str(manifest.root.resolve()),
+        "precision": "bfloat16" if is_bfloat16 else "float32",
+        "device": device_type,  # convolutions on GPUs round to TensorFloat-32
+        "decoder": decoder_name(),
+        "resampler": resampler_name(),
+        "byola_diff": version("byola-diff"),
+        "torch": ".".join(torch.__version__.split(".")[:2]),
+    }
+    return EmbeddingCache(cache, settings)
+
+
+def _digests(manifest: Manifest, preprocessing: Preprocessing) -> list[bytes]:
+    return [clip_digest(manifest, clip, preprocessing) for clip in manifest.clips]
+
+
+def _encoding(encoder: Encoder, readout: Readout) -> Encode:
+    def timestamps(waveform: Tensor) -> dict[str, Tensor]:
+        return dict(zip(value_names("timestamps", ()), encoder.timestamps(waveform), strict=True))
+
+    encodings: dict[Readout, Encode] = {
+        "scene": lambda waveform: {"scene": encoder.scene(waveform)},
+        "layers": lambda waveform: layer_scenes(encoder, waveform),
+        "timestamps": timestamps,
+    }
+    return encodings[readout]
+
+
+def _fill(
+    extracted: Extracted,
+    encode: Encode,
+    batches: ClipBatches,
+    device: torch.device,
+    store: EmbeddingCache | None,
+    progress: bool,
+) -> None:
+    """Take what the store has, compute the rest, and store that."""
+    manifest = batches.manifest
+    if not manifest.clips:
         raise ValueError("there are no clips to embed")
-    embeddings = torch.empty(len(clips), encoder.scene_embedding_size)
-    broken: list[AudioFileError] = []
-    batches = _batches(_lengths(manifest, clips, encoder.sample_rate), batch_size)
-    with tqdm(total=len(clips), unit=" clips", disable=not progress, leave=False) as bar:
-        for batch in batches:
-            waveforms = {}
-            for index in batch:
-                try:
-                    waveforms[index] = read_clip(manifest, clips[index], encoder.sample_rate)
-                except AudioFileError as error:
-                    broken.append(error)
-            for same in _by_length(waveforms):
-                stacked = torch.stack([waveforms[index] for index in same])
-                embeddings[same] = encoder.scene(stacked.to(device)).float().cpu()
-            bar.update(len(batch))
-    if broken:
-        raise UnreadableClipsError(broken, len(clips))
-    return embeddings
+    digests = []
+    if store is not None:
+        digests = _digests(manifest, batches.preprocessing)
+        store.load(extracted, digests)
+    missing = extracted.missing()
+    n_clips, n_cached = len(manifest.clips), extracted.n_cached
+    with tqdm(
+        total=n_clips, initial=n_cached, unit=" clips", disable=not progress, leave=False
+    ) as bar:
+        for rows, waveform in batches.read(missing):
+            with torch.no_grad():
+                embeddings = clip_embeddings(encode(waveform.to(device)), extracted.readout)
+            if bad := embeddings.not_finite():
+                raise NonFiniteEmbeddingError(_bad_clips([rows[clip] for clip in bad], manifest))
+            extracted.put(rows, embeddings)
+            if store is not None:
+                store.add([digests[row] for row in rows], embeddings)
+            bar.update(len(rows))
+    if store is not None:
+        store.flush()
+    if batches.broken:
+        raise UnreadableClipsError(batches.broken, n_clips)
 
 
-def read_clip(manifest: Manifest, clip: Clip, sample_rate: int) -> Float32[Tensor, " sample"]:
-    """Mono waveform of a clip at `sample_rate`; one zero where it is too short for a sample.
-
-    Raises:
-        AudioFileError: If the file can't be read.
-    """
-    waveform, rate = read_audio(manifest.path(clip), clip.start_s or 0.0, clip.duration_s)
-    resampled = resample(waveform, rate, sample_rate)
-    return torch.from_numpy(resampled) if len(resampled) else torch.zeros(1)
-
-
-def _lengths(manifest: Manifest, clips: Sequence[Clip], sample_rate: int) -> list[int]:
-    """Samples of each clip at `sample_rate`, from the headers of the files."""
-    lengths, broken = [], []
-    for clip in clips:
-        start_s = clip.start_s or 0.0
-        try:
-            with open_audio(manifest.path(clip)) as reader:
-                left = reader.n_samples - round(start_s * reader.sample_rate)
-                if left < 1:
-                    raise AudioFileError(manifest.path(clip), f"ends before {start_s} s")
-                if clip.duration_s is not None:
-                    left = min(left, max(1, round(clip.duration_s * reader.sample_rate)))
-                lengths.append(resampled_length(left, reader.sample_rate, sample_rate))
-        except AudioFileError as error:
-            broken.append(error)
-    if broken:
-        raise UnreadableClipsError(broken, len(clips))
-    return lengths
-
-
-def _batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Indices of clips of one length, up to `batch_size` together."""
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be positive, not {batch_size}")
-    return [
-        same[start : start + batch_size]
-        for same in _grouped(enumerate(lengths))
-        for start in range(0, len(same), batch_size)
-    ]
-
-
-def _by_length(waveforms: dict[int, Tensor]) -> list[list[int]]:
-    # The header of an MP3 only estimates the length: what was decoded decides.
-    return _grouped((index, len(waveform)) for index, waveform in waveforms.items())
-
-
-def _grouped(lengths: Iterable[tuple[int, int]]) -> list[list[int]]:
-    groups = defaultdict(list)
-    for index, length in lengths:
-        groups[length].append(index)
-    return list(groups.values())
+def _bad_clips(rows: Sequence[int], manifest: Manifest) -> str:
+    files = ", ".join(str(manifest.path(manifest.clips[row])) for row in rows)
+    return (
+        f"the encoder gives NaN or infinite values for {files}: check its weights, "
+        "or use float32 if this was bfloat16"
+    )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Colours of Okabe and Ito, and a dash of its own for each: told apart in grey too.
-_LINES: tuple[dict[str, Any], ...] = (
+LINES: tuple[dict[str, Any], ...] = (
     {"color": "#D55E00", "linestyle": "-"},
     {"color": "#0072B2", "linestyle": "--"},
     {"color": "#000000", "linestyle": ":"},
@@ -50,12 +50,12 @@ def curves(
     Raises:
         ValueError: If there are more runs than lines that can be told apart.
     """
-    if len(runs) > len(_LINES):
-        raise ValueError(f"{len(runs)} runs in one figure, at most {len(_LINES)} can be told apart")
-    figure = _figure(3.6 * len(panels), 2.9)
+    if len(runs) > len(LINES):
+        raise ValueError(f"{len(runs)} runs in one figure, at most {len(LINES)} can be told apart")
+    figure = new_figure(3.6 * len(panels), 2.9)
     for place, panel in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), place)
-        for (run, columns), style in zip(runs.items(), _LINES, strict=False):
+        for (run, columns), style in zip(runs.items(), LINES, strict=False):
             values = columns.get(panel.column, [])
             points = [
                 point
@@ -70,7 +70,7 @@ def curves(
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize=8, frameon=False)
-    return _png(figure)
+    return to_png(figure)
 
 
 def views(
@@ -80,7 +80,7 @@ def views(
     log_mel: LogMel,
 ) -> bytes:
     """A row per clip: the normalised input and its two views."""
-    figure = _figure(9.0, 1.75 * len(inputs) + 0.5)
+    figure = new_figure(9.0, 1.75 * len(inputs) + 0.5)
     grid = figure.subplots(len(inputs), 3, squeeze=False)
     for row, clips in enumerate(zip(inputs, first, second, strict=True)):
         for axes, clip in zip(grid[row], clips, strict=True):
@@ -97,7 +97,7 @@ def views(
         axes.set_title(title, fontsize=10)
     for axes in grid[-1, 1:]:
         axes.set_xlabel("stretched")
-    return _png(figure)
+    return to_png(figure)
 
 
 def mixture(
@@ -108,7 +108,7 @@ def mixture(
     log_mel: LogMel,
 ) -> bytes:
     """Two normalised log-mels, and what log-sum-exp mixing makes of them; one range of colours."""
-    figure = _figure(9.0, 2.9)
+    figure = new_figure(9.0, 2.9)
     titles = (
         f"clip, share {1 - rate:.2f}",
         f"its neighbour, share {rate:.2f}",
@@ -126,7 +126,7 @@ def mixture(
         axes.set_xlabel("time (s)")
     grid[0].set_ylabel("frequency (Hz)")
     figure.colorbar(drawn[0], ax=list(grid), label="normalised log power", pad=0.01)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _draw_log_mel(
@@ -161,7 +161,12 @@ def _band_centres_hz(log_mel: LogMel) -> np.ndarray:
     return bank @ bins_hz / bank.sum(1)
 
 
-def _figure(width_inches: float, height_inches: float) -> "Figure":
+def new_figure(width_inches: float, height_inches: float) -> "Figure":
+    """An empty figure.
+
+    Raises:
+        ModuleNotFoundError: If Matplotlib is absent; it names the extra.
+    """
     try:
         # Not pyplot: no window system, no figures kept alive.
         from matplotlib.figure import Figure
@@ -172,7 +177,8 @@ def _figure(width_inches: float, height_inches: float) -> "Figure":
     return Figure(figsize=(width_inches, height_inches), layout="constrained")
 
 
-def _png(figure: "Figure") -> bytes:
+def to_png(figure: "Figure") -> bytes:
+    """The figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     return buffer.getvalue()

@@ -5,17 +5,34 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_MAX_COLUMNS = 7
+"""Of a table in the width of the text; more get small print and the width of the window."""
+
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
        max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.7rem; margin-bottom: .3rem; }
 h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #bbb; padding-bottom: .2rem; }
+h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; }
 table { border-collapse: collapse; margin: .8rem 0; }
 th, td { padding: .35rem .9rem; text-align: right; border-bottom: 1px solid #ddd;
-         font-variant-numeric: tabular-nums; vertical-align: bottom; }
+         font-variant-numeric: tabular-nums; vertical-align: top; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
-thead th { border-bottom: 2px solid #555; font-weight: 600; }
+thead th { border-bottom: 2px solid #555; font-weight: 600; white-space: pre;
+           vertical-align: bottom; }
 td.best { font-weight: 700; }
+/* A wide table scrolls by itself; its first column stays in sight. */
+.scroll { overflow-x: auto; margin: .8rem 0; }
+.scroll table { margin: 0; }
+.wide { width: max-content; max-width: calc(100vw - 2rem); position: relative; left: 50%;
+        transform: translateX(-50%); font-size: .82rem; }
+.wide th, .wide td { padding: .3rem .4rem; }
+th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
+td:first-child, td.text { white-space: normal; overflow-wrap: anywhere; min-width: 6rem; }
+.wide td:first-child { min-width: 9rem; max-width: 15rem; }
+.text { text-align: left; }
+tr.marked td, tr.marked td:first-child { background: #ececec; }
+tr.marked td:first-child { box-shadow: inset 4px 0 #333; padding-left: .6rem; }
 img { max-width: 100%; height: auto; }
 figure { margin: 1rem 0; }
 p.note, figcaption { color: #444; font-size: .92rem; max-width: 50rem; }
@@ -39,6 +56,11 @@ class Table:
     bold: frozenset[tuple[int, int]] = frozenset()
     """Cells (row, column) to stress."""
     note: str = ""
+    title: str = ""
+    marked: frozenset[int] = frozenset()
+    """Rows to set off from the others."""
+    text_columns: frozenset[int] = frozenset()
+    """Columns of words, not figures."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +123,32 @@ def _render(part: Text | Table | Picture) -> str:
 
 
 def _render_table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.header)
+    head = "".join(
+        f'<th scope="col"{" class=text" if place in table.text_columns else ""}>'
+        f"{html.escape(cell)}</th>"
+        for place, cell in enumerate(table.header)
+    )
     rows = []
     for number, row in enumerate(table.rows):
         if len(row) != len(table.header):
             raise ValueError(f"row {number} has {len(row)} cells under {len(table.header)} headers")
         cells = "".join(
-            f"<td{' class=best' if (number, place) in table.bold else ''}>{html.escape(cell)}</td>"
+            f"<td{_classes(table, number, place)}>{html.escape(cell)}</td>"
             for place, cell in enumerate(row)
         )
-        rows.append(f"<tr>{cells}</tr>")
+        rows.append(f"<tr{' class=marked' if number in table.marked else ''}>{cells}</tr>")
     note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ""
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{note}"
+    title = f"<h3>{html.escape(table.title)}</h3>" if table.title else ""
+    wide = " wide" if len(table.header) > _MAX_COLUMNS else ""
+    return (
+        f'{title}<div class="scroll{wide}"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>{note}"
+    )
+
+
+def _classes(table: Table, row: int, column: int) -> str:
+    names = ["best"] if (row, column) in table.bold else []
+    names += ["text"] if column in table.text_columns else []
+    return (
+        f' class="{" ".join(names)}"' if len(names) > 1 else "".join(f" class={n}" for n in names)
+    )

@@ -4,7 +4,7 @@ Each embedding covers `frame_stride` frames of the log-mel. Long input is read i
 windows cut on frame boundaries, with context enough that the result is that of one pass.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from jaxtyping import Float
@@ -14,13 +14,18 @@ from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.audio.waveform import checked_waveform
 from byola_diff.models.cnn import AudioNTT
+from byola_diff.models.precision import network_autocast
+
+_CACHED_FRAMES = 1024
+"""Log-mel frames in one pass on a CPU, over several clips: their maps stay in its caches."""
 
 
 class AudioEncoder(nn.Module):
     """Front end, corpus statistics and network behind one contract; for inference only.
 
-    Always in eval mode, float32 and free of gradients. Takes waveforms `[batch, sample]` in [-1, 1]
-    at `sample_rate`, of any length: zeros are added on the right of clips too short for one frame.
+    Always in eval mode and free of gradients; float32, but for the network inside
+    `bfloat16_networks`. Takes waveforms `[batch, sample]` in [-1, 1] at `sample_rate`, of any
+    length: zeros are added on the right of clips too short for one frame.
     """
 
     def __init__(
@@ -51,7 +56,7 @@ class AudioEncoder(nn.Module):
         self.frame_spacing_ms: float = network.frame_stride * hop_ms
         self.window_frames = window_frames
         n_blocks = len(network.features) // 4
-        self.layer_strides: dict[str, int] = {
+        self.layer_strides: Mapping[str, int] = {
             **{f"conv{block}": 2**block for block in range(1, n_blocks + 1)},
             **dict.fromkeys(("fc1", "fc2", "output"), network.frame_stride),
         }
@@ -136,10 +141,11 @@ class AudioEncoder(nn.Module):
     def _layers(self, clips: Tensor) -> dict[str, Tensor]:
         pieces: dict[str, list[Tensor]] = {}
         for samples, kept in self._windows(clips.shape[-1]):
-            with torch.autocast(clips.device.type, enabled=False):
-                outputs = self.network.layers(self.normalize(self.log_mel(clips[:, samples])))
+            log_mel = self._log_mel(clips[:, samples])
+            with network_autocast(clips.device.type):
+                outputs = self.network.layers(log_mel)
             for name, output in outputs.items():
-                pieces.setdefault(name, []).append(self._kept(name, output, kept))
+                pieces.setdefault(name, []).append(self._kept(name, output.float(), kept))
         return {
             name: torch.cat(outputs, dim=_frame_axis(outputs[0]))
             for name, outputs in pieces.items()
@@ -154,8 +160,13 @@ class AudioEncoder(nn.Module):
         ]
 
     def _encode(self, clips: Tensor) -> Tensor:
+        log_mel = self._log_mel(clips)
+        with network_autocast(clips.device.type):
+            return self.network(log_mel).float()
+
+    def _log_mel(self, clips: Tensor) -> Tensor:
         with torch.autocast(clips.device.type, enabled=False):
-            return self.network(self.normalize(self.log_mel(clips)))
+            return self.normalize(self.log_mel(clips))
 
     def _padded(self, waveform: Tensor, n_samples: int = 0) -> Tensor:
         """Zeros on the right up to `n_samples`, or the least that gives one frame."""
@@ -174,7 +185,9 @@ class AudioEncoder(nn.Module):
     def _groups(self, waveform: Tensor) -> tuple[Tensor, ...]:
         """Clips that fit one pass together."""
         n_frames = 1 + waveform.shape[-1] // self.log_mel.hop_samples
-        return waveform.split(max(1, self.window_frames // n_frames))
+        on_cpu = waveform.device.type == "cpu"
+        limit = min(self.window_frames, _CACHED_FRAMES) if on_cpu else self.window_frames
+        return waveform.split(max(1, limit // n_frames))
 
     def _windows(self, n_samples: int) -> Iterator[tuple[slice, slice]]:
         """Samples to read and, of the frame embeddings they give, those to keep."""

@@ -1,0 +1,116 @@
+"""Embeddings of all clips of a manifest, in its order; filled as they are computed or read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
+
+Readout = Literal["scene", "layers", "timestamps"]
+
+
+@dataclass(frozen=True)
+class ClipEmbeddings:
+    """Embeddings of some clips, those of one clip after the other."""
+
+    values: dict[str, Float32[Tensor, "row *dim"]]
+    """By name: "scene"; the layers; or "embeddings" and "centers_ms"."""
+    counts: Int64[Tensor, " clip"]
+    """Rows of each clip: 1, or its number of frames."""
+
+    def take(self, clips: Sequence[int]) -> "ClipEmbeddings":
+        """Those of the clips at the given places."""
+        if list(clips) == list(range(len(self.counts))):
+            return self
+        sizes = self.counts.tolist()
+        taken = {}
+        for name, value in self.values.items():
+            rows = value.split(sizes)
+            taken[name] = torch.cat([rows[clip] for clip in clips])
+        return ClipEmbeddings(taken, self.counts[list(clips)])
+
+    def not_finite(self) -> list[int]:
+        """Places of clips with a NaN or infinite value."""
+        clip_of_row = torch.repeat_interleave(self.counts)
+        bad = [
+            clip_of_row[~value.reshape(len(value), -1).isfinite().all(1)]
+            for value in self.values.values()
+        ]
+        return torch.cat(bad).unique().tolist()
+
+
+class Extracted:
+    """One readout of one encoder. Asking for another readout is an error."""
+
+    def __init__(self, n_clips: int, readout: Readout, names: Sequence[str]) -> None:
+        """Nothing yet; `names` are those of the values, in order."""
+        self.readout: Readout = readout
+        self.names = tuple(names)
+        self.n_cached = 0
+        """How many clips came from a cache."""
+        self._is_there = torch.zeros(n_clips, dtype=torch.bool)
+        self._pooled: dict[str, Tensor] = {}
+        self._timestamps: dict[int, tuple[Tensor, Tensor]] = {}
+
+    @property
+    def scene(self) -> Float32[Tensor, "clip dim"]:
+        """Scene embeddings."""
+        self._check("scene")
+        return self._pooled["scene"]
+
+    @property
+    def layers(self) -> dict[str, Float32[Tensor, "clip dim"]]:
+        """Embeddings by layer, in the order of the encoder."""
+        self._check("layers")
+        return {name: self._pooled[name] for name in self.names}
+
+    @property
+    def timestamps(
+        self,
+    ) -> list[tuple[Float32[Tensor, "frame dim"], Float32[Tensor, " frame"]]]:
+        """Frame embeddings of each clip, and the centre of each frame in ms."""
+        self._check("timestamps")
+        return [self._timestamps[row] for row in range(len(self._is_there))]
+
+    def missing(self) -> list[int]:
+        """Clips that have no embedding yet."""
+        return (~self._is_there).nonzero().flatten().tolist()
+
+    def put(self, clips: Sequence[int], embeddings: ClipEmbeddings) -> None:
+        """Take over the embeddings of the given clips."""
+        index = torch.tensor(clips)
+        if self.readout == "timestamps":
+            parts = (embeddings.values[name].split(embeddings.counts.tolist()) for name in _FRAMES)
+            self._timestamps.update(zip(clips, zip(*parts, strict=True), strict=True))
+        else:
+            for name, values in embeddings.values.items():
+                if name not in self._pooled:  # filled in place: joining parts would need it twice
+                    self._pooled[name] = torch.empty(len(self._is_there), *values.shape[1:])
+                self._pooled[name][index] = values
+        self._is_there[index] = True
+
+    def _check(self, readout: Readout) -> None:
+        if readout != self.readout:
+            raise ValueError(f"{self.readout} were extracted, not {readout}")
+
+
+_FRAMES = ("embeddings", "centers_ms")
+
+
+def value_names(readout: Readout, layers: Sequence[str]) -> tuple[str, ...]:
+    """Names of the values of a readout, in order, for an encoder with these layers."""
+    return {"scene": ("scene",), "layers": tuple(layers), "timestamps": _FRAMES}[readout]
+
+
+def clip_embeddings(
+    values: dict[str, Float[Tensor, "clip *rest"]], readout: Readout
+) -> ClipEmbeddings:
+    """What an encoder gave for a batch, on the CPU in float32."""
+    values = {name: value.float().cpu() for name, value in values.items()}
+    n_clips, n_frames = next(iter(values.values())).shape[0], 1
+    if readout == "timestamps":
+        n_frames = values["centers_ms"].shape[1]
+        values = {name: value.flatten(0, 1) for name, value in values.items()}
+    return ClipEmbeddings(values, torch.full((n_clips,), n_frames))

@@ -1,0 +1,121 @@
+"""A HEAR task given as `.tar.gz`: unpacked once into a cache, with nothing outside its folder.
+
+The archive comes from elsewhere, so only plain files and folders are unpacked; links, devices and
+paths that lead out are refused, and so is what would fill the disk.
+"""
+
+import hashlib
+import os
+import shutil
+import tarfile
+import zlib
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from byola_diff.evaluation.hear.task_metadata import HearTaskError
+
+MAX_BYTES = 200 << 30
+MAX_MEMBERS = 2_000_000
+"""The largest published task has fewer than half of either."""
+
+_HASHED_BYTES = 1 << 20
+
+
+def unpack_task(
+    archive: Path | str,
+    cache: Path | str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_members: int = MAX_MEMBERS,
+) -> Path:
+    """Folder of the task in `archive`, below `cache`; a second call finds it there.
+
+    It appears there whole or not at all.
+
+    Args:
+        archive: As published, `hear-...-48000.tar.gz`.
+        cache: Where to unpack.
+        max_bytes: Refuse archives that unpack to more.
+        max_members: Refuse archives with more files and folders.
+
+    Raises:
+        FileNotFoundError: If there is no such archive.
+        HearTaskError: If it is broken, hostile or too large, or holds not exactly one task.
+    """
+    archive, cache = Path(archive), Path(cache)
+    if not archive.is_file():
+        raise FileNotFoundError(f"no such archive: {archive}")
+    name = archive.name.removesuffix(".gz").removesuffix(".tar")
+    unpacked = cache / f"{name}-{_fingerprint(archive)}"
+    if not unpacked.is_dir():
+        temporary = cache / f".{unpacked.name}.{os.getpid()}.tmp"
+        try:
+            temporary.mkdir(parents=True)
+            _unpack(archive, temporary, max_bytes, max_members)
+            _task_folder(archive, temporary)
+            _rename(temporary, unpacked)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return _task_folder(archive, unpacked)
+
+
+def _rename(temporary: Path, unpacked: Path) -> None:
+    try:
+        temporary.rename(unpacked)
+    except OSError:
+        # Another process may have been first: its folder is as good.
+        if not unpacked.is_dir():
+            raise
+
+
+def _unpack(archive: Path, folder: Path, max_bytes: int, max_members: int) -> None:
+    seen: set[PurePosixPath] = set()
+    n_bytes = 0
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            for member in tar:
+                n_bytes += member.size
+                _check(archive, member, seen)
+                if n_bytes > max_bytes:
+                    raise HearTaskError(archive, f"unpacks to more than {max_bytes} bytes")
+                if member.size > shutil.disk_usage(folder).free:
+                    raise HearTaskError(archive, f"the disk of {folder.parent} is too small for it")
+                if len(seen) > max_members:
+                    raise HearTaskError(archive, f"has more than {max_members} members")
+                tar.extract(member, folder, filter="data")
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise HearTaskError(archive, f"can't be unpacked, perhaps truncated: {error}") from error
+
+
+def _check(archive: Path, member: tarfile.TarInfo, seen: set[PurePosixPath]) -> None:
+    """Refuse what a task has no use for."""
+    path = PurePosixPath(member.name)
+    problem = None
+    if path.is_absolute() or PureWindowsPath(member.name).anchor:
+        problem = "its path is absolute"
+    elif ".." in PureWindowsPath(member.name).parts:
+        problem = "its path has '..'"
+    elif not (member.isreg() or member.isdir()):
+        problem = "it is neither a file nor a folder, but a link or device"
+    elif path in seen and not member.isdir():
+        problem = "it is there twice"
+    if problem:
+        raise HearTaskError(archive, f"refused for its member {member.name!r}: {problem}")
+    seen.add(path)
+
+
+def _task_folder(archive: Path, folder: Path) -> Path:
+    found = sorted(path.parent for path in folder.rglob("task_metadata.json"))
+    if len(found) != 1:
+        names = [str(path.relative_to(folder)) for path in found]
+        raise HearTaskError(archive, f"must hold one task_metadata.json, not {len(found)}: {names}")
+    return found[0]
+
+
+def _fingerprint(archive: Path) -> str:
+    """Of size, start and end of the file: at its end, gzip keeps a checksum of all it holds."""
+    size = archive.stat().st_size
+    with archive.open("rb") as stream:
+        start = stream.read(_HASHED_BYTES)
+        stream.seek(max(0, size - _HASHED_BYTES))
+        digest = hashlib.sha256(b"%d" % size + start + stream.read())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,86 @@
+"""What the evaluation of a HEAR task comes to."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from statistics import mean, stdev
+from typing import Any
+
+from byola_diff.evaluation.hear.events import PostProcessing
+from byola_diff.evaluation.hear.grid import GridPoint
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One probe, tested once."""
+
+    scores: Mapping[str, float]
+    """Of the test split, by metric, the primary one first."""
+    valid_score: float
+    """What the probe was selected by; larger is better."""
+    best_epoch: int
+    processing: PostProcessing | None
+    """Of events, as chosen on the validation split."""
+    predictions: Mapping[str, Any]
+    """Of the test split, by file: probabilities of all labels, or events."""
+
+
+@dataclass(frozen=True)
+class HearResult:
+    """Test scores of one encoder."""
+
+    task: str
+    encoder: str
+    primary: str
+    """The metric the task is known by."""
+    selected_by: str
+    """That metric, or "loss"."""
+    chosen: GridPoint
+    searched: tuple[tuple[GridPoint, float], ...]
+    """Validation score of each hyper-parameter combination that was tried, in this order."""
+    folds: Mapping[str, FoldResult]
+    """By test split."""
+    audio_rate: int
+    """Hz; of the files that were read."""
+    resampler: str | None
+    """What changed the rate to that of the encoder; None if nothing had to."""
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Test values by metric, then by test split: as `score_record` takes them."""
+        metrics = next(iter(self.folds.values())).scores
+        return {
+            metric: {test: fold.scores[metric] for test, fold in self.folds.items()}
+            for metric in metrics
+        }
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Over the folds, by metric."""
+        return {metric: mean(values.values()) for metric, values in self.scores.items()}
+
+    @property
+    def std(self) -> dict[str, float | None]:
+        """Sample deviation over the folds, by metric; None for a single one."""
+        return {
+            metric: stdev(values.values()) if len(values) > 1 else None
+            for metric, values in self.scores.items()
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values that say how the scores came about."""
+        return {
+            "primary": self.primary,
+            "selected_by": self.selected_by,
+            "chosen": self.chosen.settings(),
+            "searched": [[point.settings(), score] for point, score in self.searched],
+            "folds": {
+                test: {
+                    "valid_score": fold.valid_score,
+                    "best_epoch": fold.best_epoch,
+                    "processing": asdict(fold.processing) if fold.processing else None,
+                }
+                for test, fold in self.folds.items()
+            },
+            "audio_rate": self.audio_rate,
+            "resampler": self.resampler,
+        }

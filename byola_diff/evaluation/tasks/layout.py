@@ -1,0 +1,89 @@
+"""Reading the official layout of a data set, with errors that say what was expected where."""
+
+import csv
+from collections.abc import Collection
+from pathlib import Path
+
+from byola_diff.audio.files import find_audio
+
+
+class LayoutError(ValueError):
+    """A folder that does not look as the data set is published."""
+
+
+def read_columns(path: Path, names: Collection[str]) -> list[dict[str, str]]:
+    """Rows of a CSV file as dictionaries; all `names` are there.
+
+    Raises:
+        LayoutError: If the file is missing, is no CSV file, or lacks a column or a cell.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            header = reader.fieldnames or ()
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _unreadable(path, error) from error
+    if absent := sorted(set(names) - set(header)):
+        raise LayoutError(f"{path} has no column {', '.join(absent)}")
+    for number, row in enumerate(rows, start=2):
+        if empty := [name for name in names if not row[name]]:
+            raise LayoutError(f"{path}: row {number}: nothing in column {', '.join(empty)}")
+    return rows
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file without blanks at their ends; empty ones are left out.
+
+    Raises:
+        LayoutError: If the file is missing or is no text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def whole_number(cell: str, path: Path) -> int:
+    """The number in a cell of the file at `path`.
+
+    Raises:
+        LayoutError: If it is none.
+    """
+    try:
+        return int(cell)
+    except ValueError:
+        raise LayoutError(f"{path}: {cell!r} is no whole number") from None
+
+
+def audio_below(root: Path, folder: str) -> list[str]:
+    """Audio files below `root / folder`, relative to `root`, sorted.
+
+    Raises:
+        LayoutError: If there is no such folder, or no audio in it.
+    """
+    try:
+        files = [path.relative_to(root).as_posix() for path in find_audio(root / folder)]
+    except NotADirectoryError as error:
+        raise LayoutError(str(error)) from error
+    if not files:
+        raise LayoutError(f"no audio files in {root / folder}")
+    return files
+
+
+def folders_in(root: Path) -> list[str]:
+    """Names of the folders in `root`, sorted, but for hidden ones.
+
+    Raises:
+        LayoutError: If `root` is no folder.
+    """
+    if not root.is_dir():
+        raise LayoutError(f"no such folder: {root}")
+    return sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _unreadable(path: Path, error: Exception) -> LayoutError:
+    if isinstance(error, FileNotFoundError):
+        return LayoutError(f"no such file: {path}")
+    return LayoutError(f"{path} can't be read: {error}")

@@ -1,0 +1,264 @@
+import json
+import math
+from statistics import stdev
+
+import numpy as np
+import pytest
+import torch
+from hear_folders import (
+    FAST_GRID,
+    FOLDS,
+    NAMED,
+    RATE,
+    BandEncoder,
+    extract,
+    write_event_task,
+    write_scene_task,
+)
+
+from byola_diff.evaluation.encoders import NamedEncoder
+from byola_diff.evaluation.extract import NonFiniteEmbeddingError
+from byola_diff.evaluation.hear.event_answers import EventAnswers
+from byola_diff.evaluation.hear.events import Event, PostProcessing
+from byola_diff.evaluation.hear.run import run_hear_task
+from byola_diff.evaluation.hear.scene_answers import SceneAnswers
+from byola_diff.evaluation.hear.task_folder import HearTask, read_hear_task
+from byola_diff.evaluation.probes.trainer import train_probes
+
+
+class WatchedTask(HearTask):
+    """Writes down which labels are asked for."""
+
+    def answers(self, split):
+        self.log.append(split)
+        return super().answers(split)
+
+
+def watched(task):
+    twin = WatchedTask(**vars(task))
+    object.__setattr__(twin, "log", [])
+    return twin
+
+
+def logging_trainer(log):
+    def train(*args):
+        log.append("train")
+        return train_probes(*args)
+
+    return train
+
+
+def test_scene_task_end_to_end(tmp_path):
+    task = read_hear_task(write_scene_task(tmp_path / "task", n_clips=9))
+    result = run_hear_task(task, NAMED, extract=extract, predictions=tmp_path / "out.json")
+    assert result.task == "tones-v1-full"
+    assert result.primary == result.selected_by == "top1_acc"
+    assert result.mean["top1_acc"] == result.mean["mAP"] == result.mean["aucroc"] == 1.0
+    assert list(result.scores) == ["top1_acc", "mAP", "d_prime", "aucroc"]
+    assert result.std["top1_acc"] is None
+    assert result.chosen.learning_rate == 0.05
+    assert {point.learning_rate for point, _ in result.searched} == {0.05, 1e-6}
+    assert (result.audio_rate, result.resampler) == (RATE, None)
+    json.dumps(result.settings(), allow_nan=False)
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["labels"] == ["high", "low", "mid"]
+    [(test, files)] = written["folds"].items()
+    assert test == "test"
+    assert list(files) == list(task.files["test"])
+    assert [int(np.argmax(row)) for row in files.values()] == [0, 1, 2] * 3
+    assert sum(files["test-0.wav"]) == pytest.approx(1.0)
+
+
+def test_multilabel_scene_task(tmp_path):
+    changes = {"prediction_type": "multilabel", "evaluation": ["mAP", "aucroc"]}
+    task = read_hear_task(write_scene_task(tmp_path / "task", changes))
+    result = run_hear_task(task, NAMED, extract=extract)
+    assert result.mean == {"mAP": 1.0, "aucroc": 1.0}
+    row = result.folds["test"].predictions["test-0.wav"]
+    assert min(row[:2]) > row[2]
+
+
+def test_folds_search_once_and_retrain_the_winner(tmp_path):
+    task = watched(read_hear_task(write_scene_task(tmp_path / "task", FOLDS)))
+    calls = []
+
+    def train(*args):
+        calls.append(args[4])
+        return train_probes(*args)
+
+    result = run_hear_task(task, NAMED, extract=extract, train=train)
+    assert [len(settings) for settings in calls] == [2, 1, 1]
+    assert {settings[0].learning_rate for settings in calls[1:]} == {0.05}
+    assert list(result.folds) == ["fold00", "fold01", "fold02"]
+    values = [fold.scores["top1_acc"] for fold in result.folds.values()]
+    assert result.mean["top1_acc"] == pytest.approx(np.mean(values))
+    assert result.std["top1_acc"] == pytest.approx(stdev(values))
+
+
+def test_labels_of_the_test_split_are_asked_for_last(tmp_path):
+    task = watched(read_hear_task(write_scene_task(tmp_path / "task")))
+    run_hear_task(task, NAMED, extract=extract, train=logging_trainer(task.log))
+    assert task.log[-1] == "test"
+    assert task.log.count("test") == 1
+    assert "train" in task.log
+
+
+def test_a_fold_is_not_looked_at_before_its_probe_is_chosen(tmp_path):
+    task = watched(read_hear_task(write_scene_task(tmp_path / "task", FOLDS)))
+    log, asked = task.log, []
+
+    def train(*args):
+        asked.append(list(log))
+        log.clear()
+        return train_probes(*args)
+
+    run_hear_task(task, NAMED, extract=extract, train=train)
+    # The search, then the two other rotations: each asks for its training and validation folds.
+    assert [set(splits) for splits in asked] == [
+        {"fold01", "fold02"},
+        {"fold00", "fold02"},
+        {"fold00", "fold01"},
+    ]
+    assert log[-1] == "fold02"
+
+
+def test_test_labels_change_nothing_but_the_test_scores(tmp_path):
+    folder = write_event_task(tmp_path / "task")
+    first = run_hear_task(read_hear_task(folder), NAMED, extract=extract)
+    content = json.loads((folder / "test.json").read_text())
+    for events in content.values():
+        for event in events:
+            event["label"] = "low"
+    (folder / "test.json").write_text(json.dumps(content))
+    second = run_hear_task(read_hear_task(folder), NAMED, extract=extract)
+    assert first.settings() == second.settings()
+    assert first.folds["test"].predictions == second.folds["test"].predictions
+    assert first.mean != second.mean
+
+
+def test_event_task_end_to_end(tmp_path):
+    task = read_hear_task(write_event_task(tmp_path / "task"))
+    result = run_hear_task(task, NAMED, extract=extract, predictions=tmp_path / "out.json")
+    assert result.mean["event_onset_200ms_fms"] > 0.9
+    assert result.mean["segment_1s_er"] < 0.2
+    assert list(result.scores) == [
+        "event_onset_200ms_fms",
+        "event_onset_200ms_fms_precision",
+        "event_onset_200ms_fms_recall",
+        "segment_1s_er",
+    ]
+    assert result.folds["test"].processing in task.metadata.post_processing
+    files = json.loads((tmp_path / "out.json").read_text())["folds"]["test"]
+    assert {event["label"] for event in files["test-0.wav"]} == {"low", "mid", "high"}
+    assert files["test-0.wav"][0]["start_ms"] == pytest.approx(100, abs=60)
+    json.dumps(result.settings(), allow_nan=False)
+
+
+def test_event_folds_with_selection_by_loss(tmp_path):
+    changes = FOLDS | {"use_scoring_for_early_stopping": False}
+    task = read_hear_task(write_event_task(tmp_path / "task", changes, n_clips=2))
+    result = run_hear_task(task, NAMED, extract=extract)
+    assert result.selected_by == "loss"
+    assert all(score < 0 for _, score in result.searched)  # minus the loss
+    assert all(fold.processing is not None for fold in result.folds.values())
+    assert len(result.folds) == 3
+
+
+def test_an_error_rate_as_primary_metric_is_minimised(tmp_path):
+    changes = {"evaluation": ["segment_1s_er", "event_onset_200ms_fms"]}
+    task = read_hear_task(write_event_task(tmp_path / "task", changes, n_clips=2))
+    result = run_hear_task(task, NAMED, extract=extract)
+    values = [score for _, score in result.searched]
+    assert max(values) > min(values)  # the rate of 1e-6 finds nothing
+    assert result.folds["test"].valid_score == max(values) <= 0
+    assert result.mean["segment_1s_er"] < 0.3
+
+
+def test_audio_of_another_rate_is_resampled_and_that_is_recorded(tmp_path):
+    task = read_hear_task(write_scene_task(tmp_path / "task", rate=48_000))
+    result = run_hear_task(task, NAMED, extract=extract)
+    assert result.audio_rate == 48_000
+    assert result.resampler.startswith("soxr")
+    assert result.mean["top1_acc"] == 1.0
+
+
+def test_points_of_several_rules_are_tried_in_their_order(tmp_path):
+    grid = FAST_GRID | {"max_epochs": [5, 10], "lr": [0.05]}
+    changes = {"evaluation_params": {"task_specific_param_grid": grid}}
+    task = read_hear_task(write_scene_task(tmp_path / "task", changes))
+    rules = []
+
+    def train(*args):
+        rules.append(args[5])
+        return train_probes(*args)
+
+    result = run_hear_task(task, NAMED, extract=extract, train=train)
+    assert [rule.max_epochs for rule in rules] == [point.max_epochs for point, _ in result.searched]
+    assert {5, 10} == {rule.max_epochs for rule in rules}
+
+
+class BrokenEncoder(BandEncoder):
+    def scene(self, waveform):
+        return super().scene(waveform) * math.nan
+
+
+def test_nan_embeddings_are_refused(tmp_path):
+    task = read_hear_task(write_scene_task(tmp_path / "task", n_clips=3))
+    broken = NamedEncoder("broken", BrokenEncoder(), "1" * 64)
+    with pytest.raises(NonFiniteEmbeddingError, match="NaN"):
+        run_hear_task(task, broken, extract=extract)
+
+
+def test_a_search_without_a_single_score_is_refused(tmp_path):
+    grid = FAST_GRID | {"check_val_every_n_epoch": [50]}
+    changes = {"evaluation_params": {"task_specific_param_grid": grid}}
+    task = read_hear_task(write_scene_task(tmp_path / "task", changes, n_clips=3))
+    with pytest.raises(ValueError, match="tones-v1-full: no probe could be scored on 'valid'"):
+        run_hear_task(task, NAMED, extract=extract)
+
+
+def scene_answers(multi_hot, labels=("60", "62", "72"), is_multiclass=True):
+    files = [f"{row}.wav" for row in range(len(multi_hot))]
+    return SceneAnswers(files, labels, is_multiclass, np.array(multi_hot, bool))
+
+
+def test_classes_are_ranked_by_probability_not_by_logit():
+    # Class 0: logits 5 and 1, probabilities a third and nearly all.
+    answers = scene_answers([[0, 1, 0], [1, 0, 0]])
+    logits = torch.tensor([[5.0, 5.0, 5.0], [1.0, -9.0, -9.0]])
+    assert answers.scores(logits, ["aucroc"])["aucroc"] == 1.0
+
+
+def test_labels_of_a_clip_have_probabilities_of_their_own():
+    answers = scene_answers([[1, 1, 0]], is_multiclass=False)
+    assert answers.predictions(torch.zeros(1, 3)) == {"0.wav": [0.5, 0.5, 0.5]}
+    answers = scene_answers([[1, 0, 0]])
+    assert answers.predictions(torch.zeros(1, 3))["0.wav"] == pytest.approx([1 / 3] * 3)
+
+
+def test_chroma_is_of_the_pitch():
+    answers = scene_answers([[1, 0, 0], [1, 0, 0]])
+    logits = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    assert answers.scores(logits, ["pitch_acc", "chroma_acc"]) == {
+        "pitch_acc": 0.0,
+        "chroma_acc": 0.5,
+    }
+
+
+def test_loss_by_hand():
+    logits = torch.zeros(2, 3)
+    multi_hot = [[1, 0, 0], [0, 0, 1]]
+    assert scene_answers(multi_hot).loss(logits) == pytest.approx(math.log(3))
+    answers = scene_answers(multi_hot, is_multiclass=False)
+    assert answers.loss(logits) == pytest.approx(math.log(2))
+
+
+def test_best_cell_of_equal_ones_filters_most():
+    cells = [PostProcessing(0.0, 0.0), PostProcessing(100.0, 50.0), PostProcessing(100.0, 500.0)]
+    events = {"a.wav": (Event("low", 25.0, 225.0),)}
+    answers = EventAnswers(events, [25.0 + 50 * np.arange(8)], ("low", "high"), cells)
+    logits = torch.full((8, 2), -9.0)
+    logits[:5, 0] = 9.0
+    # The last cell drops the event; the others find it.
+    assert answers.best_processing(logits, "event_onset_200ms_fms") == cells[1]
+    assert answers.scores(logits, ["event_onset_200ms_fms"])["event_onset_200ms_fms"] == 1.0

@@ -1,0 +1,99 @@
+from types import MappingProxyType
+
+import pytest
+import torch
+from torch import nn
+
+from byola_diff.audio.log_mel import LogMel
+from byola_diff.audio.normalize import Normalize
+from byola_diff.evaluation.content_hash import content_hash
+from byola_diff.evaluation.ensemble import EnsembleEncoder, Member
+from byola_diff.evaluation.fusion import FusedEncoder
+from byola_diff.models.cnn import AudioNTT2020
+from byola_diff.models.encoder import AudioEncoder
+
+
+def make_encoder(seed=0, std=4.5, **front_end):
+    torch.manual_seed(seed)
+    return AudioEncoder(LogMel(**front_end), Normalize(-9.0, std), AudioNTT2020(dim=16))
+
+
+class Contract:
+    sample_rate, scene_embedding_size, timestamp_embedding_size = 16_000, 2, 2
+    layer_strides = MappingProxyType({"weight": 1})
+
+    def scene(self, waveform): ...
+
+    def timestamps(self, waveform): ...
+
+    def layers(self, waveform): ...
+
+
+class Counting(Contract, nn.Module):
+    """An encoder as someone else may write it: settings are no part of its weights."""
+
+    def __init__(self, hop_samples=160, dtype=torch.float32):
+        super().__init__()
+        self.hop_samples = hop_samples
+        self.weight = nn.Parameter(torch.ones(2, dtype=dtype))
+        self.register_buffer("scalar", torch.tensor(3))
+
+    def settings(self):
+        return {"hop_samples": self.hop_samples}
+
+
+def fused(*names, pooling="mean+max", seed=0):
+    return FusedEncoder(make_encoder(seed), names, pooling)
+
+
+def ensemble(combine="concat", states="last", seed=1):
+    members = [Member(make_encoder(0)), Member(fused("fc1", seed=seed), states)]
+    return EnsembleEncoder(members, combine)
+
+
+def test_equal_encoders_have_one_hash_wherever_their_memory_lies():
+    first, second = make_encoder(), make_encoder()
+    assert content_hash(first) == content_hash(second)
+    second.to(memory_format=torch.contiguous_format)
+    second.scene(torch.zeros(1, 16_000))
+    assert content_hash(first) == content_hash(second)
+    assert content_hash(fused("conv1", "fc1")) == content_hash(fused("conv1", "fc1"))
+
+
+def test_whatever_an_embedding_depends_on_changes_the_hash():
+    one_weight = make_encoder()
+    one_weight.network.fc[3].bias[0] += 1e-6
+    batch_norm = make_encoder()
+    batch_norm.network.features[1].running_var[0] += 1e-6
+    encoders = [
+        make_encoder(),
+        one_weight,
+        batch_norm,
+        make_encoder(seed=1),
+        make_encoder(std=4.6),
+        make_encoder(f_max_hz=7000.0),
+        make_encoder(hop_samples=320),
+        fused("conv1"),
+        fused("conv1", "fc1"),
+        fused("fc1", "conv1"),
+        fused("conv1", pooling="mean"),
+        fused("conv1", seed=1),
+        ensemble(),
+        ensemble(combine="average"),
+        ensemble(states="mean"),
+        ensemble(seed=2),
+    ]
+    assert len({content_hash(encoder) for encoder in encoders}) == len(encoders)
+
+
+def test_settings_and_types_of_someone_elses_module():
+    variants = [Counting(), Counting(hop_samples=320), Counting(dtype=torch.bfloat16)]
+    other = type("Counting2", (Counting,), {})()
+    hashes = {content_hash(encoder) for encoder in [*variants, other]}
+    assert len(hashes) == 4
+    assert content_hash(Counting()) in hashes
+
+
+def test_an_encoder_whose_weights_can_not_be_seen_is_refused():
+    with pytest.raises(TypeError, match=r"Contract must be an nn\.Module"):
+        content_hash(Contract())
