@@ -235,6 +235,7 @@ def _hear_record(
         extract=embeddings,
         grid=options.grid,
         n_points=options.points,
+        shuffle=options.shuffle,
         device=options.device,
         predictions=options.predictions and options.predictions / f"{task.metadata.name}.json",
     )

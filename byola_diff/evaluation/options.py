@@ -129,6 +129,9 @@ def _hear_options(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--grid", choices=("default", "fast", "faster"), default="default")
     verb.add_argument("--points", type=_positive, default=8, help="combinations to try")
+    verb.add_argument(
+        "--shuffle", action="store_true", help="each epoch anew, which HEAR's kit does not"
+    )
     verb.add_argument("--predictions", type=Path, metavar="DIR", help="write predictions there")
 
 

@@ -8,7 +8,8 @@ import torch
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
-from byola_diff.models.encoder import AudioEncoder, _checked
+from byola_diff.audio.waveform import checked_waveform
+from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.pooling import mean_max_pool
 
 NETWORKS = {
@@ -239,7 +240,7 @@ def test_refuses_integers(encoder, dtype):
 def test_refuses_arrays():
     # Of the whole method only this part: run-time type checks, on in tests, would refuse earlier.
     with pytest.raises(TypeError, match=r"not ndarray.*from_numpy"):
-        _checked(torch.zeros(1, 16_000).numpy())
+        checked_waveform(torch.zeros(1, 16_000).numpy())
 
 
 @pytest.mark.parametrize("shape", [(16_000,), (1, 1, 16_000), (0, 16_000), (2, 0)])

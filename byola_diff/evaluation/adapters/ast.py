@@ -158,9 +158,6 @@ class ASTEncoder(FrozenEncoder):
                 totals[name] = totals[name] + embedding.float() * window.shape[-1]
         return {name: total / n_total for name, total in totals.items()}
 
-    def _n_frames(self, n_samples: int) -> int:
-        return (n_samples - _FIRST) // self.stride_samples + 1
-
     def _samples_for(self, n_frames: int) -> int:
         return _FIRST + (n_frames - 1) * self.stride_samples
 

@@ -69,9 +69,6 @@ class CrepeEncoder(FrozenEncoder):
             "pooling": self.pooling,
         }
 
-    def _n_frames(self, n_samples: int) -> int:
-        return (n_samples - FRAME_SAMPLES) // self.stride_samples + 1
-
     def _samples_for(self, n_frames: int) -> int:
         return FRAME_SAMPLES + (n_frames - 1) * self.stride_samples
 

@@ -89,7 +89,7 @@ class GridPoint:
             initialisation=self.initialisation,
         )
 
-    def rules(self) -> TrainingRules:
+    def rules(self, shuffle: bool) -> TrainingRules:
         """What they share. Adam without weight decay; only a better look counts."""
         return TrainingRules(
             batch_size=self.batch_size,
@@ -98,6 +98,7 @@ class GridPoint:
             patience=self.patience,
             later_wins=False,
             weight_decay=0.0,
+            shuffle=shuffle,
         )
 
     def settings(self) -> dict[str, Any]:

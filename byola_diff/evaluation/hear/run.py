@@ -3,8 +3,8 @@
 The grid is searched on the first fold; the winner is trained again for every other fold. The labels
 of a test split are asked for when the probe that is tested on it has been chosen, and not before.
 
-Embeddings are not standardised, as in HEAR's kit. Differs from the kit, which never shuffles: here
-each epoch has an order of its own.
+Embeddings are not standardised, as in HEAR's kit. Nor are clips shuffled anew in each epoch, unless
+it is asked for: the kit means to, but compares a list with a word.
 """
 
 import json
@@ -44,6 +44,7 @@ def run_hear_task(
     grid: GridName = "default",
     n_points: int = 8,
     seed: int = _SEED,
+    shuffle: bool = False,
     device: torch.device | str = "cpu",
     train: ProbeTrainer = train_probes,
     predictions: Path | None = None,
@@ -57,6 +58,7 @@ def run_hear_task(
         grid: Hyper-parameters to choose from; "default" is HEAR's.
         n_points: How many combinations of them to try.
         seed: Of the weights and batches of the probes.
+        shuffle: Whether each epoch has an order of its own; the kit keeps one order throughout.
         device: Where probes are trained.
         train: Trains the probes.
         predictions: A JSON file to write the predictions for the test splits to.
@@ -67,7 +69,7 @@ def run_hear_task(
     metadata = task.metadata
     points = hyperparameter_grid(grid, metadata.task_name, metadata.grid_overrides, n_points)
     features = embed_task(task, named, extract)
-    bench = _Bench(task, features, seed, device, train)
+    bench = _Bench(task, features, seed, shuffle, device, train)
     first, *others = task.folds()
     tried = bench.train(first, points)
     # Of equally good ones the first tried wins, as in the kit.
@@ -100,6 +102,7 @@ class _Bench:
     task: HearTask
     features: Mapping[str, SplitFeatures]
     seed: int
+    shuffle: bool
     device: torch.device | str
     trainer: ProbeTrainer
 
@@ -110,7 +113,7 @@ class _Bench:
         judge = self._judge(self._answers((fold.valid,)))
         groups: dict[TrainingRules, list[int]] = {}
         for place, point in enumerate(points):
-            groups.setdefault(point.rules(), []).append(place)
+            groups.setdefault(point.rules(self.shuffle), []).append(place)
         probes: dict[int, TrainedProbe] = {}
         for rules, places in groups.items():
             settings = [points[place].probe(self.seed) for place in places]

@@ -6,6 +6,7 @@ Any task in this layout is read: of scenes or events, with one label or several,
 or folds. Everything is checked before any work starts.
 """
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,12 @@ def read_hear_task(folder: Path | str) -> HearTask:
     rates = _rates(folder)
     for rate in rates:
         _check_files(folder / str(rate), by_split)
+    # As the kit does, once, with one generator from split to split: batches are taken in this order.
+    generator = random.Random(0)
+    for split, annotations in by_split.items():
+        files = list(annotations)
+        generator.shuffle(files)
+        by_split[split] = {file: annotations[file] for file in files}
     return HearTask(
         folder=folder,
         metadata=metadata,

@@ -37,6 +37,8 @@ class TrainingRules:
     """Whether a look as good as the best one counts as an improvement."""
     weight_decay: float = 0.0
     """L2, added to the gradient, biases too."""
+    shuffle: bool = True
+    """Whether each epoch has an order of its own, or clips stay in the order they are given in."""
     divide_by_classes: bool = False
     """Cross-entropy divided by the number of classes, as EVAR does; of linear probes only."""
 

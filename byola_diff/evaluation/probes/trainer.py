@@ -91,7 +91,7 @@ def _train(
     waited = dict.fromkeys(range(len(probes)), 0)
     places = list(range(len(probes)))  # of the active ones among all
     for epoch in range(1, rules.max_epochs + 1):
-        for batch in _batches(len(train), rules.batch_size, probes[0].settings.seed, epoch):
+        for batch in _batches(len(train), rules, probes[0].settings.seed, epoch):
             batch = batch.to(train.device)
             stack.step(train[batch], targets[batch])
         for probe in active:
@@ -147,10 +147,12 @@ def _new_stack(
     )
 
 
-def _batches(n_clips: int, batch_size: int, seed: int, epoch: int) -> Iterator[Tensor]:
-    """Places of the clips of each batch, in an order that depends on seed and epoch alone."""
-    order = torch.randperm(n_clips, generator=torch_generator("probe order", seed, epoch))
-    batches = list(order.split(batch_size))
+def _batches(n_clips: int, rules: TrainingRules, seed: int, epoch: int) -> Iterator[Tensor]:
+    """Places of the clips of each batch; if shuffled, by seed and epoch alone."""
+    order = torch.arange(n_clips)
+    if rules.shuffle:
+        order = torch.randperm(n_clips, generator=torch_generator("probe order", seed, epoch))
+    batches = list(order.split(rules.batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         # Batch normalisation can't train on a single clip.
         batches[-2:] = [torch.cat(batches[-2:])]
