@@ -14,7 +14,7 @@ from typing import Any
 
 from byola_diff.evaluation.tasks.prepare import Choices, TaskDataError, prepare_task
 from byola_diff.evaluation.tasks.registry import TASKS
-from byola_diff.evaluation.tasks.spec import TaskSpec
+from byola_diff.evaluation.tasks.spec import OwnSplit, TaskSpec
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,8 +47,8 @@ def print_summary(spec: TaskSpec, out: Path, facts: dict[str, Any]) -> None:
         print(f"WARNING: differs from the published task: {'; '.join(facts['deviations'])}")
     else:
         print(f"  as published: {', '.join(facts['expected'])}")
-    if facts["split"].startswith("our own"):
-        print(f"  For the split of the papers give --split-file: {spec.split_file}")
+    if isinstance(spec.clips, OwnSplit) and facts["split"].startswith("our own"):
+        print(f"  For the split of the papers give --split-file: {spec.clips.file}")
 
 
 def parse_args(arguments: list[str] | None) -> argparse.Namespace:

@@ -91,9 +91,9 @@ def test_errors_are_told_and_write_nothing(script, folder, capsys, args, expecte
     assert not list(folder.glob("spcv2*"))
 
 
-def test_help_has_an_example_and_all_tasks():
-    done = prepare("--help")
-    assert done.returncode == 0
-    assert "python datasets/prepare_task.py esc50 data/ESC-50-master" in done.stdout
-    assert "cremad: CREMA-D (Cao et al., 2014)" in done.stdout
-    assert "DIR holds meta/esc50.csv and audio/" in done.stdout
+def test_help_has_an_example_and_all_tasks(script, capsys):
+    assert status(script, ["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "python datasets/prepare_task.py esc50 data/ESC-50-master" in printed
+    assert "cremad: CREMA-D (Cao et al., 2014)" in printed
+    assert "DIR holds meta/esc50.csv and audio/" in printed

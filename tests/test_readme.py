@@ -23,6 +23,13 @@ SMALL = shlex.split(
     "--data.batch_size 4 --data.num_workers 0 --data.statistics_clips 8 --views.mixup_memory 8"
 )
 
+# Fewer events, learning rates and seeds than those of the commands, which take too long here.
+PROBE = shlex.split("--learning-rates 1e-3 --seeds 0")
+QUICK = {
+    "evaluate.py additivity": shlex.split("--events 10 --seeds 0"),
+    **{f"evaluate.py {verb}": PROBE for verb in ("linear", "layers", "fusion")},
+}
+
 
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.S)
@@ -73,11 +80,10 @@ def test_every_command_runs(workplace, monkeypatch, capsys):
     for words in found:
         if "--training.devices" in words:
             continue  # tests/test_distributed_training.py
-        # Fewer events than the 200 of the command: those take too long here.
-        extra = ["--events", "10", "--seeds", "0"] if words[2:3] == ["additivity"] else []
-        run([*words, *extra], monkeypatch)
+        run([*words, *QUICK.get(" ".join(words[1:3]), ())], monkeypatch)
     assert (workplace / "runs/mine/bundle/model.safetensors").is_file()
     assert (workplace / "embeddings.npy").is_file()
+    assert "log-mel-statistics" in (workplace / "report.html").read_text()
     for block in blocks("python"):
         scope = {}
         exec(block, scope)

@@ -1,9 +1,9 @@
 """Embeddings on disk, under the hash of all that they depend on.
 
-A folder for each combination of settings (encoder, readout, preprocessing, precision, versions,
-folder of the audio) holds parts of up to 1024 clips. Within it, a clip is known by its row of the
-manifest as far as that says what is read, and by size and date of its file: labels can change, rows
-come and go, and only new clips are embedded.
+A folder for each combination of settings (encoder, readout, length of a unit, precision, kind of
+device, versions) holds parts of about 1024 clips, or 256 MiB. Within it, a clip is known by its
+digest (`clip_digests.py`): labels can change, rows come and go, data sets be moved, and only new
+clips are embedded.
 
 A part appears whole or not at all, and its name is the SHA-256 of its content.
 """
@@ -18,22 +18,21 @@ from typing import Any
 
 import torch
 from jaxtyping import UInt8
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
 from byola_diff.atomic import atomic_path, write_text
-from byola_diff.data.manifest import Clip, Manifest
 from byola_diff.evaluation.extracted import ClipEmbeddings, Extracted
-from byola_diff.evaluation.preprocessing import Preprocessing
 from byola_diff.storage import sha256
 
-FORMAT = 1
+FORMAT = 2
 """To be raised when the same settings would give other embeddings, or files look different."""
 
 _PART_CLIPS = 1024
 _PART_BYTES = 1 << 28
-_VALUE = "value/"
+_CLIPS, _COUNTS, _VALUE = "clips", "counts", "value/"
 
 
 class EmbeddingCache:
@@ -86,14 +85,42 @@ class EmbeddingCache:
         if n_clips >= _PART_CLIPS or n_bytes >= _PART_BYTES:
             self.flush()
 
+    def count(self, digests: Sequence[bytes]) -> int:
+        """How many of the clips with these digests are stored. Nothing is written or removed.
+
+        Embeddings are not read: a truncated part counts nothing, but one whose values were altered,
+        which `load` would remove, counts as if it were whole.
+        """
+        stored: set[bytes] = set()
+        for path in self.folder.glob("*.safetensors"):
+            try:
+                with safe_open(path, "pt") as part:
+                    stored.update(_digests(part.get_tensor(_CLIPS)))
+            except SafetensorError:
+                continue  # damaged
+        return sum(digest in stored for digest in digests)
+
+    def __enter__(self) -> "EmbeddingCache":
+        """A block after which all that was added is written, also if an error ends it."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write the last part. If an error ended the block, that is the one that is raised."""
+        try:
+            self.flush()
+        except OSError as problem:
+            if kind is None:
+                raise
+            tqdm.write(f"{self.folder}: the last part is lost: {problem}", file=sys.stderr)
+
     def flush(self) -> None:
         """Write what was added since the last part."""
         if not self._waiting:
             return
         digests, waiting = zip(*self._waiting, strict=True)
         tensors = {
-            "clips": torch.cat(digests),
-            "counts": torch.cat([embeddings.counts for embeddings in waiting]),
+            _CLIPS: torch.cat(digests),
+            _COUNTS: torch.cat([embeddings.counts for embeddings in waiting]),
         }
         for name in waiting[0].values:
             tensors[_VALUE + name] = torch.cat([embeddings.values[name] for embeddings in waiting])
@@ -105,25 +132,14 @@ class EmbeddingCache:
         self._waiting.clear()
 
 
-def clip_digest(manifest: Manifest, clip: Clip, preprocessing: Preprocessing) -> bytes:
-    """SHA-256 over what one embedding depends on besides the settings of all.
-
-    A file that is not there has a digest too: reading it is what tells.
-    """
-    try:
-        status = manifest.path(clip).stat()
-        state = [status.st_size, status.st_mtime_ns]
-    except OSError:
-        state = []
-    row = [clip.file, clip.start_s, clip.duration_s, preprocessing.draws(clip)]
-    return hashlib.sha256(json.dumps([row, state]).encode()).digest()
+def _digests(clips: UInt8[Tensor, "clip 32"]) -> list[bytes]:
+    return [bytes(digest) for digest in clips.numpy()]
 
 
 def _unpacked(tensors: Mapping[str, Tensor]) -> tuple[list[bytes], ClipEmbeddings]:
-    digests = [bytes(digest) for digest in tensors["clips"].numpy()]
     values = {
         name.removeprefix(_VALUE): tensor
         for name, tensor in tensors.items()
         if name.startswith(_VALUE)
     }
-    return digests, ClipEmbeddings(values, tensors["counts"])
+    return _digests(tensors[_CLIPS]), ClipEmbeddings(values, tensors[_COUNTS])

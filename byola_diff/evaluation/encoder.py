@@ -85,9 +85,21 @@ class FrozenEncoder(nn.Module, ABC):
     def settings(self) -> dict[str, Any]:
         """Plain values that the embeddings depend on, besides the weights."""
 
+    @property
+    def finest_frames(self) -> int:
+        """Frames of the finest clock that one output frame spans: as many as of the coarsest layer.
+
+        More where output frames lie further apart than those of any layer.
+        """
+        return max(self.layer_strides.values())
+
+    def n_timestamps(self, n_samples: int) -> int:
+        """Timestamp embeddings of a clip: all that are centred in it, at least one."""
+        return max(1, (2 * n_samples - self.twice_first_center) // (2 * self.stride_samples) + 1)
+
     @abstractmethod
-    def _samples_for(self, n_frames: int) -> int:
-        """The fewest samples that give so many output frames."""
+    def samples_for(self, n_frames: int) -> int:
+        """The fewest samples from which the network makes so many output frames."""
 
     @abstractmethod
     def _layers(self, waveform: Float[Tensor, "batch sample"]) -> dict[str, Tensor]:
@@ -96,14 +108,6 @@ class FrozenEncoder(nn.Module, ABC):
     @abstractmethod
     def _frames(self, waveform: Float[Tensor, "batch sample"]) -> Float[Tensor, "batch frame any"]:
         """What the scene embedding is pooled from, of one window."""
-
-    @property
-    def _finest_frames(self) -> int:
-        """Frames of the finest clock that one output frame spans: as many as of the coarsest layer.
-
-        More where output frames lie further apart than those of any layer.
-        """
-        return max(self.layer_strides.values())
 
     def _timestamp_embeddings(
         self, frames: Float[Tensor, "batch frame any"]
@@ -114,10 +118,6 @@ class FrozenEncoder(nn.Module, ABC):
     def _pool(self, frames: Float[Tensor, "batch frame any"]) -> Float[Tensor, "batch dim"]:
         """Frames to the scene embedding."""
         return pool(frames, self.pooling)
-
-    def _n_timestamps(self, n_samples: int) -> int:
-        """Timestamp embeddings of a clip: all that are centred in it, at least one."""
-        return max(1, (2 * n_samples - self.twice_first_center) // (2 * self.stride_samples) + 1)
 
     def freeze(self) -> None:
         """No gradients, eval mode; to be called once the weights are in."""
@@ -138,8 +138,7 @@ class FrozenEncoder(nn.Module, ABC):
             ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
         """
         waveform = self._padded(checked_waveform(waveform))
-        frames = [self._frames(window)[:, :kept] for window, kept in self._windows(waveform)]
-        return self._pool(torch.cat(frames, dim=1)).float()
+        return self._pool(self._joined(waveform)).float()
 
     @torch.no_grad()
     def timestamps(
@@ -156,10 +155,9 @@ class FrozenEncoder(nn.Module, ABC):
         """
         waveform = checked_waveform(waveform)
         n_samples = waveform.shape[-1]
-        n_frames = self._n_timestamps(n_samples)
-        waveform = self._padded(waveform, self._samples_for(n_frames))
-        frames = [self._frames(window)[:, :kept] for window, kept in self._windows(waveform)]
-        embeddings = self._timestamp_embeddings(torch.cat(frames, dim=1)[:, :n_frames]).float()
+        n_frames = self.n_timestamps(n_samples)
+        waveform = self._padded(waveform, self.samples_for(n_frames))
+        embeddings = self._timestamp_embeddings(self._joined(waveform)[:, :n_frames]).float()
         twice_center = self.twice_first_center + 2 * self.stride_samples * torch.arange(n_frames)
         centers_ms = twice_center.clamp_max(2 * n_samples).double() * 500 / self.sample_rate
         return embeddings, centers_ms.float().to(embeddings.device).repeat(len(waveform), 1)
@@ -177,7 +175,7 @@ class FrozenEncoder(nn.Module, ABC):
         for window, kept in self._windows(waveform):
             is_last = kept is None
             for name, output in self._layers(window).items():
-                ratio = self._finest_frames // self.layer_strides[name]
+                ratio = self.finest_frames // self.layer_strides[name]
                 stop = None if is_last else kept * ratio
                 part = output[..., :stop] if output.ndim == 4 else output[:, :stop]
                 pieces[name].append(part.float())
@@ -186,17 +184,23 @@ class FrozenEncoder(nn.Module, ABC):
             for name, parts in pieces.items()
         }
 
+    def _joined(self, waveform: Tensor) -> Float[Tensor, "batch frame any"]:
+        """Output frames of all windows, in float32: bfloat16 would round the mean over frames."""
+        windows = self._windows(waveform)
+        frames = [self._frames(window)[:, :kept].float() for window, kept in windows]
+        return torch.cat(frames, dim=1)
+
     def _padded(self, waveform: Tensor, n_samples: int = 0) -> Tensor:
-        missing = max(n_samples, self._samples_for(1)) - waveform.shape[-1]
+        missing = max(n_samples, self.samples_for(1)) - waveform.shape[-1]
         return nn.functional.pad(waveform, (0, missing)) if missing > 0 else waveform
 
     def _windows(self, waveform: Tensor) -> Iterator[tuple[Tensor, int | None]]:
         """Stretches to encode in one pass, and how many output frames of each to keep."""
         n_frames = self.window_samples // self.stride_samples
-        n_read = self._samples_for(n_frames)
+        n_read = self.samples_for(n_frames)
         start, n_samples = 0, waveform.shape[-1]
         # A next window is only there if it has a frame of its own.
-        while n_samples - start - self.window_samples >= self._samples_for(1):
+        while n_samples - start - self.window_samples >= self.samples_for(1):
             yield waveform[:, start : start + n_read], n_frames
             start += self.window_samples
         yield waveform[:, start:], None

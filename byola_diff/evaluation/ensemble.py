@@ -36,9 +36,10 @@ class Member:
     def __post_init__(self) -> None:
         if self.states not in get_args(States):
             raise ValueError(f"states is one of {', '.join(get_args(States))}, not {self.states!r}")
+        scene = self.scene_encoder or self.encoder
         if self.states == "mean":
             _check_layers(self.encoder)
-        scene = self.scene_encoder or self.encoder
+            _check_layers(scene)
         if scene.timestamp_embedding_size != self.encoder.timestamp_embedding_size:
             raise ValueError(
                 f"scene_encoder gives frames of {scene.timestamp_embedding_size} features, encoder "
@@ -176,7 +177,11 @@ def _frames(encoder: Encoder, states: States, waveform: Tensor) -> tuple[Tensor,
         return encoder.timestamps(waveform)
 
     def mean_of_layers(waveform: Tensor) -> Tensor:
-        return torch.stack(list(encoder.layers(waveform).values())).mean(dim=0)
+        layers = list(encoder.layers(waveform).values())
+        total = layers[0].float().clone()
+        for layer in layers[1:]:  # one by one: a stack would hold all of them a second time
+            total += layer
+        return total / len(layers)
 
     return timed_frames(encoder, waveform, mean_of_layers)
 

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float32
@@ -16,14 +16,15 @@ from byola_diff.audio.files import decoder_name
 from byola_diff.audio.resample import resampler_name
 from byola_diff.data.manifest import Clip, Manifest
 from byola_diff.evaluation.batches import ClipBatches
-from byola_diff.evaluation.embedding_cache import EmbeddingCache, clip_digest
+from byola_diff.evaluation.clip_digests import clip_digests
+from byola_diff.evaluation.embedding_cache import EmbeddingCache
 from byola_diff.evaluation.encoder import Encoder
 from byola_diff.evaluation.encoders import NamedEncoder
-from byola_diff.evaluation.extracted import Extracted, Readout, clip_embeddings, value_names
+from byola_diff.evaluation.extracted import FRAME_VALUES, Extracted, Readout, clip_embeddings
 from byola_diff.evaluation.fusion import layer_scenes
 from byola_diff.evaluation.preprocessing import Preprocessing
 from byola_diff.evaluation.reading import UnreadableClipsError
-from byola_diff.models.precision import Precision, bfloat16_networks, takes_bfloat16
+from byola_diff.models.precision import Precision, bfloat16_networks, resolved_precision
 
 __all__ = ["NonFiniteEmbeddingError", "UnreadableClipsError", "embed_clips", "extract"]
 
@@ -63,7 +64,8 @@ def extract(
     """Embeddings on the CPU in float32, in the order of the clips.
 
     Clips of one length share a batch. The headers of all files whose embeddings are not in the
-    cache are read before the first clip is embedded. A stopped run goes on after its last part.
+    cache are read before the first clip is embedded. A run that an error or Ctrl-C stopped goes on
+    where it was; one that was killed, after its last part (1024 clips, or 256 MiB).
 
     Args:
         named: Its encoder is already on `device`.
@@ -84,14 +86,14 @@ def extract(
         ValueError: If there are no clips, or a count is not positive.
     """
     encoder, device = named.encoder, torch.device(device)
-    is_bfloat16 = takes_bfloat16(precision, device.type)
+    resolved = resolved_precision(precision, device)
     store = None
     if cache is not None:
-        store = _store(cache, named, manifest, readout, preprocessing, device.type, is_bfloat16)
+        store = EmbeddingCache(cache, _settings(named, readout, preprocessing, resolved, device))
     batches = ClipBatches(manifest, encoder.sample_rate, preprocessing, batch_size, n_workers)
-    names = value_names(readout, tuple(encoder.layer_strides))
-    extracted = Extracted(len(manifest.clips), readout, names)
-    with bfloat16_networks(device.type) if is_bfloat16 else nullcontext():
+    layers = tuple(encoder.layer_strides)
+    extracted = Extracted(len(manifest.clips), readout, layers, resolved, device.type)
+    with bfloat16_networks(device.type) if resolved == "bfloat16" else nullcontext():
         _fill(extracted, _encoding(encoder, readout), batches, device, store, progress)
     return extracted
 
@@ -106,16 +108,13 @@ def count_cached(
     device: torch.device | str = "cpu",
     precision: Precision = "auto",
 ) -> int:
-    """Clips whose embeddings `extract` would find in the cache. Damaged parts are removed."""
+    """Clips whose embeddings `extract` would find in the cache, unless they are damaged."""
     if cache is None:
         return 0
-    device_type = torch.device(device).type
-    is_bfloat16 = takes_bfloat16(precision, device_type)
-    store = _store(cache, named, manifest, readout, preprocessing, device_type, is_bfloat16)
-    names = value_names(readout, tuple(named.encoder.layer_strides))
-    extracted = Extracted(len(manifest.clips), readout, names)
-    store.load(extracted, _digests(manifest, preprocessing))
-    return extracted.n_cached
+    device = torch.device(device)
+    resolved = resolved_precision(precision, device)
+    settings = _settings(named, readout, preprocessing, resolved, device)
+    return EmbeddingCache(cache, settings).count(clip_digests(manifest, preprocessing))
 
 
 def embed_clips(
@@ -128,70 +127,49 @@ def embed_clips(
     n_workers: int = 2,
     progress: bool = True,
 ) -> Float32[Tensor, "clip dim"]:
-    """Scene embeddings of whole clips in float32, with no cache; else as `extract`.
+    """Scene embeddings of whole clips, or of a part of them, by networks in float32.
 
-    Args:
-        encoder: Already on `device`.
-        manifest: Says where the clips are.
-        clips: A part of its clips; all if None.
-        batch_size: Clips per batch, at most.
-        device: Where waveforms go.
-        n_workers: Threads that read ahead; the results do not depend on it.
-        progress: Whether to show a bar, on the standard error.
-
-    Raises:
-        UnreadableClipsError: If clips can't be read, with all of those that can't.
-        NonFiniteEmbeddingError: If an embedding has NaN or infinite values.
-        ValueError: If there are no clips, or a count is not positive.
+    Nothing is kept in a cache; all else, arguments and errors too, is as of `extract`.
     """
     if clips is not None:
         manifest = replace(manifest, clips=tuple(clips))
     batches = ClipBatches(manifest, encoder.sample_rate, Preprocessing(), batch_size, n_workers)
-    extracted = Extracted(len(manifest.clips), "scene", value_names("scene", ()))
-
-    def encode(waveform: Tensor) -> dict[str, Tensor]:
-        return {"scene": encoder.scene(waveform)}
-
-    _fill(extracted, encode, batches, torch.device(device), None, progress)
+    extracted = Extracted(len(manifest.clips), "scene")
+    _fill(extracted, _scenes_of(encoder), batches, torch.device(device), None, progress)
     return extracted.scene
 
 
-def _store(
-    cache: Path,
+def _settings(
     named: NamedEncoder,
-    manifest: Manifest,
     readout: Readout,
     preprocessing: Preprocessing,
-    device_type: str,
-    is_bfloat16: bool,
-) -> EmbeddingCache:
-    """Where embeddings of this kind are kept: under all that they depend on."""
-    settings = {
+    precision: str,
+    device: torch.device,
+) -> dict[str, Any]:
+    """All that embeddings depend on besides their clips."""
+    return {
         "encoder": named.content_hash,
         "readout": readout,
         "unit_s": preprocessing.unit_s,
-        "seed": preprocessing.seed,
-        "audio": str(manifest.root.resolve()),
-        "precision": "bfloat16" if is_bfloat16 else "float32",
-        "device": device_type,  # convolutions on GPUs round to TensorFloat-32
+        "precision": precision,
+        "device": device.type,  # convolutions on GPUs round to TensorFloat-32
         "decoder": decoder_name(),
         "resampler": resampler_name(),
         "byola_diff": version("byola-diff"),
         "torch": ".".join(torch.__version__.split(".")[:2]),
     }
-    return EmbeddingCache(cache, settings)
 
 
-def _digests(manifest: Manifest, preprocessing: Preprocessing) -> list[bytes]:
-    return [clip_digest(manifest, clip, preprocessing) for clip in manifest.clips]
+def _scenes_of(encoder: SceneEncoder) -> Encode:
+    return lambda waveform: {"scene": encoder.scene(waveform)}
 
 
 def _encoding(encoder: Encoder, readout: Readout) -> Encode:
     def timestamps(waveform: Tensor) -> dict[str, Tensor]:
-        return dict(zip(value_names("timestamps", ()), encoder.timestamps(waveform), strict=True))
+        return dict(zip(FRAME_VALUES, encoder.timestamps(waveform), strict=True))
 
     encodings: dict[Readout, Encode] = {
-        "scene": lambda waveform: {"scene": encoder.scene(waveform)},
+        "scene": _scenes_of(encoder),
         "layers": lambda waveform: layer_scenes(encoder, waveform),
         "timestamps": timestamps,
     }
@@ -212,14 +190,18 @@ def _fill(
         raise ValueError("there are no clips to embed")
     digests = []
     if store is not None:
-        digests = _digests(manifest, batches.preprocessing)
+        digests = clip_digests(manifest, batches.preprocessing)
         store.load(extracted, digests)
-    missing = extracted.missing()
-    n_clips, n_cached = len(manifest.clips), extracted.n_cached
-    with tqdm(
-        total=n_clips, initial=n_cached, unit=" clips", disable=not progress, leave=False
-    ) as bar:
-        for rows, waveform in batches.read(missing):
+    n_clips = len(manifest.clips)
+    bar = tqdm(
+        total=n_clips,
+        initial=extracted.n_cached,
+        unit=" clips",
+        disable=not progress,
+        leave=False,
+    )
+    with bar, store or nullcontext():
+        for rows, waveform in batches.read(extracted.missing()):
             with torch.no_grad():
                 embeddings = clip_embeddings(encode(waveform.to(device)), extracted.readout)
             if bad := embeddings.not_finite():
@@ -228,8 +210,6 @@ def _fill(
             if store is not None:
                 store.add([digests[row] for row in rows], embeddings)
             bar.update(len(rows))
-    if store is not None:
-        store.flush()
     if batches.broken:
         raise UnreadableClipsError(batches.broken, n_clips)
 

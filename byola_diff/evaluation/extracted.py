@@ -1,6 +1,6 @@
 """Embeddings of all clips of a manifest, in its order; filled as they are computed or read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +9,9 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 Readout = Literal["scene", "layers", "timestamps"]
+
+FRAME_VALUES = ("embeddings", "centers_ms")
+"""Names of the values of timestamps."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,26 @@ class ClipEmbeddings:
 class Extracted:
     """One readout of one encoder. Asking for another readout is an error."""
 
-    def __init__(self, n_clips: int, readout: Readout, names: Sequence[str]) -> None:
-        """Nothing yet; `names` are those of the values, in order."""
+    def __init__(
+        self,
+        n_clips: int,
+        readout: Readout,
+        layers: Sequence[str] = (),
+        precision: Literal["float32", "bfloat16"] = "float32",
+        device: str = "cpu",
+    ) -> None:
+        """Nothing yet.
+
+        Args:
+            n_clips: How many there will be.
+            readout: Which embeddings.
+            layers: Names of all layers in the order of the encoder, for the readout "layers".
+            precision: Of the networks; embeddings are float32.
+            device: Type of the device that computes them; embeddings are on the CPU.
+        """
         self.readout: Readout = readout
-        self.names = tuple(names)
+        self.precision, self.device = precision, device
+        self._layers = tuple(layers)
         self.n_cached = 0
         """How many clips came from a cache."""
         self._is_there = torch.zeros(n_clips, dtype=torch.bool)
@@ -64,7 +83,7 @@ class Extracted:
     def layers(self) -> dict[str, Float32[Tensor, "clip dim"]]:
         """Embeddings by layer, in the order of the encoder."""
         self._check("layers")
-        return {name: self._pooled[name] for name in self.names}
+        return {name: self._pooled[name] for name in self._layers}
 
     @property
     def timestamps(
@@ -74,6 +93,15 @@ class Extracted:
         self._check("timestamps")
         return [self._timestamps[row] for row in range(len(self._is_there))]
 
+    def pop_timestamps(
+        self,
+    ) -> Iterator[tuple[Float32[Tensor, "frame dim"], Float32[Tensor, " frame"]]]:
+        """As `timestamps`, but let go one by one: those of a whole task can fill the memory."""
+        self._check("timestamps")
+        for row in range(len(self._is_there)):
+            self._is_there[row] = False
+            yield self._timestamps.pop(row)
+
     def missing(self) -> list[int]:
         """Clips that have no embedding yet."""
         return (~self._is_there).nonzero().flatten().tolist()
@@ -82,7 +110,9 @@ class Extracted:
         """Take over the embeddings of the given clips."""
         index = torch.tensor(clips)
         if self.readout == "timestamps":
-            parts = (embeddings.values[name].split(embeddings.counts.tolist()) for name in _FRAMES)
+            parts = (
+                embeddings.values[name].split(embeddings.counts.tolist()) for name in FRAME_VALUES
+            )
             self._timestamps.update(zip(clips, zip(*parts, strict=True), strict=True))
         else:
             for name, values in embeddings.values.items():
@@ -94,14 +124,6 @@ class Extracted:
     def _check(self, readout: Readout) -> None:
         if readout != self.readout:
             raise ValueError(f"{self.readout} were extracted, not {readout}")
-
-
-_FRAMES = ("embeddings", "centers_ms")
-
-
-def value_names(readout: Readout, layers: Sequence[str]) -> tuple[str, ...]:
-    """Names of the values of a readout, in order, for an encoder with these layers."""
-    return {"scene": ("scene",), "layers": tuple(layers), "timestamps": _FRAMES}[readout]
 
 
 def clip_embeddings(

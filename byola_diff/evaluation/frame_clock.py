@@ -63,10 +63,10 @@ def frame_clock(encoder: Encoder) -> FrameClock | None:
             return (n_frames * frame_stride - 1) * hop
 
     elif isinstance(encoder, FrozenEncoder):
-        per_output = encoder._finest_frames // max(encoder.layer_strides.values())
+        per_output = encoder.finest_frames // max(encoder.layer_strides.values())
         stride, twice_first = encoder.stride_samples, encoder.twice_first_center
-        samples_for = encoder._samples_for
-        count = encoder._n_timestamps if per_output == 1 else None
+        samples_for = encoder.samples_for
+        count = encoder.n_timestamps if per_output == 1 else None
     else:
         return None
     # An output frame spans a stride; its layer frames are centred in equal parts of that.

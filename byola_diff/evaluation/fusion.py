@@ -32,6 +32,7 @@ def layer_frames(layer: Tensor, pool_frames: int = 1) -> Float[Tensor, "batch fr
         ValueError: If there are fewer frames than `pool_frames`.
     """
     frames = rearrange(layer, "b c f t -> b t (c f)") if layer.ndim == 4 else layer
+    frames = frames.float()  # of bfloat16 layers the mean would be rounded
     if pool_frames == 1:
         return frames
     n_frames = frames.shape[1] // pool_frames

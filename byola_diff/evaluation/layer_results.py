@@ -70,6 +70,7 @@ def fusion_gains(records: Sequence[Record]) -> list[FusionGain]:
     """Every fusion against the layers and the scene embedding of its own encoder.
 
     The best layer is the best on the test clips, which flatters it: its gain is a lower bound.
+    Scores on different forms of a task, such as a part of it, are not compared.
     """
     curves = {(curve.protocol, curve.task, curve.encoder): curve for curve in layer_curves(records)}
     scenes = {record.key[:3]: record for record in records if record.whole and not record.fusion}
@@ -81,9 +82,12 @@ def fusion_gains(records: Sequence[Record]) -> list[FusionGain]:
         sign = -1 if lower_is_better(metric) else 1
         place = record.protocol, record.task, record.fusion["of"]
         curve, scene = curves.get(place), scenes.get(place)
-        comparable = curve.points if curve and curve.metric == metric else ()
+        points = curve.points if curve and curve.metric == metric else ()
+        comparable = [point for point in points if point.score.deviations == score.deviations]
         best = max(comparable, key=lambda point: sign * point.score.mean, default=None)
         plain = main_score(scene)[1] if scene and main_score(scene)[0] == metric else None
+        if plain and plain.deviations != score.deviations:
+            plain = None
         gains.append(
             FusionGain(
                 *(record.protocol, record.task, metric, record.encoder),

@@ -1,8 +1,6 @@
-"""Linear evaluation of an encoder on a task: from a manifest to score records.
+"""Linear evaluation of an encoder on a task: from a manifest to score records."""
 
-Of the scene embedding, of every layer, or of fused layers against what they are made of.
-"""
-
+import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -13,25 +11,22 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from byola_diff.evaluation.encoder_word import split_layers
-from byola_diff.evaluation.encoders import NamedEncoder, content_hash
-from byola_diff.evaluation.ensemble import EnsembleEncoder
-from byola_diff.evaluation.extract import extract
+from byola_diff.data.manifest import Manifest
+from byola_diff.evaluation.encoders import NamedEncoder
+from byola_diff.evaluation.extract import count_cached, extract
 from byola_diff.evaluation.extracted import Extracted, Readout
-from byola_diff.evaluation.fusion import FusedEncoder
+from byola_diff.evaluation.linear_steps import Step
 from byola_diff.evaluation.preprocessing import Preprocessing
 from byola_diff.evaluation.probe_manifest import check_probe, probe_manifest
 from byola_diff.evaluation.probes.parts import probe_parts
 from byola_diff.evaluation.probes.probe_task import manifest_targets, probe_task
-from byola_diff.evaluation.probes.protocols import LinearProtocol
-from byola_diff.evaluation.scores import Values, score_record
+from byola_diff.evaluation.probes.protocols import PROTOCOLS, LinearProtocol
+from byola_diff.evaluation.scores import Record, Values, score_record
 from byola_diff.evaluation.tasks.task import Task
-from byola_diff.models.precision import Precision
+from byola_diff.models.precision import Precision, resolved_precision
 
 LOGISTIC = "logistic"
 """Name of the probe by logistic regression, which has no learning rate and no seed."""
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -59,6 +54,11 @@ class LinearRun:
             ValueError: If its splits, folds or labels do not allow it.
         """
         if self.protocol is None:
+            if task.metric != "accuracy":
+                raise ValueError(
+                    f"it is scored by {task.metric}, logistic regression by accuracy: "
+                    f"use one of the protocols {', '.join(PROTOCOLS)}"
+                )
             check_probe(task.manifest)
         else:
             probe_parts(task.manifest)
@@ -78,8 +78,10 @@ class LinearRun:
             **protocol,
             "unit_s": task.unit_s,
             "n_clips": len(task.manifest.clips),
+            "clips_sha256": hashlib.sha256(repr(task.manifest.clips).encode()).hexdigest(),
             "deviations": list(task.deviations),
-            "precision": self.precision,
+            "precision": resolved_precision(self.precision, self.device),
+            "device": torch.device(self.device).type,
         }
 
     def embed(self, named: NamedEncoder, task: Task, readout: Readout) -> Extracted:
@@ -98,24 +100,50 @@ class LinearRun:
             "progress": self.progress,
         }
 
-    def scene(self, named: NamedEncoder, task: Task, **about: Any) -> Record:
-        """Record of the scene embedding; `about` as of `score_record`."""
+    def n_cached(
+        self,
+        named: NamedEncoder,
+        manifest: Manifest,
+        readout: Readout,
+        preprocessing: Preprocessing,
+    ) -> int:
+        """Clips that would not be embedded again."""
+        return count_cached(
+            named,
+            manifest,
+            readout,
+            preprocessing,
+            cache=self.cache,
+            device=self.device,
+            precision=self.precision,
+        )
+
+    def records(self, step: Step, task: Task) -> Iterator[Record]:
+        """Record of the scene embedding, or of each layer in turn."""
         start = time.monotonic()
-        embeddings = self.embed(named, task, "scene").scene
-        return self._record(named, task, embeddings.numpy(), start, **about)
-
-    def layers(self, named: NamedEncoder, task: Task) -> Iterator[Record]:
-        """Record of each layer in turn."""
+        named, about = step.named, step.about
+        embedded = self.embed(named, task, step.readout)
+        if step.readout == "scene":
+            yield self._record(named, task, embedded.scene.numpy(), start, **about)
+            return
         names = list(named.encoder.layer_strides)
-        layers = self.embed(named, task, "layers").layers
         for index, name in enumerate(names, start=1):
-            about = {"layer": (name, index, len(names)), "base": named.name}
-            yield self._record(named, task, layers[name].numpy(), time.monotonic(), **about)
+            start, layer = time.monotonic(), (name, index, len(names))
+            embeddings = embedded.layers[name].numpy()
+            yield self._record(named, task, embeddings, start, layer=layer, **about)
 
-    def fused(self, named: NamedEncoder, base: NamedEncoder, task: Task) -> Record:
-        """Record of fused layers of `base`."""
-        names = named.encoder.names if isinstance(named.encoder, FusedEncoder) else ()
-        return self.scene(named, task, fusion=(base.name, names))
+    def plan(self, step: Step, task: Task) -> str:
+        """What `records` would do, in words; nothing is embedded."""
+        named, encoder = step.named, step.named.encoder
+        clips = task.manifest.clips
+        n_cached = self.n_cached(named, task.manifest, step.readout, Preprocessing(task.unit_s))
+        size = f"{encoder.scene_embedding_size}-dimensional"
+        what = size if step.readout == "scene" else f"{step.n_embeddings} layers"
+        return (
+            f"{named.name} ({encoder.sample_rate} Hz, {what}, {named.content_hash[:8]}) "
+            f"on {task.name}: {len(clips)} clips, {n_cached} of them cached; "
+            f"{self.n_probes(task) * step.n_embeddings} probes by protocol {self.name}"
+        )
 
     def _record(
         self,
@@ -153,36 +181,3 @@ class LinearRun:
             for seed in self.protocol.seeds
         }
         return {result.metric: values}, {"learning_rates": result.learning_rates}
-
-
-def fused_base(named: NamedEncoder) -> NamedEncoder:
-    """The encoder whose layers are fused.
-
-    Raises:
-        ValueError: If `named` fuses nothing.
-    """
-    fused = named.encoder
-    if not isinstance(fused, FusedEncoder):
-        raise ValueError(f"{named.name} fuses nothing: name layers, as in '{named.name}[1,2]'")
-    word, layers = split_layers(named.name)
-    name = word if layers else f"{word}, not fused"
-    return NamedEncoder(name, fused.encoder, content_hash(fused.encoder))
-
-
-def ensemble_members(named: NamedEncoder) -> list[NamedEncoder]:
-    """Each member of an ensemble as an encoder of its own, with its choice of layers.
-
-    Raises:
-        ValueError: If `named` is no ensemble.
-    """
-    if not isinstance(named.encoder, EnsembleEncoder):
-        raise ValueError(f"{named.name} is no ensemble: give a YAML file with the key 'ensemble'")
-    alone = [EnsembleEncoder([member], "concat") for member in named.encoder.members]
-    return [
-        NamedEncoder(
-            f"{named.name}, member {number}: {type(encoder.members[0].encoder).__name__}",
-            encoder,
-            content_hash(encoder),
-        )
-        for number, encoder in enumerate(alone, start=1)
-    ]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 
 def accuracy(scores: Float[np.ndarray, "clip class"], target: Int[np.ndarray, " clip"]) -> float:
@@ -84,11 +84,6 @@ def d_prime(
         ValueError: As `auc_roc`.
     """
     return float(_macro(_d_prime, scores, multi_hot, needs_negatives=True).mean())
-
-
-def one_hot(target: Int[np.ndarray, " clip"], n_classes: int) -> Bool[np.ndarray, "clip class"]:
-    """True at the class of each clip: for the metrics of several labels."""
-    return target[:, None] == np.arange(n_classes)
 
 
 def _macro(

@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from byola_diff.evaluation.linear_runs import LOGISTIC, LinearRun
+from byola_diff.evaluation.option_values import device, positive_number, positive_whole
 from byola_diff.evaluation.probes.protocols import PROTOCOLS
 
 _LINEAR = ("linear", "layers", "fusion", "ensemble")
@@ -38,30 +37,14 @@ def evaluation_parser(
             name,
             help=run.__doc__,
             description=run.__doc__,
-            epilog=f"example: python evaluate.py {name} {_EXAMPLES[name]}",
+            epilog=f"example:\n  python evaluate.py {name} {_EXAMPLES[name]}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         verb.set_defaults(run=run)
         if name == "report":
             _report_options(verb)
-            continue
-        _common_options(verb)
-        if name in _LINEAR:
-            _linear_options(verb)
-        if name in (*_LINEAR, "embed"):
-            several = 1 if name == "embed" else "+"
-            verb.add_argument(
-                "--manifest", type=Path, nargs=several, required=True, metavar="CSV", help="task"
-            )
-        if name == "hear":
-            _hear_options(verb)
-        if name == "additivity":
-            _additivity_options(verb)
-        if name == "embed":
-            verb.add_argument("--out", type=Path, required=True, metavar="NPY")
         else:
-            verb.add_argument(
-                "--out", type=Path, default=Path("runs/scores"), help="folder of the JSON records"
-            )
+            _evaluation_options(verb, name)
     return parser
 
 
@@ -91,17 +74,79 @@ def linear_run(options: argparse.Namespace) -> LinearRun:
     )
 
 
-def _common_options(verb: argparse.ArgumentParser) -> None:
+def _evaluation_options(verb: argparse.ArgumentParser, name: str) -> None:
+    several = 1 if name == "embed" else "+"
     verb.add_argument(
-        "--encoder", nargs="+", required=True, metavar="WORD", help="one or several encoders"
+        "--encoder",
+        nargs=several,
+        required=True,
+        metavar="WORD",
+        help="a bundle folder, a kind as in cnn14:FILE, or a YAML file: see evaluate.py --help",
     )
-    verb.add_argument("--batch-size", type=_positive, default=32, metavar="N", help="clips")
-    verb.add_argument("--device", type=_device, default="cpu", help="such as cuda")
-    verb.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
-    verb.add_argument("--workers", type=_positive, default=2, metavar="N", help="reading threads")
-    verb.add_argument("--cache", type=Path, default=Path("runs/cache"), help="folder of embeddings")
+    if name in (*_LINEAR, "embed"):
+        verb.add_argument(
+            "--manifest",
+            type=Path,
+            nargs=several,
+            required=True,
+            metavar="CSV",
+            help="a task: columns file, label, and split or fold; datasets/prepare_task.py makes "
+            "those of published tasks",
+        )
+    if name in _LINEAR:
+        _linear_options(verb)
+    if name == "hear":
+        _hear_options(verb)
+    if name == "additivity":
+        _additivity_options(verb)
+    else:
+        _extraction_options(verb)
     verb.add_argument(
-        "--dry-run", action="store_true", help="check everything, say what would be done, stop"
+        "--batch-size",
+        type=positive_whole,
+        default=32,
+        metavar="N",
+        help="clips (%(default)s)",
+    )
+    verb.add_argument("--device", type=device, default="cpu", help="such as cuda (%(default)s)")
+    if name == "embed":
+        verb.add_argument(
+            "--out", type=Path, required=True, metavar="NPY", help="file for the embeddings"
+        )
+    else:
+        verb.add_argument(
+            "--out",
+            type=Path,
+            default=Path("runs/scores"),
+            metavar="DIR",
+            help="folder for the JSON records (%(default)s)",
+        )
+    check = "check everything, say what would be done, and stop"
+    if name == "hear":
+        check += "; archives are unpacked into the cache for that"
+    verb.add_argument("--dry-run", action="store_true", help=check)
+
+
+def _extraction_options(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="of networks; auto is bfloat16 where the hardware computes it (%(default)s)",
+    )
+    verb.add_argument(
+        "--workers",
+        type=positive_whole,
+        default=2,
+        metavar="N",
+        help="threads (%(default)s)",
+    )
+    verb.add_argument(
+        "--cache",
+        type=Path,
+        default=Path("runs/cache"),
+        metavar="DIR",
+        help="folder of embeddings that were computed before (%(default)s)",
     )
 
 
@@ -111,56 +156,92 @@ def _linear_options(verb: argparse.ArgumentParser) -> None:
         choices=(*PROTOCOLS, LOGISTIC),
         default="evar",
         help="evar, diff24: a linear layer trained as in the papers, the learning rate chosen on "
-        "validation clips; logistic: the optimum of a regularised regression, found directly",
+        "validation clips by score or by loss; logistic: the optimum of a regularised regression, "
+        "found directly (%(default)s)",
     )
     verb.add_argument(
         "--learning-rates",
-        type=float,
+        type=positive_number,
         nargs="+",
         metavar="RATE",
-        help="instead of 13 of 1e-5..1e-2",
+        help="to choose from (13 from 1e-5 to 1e-2)",
     )
-    verb.add_argument("--seeds", type=int, nargs="+", help="instead of 42 43 44")
+    verb.add_argument(
+        "--seeds", type=int, nargs="+", metavar="N", help="each gives a score (42 43 44)"
+    )
 
 
 def _hear_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
-        "--task", type=Path, nargs="+", required=True, help="task folders, or tar.gz as published"
+        "--task",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="task folders, or tar.gz as published",
     )
-    verb.add_argument("--grid", choices=("default", "fast", "faster"), default="default")
-    verb.add_argument("--points", type=_positive, default=8, help="combinations to try")
     verb.add_argument(
-        "--shuffle", action="store_true", help="each epoch anew, which HEAR's kit does not"
+        "--grid",
+        choices=("default", "fast", "faster"),
+        default="default",
+        help="hyper-parameters to choose from, by the names of HEAR's kit (%(default)s)",
     )
-    verb.add_argument("--predictions", type=Path, metavar="DIR", help="write predictions there")
+    verb.add_argument(
+        "--points",
+        type=positive_whole,
+        default=8,
+        metavar="N",
+        help="combinations of them to try (%(default)s)",
+    )
+    verb.add_argument(
+        "--shuffle", action="store_true", help="order clips anew in each epoch, unlike HEAR's kit"
+    )
+    verb.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="DIR",
+        help="also write predictions: a file for each task and encoder",
+    )
 
 
 def _additivity_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--events", type=_positive, default=200)
-    verb.add_argument("--snr-db", type=float, default=0.0)
-    verb.add_argument("--duration-s", type=float, default=2.0)
-    verb.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    verb.add_argument(
+        "--events", type=positive_whole, default=200, metavar="N", help="events (%(default)s)"
+    )
+    verb.add_argument(
+        "--snr-db",
+        type=float,
+        default=0.0,
+        metavar="DB",
+        help="of events (%(default)s)",
+    )
+    verb.add_argument(
+        "--duration-s",
+        type=positive_number,
+        default=2.0,
+        metavar="S",
+        help="length of each sound (%(default)s)",
+    )
+    verb.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0, 1, 2],
+        metavar="N",
+        help="each gives other sounds, and a score (0 1 2)",
+    )
 
 
 def _report_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "runs", type=Path, nargs="+", metavar="RUNS", help="folders or files of score records"
     )
-    verb.add_argument("--out", type=Path, default=Path("runs/report.html"), metavar="HTML")
-    verb.add_argument("--csv", type=Path, help="also write this")
-    verb.add_argument("--markdown", type=Path, help="also write this")
-
-
-def _positive(word: str) -> int:
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} is no positive whole number")
-    return int(word)
-
-
-def _device(word: str) -> torch.device:
-    try:
-        return torch.empty(0, device=word).device
-    except (AssertionError, RuntimeError) as error:  # depends on how torch was built
-        raise argparse.ArgumentTypeError(
-            f"{word!r} can't be used here: {str(error).splitlines()[0]}"
-        ) from error
+    verb.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/report.html"),
+        metavar="HTML",
+        help="the report (%(default)s)",
+    )
+    verb.add_argument("--csv", type=Path, metavar="FILE", help="also write all scores as a table")
+    verb.add_argument("--markdown", type=Path, metavar="FILE", help="also write tables as text")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from byola_diff.evaluation.deviation_marks import deviation_note
 from byola_diff.evaluation.published import MISSING, Column, Figure, PublishedTable
 from byola_diff.evaluation.records import Record, Score
 from byola_diff.evaluation.report import Table
@@ -11,13 +12,19 @@ from byola_diff.evaluation.task_names import metric_name
 PAPER, OURS = "paper", "ours"
 
 
+def published_title(published: PublishedTable) -> str:
+    """Paper, number and title of the table."""
+    return f"{published.paper}, {published.table}: {published.title}"
+
+
 def paper_table(published: PublishedTable, records: Sequence[Record]) -> Table | None:
     """The published rows, then ours, marked as such; None if no record fits a column.
 
     A record fits by task and metric, whatever its protocol: one that differs from that of the
     paper is named in its row.
     """
-    ours = _our_rows(published, records)
+    fitting = [record for record in records if _our_scores(published, record)]
+    ours = _our_rows(published, fitting)
     if not ours:
         return None
     printed = [
@@ -31,8 +38,8 @@ def paper_table(published: PublishedTable, records: Sequence[Record]) -> Table |
     return Table(
         header,
         [*printed, *ours],
-        note=_note(published),
-        title=f"{published.paper}, {published.table}: {published.title}",
+        note=_note(published, fitting),
+        title=published_title(published),
         marked=frozenset(range(n_printed, n_printed + len(ours))),
         text_columns=frozenset({1}),
     )
@@ -41,15 +48,24 @@ def paper_table(published: PublishedTable, records: Sequence[Record]) -> Table |
 def _our_rows(published: PublishedTable, records: Sequence[Record]) -> list[list[str]]:
     rows: dict[tuple[str, str], dict[Column, Score]] = {}
     for record in sorted(records, key=lambda record: (row_order(record), record.protocol)):
-        scores = {metric_name(metric): score for metric, score in record.scores.items()}
-        for column in published.columns:
-            if record.whole and record.task == column.task and column.metric in scores:
-                row = rows.setdefault((record.encoder, record.protocol), {})
-                row[column] = scores[column.metric]
+        row = rows.setdefault((record.encoder, record.protocol), {})
+        row.update(_our_scores(published, record))
     return [
         [encoder, _origin(protocol, published), *_cells(row, published)]
         for (encoder, protocol), row in rows.items()
     ]
+
+
+def _our_scores(published: PublishedTable, record: Record) -> dict[Column, Score]:
+    """What of the record fits a column."""
+    if not record.whole:
+        return {}
+    scores = {metric_name(metric): score for metric, score in record.scores.items()}
+    return {
+        column: scores[column.metric]
+        for column in published.columns
+        if column.task == record.task and column.metric in scores
+    }
 
 
 def _cells(row: Mapping[Column, Score], published: PublishedTable) -> list[str]:
@@ -73,7 +89,8 @@ def _printed(figure: Figure | None) -> str:
     return figure.printed + (f" ± {figure.interval}" if figure.interval else "")
 
 
-def _note(published: PublishedTable) -> str:
+def _note(published: PublishedTable, ours: Sequence[Record]) -> str:
+    deviating = deviation_note((r.task, r.encoder, r.deviations) for r in ours)
     marks = [f"{row.name}: {row.mark}." for row in published.rows if row.mark]
     return " ".join(
         [
@@ -82,5 +99,6 @@ def _note(published: PublishedTable) -> str:
             f"{MISSING}: no figure; an average is of complete rows only.",
             *published.notes,
             *marks,
+            *([deviating] if deviating else []),
         ]
     )

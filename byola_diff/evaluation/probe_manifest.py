@@ -5,6 +5,8 @@ from jaxtyping import Float
 
 from byola_diff.data.manifest import Manifest
 from byola_diff.evaluation.linear_probe import probe_folds, probe_split
+from byola_diff.evaluation.probes.parts import probe_parts
+from byola_diff.evaluation.probes.probe_task import manifest_targets
 
 
 def probe_manifest(
@@ -37,26 +39,5 @@ def check_probe(manifest: Manifest) -> None:
         ValueError: If a clip has several labels, neither every clip has a split nor every clip a
             fold, a split is empty, or a label to be predicted has no training clip.
     """
-    several = [clip.file for clip in manifest.clips if len(clip.labels) != 1]
-    if several:
-        raise ValueError(f"accuracy needs one label per clip, {several[0]} has several")
-    if all(clip.split is not None for clip in manifest.clips):
-        parts = [(manifest.in_split("train"), manifest.in_split("valid"))]
-        parts += [(manifest.in_split("train"), manifest.in_split("test"))]
-        for needed in ("train", "test"):
-            if not manifest.in_split(needed):
-                raise ValueError(f"the manifest in {manifest.root} has no clip in split '{needed}'")
-    elif all(clip.fold is not None for clip in manifest.clips):
-        parts = [
-            (
-                [clip for clip in manifest.clips if clip.fold != fold],
-                [clip for clip in manifest.clips if clip.fold == fold],
-            )
-            for fold in manifest.folds
-        ]
-    else:
-        raise ValueError("the manifest gives not every clip a split, nor every clip a fold")
-    for fit, judge in parts:
-        unknown = {clip.labels[0] for clip in judge} - {clip.labels[0] for clip in fit}
-        if unknown:
-            raise ValueError(f"labels without a training clip: {sorted(unknown)}")
+    probe_parts(manifest)
+    manifest_targets(manifest, "accuracy")

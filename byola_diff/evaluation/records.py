@@ -19,6 +19,8 @@ class Score:
     mean: float
     ci95: float | None
     """Half of the 95 % interval; None for a single value."""
+    deviations: tuple[str, ...] = ()
+    """In what the clips were not those of the published task."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Record:
     def whole(self) -> bool:
         """Whether it is of an encoder, fusion or ensemble, not of one layer for a curve."""
         return self.layer is None
+
+    @property
+    def deviations(self) -> tuple[str, ...]:
+        """In what the clips were not those of the published task."""
+        return next((score.deviations for score in self.scores.values()), ())
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,9 @@ def _parse(path: Path, raw: Mapping[str, Any]) -> Record:
     status = raw.get("status", "ok")  # format 1 knew no failures
     if status not in ("ok", "failed"):
         raise ValueError(f"unknown status {status!r}")
-    scores = {str(name): _score(name, score) for name, score in raw["scores"].items()}
+    details = _details(raw)
+    deviations = _deviations(details["settings"])
+    scores = {str(name): _score(name, score, deviations) for name, score in raw["scores"].items()}
     if (status == "ok") != bool(scores):
         raise ValueError(f"status {status!r} with {len(scores)} scores")
     layer, fusion = raw.get("layer"), raw.get("fusion")
@@ -134,7 +143,7 @@ def _parse(path: Path, raw: Mapping[str, Any]) -> Record:
         layer=layer,
         fusion=fusion,
         base=raw.get("base") or (fusion["of"] if fusion else None),
-        details=_details(raw),
+        details=details,
     )
 
 
@@ -146,12 +155,19 @@ def _details(raw: Mapping[str, Any]) -> dict[str, Any]:
     return details | {"commit": raw.get("commit"), "wall_s": raw.get("wall_s")}
 
 
-def _score(metric: str, raw: Mapping[str, Any]) -> Score:
+def _deviations(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    words = settings.get("deviations", [])
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"deviations of the task are {words!r}, not a list of texts")
+    return tuple(words)
+
+
+def _score(metric: str, raw: Mapping[str, Any], deviations: tuple[str, ...]) -> Score:
     values = {str(name): float(value) for name, value in raw["values"].items()}
     mean, ci95 = float(raw["mean"]), None if raw["ci95"] is None else float(raw["ci95"])
     if not all(map(math.isfinite, [*values.values(), mean, ci95 or 0.0])):
         raise ValueError(f"{metric} is not finite")
-    return Score(values, mean, ci95)
+    return Score(values, mean, ci95, deviations)
 
 
 def _text(raw: Mapping[str, Any], name: str) -> str:
@@ -165,14 +181,21 @@ def _newest(records: Sequence[Record], problems: list[str]) -> dict[tuple, Recor
     for record in sorted(records, key=lambda record: record.finished):
         older = newest.pop(record.key, None)
         if older is not None:
-            other = "" if older.sha256 == record.sha256 else ", of other weights or settings"
             name = ", ".join(str(word) for word in record.key if word is not None)
             problems.append(
                 f"{name}: the newest is shown ({record.path}, {record.finished}), not "
-                f"{older.path} ({older.finished}{other})"
+                f"{older.path} ({older.finished}{_difference(older, record)})"
             )
         newest[record.key] = record
     return newest
+
+
+def _difference(older: Record, newer: Record) -> str:
+    """In what two runs of the same name were not the same."""
+    words = "" if older.sha256 == newer.sha256 else ", of other weights"
+    old, new = older.details["settings"], newer.details["settings"]
+    changed = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    return words + (f", with other settings: {', '.join(changed)}" if changed else "")
 
 
 def _reason(error: Exception) -> str:

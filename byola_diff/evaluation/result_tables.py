@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from byola_diff.evaluation.deviation_marks import MARK, deviation_note
 from byola_diff.evaluation.intervals import Interval
 from byola_diff.evaluation.layer_results import FusionGain, LayerCurve, main_score
 from byola_diff.evaluation.published import MISSING
@@ -20,8 +21,9 @@ FAILED = "failed"
 
 SCORES_NOTE = (
     "Mean over seeds (or folds) ± half of its 95 % Student-t interval; shares in percent, the rest "
-    "with three decimals. A figure without ± is a single value. The best of each column is bold; "
-    f"where intervals overlap, that means little. {MISSING}: not measured."
+    "with three decimals. A figure without ± is a single value. The best of each column is bold, "
+    "if all of it was measured on the same form of the task; where intervals overlap, that means "
+    f"little. {MISSING}: not measured."
 )
 
 _MAX_COLUMNS = 12
@@ -30,11 +32,15 @@ _Columns = list[tuple[str, str]]
 
 
 def score_text(metric: str, score: Score | Interval) -> str:
-    """Mean and interval: percent with one decimal; three decimals for what is no share."""
+    """Mean and interval: percent with one decimal; three decimals for what is no share.
+
+    A score on something else than the published task is marked.
+    """
     half = score.ci95 if isinstance(score, Score) else score.half_width
+    mark = MARK if isinstance(score, Score) and score.deviations else ""
     scale, digits = (100, 1) if is_share(metric) else (1, 3)
     spread = "" if half is None else f" ± {scale * half:.{digits}f}"
-    return f"{scale * score.mean:z.{digits}f}{spread}"
+    return f"{scale * score.mean:z.{digits}f}{spread}{mark}"
 
 
 def column_title(task: str, metric: str) -> str:
@@ -74,10 +80,13 @@ def summary_tables(
 
 
 def average_text(scores: Iterable[Score | None]) -> str:
-    """Mean of the means in percent, of a complete row only."""
-    complete = list(scores)
-    means = [score.mean for score in complete if score is not None]
-    return f"{100 * sum(means) / len(means):.1f}" if len(means) == len(complete) else MISSING
+    """Mean of the means in percent, of a complete row only; marked if one of them is."""
+    every = list(scores)
+    known = [score for score in every if score is not None]
+    if len(known) < len(every):
+        return MISSING
+    mark = MARK if any(score.deviations for score in known) else ""
+    return f"{100 * sum(score.mean for score in known) / len(known):.1f}{mark}"
 
 
 def layer_table(protocol: str, curves: Sequence[LayerCurve]) -> Table:
@@ -102,7 +111,12 @@ def layer_table(protocol: str, curves: Sequence[LayerCurve]) -> Table:
         for layer in layers
     ]
     header = ("layer", *(column_title(*column) for column in columns))
-    return Table(header, rows, title=f"The same in figures, protocol {protocol}")
+    note = deviation_note(
+        (curve.task, curve.encoder, point.score.deviations)
+        for curve in curves
+        for point in curve.points
+    )
+    return Table(header, rows, note=note, title=f"The same in figures, protocol {protocol}")
 
 
 def gain_table(gains: Sequence[FusionGain]) -> Table:
@@ -177,7 +191,8 @@ def _scores_table(
         header.append("average")
         for row, encoder in zip(rows, encoders, strict=True):
             row.append(average_text(cells.get((encoder, column)) for column in columns))
-    return Table(header, rows, _best(cells, encoders, columns), title=title)
+    note = deviation_note((r.task, r.encoder, r.deviations) for r in scored)
+    return Table(header, rows, _best(cells, encoders, columns), note, title)
 
 
 def _cell(
@@ -196,11 +211,13 @@ def _best(
     best = set()
     for place, column in enumerate(columns, start=1):
         sign = -1 if lower_is_better(column[1]) else 1
-        values = {
-            row: sign * cells[encoder, column].mean
+        scores = {
+            row: cells[encoder, column]
             for row, encoder in enumerate(encoders)
             if (encoder, column) in cells
         }
-        if len(values) > 1:
-            best |= {(row, place) for row, value in values.items() if value == max(values.values())}
+        forms = {score.deviations for score in scores.values()}
+        if len(scores) > 1 and len(forms) == 1:
+            top = max(sign * score.mean for score in scores.values())
+            best |= {(row, place) for row, score in scores.items() if sign * score.mean == top}
     return frozenset(best)

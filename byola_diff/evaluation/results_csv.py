@@ -10,14 +10,14 @@ from byola_diff.evaluation.records import Record, Records, Score
 COLUMNS = (
     *("protocol", "task", "encoder", "sha256", "base", "layer", "layer_index", "n_layers"),
     *("fusion_layers", "status", "metric", "mean", "ci95", "n_values", "values", "probe"),
-    *("error", "commit", "finished", "wall_s", "path"),
+    *("deviations", "error", "commit", "finished", "wall_s", "path"),
 )
 
 
 def to_csv(records: Records) -> str:
     """A header and one line per metric; a failure has one line without a metric.
 
-    `values`, `probe` and `fusion_layers` are JSON.
+    `values`, `probe`, `deviations` and `fusion_layers` are JSON.
     """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n", restval="")
@@ -45,6 +45,7 @@ def _common(record: Record) -> dict[str, Any]:
         "fusion_layers": json.dumps(record.fusion["layers"]) if record.fusion else None,
         "status": "ok" if record.error is None else "failed",
         "probe": json.dumps(record.details["probe"]) if record.details["probe"] else None,
+        "deviations": json.dumps(record.deviations) if record.deviations else None,
         "error": record.error,
         "commit": record.details["commit"],
         "finished": record.finished,

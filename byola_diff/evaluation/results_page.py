@@ -5,7 +5,7 @@ from pathlib import Path
 
 from byola_diff.atomic import write_text
 from byola_diff.evaluation.layer_results import LayerCurve, fusion_gains, layer_curves
-from byola_diff.evaluation.paper_tables import paper_table
+from byola_diff.evaluation.paper_tables import paper_table, published_title
 from byola_diff.evaluation.provenance import (
     encoder_table,
     probe_table,
@@ -95,8 +95,17 @@ def _summary(scored: Sequence[Record], failed: Sequence[Record]) -> _Parts:
 
 
 def _papers(scored: Sequence[Record]) -> _Parts:
-    tables = (paper_table(published, scored) for published in read_published())
-    return [table for table in tables if table]
+    parts: _Parts = []
+    absent = []
+    for published in read_published():
+        table = paper_table(published, scored)
+        if table:
+            parts.append(table)
+        else:
+            absent.append(published_title(published))
+    if absent:
+        parts.append(Text(f"Published tables without a score of ours yet: {'; '.join(absent)}."))
+    return parts
 
 
 def _layers(scored: Sequence[Record], pictures: bool) -> _Parts:

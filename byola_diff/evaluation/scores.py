@@ -24,6 +24,9 @@ FORMAT = 2
 _PACKAGES = ("byola-diff", "torch", "numpy", "scikit-learn", "transformers", "torchcrepe")
 _MAX_WORD = 60
 
+Record = dict[str, Any]
+"""Plain values, as they stand in the file."""
+
 Values = Mapping[str, float | Mapping[str, float]]
 """One value per seed (or fold, or split); or by seed, one value per fold."""
 
@@ -40,7 +43,7 @@ def score_record(
     fusion: tuple[str, Sequence[str]] | None = None,
     base: str | None = None,
     probe: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> Record:
     """Everything that a score depends on, in plain values.
 
     Args:
@@ -81,11 +84,8 @@ def failure_record(
     wall_s: float,
     *,
     sha256: str | None = None,
-    layer: tuple[str, int, int] | None = None,
-    fusion: tuple[str, Sequence[str]] | None = None,
-    base: str | None = None,
-) -> dict[str, Any]:
-    """The record of a run that gave no score, and why; arguments as of `score_record`.
+) -> Record:
+    """The record of a run that gave no score, and why.
 
     Args:
         protocol: What was to be measured.
@@ -95,13 +95,10 @@ def failure_record(
         settings: Of the protocol.
         wall_s: Seconds until it failed.
         sha256: Content of the encoder, if it was opened.
-        layer: As of `score_record`.
-        fusion: As of `score_record`.
-        base: As of `score_record`.
     """
     message = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     return {
-        **_identity(protocol, task, encoder, sha256, layer, fusion, base),
+        **_identity(protocol, task, encoder, sha256),
         "status": "failed",
         "error": message,
         "scores": {},
@@ -114,13 +111,15 @@ def failure_record(
 def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
     """Write the record, named by what it is of; an older one of the same is replaced.
 
-    A failure replaces earlier failures only: it takes no score away.
+    Another encoder content or another setting makes another file. A failure replaces earlier
+    failures only: it takes no score away.
     """
     layer = record["layer"]["name"] if record["layer"] else None
     encoder = record["encoder"]
     identity = [record["protocol"], record["task"], encoder["name"], layer, record["status"]]
     # Names that clean up to the same word must not share a file.
-    digest = hashlib.sha256(json.dumps([*identity, encoder["sha256"]]).encode()).hexdigest()[:8]
+    whole = json.dumps([*identity, encoder["sha256"], record["settings"]], sort_keys=True)
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
     words = [*identity[:3], *([f"layer {layer}"] if layer else [])]
     if record["status"] != "ok":
         words.append(record["status"])
@@ -135,9 +134,9 @@ def _identity(
     task: str,
     encoder: str,
     sha256: str | None,
-    layer: tuple[str, int, int] | None,
-    fusion: tuple[str, Sequence[str]] | None,
-    base: str | None,
+    layer: tuple[str, int, int] | None = None,
+    fusion: tuple[str, Sequence[str]] | None = None,
+    base: str | None = None,
 ) -> dict[str, Any]:
     if layer and not 1 <= layer[1] <= layer[2]:
         raise ValueError(f"layer {layer[0]!r} can't be number {layer[1]} of {layer[2]}")

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from byola_diff.evaluation.hear.task_metadata import LOWER_IS_BETTER
+
 
 class _Task(NamedTuple):
     title: str
@@ -23,6 +25,10 @@ _TASKS = {
     "gtzan": _Task("GTZAN", MUSIC),
     "nsynth": _Task("NSynth", MUSIC),
     "surge": _Task("Surge", MUSIC),
+    "beehive_states_fold0-v2-full": _Task("Beehive 0", SOUNDS),
+    "beehive_states_fold1-v2-full": _Task("Beehive 1", SOUNDS),
+    "beehive_states_fold0-v2-5h": _Task("Beehive 0, 5h", SOUNDS),
+    "beehive_states_fold1-v2-5h": _Task("Beehive 1, 5h", SOUNDS),
     "beijing_opera-v1.0-hear2021-full": _Task("Beijing Opera", MUSIC),
     "tfds_crema_d-1.0.0-full": _Task("CREMA-D", SPEECH),
     "dcase2016_task2-hear2021-full": _Task("DCASE 2016", SOUNDS),
@@ -63,7 +69,6 @@ _METRIC_TITLES = {
     "aucroc": "AUC",
 }
 _NOT_SHARES = {"cosine", "d_prime", "segment_1s_er"}
-_LOWER_IS_BETTER = {"segment_1s_er"}
 
 
 def task_title(task: str) -> str:
@@ -98,4 +103,4 @@ def is_share(metric: str) -> bool:
 
 def lower_is_better(metric: str) -> bool:
     """Whether it is an error."""
-    return metric in _LOWER_IS_BETTER
+    return metric in LOWER_IS_BETTER

@@ -21,11 +21,13 @@ def computes_bfloat16(device_type: str) -> bool:
     return False
 
 
-def takes_bfloat16(precision: Precision, device_type: str) -> bool:
-    """Whether networks run in bfloat16: for "auto", where the hardware computes it."""
-    if precision == "auto":
-        return computes_bfloat16(device_type)
-    return precision == "bfloat16"
+def resolved_precision(
+    precision: Precision, device: torch.device | str
+) -> Literal["float32", "bfloat16"]:
+    """What networks run in: for "auto", bfloat16 where the hardware computes it, else float32."""
+    if precision != "auto":
+        return precision
+    return "bfloat16" if computes_bfloat16(torch.device(device).type) else "float32"
 
 
 @contextmanager

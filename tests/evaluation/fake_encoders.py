@@ -24,7 +24,7 @@ class FakeMaps(FrozenEncoder):
     def settings(self):
         return {"hop": self.hop}
 
-    def _samples_for(self, n_frames):
+    def samples_for(self, n_frames):
         return 4 * self.hop * n_frames
 
     def _layers(self, waveform):
@@ -46,10 +46,10 @@ class FakeSegments(FakeMaps):
         self.stride_samples = self.twice_first_center = 12 * hop
 
     @property
-    def _finest_frames(self):
+    def finest_frames(self):
         return 12
 
-    def _samples_for(self, n_frames):
+    def samples_for(self, n_frames):
         return 12 * self.hop * n_frames
 
     def _layers(self, waveform):
@@ -77,10 +77,10 @@ class FakeSpeech(FrozenEncoder):
     def settings(self):
         return {}
 
-    def _samples_for(self, n_frames):
+    def samples_for(self, n_frames):
         return 400 + (n_frames - 1) * 320
 
-    def _n_timestamps(self, n_samples):
+    def n_timestamps(self, n_samples):
         return max(1, (n_samples - 400) // 320 + 1)
 
     def _layers(self, waveform):
@@ -108,7 +108,7 @@ class FakeCrepe(FrozenEncoder):
     def settings(self):
         return {"hop_samples": self.stride_samples}
 
-    def _samples_for(self, n_frames):
+    def samples_for(self, n_frames):
         return 1024 + (n_frames - 1) * self.stride_samples
 
     def _padded(self, waveform, n_samples=0):

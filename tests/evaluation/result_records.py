@@ -1,5 +1,6 @@
 """Records of results, made in memory."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from byola_diff.evaluation.intervals import student_interval
@@ -13,7 +14,7 @@ def score(*values):
 
 
 def record(task="esc50", encoder="vggish", values=(0.80, 0.82, 0.84), metric="accuracy", **changes):
-    failed = changes.get("error") is not None
+    failed, deviations = changes.get("error") is not None, changes.pop("deviations", ())
     details = {
         "settings": {"batch_size": 200},
         "probe": {},
@@ -30,7 +31,11 @@ def record(task="esc50", encoder="vggish", values=(0.80, 0.82, 0.84), metric="ac
         "finished": "2026-01-01T00:00:00Z",
         "details": details | changes.pop("details", {}),
     }
-    return Record(task=task, encoder=encoder, **(whole | changes))
+    whole |= changes
+    whole["scores"] = {
+        name: replace(score, deviations=deviations) for name, score in whole["scores"].items()
+    }
+    return Record(task=task, encoder=encoder, **whole)
 
 
 def layer(name, index, of, **changes):

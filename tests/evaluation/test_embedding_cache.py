@@ -1,6 +1,5 @@
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,12 @@ from counting_encoder import named
 from byola_diff.audio.files import write_wav
 from byola_diff.data.manifest import Clip, Manifest, read_manifest
 from byola_diff.evaluation import embedding_cache
-from byola_diff.evaluation.extract import NonFiniteEmbeddingError, UnreadableClipsError, extract
+from byola_diff.evaluation.extract import (
+    NonFiniteEmbeddingError,
+    UnreadableClipsError,
+    count_cached,
+    extract,
+)
 from byola_diff.evaluation.preprocessing import Preprocessing
 
 WHOLE = Preprocessing()
@@ -57,20 +61,36 @@ def test_a_second_run_reads_the_same_bits(manifest, tmp_path, readout):
         assert all(torch.equal(a, b) for a, b in zip(values, expected, strict=True))
 
 
-def test_a_killed_run_goes_on_after_its_last_part(manifest, tmp_path, monkeypatch):
-    monkeypatch.setattr(embedding_cache, "_PART_CLIPS", 4)
+def test_a_stopped_run_goes_on_where_it_was(manifest, tmp_path):
     whole = extract(named(), manifest, "scene", WHOLE, batch_size=2, progress=False)
-    killed = named(fails_at_call=4)
+    stopped = named(fails_at_call=4)
     with pytest.raises(KeyboardInterrupt):
-        run(killed, manifest, tmp_path)
-    # The third batch was embedded, but its part was not full.
-    assert len(parts(tmp_path)) == 1
+        run(stopped, manifest, tmp_path)
     resumed = named()
     extracted = run(resumed, manifest, tmp_path)
-    assert n_calls(resumed) == 4
-    assert extracted.n_cached == 4
+    assert extracted.n_cached == 6  # three batches, though no part was full
     assert torch.equal(extracted.scene, whole.scene)
-    assert resumed.encoder.shapes[:2] == killed.encoder.shapes[2:]  # the same batches
+    assert n_calls(resumed) == 3
+    assert resumed.encoder.shapes[0] == stopped.encoder.shapes[3]  # the same batches
+
+
+def test_a_full_disk_does_not_hide_why_a_run_stopped(manifest, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Path, "write_bytes", full_disk(Path.write_bytes))
+    with pytest.raises(KeyboardInterrupt):
+        run(named(fails_at_call=4), manifest, tmp_path)
+    assert "no space left on device" in capsys.readouterr().err
+
+
+def full_disk(write):
+    """`Path.write_bytes` where parts of the cache do not fit."""
+
+    def broken(path, content):
+        if "safetensors" not in path.name:
+            return write(path, content)
+        write(path, content[:100])
+        raise OSError("no space left on device")
+
+    return broken
 
 
 def test_parts_are_closed_by_size_too(manifest, tmp_path, monkeypatch):
@@ -97,16 +117,38 @@ def test_a_damaged_part_is_told_of_and_made_anew(manifest, tmp_path, monkeypatch
     assert parts(tmp_path) == before
 
 
+@pytest.mark.parametrize("readout", ["scene", "layers", "timestamps"])
+def test_clips_are_counted_without_reading_their_embeddings(
+    manifest, tmp_path, monkeypatch, readout
+):
+    monkeypatch.setattr(embedding_cache, "_PART_CLIPS", 4)
+    assert count(manifest, tmp_path, readout) == 0
+    run(named(), manifest, tmp_path, readout)
+    monkeypatch.setattr(embedding_cache, "load_file", None)
+    assert count(manifest, tmp_path, readout) == 12
+    assert count(manifest, tmp_path, readout, precision="bfloat16") == 0
+    assert count_cached(named(), manifest, readout, WHOLE, cache=None) == 0
+    write_wav(manifest.root / "4.wav", tone(300, 2000), RATE)
+    assert count(manifest, tmp_path, readout) == 11
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-7], lambda content: b""])
+def test_counting_leaves_damaged_parts_alone(manifest, tmp_path, monkeypatch, capsys, damage):
+    monkeypatch.setattr(embedding_cache, "_PART_CLIPS", 4)
+    run(named(), manifest, tmp_path)
+    before = parts(tmp_path)
+    before[1].write_bytes(damage(before[1].read_bytes()))
+    assert count(manifest, tmp_path, "scene") == 8
+    assert parts(tmp_path) == before
+    assert capsys.readouterr().err == ""
+
+
+def count(manifest, tmp_path, readout, **options):
+    return count_cached(named(), manifest, readout, WHOLE, cache=tmp_path / "cache", **options)
+
+
 def test_half_written_files_are_not_parts(manifest, tmp_path, monkeypatch):
-    write = Path.write_bytes
-
-    def full_disk(path, content):
-        if "safetensors" not in path.name:
-            return write(path, content)
-        write(path, content[:100])
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk(Path.write_bytes))
     with pytest.raises(OSError, match="no space"):
         run(named(), manifest, tmp_path)
     monkeypatch.undo()
@@ -133,9 +175,12 @@ def test_other_settings_do_not_share(manifest, tmp_path, change):
     assert n_calls(encoder) > 0
 
 
-def test_seeds_do_not_share(manifest, tmp_path):
+def test_seeds_count_where_clips_are_cut_at_random(manifest, tmp_path):
     run(named(), manifest, tmp_path, cut=Preprocessing(0.1, seed=1))
-    assert run(named(), manifest, tmp_path, cut=Preprocessing(0.1, seed=2)).n_cached == 0
+    extracted = run(named(), manifest, tmp_path, cut=Preprocessing(0.1, seed=2))
+    assert extracted.n_cached == 4  # those of the test split
+    run(named(), manifest, tmp_path, cut=Preprocessing(seed=1))
+    assert run(named(), manifest, tmp_path, cut=Preprocessing(seed=2)).n_cached == 12
 
 
 def test_resamplers_do_not_share(manifest, tmp_path, monkeypatch):
@@ -168,16 +213,24 @@ def test_only_new_and_changed_clips_are_embedded(manifest, tmp_path):
     assert extracted.scene[0, 0] == 2400
 
 
-def test_a_file_of_the_same_size_with_a_new_date_is_changed(manifest, tmp_path):
-    run(named(), manifest, tmp_path)
-    os.utime(manifest.root / "5.wav", (1, 1))
-    assert run(named(), manifest, tmp_path).n_cached == 11
+def test_clips_are_known_wherever_and_whenever_they_were_unpacked(manifest, tmp_path):
+    first = run(named(), manifest, tmp_path)
+    moved = manifest.root.rename(tmp_path / "moved")
+    for path in moved.iterdir():
+        os.utime(path, (1, 1))
+    second = run(named(), read_manifest(moved / "manifest.csv"), tmp_path)
+    assert second.n_cached == 12
+    assert torch.equal(second.scene, first.scene)
 
 
-def test_equal_names_in_another_folder_are_other_clips(manifest, tmp_path):
+def test_equal_names_and_sizes_are_not_enough(manifest, tmp_path):
     run(named(), manifest, tmp_path)
-    copy = shutil.copytree(manifest.root, tmp_path / "copy")  # with their dates
-    assert run(named(), read_manifest(copy / "manifest.csv"), tmp_path).n_cached == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    write_corpus(other)
+    write_wav(other / "5.wav", tone(300, 2400), RATE)
+    os.utime(other / "5.wav", (1, 1))
+    assert run(named(), read_manifest(other / "manifest.csv"), tmp_path).n_cached == 11
 
 
 def test_stretches_and_splits_count_where_they_decide_what_is_read(manifest, tmp_path):

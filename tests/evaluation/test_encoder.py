@@ -26,7 +26,7 @@ class Toy(FrozenEncoder):
     def settings(self):
         return {}
 
-    def _samples_for(self, n_frames):
+    def samples_for(self, n_frames):
         return self.kernel + self.stride_samples * (n_frames - 1)
 
     def _frames(self, waveform):
@@ -36,6 +36,13 @@ class Toy(FrozenEncoder):
     def _layers(self, waveform):
         fine = waveform.unfold(1, 6, 5) @ self.weights[:6]
         return {"fine": fine.transpose(1, 2)[:, None], "coarse": self._frames(waveform)}
+
+
+class Rounded(Toy):
+    """A network that gives bfloat16, as under autocast."""
+
+    def _frames(self, waveform):
+        return super()._frames(waveform).bfloat16()
 
 
 def noise(batch, n_samples):
@@ -163,3 +170,11 @@ def test_pool_by_hand():
     assert pool(frames[:, :1], "first").tolist() == [[1.0, -1.0]]
     with pytest.raises(ValueError, match="2 frames need pooling"):
         pool(frames, "first")
+
+
+@pytest.mark.parametrize("window_s", [1000.0, 0.05])
+def test_scenes_are_pooled_in_float32(window_s):
+    encoder, waveform = Rounded(window_s), noise(2, 997)
+    frames = Toy()._frames(waveform).bfloat16().double()
+    expected = frames.mean(dim=1) + frames.amax(dim=1)
+    torch.testing.assert_close(encoder.scene(waveform).double(), expected, atol=1e-6, rtol=0)

@@ -12,6 +12,7 @@ from byola_diff.evaluation.encoder import Encoder
 from byola_diff.evaluation.encoders import open_encoder
 from byola_diff.evaluation.ensemble import EnsembleEncoder
 from byola_diff.evaluation.fusion import FusedEncoder
+from byola_diff.evaluation.preprocessing import Preprocessing
 from byola_diff.models.bundle import write_bundle
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
@@ -62,14 +63,14 @@ def test_a_bundle_by_its_folder(bundle):
         ("vggish:a.pth", "load_vggish", {"weights": "a.pth"}),
         ("cnn14:a:b.pth", "load_cnn14", {"weights": "a:b.pth", "sample_rate": 16_000}),
         ("cnn14-32k:a.pth", "load_cnn14", {"weights": "a.pth", "sample_rate": 32_000}),
-        ("ast:folder", "load_ast", {"weights": "folder"}),
+        ("ast:folder", "load_ast", {"weights": "folder", "corpus": None}),
         ("wav2vec2:org/name", "load_wav2vec2", {"weights": "org/name"}),
         ("hubert:folder", "load_hubert", {"weights": "folder"}),
         ("crepe", "load_crepe", {}),
         ("crepe:tiny", "load_crepe", {"capacity": "tiny"}),
         ("crepe:./tiny", "load_crepe", {"weights": "tiny"}),
-        ("byola:a.pth", "load_byola", {"weights": "a.pth", "manifest": None}),
-        ("byola-layers:a.pth", "load_byola_layers", {"weights": "a.pth", "manifest": None}),
+        ("byola:a.pth", "load_byola", {"weights": "a.pth", "corpus": None}),
+        ("byola-layers:a.pth", "load_byola_layers", {"weights": "a.pth", "corpus": None}),
         ("log-mel-statistics", "load_log_mel_statistics", {}),
         ("untrained:vggish", "untrained_vggish", {"seed": 0}),
         ("untrained:cnn14:7", "untrained_cnn14", {"seed": 7, "sample_rate": 16_000}),
@@ -77,7 +78,7 @@ def test_a_bundle_by_its_folder(bundle):
         (
             "untrained:AudioNTT2022:3072:4",
             "untrained_network",
-            {"name": "AudioNTT2022", "dim": 3072, "seed": 4, "manifest": None},
+            {"name": "AudioNTT2022", "dim": 3072, "seed": 4, "corpus": None},
         ),
     ],
 )
@@ -126,6 +127,11 @@ def test_statistics_come_from_the_manifest(bundle, tmp_path):
     torch.save(AudioNTT2020(dim=16).state_dict(), path)
     encoder = open_encoder(f"byola:{path}", manifest).encoder
     assert encoder.normalize.mean < -9.5  # tones leave most bands empty
+    cut = Preprocessing(unit_s=1.0)  # longer than any clip: zeros
+    padded = open_encoder(f"byola:{path}", manifest, cut).encoder
+    assert padded.normalize.mean < encoder.normalize.mean - 1
+    whole = open_encoder(f"byola:{path}", manifest, Preprocessing()).encoder
+    assert whole.normalize.mean == encoder.normalize.mean
     with pytest.raises(ValueError, match="give a manifest"):
         open_encoder(f"byola:{path}")
 
@@ -185,6 +191,18 @@ def test_options_go_to_the_loader(write_config):
     assert open_encoder(write_config(text)).encoder.scene_embedding_size == 80
     with pytest.raises(ValueError, match="unknown key 'frontend', did you mean 'front_end'"):
         open_encoder(write_config(text.replace("front_end", "frontend")))
+
+
+def test_members_of_an_ensemble_take_the_statistics_of_the_task(bundle, write_config, tmp_path):
+    torch.save(AudioNTT2020(dim=16).state_dict(), tmp_path / "w.pth")
+    member = f"{{encoder: byola, weights: {tmp_path / 'w.pth'}}}"
+    text = f"ensemble: {{combine: concat, members: [{member}]}}"
+    manifest, cut = write_corpus(tmp_path), Preprocessing(unit_s=1.0)
+    ((found,), single) = (
+        open_encoder(write_config(text), manifest, cut).encoder.members,
+        open_encoder(f"byola:{tmp_path / 'w.pth'}", manifest, cut).encoder,
+    )
+    assert found.encoder.normalize.mean == single.normalize.mean
 
 
 def test_layers_of_a_file_are_numbers_or_names(write_config):

@@ -199,6 +199,9 @@ def test_refused_members():
     for encoder in (FakeMaps(), FakeTokens(4)):
         with pytest.raises(ValueError, match=r"mean needs layers of one width.*take last"):
             Member(encoder, "mean")
+    # Of the encoder for scenes too.
+    with pytest.raises(ValueError, match=r"those of FakeMaps differ.*take last"):
+        Member(FakeSpeech(5), "mean", FakeMaps())
     with pytest.raises(ValueError, match="frames of 16 features, encoder of 2048"):
         Member(CREPE, "last", FakeCrepe(16))
 

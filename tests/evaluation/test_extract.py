@@ -194,6 +194,28 @@ def test_auto_takes_what_the_hardware_computes(tmp_path):
     assert torch.equal(found, quiet(encoder, manifest, precision=expected).scene)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "auto"])
+def test_records_can_say_how_it_was_computed(tmp_path, precision):
+    extracted = quiet(named(), write_corpus(tmp_path), precision=precision)
+    auto = "bfloat16" if computes_bfloat16("cpu") else "float32"
+    assert extracted.precision == (auto if precision == "auto" else precision)
+    assert extracted.device == "cpu"
+
+
+def test_timestamps_can_be_let_go_one_by_one(tmp_path):
+    manifest = write_corpus(tmp_path)
+    expected = quiet(named(), manifest, "timestamps").timestamps
+    extracted = quiet(named(), manifest, "timestamps")
+    taken = extracted.pop_timestamps()
+    for row, (embeddings, centers_ms) in enumerate(expected):
+        found = next(taken)
+        assert torch.equal(found[0], embeddings)
+        assert torch.equal(found[1], centers_ms)
+        assert extracted.missing() == list(range(row + 1))
+    with pytest.raises(ValueError, match="scene were extracted, not timestamps"):
+        next(quiet(named(), manifest).pop_timestamps())
+
+
 @pytest.mark.parametrize("name", ["batch_size", "n_workers"])
 def test_counts_are_positive(tmp_path, name):
     with pytest.raises(ValueError, match=name):

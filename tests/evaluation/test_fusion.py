@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from fake_encoders import FakeMaps, FakeSegments, FakeSpeech, FakeTokens
+from fake_encoders import FakeMaps, FakeSegments, FakeSpeech, FakeTokens, Foreign
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
@@ -204,3 +204,15 @@ def test_cnn14_frames_are_those_of_its_last_blocks(check_hear_contract):
     torch.testing.assert_close(fused.timestamps(waveform)[1], encoder.timestamps(waveform)[1])
     assert fused.layers(waveform)["fusion"].shape == (1, 3, 96)
     check_hear_contract(fused)
+
+
+def test_layers_in_bfloat16_are_pooled_in_float32():
+    class Rounded(Foreign):
+        def layers(self, waveform):
+            return {"embedding": super().layers(waveform)["embedding"].bfloat16()}
+
+    waveform = noise(2, 9000)
+    frames = Rounded().layers(waveform)["embedding"].double()
+    expected = (frames.mean(dim=1) + frames.amax(dim=1)).float()
+    torch.testing.assert_close(layer_scenes(Rounded(), waveform)["embedding"], expected)
+    torch.testing.assert_close(FusedEncoder(Rounded(), ["embedding"]).scene(waveform), expected)

@@ -56,6 +56,69 @@ def test_summary_has_encoders_by_tasks_in_the_papers_order():
     assert table.bold == {(0, 1)}  # alone in a column is not the best of it
 
 
+PARTIAL = ("fold 2: 388, not 400", "classes: 49, not 50")
+
+
+def test_scores_on_part_of_a_task_are_marked_with_the_reason():
+    records = [
+        record("esc50", values=(0.80, 0.82, 0.84), deviations=PARTIAL),
+        record("esc50", "ast", values=(0.7,)),
+        record("cremad", values=(0.5,), deviations=("split: our own, seed 0",)),
+        record("cremad", "ast", values=(0.6,), deviations=("split: our own, seed 0",)),
+        layer("10", 4, 9, values=(0.99,), deviations=("not shown",)),
+    ]
+    [table] = summary_tables("evar", records, [])
+    assert table.rows == [
+        ["ast", "70.0", "60.0†", "65.0†"],
+        ["vggish", "82.0 ± 5.0†", "50.0†", "66.0†"],
+    ]
+    assert table.note == (
+        "†: not the task as published. ESC-50 (vggish): fold 2: 388, not 400; classes: 49, not 50. "
+        "CRM-D: split: our own, seed 0."
+    )
+    # A part of a task is no competitor of the whole.
+    assert table.bold == {(0, 2)}
+
+
+def test_whole_tasks_have_no_mark_and_no_note():
+    [table] = summary_tables("evar", [record()], [])
+    assert (table.rows, table.note) == ([["vggish", "82.0 ± 5.0"]], "")
+    assert layer_table("evar", layer_curves([layer("1", 1, 1)])).note == ""
+
+
+def test_our_scores_on_part_of_a_task_are_marked_beside_the_papers():
+    records = [record(task, values=(0.5,)) for task in NINE[1:]]
+    records.append(record("esc50", values=(0.80, 0.82, 0.84), deviations=PARTIAL))
+    records.append(record("fsd50k", deviations=("no column of this table",)))
+    table = paper_table(published("Table III"), records)
+    assert table.rows[-1][2:4] == ["82.0 ± 5.0†", "50.0"]
+    assert table.rows[-1][-1] == "53.6†"
+    assert not any("†" in cell for row in table.rows[:-1] for cell in row)
+    assert table.note.endswith(
+        " †: not the task as published. ESC-50: fold 2: 388, not 400; classes: 49, not 50."
+    )
+    assert "†" not in paper_table(published("Table III"), [record()]).note
+
+
+def test_layers_on_part_of_a_task_are_marked():
+    curves = layer_curves([layer("1", 1, 1, values=(0.5,), deviations=PARTIAL)])
+    table = layer_table("evar", curves)
+    assert table.rows == [["vggish, layer 1", "50.0†"]]
+    assert table.note.startswith("†: not the task as published. ESC-50: fold 2")
+
+
+def test_gain_is_not_taken_between_a_part_and_the_whole():
+    records = [
+        fusion("vggish", ["1"], values=(0.9,), deviations=PARTIAL),
+        layer("1", 1, 2, values=(0.5,), deviations=PARTIAL),
+        layer("2", 2, 2, values=(0.6,)),
+        record(values=(0.7,)),
+    ]
+    [gain] = fusion_gains(records)
+    assert (gain.best_layer, gain.over_layer.mean) == ("1", pytest.approx(0.4))
+    assert gain.over_scene is None
+
+
 def test_metrics_of_one_task_stand_side_by_side_in_their_order():
     scores = {"recall@5": score(0.6), "recall@10": score(0.7)}
     [table] = summary_tables("retrieval", [record("apwd_rain", scores=scores)], [])

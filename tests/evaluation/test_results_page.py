@@ -8,6 +8,7 @@ import pytest
 from result_records import fusion, layer, record, score
 
 from byola_diff.evaluation.layer_results import fusion_gains, layer_curves
+from byola_diff.evaluation.published import read_published
 from byola_diff.evaluation.records import Records
 from byola_diff.evaluation.report import Picture, Section, Table, Text
 from byola_diff.evaluation.report_markdown import render_markdown
@@ -98,11 +99,23 @@ def test_page_of_one_task_and_one_encoder(tmp_path):
     assert "Nothing failed." in page
     assert re.findall(r"<h2>(.*?)</h2>", page) == [
         "Summary",
+        "The papers&#x27; tables with ours beside",
         "What failed and why",
         "Where the figures come from",
     ]
     assert "1 scored run," in page
     assert "<img" not in page
+
+
+def test_published_tables_that_nothing_fits_are_listed(records, page):
+    titles = [f"{t.paper}, {t.table}: {t.title}" for t in read_published()]
+    [listed] = re.findall(r"Published tables without a score of ours yet: (.*)\.\n", text_of(page))
+    shown = re.findall(r"<h3>(.*?)</h3>", page)
+    absent = listed.split("; ")
+    assert [title for title in titles if html.escape(title) not in shown] == absent
+    assert 0 < len(absent) < len(titles)
+    one = to_markdown(Records((record("my own"),), (), ()))
+    assert f"yet: {'; '.join(titles)}." in one
 
 
 def test_page_of_failures_only(tmp_path):
@@ -138,6 +151,13 @@ def test_csv_parses_back(records):
     assert (rows[5]["base"], json.loads(rows[5]["fusion_layers"])) == ("vggish", ["a", "c"])
     assert rows[6]["error"] == "OutOfMemoryError: no <memory>\nleft"
     assert (rows[6]["status"], rows[6]["metric"], rows[6]["mean"]) == ("failed", "", "")
+
+
+def test_csv_tells_deviations():
+    partial = Records((record(deviations=("test: 1, not 2",)), record("us8k")), (), ())
+    rows = list(csv.DictReader(io.StringIO(to_csv(partial))))
+    assert json.loads(rows[0]["deviations"]) == ["test: 1, not 2"]
+    assert rows[1]["deviations"] == ""
 
 
 def test_csv_has_a_line_per_metric():

@@ -1,12 +1,13 @@
 import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from byola_diff.evaluation.encoder import Encoder
 from byola_diff.evaluation.encoders import NamedEncoder
-from byola_diff.evaluation.records import read_records
+from byola_diff.evaluation.records import Record, read_records
 from byola_diff.evaluation.scores import failure_record, score_record, write_record
 
 
@@ -21,8 +22,9 @@ def contract_names():
     return {*Encoder.__annotations__, *(name for name in vars(Encoder) if name[0] != "_")}
 
 
-def record_of(named, value=0.8, task="esc50", finished=None, **extra):
-    record = score_record("evar", task, named, {"accuracy": {"seed 42": value}}, {}, 1.0, **extra)
+def record_of(named, value=0.8, task="esc50", finished=None, settings=None, **extra):
+    scores = {"accuracy": {"seed 42": value}}
+    record = score_record("evar", task, named, scores, settings or {}, 1.0, **extra)
     return record | ({"finished": finished} if finished else {})
 
 
@@ -95,12 +97,17 @@ def test_every_identity_has_its_own_file(named, tmp_path):
         record_of(named("a"), task="us8k"),
         record_of(named("a", "cd" * 32)),
         record_of(named("音")),
+        record_of(named("a"), settings={"seeds": [42, 43], "n_clips": 2000}),
+        record_of(named("a"), settings={"seeds": [42, 43], "n_clips": 1988}),
+        record_of(named("a"), settings={"seeds": [7], "n_clips": 2000}),
         failure_record("evar", "esc50", "a", "no memory", {}, 1.0),
         record_of(named("x" * 400)),
     ]
     paths = {write_record(tmp_path, record) for record in records}
     assert len(paths) == len(records)
     assert write_record(tmp_path, records[0]) in paths
+    turned = record_of(named("a"), settings={"n_clips": 2000, "seeds": (42, 43)})
+    assert write_record(tmp_path, turned) in paths
     assert all(path.parent == tmp_path for path in paths)
 
 
@@ -133,7 +140,32 @@ def test_newest_record_wins_whatever_the_order_and_it_is_said(named, tmp_path):
         assert [record.scores["accuracy"].mean for record in records.scored] == [0.9]
         [problem] = records.problems
         assert "evar, esc50, vggish: the newest is shown" in problem
-        assert "other weights" in problem
+        assert ", of other weights)" in problem
+
+
+def test_run_with_other_settings_is_kept_and_the_older_one_told(named, tmp_path):
+    old = {"seeds": [42, 43, 44], "n_clips": 2000, "precision": "auto"}
+    for settings, day in ((old, 1), (old | {"seeds": [7], "n_clips": 1988}, 2)):
+        finished = f"2026-01-0{day}T00:00:00Z"
+        write_record(tmp_path, record_of(named(), day / 10, finished=finished, settings=settings))
+    assert len(list(tmp_path.glob("*.json"))) == 2
+    records = read_records(tmp_path)
+    assert [record.scores["accuracy"].mean for record in records.scored] == [0.2]
+    [problem] = records.problems
+    assert "2026-01-01T00:00:00Z, with other settings: n_clips, seeds)" in problem
+    assert "weights" not in problem
+
+
+def test_deviations_of_the_task_are_read(named, tmp_path):
+    settings = {"deviations": ["fold 2: 388, not 400"]}
+    write_record(tmp_path, record_of(named(), settings=settings))
+    write_record(tmp_path, record_of(named(), task="us8k", settings={"deviations": []}))
+    found = {record.task: record.deviations for record in read_records(tmp_path).scored}
+    assert found == {"esc50": ("fold 2: 388, not 400",), "us8k": ()}
+
+
+def test_failure_has_no_deviations():
+    assert Record(Path(), "evar", "esc50", "vggish", None, "no memory", {}, "").deviations == ()
 
 
 def test_other_task_layer_or_protocol_is_another_key(named, tmp_path):
@@ -167,6 +199,7 @@ def test_broken_and_foreign_files_are_told_not_fatal(named, tmp_path):
         "list": json.dumps(good | {"scores": [1]}),
         "name": json.dumps(good | {"task": 7}),
         "versions": json.dumps(good | {"versions": ["torch"]}),
+        "deviations": json.dumps(good | {"settings": {"deviations": "x"}}),
         "deep": "[" * 100_000,
     }
     for name, text in bad.items():

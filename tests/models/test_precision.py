@@ -5,7 +5,7 @@ from byola_diff.models.precision import (
     bfloat16_networks,
     computes_bfloat16,
     network_autocast,
-    takes_bfloat16,
+    resolved_precision,
 )
 
 
@@ -35,7 +35,16 @@ def test_networks_without_a_say_follow_autocast():
 
 
 def test_which_precision():
-    assert takes_bfloat16("bfloat16", "cpu")
-    assert not takes_bfloat16("float32", "cpu")
-    assert takes_bfloat16("auto", "cpu") == computes_bfloat16("cpu")
+    assert resolved_precision("bfloat16", "cpu") == "bfloat16"
+    assert resolved_precision("float32", torch.device("cpu")) == "float32"
+    assert resolved_precision("auto", "meta") == "float32"
     assert not computes_bfloat16("meta")
+
+
+@pytest.mark.parametrize(("device", "precision"), [("cuda:1", "bfloat16"), ("cpu", "float32")])
+def test_auto_follows_the_hardware_of_the_device(monkeypatch, device, precision):
+    monkeypatch.setattr(
+        "byola_diff.models.precision.computes_bfloat16", lambda device_type: device_type == "cuda"
+    )
+    assert resolved_precision("auto", device) == precision
+    assert resolved_precision("auto", torch.device(device)) == precision

@@ -7,7 +7,7 @@ Source:
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from einops import rearrange
@@ -24,6 +24,7 @@ from byola_diff.evaluation.adapters.ast_front_end import (
     ast_features,
 )
 from byola_diff.evaluation.adapters.ast_original import read_original
+from byola_diff.evaluation.adapters.package_versions import package_versions
 from byola_diff.evaluation.adapters.pretrained_folder import (
     find_folder,
     read_network,
@@ -31,6 +32,7 @@ from byola_diff.evaluation.adapters.pretrained_folder import (
 )
 from byola_diff.evaluation.adapters.weights_file import WeightsSource
 from byola_diff.evaluation.encoder import FrozenEncoder
+from byola_diff.evaluation.manifest_statistics import Corpus, feature_statistics
 from byola_diff.storage import BrokenFileError
 
 AST = WeightsSource(
@@ -129,6 +131,7 @@ class ASTEncoder(FrozenEncoder):
             "statistics": list(self.statistics),
             "window_samples": self.window_samples,
             "network": {name: getattr(config, name) for name in _MODEL_SETTINGS},
+            "packages": package_versions("transformers", "torchaudio"),
         }
 
     @torch.no_grad()
@@ -158,7 +161,8 @@ class ASTEncoder(FrozenEncoder):
                 totals[name] = totals[name] + embedding.float() * window.shape[-1]
         return {name: total / n_total for name, total in totals.items()}
 
-    def _samples_for(self, n_frames: int) -> int:
+    def samples_for(self, n_frames: int) -> int:
+        """The fewest samples from which the network makes so many output frames."""
         return _FIRST + (n_frames - 1) * self.stride_samples
 
     def _padded(self, waveform: Tensor, n_samples: int = 0) -> Tensor:
@@ -170,7 +174,7 @@ class ASTEncoder(FrozenEncoder):
         states = self.network(features, output_hidden_states=True).hidden_states
         final_norm = self.network.get_submodule("layernorm")
         return {
-            name: final_norm(state[:, :2]).mean(dim=1, keepdim=True)
+            name: final_norm(state[:, :2]).float().mean(dim=1, keepdim=True)
             for name, state in zip(self.layer_strides, states[1:], strict=True)
         }
 
@@ -178,39 +182,66 @@ class ASTEncoder(FrozenEncoder):
         tokens = self.network(ast_features(waveform, self.statistics)).last_hidden_state
         patches = tokens[:, 2:]
         columns = rearrange(patches, "batch (band frame) dim -> batch band frame dim", band=N_BANDS)
-        return columns.mean(dim=1)
+        return columns.float().mean(dim=1)
 
 
 def load_ast(
     weights: Path | str,
-    statistics: tuple[float, float] | None = None,
+    statistics: tuple[float, float] | Literal["audioset", "task"] | None = None,
     window_s: float = 30.0,
+    corpus: Corpus | None = None,
 ) -> ASTEncoder:
     """AST from a folder, a name in the download cache, or the original ast_audioset.pth.
 
     Args:
         weights: The folder, the name, or the file.
-        statistics: Mean and deviation of the filter bank over your data (EVAR computes them for
-            each data set); those of the folder, else AudioSet's, if not given.
+        statistics: Mean and deviation of the filter bank, or whose they are: "audioset", or those
+            of the "task", as in EVAR. None: those that the folder names, else AudioSet's.
         window_s: Longest stretch read in one pass.
+        corpus: The task, for its statistics.
 
     Raises:
         FileNotFoundError: If there is no such folder or file; says where to get it.
         BrokenFileError: If it is of another architecture, patch grid or sampling rate, or weights
             are missing.
+        ValueError: If statistics of the task are asked for without one.
     """
+    network, values = _network(weights)
+    if statistics == "task":
+        values = _task_statistics(corpus)
+    elif statistics == "audioset":
+        values = AUDIOSET_STATISTICS
+    elif statistics is not None:
+        values = statistics
+    return ASTEncoder(network, values, window_s)
+
+
+def _network(weights: Path | str) -> tuple[nn.Module, tuple[float, float]]:
+    """The network, and the statistics that come with it."""
     if Path(weights).suffix == ".pth":
-        network = read_original(Path(weights), AST)
-        return ASTEncoder(network, statistics or AUDIOSET_STATISTICS, window_s)
+        return read_original(Path(weights), AST), AUDIOSET_STATISTICS
     folder = find_folder(weights, AST)
     config, preprocessor = read_settings(folder, "audio-spectrogram-transformer")
     grid = {"patch_size": PATCH, "frequency_stride": PATCH_STRIDE, "time_stride": PATCH_STRIDE}
     for name, value in {**grid, "num_mel_bins": N_MELS}.items():
         if config.get(name, value) != value:
             raise BrokenFileError(folder / "config.json", f"{name} is {config[name]}, not {value}")
-    network = read_network(folder, "ASTModel", "ASTConfig", {})
-    own = tuple(
-        preprocessor.get(name, value)
-        for name, value in zip(("mean", "std"), AUDIOSET_STATISTICS, strict=True)
-    )
-    return ASTEncoder(network, statistics or own, window_s)
+    mean, deviation = AUDIOSET_STATISTICS
+    own = (preprocessor.get("mean", mean), preprocessor.get("std", deviation))
+    return read_network(folder, "ASTModel", "ASTConfig", {}), own
+
+
+def _task_statistics(corpus: Corpus | None) -> tuple[float, float]:
+    if corpus is None:
+        raise ValueError(
+            "statistics: task, for AST, needs a manifest, whose training clips they are taken of: "
+            "give one, or statistics: audioset"
+        )
+    return feature_statistics(corpus, SAMPLE_RATE, _raw_features)
+
+
+def _raw_features(waveform: Float[Tensor, "1 sample"]) -> Float[Tensor, "1 1 frame mel"]:
+    """What an encoder sees of a clip, before it is scaled."""
+    centred = waveform - waveform.mean(dim=1, keepdim=True)
+    padded = nn.functional.pad(centred, (0, max(0, _FIRST - centred.shape[1])))
+    return ast_features(padded, (0.0, 0.5))[:, None]

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.data.manifest import Manifest
 from byola_diff.evaluation.checked_call import checked_call
 from byola_diff.evaluation.encoder import FrozenEncoder
-from byola_diff.evaluation.manifest_statistics import manifest_statistics
+from byola_diff.evaluation.manifest_statistics import Corpus, log_mel_statistics
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.weights import build_network, read_weights
@@ -32,7 +31,7 @@ _NO_WINDOWS_S = 86_400.0
 
 def load_byola(
     weights: Path,
-    manifest: Manifest | None = None,
+    corpus: Corpus | None = None,
     statistics: tuple[float, float] | None = None,
     front_end: Mapping[str, Any] | None = None,
 ) -> AudioEncoder:
@@ -40,14 +39,14 @@ def load_byola(
 
     Args:
         weights: The file. The architecture is told from the tensors in it.
-        manifest: For the statistics, which the file lacks: of its training clips.
+        corpus: For the statistics, which the file lacks: of its training clips.
         statistics: Mean and deviation of the log-mels of the training data, if known.
         front_end: Arguments of `LogMel` that differ from BYOL-A's.
 
     Raises:
         FileNotFoundError: If there is no such file; says where to get it.
         BrokenFileError: If it is broken, could run code, or is of another architecture.
-        ValueError: If there is neither a manifest nor statistics, or a wrong argument of `LogMel`.
+        ValueError: If there is neither a corpus nor statistics, or a wrong argument of `LogMel`.
     """
     if weights.is_dir():
         raise ValueError(f"{weights} is a folder: name a bundle by its folder alone")
@@ -60,18 +59,18 @@ def load_byola(
     settings = {"n_mels": network.n_mels, **(front_end or {})}
     log_mel = checked_call(LogMel, {}, settings, "front_end")
     if statistics is None:
-        if manifest is None:
+        if corpus is None:
             raise ValueError(
                 f"{weights} holds weights without normalisation statistics: give a manifest, to "
                 "take those of its clips, or a YAML file with 'options: {statistics: [mean, std]}'"
             )
-        statistics = manifest_statistics(manifest, log_mel)
+        statistics = log_mel_statistics(corpus, log_mel)
     return AudioEncoder(log_mel, Normalize(*statistics), network)
 
 
 def load_byola_layers(
     weights: Path,
-    manifest: Manifest | None = None,
+    corpus: Corpus | None = None,
     statistics: tuple[float, float] | None = None,
     front_end: Mapping[str, Any] | None = None,
 ) -> "LayeredEncoder":
@@ -82,9 +81,9 @@ def load_byola_layers(
     Raises:
         FileNotFoundError: If there is no such file; says where to get it.
         BrokenFileError: If it is broken, could run code, or is of another architecture or width.
-        ValueError: If there is neither a manifest nor statistics.
+        ValueError: If there is neither a corpus nor statistics.
     """
-    encoder = load_byola(weights, manifest, statistics, front_end)
+    encoder = load_byola(weights, corpus, statistics, front_end)
     try:
         return LayeredEncoder(encoder)
     except ValueError as error:
@@ -127,7 +126,8 @@ class LayeredEncoder(FrozenEncoder):
         """Plain values that the embeddings depend on, besides the weights."""
         return {"layers": list(_LAYERS), "log_mel": self.encoder.log_mel.settings()}
 
-    def _samples_for(self, n_frames: int) -> int:
+    def samples_for(self, n_frames: int) -> int:
+        """The fewest samples from which the network makes so many output frames."""
         log_mel = self.encoder.log_mel
         n_log_mel_frames = n_frames * self.encoder.network.frame_stride
         return max((n_log_mel_frames - 1) * log_mel.hop_samples, log_mel.min_samples)

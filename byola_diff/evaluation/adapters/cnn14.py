@@ -59,7 +59,7 @@ class Cnn14(nn.Module):
     ) -> Float[Tensor, "batch short_frame dim"]:
         """Output of the last block, averaged over mel."""
         last = self.layers(log_mel)[str(_N_BLOCKS)]
-        return rearrange(last.mean(dim=-1), "batch channel frame -> batch frame channel")
+        return rearrange(last.float().mean(dim=-1), "batch channel frame -> batch frame channel")
 
     def layers(self, log_mel: Float[Tensor, "batch 1 frame mel"]) -> dict[str, Tensor]:
         """Outputs of the blocks by number: [batch, channel, frame, mel]."""
@@ -123,7 +123,8 @@ class Cnn14Encoder(FrozenEncoder):
         """Rate, and the samples after which context is cut."""
         return {"sample_rate": self.sample_rate, "window_samples": self.window_samples}
 
-    def _samples_for(self, n_frames: int) -> int:
+    def samples_for(self, n_frames: int) -> int:
+        """The fewest samples from which the network makes so many output frames."""
         return (_STRIDE * n_frames - 1) * self.hop_samples
 
     def _frames(self, waveform: Float[Tensor, "batch sample"]) -> Float[Tensor, "batch frame dim"]:
@@ -154,7 +155,6 @@ def load_cnn14(weights: str | Path, sample_rate: int = 16_000) -> Cnn14Encoder:
         raise ValueError(f"CNN14 has sample_rate {SAMPLE_RATES}, not {sample_rate}")
     path = Path(weights).expanduser()
     tensors = read_tensors(path, SOURCES[sample_rate])
-    _check_front_end(tensors, sample_rate, path)
     with torch.device("meta"):
         network = Cnn14()
     fill(
@@ -163,6 +163,7 @@ def load_cnn14(weights: str | Path, sample_rate: int = 16_000) -> Cnn14Encoder:
         path,
         ignored=("spectrogram_extractor.", "logmel_extractor.", "fc_audioset."),
     )
+    _check_front_end(tensors, sample_rate, path)
     return Cnn14Encoder(network, sample_rate)
 
 
@@ -172,9 +173,15 @@ def untrained_cnn14(seed: int, sample_rate: int = 16_000) -> Cnn14Encoder:
 
 
 def _check_front_end(weights: Mapping[str, Tensor], sample_rate: int, path: Path) -> None:
-    """Refuse weights whose mel bank is another: the networks of both rates have the same shapes."""
-    found = weights.get(_MEL_BANK)
-    if found is None or _is_mel_bank(found, sample_rate):
+    """Refuse weights of another rate, which nothing tells but the mel bank stored with them."""
+    if _MEL_BANK not in weights:
+        raise BrokenFileError(
+            path,
+            f"lacks {_MEL_BANK}: the networks of all rates have the same shapes, and this mel bank "
+            "alone says which one a file is of. Take the file as published",
+        )
+    found = weights[_MEL_BANK]
+    if _is_mel_bank(found, sample_rate):
         return
     fitting = [rate for rate in SAMPLE_RATES if _is_mel_bank(found, rate)]
     advice = (

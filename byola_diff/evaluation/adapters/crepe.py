@@ -15,6 +15,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from byola_diff.evaluation.adapters.package_versions import package_versions
 from byola_diff.evaluation.adapters.weights_file import WeightsSource, fill, read_tensors
 from byola_diff.evaluation.encoder import FrozenEncoder, Pooling
 
@@ -67,9 +68,11 @@ class CrepeEncoder(FrozenEncoder):
             "sample_rate": self.sample_rate,
             "hop_samples": self.stride_samples,
             "pooling": self.pooling,
+            "packages": package_versions("torchcrepe"),
         }
 
-    def _samples_for(self, n_frames: int) -> int:
+    def samples_for(self, n_frames: int) -> int:
+        """The fewest samples from which the network makes so many output frames."""
         return FRAME_SAMPLES + (n_frames - 1) * self.stride_samples
 
     def _padded(self, waveform: Tensor, n_samples: int = 0) -> Tensor:

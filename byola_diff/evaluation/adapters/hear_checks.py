@@ -8,9 +8,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-SIZES = ("sample_rate", "scene_embedding_size", "timestamp_embedding_size")
+SAMPLE_RATES = (16_000, 22_050, 32_000, 44_100, 48_000)
+"""Hz; those at which HEAR gives its tasks."""
+
+_SIZES = ("scene_embedding_size", "timestamp_embedding_size")
 
 _CLIP_MS = 1000
 _SPACING_TOLERANCE_MS = 1.0
@@ -18,13 +21,25 @@ _SAME = 1e-4
 """Of the largest value of a clip: another order of summation changes less, a normalisation more."""
 
 
-def check_attributes(name: str, model: Any) -> None:
-    """Rate and sizes are there.
+def check_model(name: str, model: Any) -> None:
+    """The model is a torch module with a rate and sizes.
 
     Raises:
-        ValueError: If one is missing or not a positive whole number.
+        ValueError: If it is no nn.Module, its rate is none of HEAR, or a size is missing or not a
+            positive whole number.
     """
-    for attribute in SIZES:
+    if not isinstance(model, nn.Module):
+        # Its weights could neither be moved to a device nor be told from others.
+        raise ValueError(
+            f"{name}.load_model must return a torch.nn.Module, not {type(model).__name__}"
+        )
+    rate = getattr(model, "sample_rate", None)
+    if rate not in SAMPLE_RATES:
+        raise ValueError(
+            f"{name} is no HEAR module: sample_rate of its model must be one of "
+            f"{', '.join(map(str, SAMPLE_RATES))}, not {rate!r}"
+        )
+    for attribute in _SIZES:
         value = getattr(model, attribute, None)
         if not isinstance(value, int) or value < 1:
             raise ValueError(

@@ -39,16 +39,18 @@ def import_hear_module(name: str) -> ModuleType:
 
 
 def module_digest(module: ModuleType) -> str:
-    """SHA-256 of the version of the package and of the code of the module.
+    """SHA-256 of the version and the code of the package that the module is in.
 
-    The code is the file of the module, or all Python files of its folder if it is a package.
+    The code is all Python files of the top-level package: the network is mostly in another module
+    than the functions of the API. Of a module in no package it is its one file.
     """
     package = sys.modules[module.__name__.partition(".")[0]]
     digest = hashlib.sha256(str(getattr(package, "__version__", None)).encode())
-    file = Path(module.__file__ or "")
-    if module.__file__:
-        is_package = file.name == "__init__.py"
-        _update(digest, file.parent, file.parent.rglob("*.py") if is_package else [file])
+    for folder in map(Path, getattr(package, "__path__", [])):
+        _update(digest, folder, folder.rglob("*.py"))
+    if not hasattr(package, "__path__") and package.__file__:
+        file = Path(package.__file__)
+        _update(digest, file.parent, [file])
     return digest.hexdigest()
 
 

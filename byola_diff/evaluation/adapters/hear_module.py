@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from byola_diff.audio.waveform import checked_waveform
 from byola_diff.evaluation.adapters.hear_checks import (
-    check_attributes,
+    check_model,
     check_scene,
     check_timestamps,
     differs,
@@ -42,14 +42,14 @@ class HearEncoder(nn.Module):
 
         Args:
             module: Has the functions of the API.
-            model: What its `load_model` returned. Moves with this encoder if it is an nn.Module.
+            model: What its `load_model` returned.
             identity: Plain values that tell it from other models.
 
         Raises:
             ValueError: If it breaks the API, saying how.
         """
         super().__init__()
-        check_attributes(module.__name__, model)
+        check_model(module.__name__, model)
         self.module, self.model, self.identity = module, model, dict(identity)
         self.sample_rate = int(model.sample_rate)
         self.scene_embedding_size = int(model.scene_embedding_size)

@@ -37,7 +37,8 @@ class LogMelStatistics(FrozenEncoder):
         """Plain values that the embeddings depend on."""
         return {"log_mel": self.log_mel.settings(), "window_samples": self.window_samples}
 
-    def _samples_for(self, n_frames: int) -> int:
+    def samples_for(self, n_frames: int) -> int:
+        """The fewest samples from which the network makes so many output frames."""
         return max((n_frames - 1) * self.stride_samples, self.log_mel.min_samples)
 
     def _layers(self, waveform: Float[Tensor, "batch sample"]) -> dict[str, Tensor]:

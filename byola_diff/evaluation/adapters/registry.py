@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from byola_diff.data.manifest import Manifest
 from byola_diff.evaluation.adapters.ast import load_ast
 from byola_diff.evaluation.adapters.byola import load_byola, load_byola_layers
 from byola_diff.evaluation.adapters.cnn14 import load_cnn14, untrained_cnn14
@@ -29,6 +28,7 @@ from byola_diff.evaluation.adapters.untrained_byola import untrained_like, untra
 from byola_diff.evaluation.adapters.vggish import load_vggish, untrained_vggish
 from byola_diff.evaluation.checked_call import checked_call, unknown_name
 from byola_diff.evaluation.encoder import Encoder
+from byola_diff.evaluation.manifest_statistics import Corpus
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.cnn import ENCODERS
 
@@ -41,7 +41,7 @@ class Request:
     argument: str
     """What follows the kind and its colon."""
     options: Mapping[str, Any]
-    manifest: Manifest | None
+    corpus: Corpus | None
 
     @property
     def word(self) -> str:
@@ -61,13 +61,13 @@ class Kind(NamedTuple):
     open: Callable[[Request], Encoder]
 
 
-def open_kind(word: str, options: Mapping[str, Any], manifest: Manifest | None) -> Encoder:
+def open_kind(word: str, options: Mapping[str, Any], corpus: Corpus | None) -> Encoder:
     """The encoder of a word without layers.
 
     Args:
         word: A kind with what it asks for after a colon, or a bundle folder.
         options: Keyword options of the loader of the kind.
-        manifest: For the statistics of encoders that come without.
+        corpus: For the statistics of encoders that come without.
 
     Raises:
         ValueError: If the word or an option is malformed or unknown; says which is nearest.
@@ -77,7 +77,7 @@ def open_kind(word: str, options: Mapping[str, Any], manifest: Manifest | None) 
     """
     kind, _, argument = word.partition(":")
     if kind in KINDS:
-        return KINDS[kind].open(Request(kind, argument, options, manifest))
+        return KINDS[kind].open(Request(kind, argument, options, corpus))
     path = Path(word).expanduser()
     if path.is_file():
         raise ValueError(f"{word} is a file: say what it is of, as in byola:{word}")
@@ -101,7 +101,7 @@ def _from_file(loader: Callable[..., Encoder], **given: Any) -> Callable[[Reques
 
 def _from_corpus_file(loader: Callable[..., Encoder]) -> Callable[[Request], Encoder]:
     def open_file(request: Request) -> Encoder:
-        return _from_file(loader, manifest=request.manifest)(request)
+        return _from_file(loader, corpus=request.corpus)(request)
 
     return open_file
 
@@ -138,7 +138,7 @@ def _untrained(request: Request) -> Encoder:
         if not dim:
             raise ValueError(f"{request.word!r} lacks a width, as in untrained:{name}:2048")
         given = {"dim": _whole(request, dim), "seed": _whole(request, seed)}
-        return request.load(untrained_network, name=name, manifest=request.manifest, **given)
+        return request.load(untrained_network, name=name, corpus=request.corpus, **given)
     if not Path(name).expanduser().is_dir() or not name:
         known = [*ENCODERS, *_UNTRAINED]
         what = f"{request.word!r}: neither a bundle nor one of the networks is"
@@ -169,7 +169,7 @@ KINDS = {
     "vggish": Kind("vggish:FILE", _from_file(load_vggish)),
     "cnn14": Kind("cnn14:FILE", _from_file(load_cnn14, sample_rate=16_000)),
     "cnn14-32k": Kind("cnn14-32k:FILE", _from_file(load_cnn14, sample_rate=32_000)),
-    "ast": Kind("ast:FILE_OR_FOLDER", _from_file(load_ast)),
+    "ast": Kind("ast:FILE_OR_FOLDER", _from_corpus_file(load_ast)),
     "wav2vec2": Kind("wav2vec2:FOLDER", _from_file(load_wav2vec2)),
     "hubert": Kind("hubert:FOLDER", _from_file(load_hubert)),
     "crepe": Kind("crepe, crepe:tiny or crepe:FILE", _crepe),

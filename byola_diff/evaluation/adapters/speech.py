@@ -6,12 +6,13 @@ Source:
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from byola_diff.evaluation.adapters.package_versions import package_versions
 from byola_diff.evaluation.adapters.pretrained_folder import (
     SAMPLE_RATE,
     find_folder,
@@ -46,8 +47,11 @@ class SpeechEncoder(FrozenEncoder):
     """A wav2vec 2.0 or HuBERT network; 20 ms frames, the first centred on 12.5 ms.
 
     Layer "0" is what enters the first transformer block, "L" the output of the last one, after the
-    final layer norm where the network has one. All clips of a batch have one length: networks with
-    a group norm give other outputs for padded clips, attention mask or not.
+    final layer norm where the network has one. Frames are the last layer. GURA's mean of all layers
+    is an ensemble of one member with `states: mean`.
+
+    All clips of a batch have one length: networks with a group norm give other outputs for padded
+    clips, attention mask or not.
     """
 
     sample_rate = SAMPLE_RATE
@@ -59,7 +63,6 @@ class SpeechEncoder(FrozenEncoder):
         network: nn.Module,
         *,
         normalize: bool = False,
-        frames: Literal["last", "mean"] = "last",
         pooling: Pooling = "mean",
         window_s: float = 120.0,
     ) -> None:
@@ -69,16 +72,13 @@ class SpeechEncoder(FrozenEncoder):
             network: `Wav2Vec2Model` or `HubertModel` of transformers.
             normalize: Whether each clip gets zero mean and unit variance, as EVAR does; GURA
                 feeds it as it is.
-            frames: The last hidden state, or the mean over all of them, layer "0" included.
             pooling: Of frames to the scene embedding: "mean" in GURA, "mean+max" in EVAR.
             window_s: Longest stretch read in one pass. Longer clips lose context at the seams; a
                 group norm then sees each window alone.
         """
         super().__init__(window_s)
-        if frames not in ("last", "mean"):
-            raise ValueError(f"frames must be 'last' or 'mean', not {frames!r}")
         self.network = network
-        self.normalize, self.frames, self.pooling = normalize, frames, pooling
+        self.normalize, self.pooling = normalize, pooling
         config: Any = network.config
         self.scene_embedding_size = self.timestamp_embedding_size = config.hidden_size
         self.layer_strides = {str(layer): 1 for layer in range(config.num_hidden_layers + 1)}
@@ -90,21 +90,25 @@ class SpeechEncoder(FrozenEncoder):
         return {
             "sample_rate": self.sample_rate,
             "normalize": self.normalize,
-            "frames": self.frames,
             "pooling": self.pooling,
             "window_samples": self.window_samples,
             "network": {name: getattr(config, name) for name in _MODEL_SETTINGS},
+            "packages": package_versions("transformers"),
         }
 
     def _n_frames(self, n_samples: int) -> int:
         return (n_samples - _RECEPTIVE_FIELD) // _STRIDE + 1
 
-    def _n_timestamps(self, n_samples: int) -> int:
-        # Differs from other encoders: only whole frames, as GURA counts them. In whole samples:
-        # GURA's milliseconds in floating point miss one frame at some lengths.
+    def n_timestamps(self, n_samples: int) -> int:
+        """Whole frames of a clip, at least one.
+
+        Differs from other encoders, which complete a last frame: GURA counts so. In whole samples:
+        GURA's milliseconds in floating point miss one frame at some lengths.
+        """
         return max(1, self._n_frames(n_samples))
 
-    def _samples_for(self, n_frames: int) -> int:
+    def samples_for(self, n_frames: int) -> int:
+        """The fewest samples from which the network makes so many output frames."""
         return _RECEPTIVE_FIELD + (n_frames - 1) * _STRIDE
 
     def _padded(self, waveform: Tensor, n_samples: int = 0) -> Tensor:
@@ -114,26 +118,20 @@ class SpeechEncoder(FrozenEncoder):
             waveform = (waveform - mean) / (variance + 1e-7).sqrt()
         return super()._padded(waveform, n_samples)
 
-    def _states(self, waveform: Tensor) -> list[Float[Tensor, "batch frame dim"]]:
+    def _layers(self, waveform: Float[Tensor, "batch sample"]) -> dict[str, Tensor]:
         output = self.network(waveform, output_hidden_states=True)
         # The library gives the last state before or after the final layer norm, depending on its
         # version; published results have it after.
-        return [*output.hidden_states[:-1], output.last_hidden_state]
-
-    def _layers(self, waveform: Float[Tensor, "batch sample"]) -> dict[str, Tensor]:
-        return dict(zip(self.layer_strides, self._states(waveform), strict=True))
+        states = [*output.hidden_states[:-1], output.last_hidden_state]
+        return dict(zip(self.layer_strides, states, strict=True))
 
     def _frames(self, waveform: Float[Tensor, "batch sample"]) -> Float[Tensor, "batch frame dim"]:
-        if self.frames == "last":
-            return self.network(waveform).last_hidden_state
-        states = self._states(waveform)
-        return sum(states[1:], start=states[0]) / len(states)
+        return self.network(waveform).last_hidden_state
 
 
 def load_wav2vec2(
     weights: Path | str,
     normalize: bool = False,
-    frames: Literal["last", "mean"] = "last",
     pooling: Pooling = "mean",
     window_s: float = 120.0,
 ) -> SpeechEncoder:
@@ -144,15 +142,12 @@ def load_wav2vec2(
         BrokenFileError: If it is of another architecture or sampling rate, or weights are missing.
     """
     network = _network(weights, WAV2VEC2, "wav2vec2", "Wav2Vec2")
-    return SpeechEncoder(
-        network, normalize=normalize, frames=frames, pooling=pooling, window_s=window_s
-    )
+    return SpeechEncoder(network, normalize=normalize, pooling=pooling, window_s=window_s)
 
 
 def load_hubert(
     weights: Path | str,
     normalize: bool = False,
-    frames: Literal["last", "mean"] = "last",
     pooling: Pooling = "mean",
     window_s: float = 120.0,
 ) -> SpeechEncoder:
@@ -163,9 +158,7 @@ def load_hubert(
         BrokenFileError: If it is of another architecture or sampling rate, or weights are missing.
     """
     network = _network(weights, HUBERT, "hubert", "Hubert")
-    return SpeechEncoder(
-        network, normalize=normalize, frames=frames, pooling=pooling, window_s=window_s
-    )
+    return SpeechEncoder(network, normalize=normalize, pooling=pooling, window_s=window_s)
 
 
 def _network(weights: Path | str, source: WeightsSource, model_type: str, family: str) -> nn.Module:

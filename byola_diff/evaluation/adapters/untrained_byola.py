@@ -4,9 +4,8 @@ import torch
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize, corpus_statistics
-from byola_diff.data.manifest import Manifest
 from byola_diff.evaluation.adapters.seeded_network import seeded_network
-from byola_diff.evaluation.manifest_statistics import manifest_statistics
+from byola_diff.evaluation.manifest_statistics import Corpus, log_mel_statistics
 from byola_diff.models.cnn import ENCODERS
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.sounds import training_batch
@@ -22,21 +21,17 @@ def untrained_like(encoder: AudioEncoder, seed: int) -> AudioEncoder:
     )
 
 
-def untrained_network(
-    name: str, dim: int, seed: int, manifest: Manifest | None = None
-) -> AudioEncoder:
+def untrained_network(name: str, dim: int, seed: int, corpus: Corpus | None = None) -> AudioEncoder:
     """Random weights in one of `ENCODERS` behind the default front end.
 
     Args:
         name: Of the architecture.
         dim: Width of its embeddings.
         seed: Of the weights.
-        manifest: For the statistics. Without one they are those of procedural sounds.
+        corpus: For the statistics. Without one they are those of procedural sounds.
     """
     log_mel = LogMel()
-    mean, std = (
-        manifest_statistics(manifest, log_mel) if manifest else _procedural_statistics(log_mel)
-    )
+    mean, std = log_mel_statistics(corpus, log_mel) if corpus else _procedural_statistics(log_mel)
     return _assemble(name, dim, seed, log_mel, Normalize(mean, std))
 
 

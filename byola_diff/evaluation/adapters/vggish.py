@@ -96,10 +96,12 @@ class VggishEncoder(FrozenEncoder):
         return {}
 
     @property
-    def _finest_frames(self) -> int:
+    def finest_frames(self) -> int:
+        """Log-mel frames of a segment, more than one frame of the coarsest layer spans."""
         return _SEGMENT_FRAMES
 
-    def _samples_for(self, n_frames: int) -> int:
+    def samples_for(self, n_frames: int) -> int:
+        """The fewest samples from which the network makes so many output frames."""
         return (_SEGMENT_FRAMES * n_frames - 1) * HOP_SAMPLES + WINDOW_SAMPLES
 
     def _frames(self, waveform: Float[Tensor, "batch sample"]) -> Float[Tensor, "batch frame 128"]:

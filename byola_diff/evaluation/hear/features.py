@@ -1,7 +1,8 @@
 """Embeddings of a HEAR task by split: one row per clip, or one per timestamp."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -27,26 +28,45 @@ class SplitFeatures:
     """Of events: of the frames of each file."""
 
 
-def embed_task(
-    task: HearTask, named: NamedEncoder, extract: ClipExtractor
-) -> dict[str, SplitFeatures]:
+@dataclass(frozen=True)
+class TaskFeatures:
+    """Embeddings of all splits."""
+
+    splits: Mapping[str, SplitFeatures]
+    precision: str
+    """float32 or bfloat16: what the encoder's networks ran in."""
+    device: str
+    """Type of the device that they ran on."""
+
+    def embeddings(self, splits: Sequence[str]) -> Float32[Tensor, "row dim"]:
+        """Of some splits, one after the other; a single one is not copied."""
+        parts = [self.splits[split].embeddings for split in splits]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def times_ms(self, splits: Sequence[str]) -> list[np.ndarray]:
+        """Of events: of the frames of each file."""
+        return [times for split in splits for times in self.splits[split].times_ms]
+
+
+def embed_task(task: HearTask, named: NamedEncoder, extract: ClipExtractor) -> TaskFeatures:
     """Embeddings of all splits. No label is looked at.
 
     Raises:
         ValueError: As `extract`, if files can't be read, or an embedding is NaN or infinite.
     """
     manifest = task.manifest(named.encoder.sample_rate)
-    sizes = [len(task.files[split]) for split in task.metadata.splits]
+    sizes = {split: len(task.files[split]) for split in task.metadata.splits}
     if task.metadata.embedding_type == "scene":
-        scenes = extract(named, manifest, "scene").scene.split(sizes)
-        return {
-            split: SplitFeatures(scene)
-            for split, scene in zip(task.metadata.splits, scenes, strict=True)
-        }
-    frames = iter(extract(named, manifest, "timestamps").timestamps)
-    features = {}
-    for split, size in zip(task.metadata.splits, sizes, strict=True):
-        embeddings, times_ms = zip(*(next(frames) for _ in range(size)), strict=True)
-        times_ms = tuple(times.double().numpy() for times in times_ms)
-        features[split] = SplitFeatures(torch.cat(embeddings), times_ms)
-    return features
+        extracted = extract(named, manifest, "scene")
+        parts = map(SplitFeatures, extracted.scene.split(list(sizes.values())))
+    else:
+        extracted = extract(named, manifest, "timestamps")
+        frames = extracted.pop_timestamps()
+        parts = (_joined(islice(frames, size)) for size in sizes.values())
+    splits = dict(zip(sizes, parts, strict=True))
+    return TaskFeatures(splits, extracted.precision, extracted.device)
+
+
+def _joined(frames: Iterable[tuple[Tensor, Tensor]]) -> SplitFeatures:
+    embeddings, times_ms = zip(*frames, strict=True)
+    return SplitFeatures(torch.cat(embeddings), tuple(times.double().numpy() for times in times_ms))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from statistics import mean, stdev
 from typing import Any
 
 from byola_diff.evaluation.hear.events import PostProcessing
@@ -43,6 +42,9 @@ class HearResult:
     """Hz; of the files that were read."""
     resampler: str | None
     """What changed the rate to that of the encoder; None if nothing had to."""
+    conditions: Mapping[str, Any]
+    """Plain values: name and size of the grid; seed and order of the probes; and in which precision
+    and on what kind of device embeddings were computed."""
 
     @property
     def scores(self) -> dict[str, dict[str, float]]:
@@ -53,24 +55,19 @@ class HearResult:
             for metric in metrics
         }
 
-    @property
-    def mean(self) -> dict[str, float]:
-        """Over the folds, by metric."""
-        return {metric: mean(values.values()) for metric, values in self.scores.items()}
-
-    @property
-    def std(self) -> dict[str, float | None]:
-        """Sample deviation over the folds, by metric; None for a single one."""
-        return {
-            metric: stdev(values.values()) if len(values) > 1 else None
-            for metric, values in self.scores.items()
-        }
-
     def settings(self) -> dict[str, Any]:
-        """Plain values that say how the scores came about."""
+        """Plain values that were given: how the scores came about."""
         return {
             "primary": self.primary,
             "selected_by": self.selected_by,
+            "audio_rate": self.audio_rate,
+            "resampler": self.resampler,
+            **self.conditions,
+        }
+
+    def choices(self) -> dict[str, Any]:
+        """Plain values that were chosen on validation splits."""
+        return {
             "chosen": self.chosen.settings(),
             "searched": [[point.settings(), score] for point, score in self.searched],
             "folds": {
@@ -81,6 +78,4 @@ class HearResult:
                 }
                 for test, fold in self.folds.items()
             },
-            "audio_rate": self.audio_rate,
-            "resampler": self.resampler,
         }

@@ -9,7 +9,7 @@ it is asked for: the kit means to, but compares a list with a word.
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from byola_diff.audio.resample import resampler_name
 from byola_diff.evaluation.encoders import NamedEncoder
 from byola_diff.evaluation.hear.event_answers import EventAnswers, event_answers
 from byola_diff.evaluation.hear.events import PostProcessing
-from byola_diff.evaluation.hear.features import ClipExtractor, SplitFeatures, embed_task
+from byola_diff.evaluation.hear.features import ClipExtractor, TaskFeatures, embed_task
 from byola_diff.evaluation.hear.grid import GridName, GridPoint, hyperparameter_grid
 from byola_diff.evaluation.hear.result import FoldResult, HearResult
 from byola_diff.evaluation.hear.scene_answers import SceneAnswers, scene_answers
@@ -89,6 +89,14 @@ def run_hear_task(
         folds=folds,
         audio_rate=rate,
         resampler=None if rate == named.encoder.sample_rate else resampler_name(),
+        conditions={
+            "grid": grid,
+            "n_points": n_points,
+            "seed": seed,
+            "shuffle": shuffle,
+            "precision": features.precision,
+            "device": features.device,
+        },
     )
     if predictions is not None:
         _write_predictions(predictions, task, result)
@@ -100,7 +108,7 @@ class _Bench:
     """Embeddings of a task, and how to train and test probes on them."""
 
     task: HearTask
-    features: Mapping[str, SplitFeatures]
+    features: TaskFeatures
     seed: int
     shuffle: bool
     device: torch.device | str
@@ -166,12 +174,12 @@ class _Bench:
         annotations = [answer for split in splits for answer in self.task.answers(split)]
         if self.task.metadata.embedding_type == "scene":
             return scene_answers(self.task, files, annotations)
-        times_ms = [times for split in splits for times in self.features[split].times_ms]
+        times_ms = self.features.times_ms(splits)
         grid = (processing,) if processing else self.task.metadata.post_processing
         return event_answers(self.task, files, annotations, times_ms, grid)
 
     def _embeddings(self, splits: Sequence[str]) -> Tensor:
-        return torch.cat([self.features[split].embeddings for split in splits]).to(self.device)
+        return self.features.embeddings(splits).to(self.device)
 
 
 def _write_predictions(path: Path, task: HearTask, result: HearResult) -> None:

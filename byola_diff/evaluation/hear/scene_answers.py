@@ -55,13 +55,15 @@ class SceneAnswers:
         return (logits.softmax(dim=1) if self.is_multiclass else logits.sigmoid()).numpy()
 
     def _score(self, name: str, probability: np.ndarray) -> float:
+        if name in _MACRO:
+            return _MACRO[name](probability, self.multi_hot)
+        # Differs from HEAR's kit, where a clip without any label is of the first class.
+        labelled = self.multi_hot.any(axis=1)
         # Of a clip with several labels, HEAR's accuracies take the first.
-        target = self.multi_hot.argmax(axis=1)
-        if name in ("top1_acc", "pitch_acc"):
-            return metrics.accuracy(probability, target)
+        probability, target = probability[labelled], self.multi_hot[labelled].argmax(axis=1)
         if name == "chroma_acc":
             return metrics.chroma_accuracy(probability, target, _pitch(self.labels))
-        return _MACRO[name](probability, self.multi_hot)
+        return metrics.accuracy(probability, target)
 
 
 _MACRO: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {

@@ -94,7 +94,7 @@ def read_hear_task(folder: Path | str) -> HearTask:
     rates = _rates(folder)
     for rate in rates:
         _check_files(folder / str(rate), by_split)
-    # As the kit does, once, with one generator from split to split: batches are taken in this order.
+    # As the kit does, once, with one generator from split to split: batches have this order.
     generator = random.Random(0)
     for split, annotations in by_split.items():
         files = list(annotations)

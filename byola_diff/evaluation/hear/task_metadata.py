@@ -1,7 +1,6 @@
 """`task_metadata.json` of a HEAR task: what is predicted, on which splits, and the metrics."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +50,6 @@ class TaskMetadata:
     """train, valid and test, or the folds, sorted."""
     metrics: tuple[str, ...]
     """The first is the primary one."""
-    sample_duration_s: float | None
-    """None if clips have several lengths."""
     post_processing: tuple[PostProcessing, ...]
     """To choose from, for events."""
     selects_by_score: bool
@@ -117,7 +114,6 @@ def _metadata(entries: Mapping[str, Any]) -> TaskMetadata:
         split_mode=split_mode,
         splits=_splits(entries, split_mode),
         metrics=_metrics(entries, embedding_type),
-        sample_duration_s=_duration(entries.get("sample_duration")),
         post_processing=default_grid if grid is None else grid_from_metadata(grid),
         selects_by_score=_flag(entries, "use_scoring_for_early_stopping", default=True),
         grid_overrides=checked_overrides(params.get("task_specific_param_grid", {})),
@@ -146,14 +142,6 @@ def _metrics(entries: Mapping[str, Any], embedding_type: EmbeddingType) -> tuple
             f"not one of {', '.join(known)}"
         )
     return metrics
-
-
-def _duration(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ValueError(f"'sample_duration' must be seconds or null, not {value!r}")
-    return float(value)
 
 
 def _text(entries: Mapping[str, Any], key: str) -> str:

@@ -44,6 +44,8 @@ class MlpStack:
         ]
         self._optimizer = torch.optim.Adam(groups, weight_decay=weight_decay)
         self._n_steps = 0
+        device = torch.device(device)
+        self._generators = [device] if device.type == "cuda" else []
 
     def step(self, features: Float[Tensor, "clip dim"], targets: Targets) -> None:
         """One Adam step of every probe on one batch."""
@@ -51,7 +53,7 @@ class MlpStack:
         losses = []
         for model, seed in zip(self._models, self._seeds, strict=True):
             # Dropout draws from the global generator: the same for a probe alone or among others.
-            with torch.random.fork_rng():
+            with torch.random.fork_rng(devices=self._generators):
                 torch.manual_seed(derive_seed("probe dropout", seed, self._n_steps))
                 logits = model.train()(features)
             if targets.ndim == 2:
@@ -76,12 +78,15 @@ class MlpStack:
         self._models = [self._models[model] for model in models]
         self._seeds = [self._seeds[model] for model in models]
         self._optimizer.param_groups[:] = [self._optimizer.param_groups[m] for m in models]
+        kept = {p for model in self._models for p in model.parameters()}
+        for parameter in self._optimizer.state.keys() - kept:
+            del self._optimizer.state[parameter]
 
 
 def _mlp(settings: ProbeSettings, n_features: int, n_classes: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     width = n_features
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("probe weights", settings.seed))
         for hidden in range(settings.hidden_layers):
             # The gain is that of what comes before: nothing, or a ReLU.

@@ -56,4 +56,7 @@ def _check_labels(part: Part, clips: tuple[Clip, ...]) -> None:
     judged = np.concatenate([part.valid, part.test])
     unknown = {label for place in judged for label in clips[place].labels} - known
     if unknown:
-        raise ValueError(f"{part.name}: labels without a training clip: {sorted(unknown)}")
+        raise ValueError(
+            f"{part.name}: labels without a training clip: {sorted(unknown)}; leave their clips "
+            "out, or correct the labels"
+        )

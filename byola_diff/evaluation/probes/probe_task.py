@@ -21,14 +21,11 @@ from byola_diff.evaluation.probes.linear_stack import Targets
 from byola_diff.evaluation.probes.parts import Part
 from byola_diff.evaluation.probes.protocols import LinearProtocol
 from byola_diff.evaluation.probes.settings import ProbeSettings
+from byola_diff.evaluation.probes.standardisation import Standardisation
 from byola_diff.evaluation.probes.trainer import Judge, TrainedProbe, train_probes
-from byola_diff.randomness import derive_seed
+from byola_diff.evaluation.probes.validation import TargetsOf, carve_validation
 
 Metric = Literal["accuracy", "mAP"]
-TargetsOf = Callable[[Int[np.ndarray, " clip"]], Targets]
-"""Targets of the clips at these places."""
-
-_TRIES = 100
 
 
 @dataclass(frozen=True)
@@ -78,43 +75,18 @@ def probe_task(
     Raises:
         ValueError: If an embedding is not finite, or no learning rate gives a finite score.
     """
-    chosen, learning_rates, validation = {}, {}, {}
-    scales = {part.name: _Scale(embeddings[part.train]) for part in parts}
-    with tqdm(
-        total=len(parts) * len(protocol.seeds), unit=" stacks", disable=not progress, leave=False
-    ) as bar:
-        for part in parts:
-            trained = {}
-            for seed in protocol.seeds:
-                trained[seed] = _train(
-                    embeddings,
-                    scales[part.name],
-                    targets_of,
-                    part,
-                    seed,
-                    n_classes,
-                    metric,
-                    protocol,
-                    device,
-                )
-                bar.update()
-            means = _mean_scores(trained, protocol)
-            best = max(means, key=lambda rate: (means[rate], -rate))
-            if not np.isfinite(means[best]):
-                raise ValueError(f"{part.name}: no learning rate gave a finite validation score")
-            place = protocol.learning_rates.index(best)
-            chosen[part.name] = {seed: trained[seed][place] for seed in protocol.seeds}
-            learning_rates[part.name], validation[part.name] = best, means
+    bench = _Bench(embeddings, targets_of, n_classes, metric, protocol, device)
+    total = len(parts) * len(protocol.seeds)
+    with tqdm(total=total, unit=" stacks", disable=not progress, leave=False) as bar:
+        chosen = {part.name: bench.choose(part, bar.update) for part in parts}
     # Only here are the labels of test clips looked at.
-    per_part = {}
-    for part in parts:
-        test = scales[part.name](embeddings[part.test], device)
-        true = targets_of(part.test)
-        per_part[part.name] = {
-            seed: _score(probe.logits(test).cpu(), true, metric)
-            for seed, probe in chosen[part.name].items()
-        }
-    return ProbeResult(metric, per_part, learning_rates, validation)
+    per_part = {part.name: bench.test(part, chosen[part.name]) for part in parts}
+    return ProbeResult(
+        metric,
+        per_part,
+        {name: choice.learning_rate for name, choice in chosen.items()},
+        {name: choice.validation for name, choice in chosen.items()},
+    )
 
 
 def manifest_targets(manifest: Manifest, metric: Metric) -> TargetsOf:
@@ -140,78 +112,70 @@ def manifest_targets(manifest: Manifest, metric: Metric) -> TargetsOf:
     return targets_of
 
 
-class _Scale:
-    """Standardisation fitted to the embeddings of all training clips.
+@dataclass(frozen=True)
+class _Choice:
+    """What was chosen for one part, on validation clips."""
 
-    A carved-out validation part is among them, as in EVAR.
-    """
-
-    def __init__(self, train: Float[np.ndarray, "clip dim"]) -> None:
-        self.mean = train.mean(axis=0, dtype=np.float64)
-        self.deviation = train.std(axis=0, dtype=np.float64)
-        # Of a constant feature, rounding leaves a deviation that must not be divided by.
-        constant = self.deviation <= 10 * np.finfo(np.float32).eps * np.abs(self.mean)
-        self.deviation[constant] = 1
-
-    def __call__(
-        self, embeddings: Float[np.ndarray, "clip dim"], device: torch.device | str
-    ) -> Float[Tensor, "clip dim"]:
-        standard = (embeddings - self.mean.astype(np.float32)) / self.deviation.astype(np.float32)
-        return torch.from_numpy(standard.astype(np.float32, copy=False)).to(device)
+    learning_rate: float
+    probes: dict[int, TrainedProbe]
+    """By seed."""
+    validation: dict[float, float]
+    """By learning rate, the mean over the seeds."""
+    scale: Standardisation
 
 
-def _train(
-    embeddings: np.ndarray,
-    scale: _Scale,
-    targets_of: TargetsOf,
-    part: Part,
-    seed: int,
-    n_classes: int,
-    metric: Metric,
-    protocol: LinearProtocol,
-    device: torch.device | str,
-) -> list[TrainedProbe]:
-    """Probes of all learning rates."""
-    train, valid = part.train, part.valid
-    if not len(valid):
-        train, valid = _carve(part, targets_of, protocol.valid_share, seed)
-    return train_probes(
-        scale(embeddings[train], device),
-        targets_of(train).to(device),
-        scale(embeddings[valid], device),
-        _judge(targets_of(valid).to(device), metric, protocol),
-        [ProbeSettings(rate, seed) for rate in protocol.learning_rates],
-        protocol.rules,
-        n_classes,
-    )
+@dataclass(frozen=True)
+class _Bench:
+    """A task, and how to train and test probes on it."""
 
+    embeddings: Float[np.ndarray, "clip dim"]
+    targets_of: TargetsOf
+    n_classes: int
+    metric: Metric
+    protocol: LinearProtocol
+    device: torch.device | str
 
-def _carve(
-    part: Part, targets_of: TargetsOf, share: float, seed: int
-) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " valid"]]:
-    """Training and validation clips out of the training clips.
+    def choose(self, part: Part, done: Callable[[], object]) -> _Choice:
+        """Train probes of all learning rates and seeds; of equal rates the smallest is chosen."""
+        scale = Standardisation(self.embeddings[part.train])
+        trained = {}
+        for seed in self.protocol.seeds:
+            trained[seed] = self._train(part, scale, seed)
+            done()
+        rates = self.protocol.learning_rates
+        means = {
+            rate: float(np.mean([probes[place].best_score for probes in trained.values()]))
+            for place, rate in enumerate(rates)
+        }
+        best = max(means, key=lambda rate: (means[rate], -rate))
+        if not np.isfinite(means[best]):
+            raise ValueError(f"{part.name}: no learning rate gave a finite validation score")
+        chosen = {seed: probes[rates.index(best)] for seed, probes in trained.items()}
+        return _Choice(best, chosen, means, scale)
 
-    Random, drawn again until every class is on both sides; the last of 100 draws stands, as in
-    EVAR, but never one that leaves nothing to train on.
-    """
-    targets = targets_of(part.train)
-    n_valid = max(1, round(share * len(part.train)))
-    if n_valid >= len(part.train):
-        raise ValueError(f"{part.name}: {len(part.train)} training clips leave none to validate by")
-    rng = np.random.default_rng(derive_seed("probe validation", seed, part.name))
-    order = np.arange(len(part.train))
-    for _ in range(_TRIES):
-        order = rng.permutation(len(part.train))
-        sides = (order[n_valid:], order[:n_valid])
-        if len({_n_present(targets[side]) for side in (slice(None), *sides)}) == 1:
-            break
-    return part.train[order[n_valid:]], part.train[order[:n_valid]]
+    def test(self, part: Part, choice: _Choice) -> dict[int, float]:
+        """Test scores by seed."""
+        test = choice.scale(self.embeddings[part.test], self.device)
+        true = self.targets_of(part.test)
+        return {
+            seed: _score(probe.logits(test).cpu(), true, self.metric)
+            for seed, probe in choice.probes.items()
+        }
 
-
-def _n_present(targets: Targets) -> int:
-    if targets.ndim == 2:
-        return int((targets.sum(0) > 0).sum())
-    return len(targets.unique())
+    def _train(self, part: Part, scale: Standardisation, seed: int) -> list[TrainedProbe]:
+        """Probes of all learning rates."""
+        train, valid = part.train, part.valid
+        if not len(valid):
+            train, valid = carve_validation(part, self.targets_of, self.protocol.valid_share, seed)
+        return train_probes(
+            scale(self.embeddings[train], self.device),
+            self.targets_of(train).to(self.device),
+            scale(self.embeddings[valid], self.device),
+            _judge(self.targets_of(valid).to(self.device), self.metric, self.protocol),
+            [ProbeSettings(rate, seed) for rate in self.protocol.learning_rates],
+            self.protocol.rules,
+            self.n_classes,
+        )
 
 
 def _judge(true: Targets, metric: Metric, protocol: LinearProtocol) -> Judge:
@@ -227,13 +191,3 @@ def _score(logits: Tensor, true: Targets, metric: Metric) -> float:
         return float("-inf")  # diverged: never chosen, never an improvement
     score = accuracy if metric == "accuracy" else mean_average_precision
     return score(logits.cpu().numpy(), true.cpu().numpy())
-
-
-def _mean_scores(
-    trained: dict[int, list[TrainedProbe]], protocol: LinearProtocol
-) -> dict[float, float]:
-    """By learning rate, over the seeds."""
-    return {
-        rate: float(np.mean([trained[seed][place].best_score for seed in protocol.seeds]))
-        for place, rate in enumerate(protocol.learning_rates)
-    }

@@ -19,7 +19,7 @@ class LinearProtocol:
     learning_rates: tuple[float, ...] = LEARNING_RATES
     seeds: tuple[int, ...] = (42, 43, 44)
     valid_share: float = 0.1
-    """Of the training clips, where a task has no validation clips of its own."""
+    """Of the training clips, where a task has no validation split of its own."""
     rules: TrainingRules = field(
         default_factory=lambda: TrainingRules(
             batch_size=200,
@@ -42,6 +42,7 @@ EVAR = LinearProtocol("evar", monitor="score")
 """nttcslab/eval-audio-repr: best validation accuracy, or mAP, the later epoch on a tie."""
 
 DIFF24 = LinearProtocol("diff24", monitor="loss")
-"""Takeuchi et al., 2024, sections 5.2 and 5.4: the same with the lowest validation loss."""
+"""Takeuchi et al., 2024, sections 5.2 and 5.4: the same with the lowest validation loss. That a
+tenth of the training clips validates holds here, as in EVAR, where a task has no such split."""
 
 PROTOCOLS = {protocol.name: protocol for protocol in (EVAR, DIFF24)}

@@ -1,7 +1,9 @@
 """Training of many probes on one set of embeddings, each with its own early stopping.
 
 Probes of one seed see the same batches, so they are trained as one stack; a probe that stops leaves
-the stack. Each ends as if it had been trained alone.
+the stack. Each ends as if it had been trained alone. Stacks of different seeds and folds share no
+batch, and come one after the other: the products of one stack keep a processor busy, and its
+weights in the cache.
 """
 
 import math
@@ -87,11 +89,11 @@ def _train(
     rules: TrainingRules,
 ) -> None:
     """Train the probes of one stack; each gets the weights of its best look."""
-    active = list(probes)
+    active, seed = list(probes), probes[0].settings.seed
     waited = dict.fromkeys(range(len(probes)), 0)
     places = list(range(len(probes)))  # of the active ones among all
     for epoch in range(1, rules.max_epochs + 1):
-        for batch in _batches(len(train), rules, probes[0].settings.seed, epoch):
+        for batch in _batches(len(train), rules, seed, epoch, isinstance(stack, MlpStack)):
             batch = batch.to(train.device)
             stack.step(train[batch], targets[batch])
         for probe in active:
@@ -147,13 +149,15 @@ def _new_stack(
     )
 
 
-def _batches(n_clips: int, rules: TrainingRules, seed: int, epoch: int) -> Iterator[Tensor]:
+def _batches(
+    n_clips: int, rules: TrainingRules, seed: int, epoch: int, has_norms: bool
+) -> Iterator[Tensor]:
     """Places of the clips of each batch; if shuffled, by seed and epoch alone."""
     order = torch.arange(n_clips)
     if rules.shuffle:
         order = torch.randperm(n_clips, generator=torch_generator("probe order", seed, epoch))
     batches = list(order.split(rules.batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
+    if has_norms and len(batches) > 1 and len(batches[-1]) == 1:
         # Batch normalisation can't train on a single clip.
         batches[-2:] = [torch.cat(batches[-2:])]
     return iter(batches)

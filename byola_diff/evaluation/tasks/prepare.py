@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from byola_diff.atomic import write_text
 from byola_diff.data.manifest import SPLITS, Clip, write_manifest
@@ -22,7 +22,7 @@ from byola_diff.data.manifest_checks import (
     check_splits,
 )
 from byola_diff.evaluation.tasks.layout import LayoutError
-from byola_diff.evaluation.tasks.spec import OfficialClips, OwnSplitClips, TaskSpec
+from byola_diff.evaluation.tasks.spec import OwnSplit, TaskSpec
 from byola_diff.evaluation.tasks.task import file_sha256, sidecar_path
 
 _SHOWN = 10
@@ -56,7 +56,7 @@ def prepare_task(spec: TaskSpec, source: Path, out: Path, choices: Choices) -> d
         listed = _clips(spec, source, choices)
         clips, missing = _present(source, listed)
         _refuse_missing(missing, len(listed), choices.allow_missing)
-        expected = spec.counts if _is_published(spec, choices) else spec.own_counts or {}
+        expected = _expected(spec, choices)
         if not choices.allow_partial:
             _refuse_deviations(deviations(count(listed), expected))
         _check(clips)
@@ -64,8 +64,9 @@ def prepare_task(spec: TaskSpec, source: Path, out: Path, choices: Choices) -> d
     facts = _facts(spec, source, out, choices)
     counts = count(clips)
     facts |= {"counts": counts, "expected": dict(expected)}
-    own_split = [] if _is_published(spec, choices) else [f"split: {facts['split']}"]
-    facts |= {"deviations": own_split + deviations(counts, expected)}
+    found = deviations(counts, expected)
+    other_split = [] if _is_published(spec, choices, found) else [f"split: {facts['split']}"]
+    facts |= {"deviations": other_split + found}
     facts |= {"listed": len(listed), "missing": len(missing), "first_missing": missing[:_SHOWN]}
     facts["manifest_sha256"] = file_sha256(out)
     write_text(sidecar_path(out), json.dumps(facts, indent=2) + "\n")
@@ -103,17 +104,29 @@ def _explained(spec: TaskSpec, source: Path) -> Iterator[None]:
         raise TaskDataError(str(error)) from error
 
 
-def _is_published(spec: TaskSpec, choices: Choices) -> bool:
-    return spec.split_file is None or choices.split_file is not None
+def _expected(spec: TaskSpec, choices: Choices) -> Mapping[str, int]:
+    if isinstance(spec.clips, OwnSplit) and choices.split_file is None:
+        return spec.clips.counts
+    return spec.counts
+
+
+def _is_published(spec: TaskSpec, choices: Choices, found: Sequence[str]) -> bool:
+    """Whether the split is the published one.
+
+    A file of the user's is, where the size of each split is published and none deviates.
+    """
+    if not isinstance(spec.clips, OwnSplit):
+        return True
+    return choices.split_file is not None and not found and set(SPLITS) <= spec.counts.keys()
 
 
 def _clips(spec: TaskSpec, source: Path, choices: Choices) -> list[Clip]:
-    if spec.split_file is None:
-        if choices.split_file is not None:
-            raise TaskDataError(f"{spec.name} comes with its split and takes no other")
-        clips = cast(OfficialClips, spec.clips)(source)
+    if isinstance(spec.clips, OwnSplit):
+        clips = spec.clips.clips(source, choices.split_file, choices.seed)
+    elif choices.split_file is None:
+        clips = spec.clips(source)
     else:
-        clips = cast(OwnSplitClips, spec.clips)(source, choices.split_file, choices.seed)
+        raise TaskDataError(f"{spec.name} comes with its split and takes no other")
     if unknown := {clip.split for clip in clips} - {*SPLITS, None}:
         names = ", ".join(repr(name) for name in unknown)
         raise TaskDataError(f"unknown split {names} in {choices.split_file}: not {SPLITS}")
@@ -162,7 +175,7 @@ def _check(clips: Sequence[Clip]) -> None:
 
 
 def _facts(spec: TaskSpec, source: Path, out: Path, choices: Choices) -> dict[str, Any]:
-    if spec.split_file is None:
+    if not isinstance(spec.clips, OwnSplit):
         split = "published"
     elif choices.split_file is not None:
         split = f"file {choices.split_file.name}"

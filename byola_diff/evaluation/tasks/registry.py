@@ -10,7 +10,7 @@ from byola_diff.evaluation.tasks.fsd50k import fsd50k_clips
 from byola_diff.evaluation.tasks.gtzan import LISTS_SOURCE, gtzan_clips
 from byola_diff.evaluation.tasks.nsynth import nsynth_clips
 from byola_diff.evaluation.tasks.spcv2 import spcv2_clips
-from byola_diff.evaluation.tasks.spec import TaskSpec
+from byola_diff.evaluation.tasks.spec import OwnSplit, TaskSpec
 from byola_diff.evaluation.tasks.surge import surge_clips
 from byola_diff.evaluation.tasks.us8k import us8k_clips
 from byola_diff.evaluation.tasks.vc1 import vc1_clips
@@ -80,9 +80,11 @@ _SPECS = (
         unit_s=5.8,
         metric="accuracy",
         counts={"classes": 6},
-        own_counts={"classes": 6},
-        clips=voxforge_clips,
-        split_file="columns file_name, label, split, such as EVAR's voxforge.csv",
+        clips=OwnSplit(
+            clips=voxforge_clips,
+            counts={"classes": 6},
+            file="columns file_name, label, split, such as EVAR's voxforge.csv",
+        ),
         layout="extracted archives by language, such as de/SPEAKER-20080721-xyz/wav/de1.wav, with "
         "de, en, es, fr, it and ru",
         where="http://www.voxforge.org (URLs are listed by TensorFlow Datasets, voxforge)",
@@ -94,9 +96,11 @@ _SPECS = (
         unit_s=2.5,
         metric="accuracy",
         counts={"train": 5155, "valid": 732, "test": 1551, "classes": 6},
-        own_counts={"clips": 7442, "classes": 6},
-        clips=cremad_clips,
-        split_file="columns file_name and split, such as EVAR's cremad.csv",
+        clips=OwnSplit(
+            clips=cremad_clips,
+            counts={"clips": 7442, "classes": 6},
+            file="columns file_name and split, such as EVAR's cremad.csv",
+        ),
         layout="AudioWAV/ with files such as 1001_DFA_ANG_XX.wav",
         where="https://github.com/CheyneyComputerScience/CREMA-D",
         licence="Open Database License 1.0",
@@ -130,9 +134,11 @@ _SPECS = (
         unit_s=4.0,
         metric="accuracy",
         counts={"train": 148_896, "valid": 17_160, "test": 17_336, "classes": 88},
-        own_counts={"train": 148_896, "valid": 17_160, "test": 17_336, "classes": 88},
-        clips=surge_clips,
-        split_file="two columns, tone and split, such as EVAR's dataset_surge_tone_splits.csv",
+        clips=OwnSplit(
+            clips=surge_clips,
+            counts={"train": 148_896, "valid": 17_160, "test": 17_336, "classes": 88},
+            file="two columns, tone and split, such as EVAR's dataset_surge_tone_splits.csv",
+        ),
         layout="a folder per tone with a file per note, such as TONE/60.ogg",
         where="https://zenodo.org/record/4677097",
         licence="see the source",

@@ -12,8 +12,17 @@ Metric = Literal["accuracy", "mAP"]
 OfficialClips = Callable[[Path], list[Clip]]
 """From the folder of the data to their clips, split as published."""
 
-OwnSplitClips = Callable[[Path, Path | None, int], list[Clip]]
-"""The same for data without a published split: by a file that the user has, or else by a seed."""
+
+@dataclass(frozen=True, kw_only=True)
+class OwnSplit:
+    """For data that come without a split: by a file that the user has, or else by a seed."""
+
+    clips: Callable[[Path, Path | None, int], list[Clip]]
+    """From the folder of the data, that file and the seed to their clips."""
+    counts: Mapping[str, int]
+    """Number of clips where we split by the seed; what can't be known is left out."""
+    file: str
+    """Which file of the user's replaces our split."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +37,7 @@ class TaskSpec:
     metric: Metric
     counts: Mapping[str, int]
     """Published number of clips by split or "fold K", and of "classes"."""
-    own_counts: Mapping[str, int] | None = None
-    """The same where we split by a seed; what can't be known is left out."""
-    clips: OfficialClips | OwnSplitClips
-    split_file: str | None = None
-    """Which file of the user's replaces our own split. None where the data come with a split."""
+    clips: OfficialClips | OwnSplit
     layout: str
     """What the folder must hold."""
     where: str

@@ -4,13 +4,20 @@ import shutil
 import numpy as np
 import pytest
 import torch
+import torchaudio
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 from transformers import ASTConfig, ASTForAudioClassification
 
+from byola_diff.audio.files import write_wav
+from byola_diff.data.manifest import Clip, Manifest
 from byola_diff.evaluation.adapters.ast import fitted_positions, load_ast
 from byola_diff.evaluation.adapters.ast_front_end import AUDIOSET_STATISTICS, ast_features
+from byola_diff.evaluation.encoders import open_encoder
+from byola_diff.evaluation.manifest_statistics import Corpus
+from byola_diff.evaluation.preprocessing import Preprocessing
 from byola_diff.storage import BrokenFileError
 
 DIM, N_BLOCKS, N_COLUMNS = 128, 2, 11
@@ -256,6 +263,57 @@ def test_statistics(folder, tmp_path):
     assert load_ast(tmp_path / "own").settings()["statistics"] == list(AUDIOSET_STATISTICS)
     with pytest.raises(ValueError, match="positive deviation"):
         load_ast(folder, statistics=(-4.0, 0.0))
+
+
+def test_statistics_of_the_task(folder, tmp_path):
+    rng, waves = np.random.default_rng(0), {}
+    # Whole, cut to the unit of half a second, and filled up to it.
+    for name, n_samples in (("a.wav", 8000), ("b.wav", 12_000), ("c.wav", 3000)):
+        waves[name] = rng.uniform(-0.3, 0.5, n_samples)
+        write_wav(tmp_path / name, waves[name], 16_000)
+    clips = tuple(Clip(name, ("x",), split="train") for name in waves)
+    unused = Clip("b.wav", ("x",), split="test", start_s=0.1)
+    manifest = Manifest(tmp_path, (*clips, unused), ("x",))
+    cut = Preprocessing(unit_s=0.5)
+    units = []
+    for clip in clips:
+        start, _ = cut.crop(clip, len(waves[clip.file]), 16_000)
+        unit = waves[clip.file][start : start + 8000]
+        units.append(np.concatenate([unit, np.zeros(8000 - len(unit))]))
+    values = np.stack([fbank_by_hand(unit - unit.mean()) for unit in units])
+    config = tmp_path / "task.yaml"
+    config.write_text(f"encoder: ast\nweights: {folder}\noptions: {{statistics: task}}")
+    encoder = open_encoder(str(config), manifest, cut).encoder
+    expected = [values.mean(), values.std()]
+    assert encoder.settings()["statistics"] == pytest.approx(expected, abs=2e-3)
+    with pytest.raises(ValueError, match="statistics: task, for AST, needs a manifest"):
+        open_encoder(str(config))
+    config.write_text(config.read_text().replace("task", "audioset"))
+    encoder = open_encoder(str(config), manifest).encoder
+    assert encoder.settings()["statistics"] == list(AUDIOSET_STATISTICS)
+    config.write_text(config.read_text().replace("audioset", "[-6.0, 3.0]"))
+    assert open_encoder(str(config)).encoder.settings()["statistics"] == [-6.0, 3.0]
+    config.write_text(config.read_text().replace("[-6.0, 3.0]", "tasks"))
+    with pytest.raises(ValueError, match="options of ast"):
+        open_encoder(str(config), manifest)
+
+
+def test_statistics_of_a_clip_shorter_than_a_column_of_patches(folder, tmp_path):
+    wave = np.random.default_rng(0).uniform(-0.3, 0.5, 1000)
+    write_wav(tmp_path / "a.wav", wave, 16_000)
+    manifest = Manifest(tmp_path, (Clip("a.wav", ("x",), split="train"),), ("x",))
+    found = load_ast(folder, "task", corpus=Corpus(manifest, Preprocessing())).settings()
+    # Zeros after the mean is taken off, as when it is embedded.
+    values = fbank_by_hand(np.concatenate([wave - wave.mean(), np.zeros(1800)]))
+    assert found["statistics"] == pytest.approx([values.mean(), values.std()], abs=2e-3)
+
+
+def test_settings_tell_versions_of_the_libraries(folder):
+    packages = load_ast(folder).settings()["packages"]
+    assert packages == {
+        "transformers": transformers.__version__,
+        "torchaudio": torchaudio.__version__.split("+")[0],
+    }
 
 
 @pytest.mark.parametrize("fault", ["missing", "unknown", "shape", "nan", "speech"])

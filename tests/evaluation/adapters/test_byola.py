@@ -5,7 +5,8 @@ from torch.nn import functional
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.evaluation.adapters.byola import layer_features, load_byola, load_byola_layers
-from byola_diff.evaluation.manifest_statistics import manifest_statistics
+from byola_diff.evaluation.manifest_statistics import Corpus, log_mel_statistics
+from byola_diff.evaluation.preprocessing import Preprocessing
 from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
 from byola_diff.storage import BrokenFileError
 
@@ -51,10 +52,10 @@ def test_both_versions_load_in_the_front_end_of_byola(tmp_path, network):
 
 
 def test_statistics_of_the_manifest_in_the_front_end_of_the_file(tmp_path):
-    manifest = write_corpus(tmp_path)
+    corpus = Corpus(write_corpus(tmp_path), Preprocessing())
     path = save_network(tmp_path / "w.pth", AudioNTT2020(n_mels=32, dim=16))
-    encoder = load_byola(path, manifest, front_end={"f_min_hz": 50.0})
-    expected = manifest_statistics(manifest, LogMel(n_mels=32, f_min_hz=50.0))
+    encoder = load_byola(path, corpus, front_end={"f_min_hz": 50.0})
+    expected = log_mel_statistics(corpus, LogMel(n_mels=32, f_min_hz=50.0))
     assert (encoder.normalize.mean.item(), encoder.normalize.std.item()) == pytest.approx(expected)
 
 

@@ -1,4 +1,5 @@
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,12 @@ def test_pooling_and_settings():
     both = load_crepe("tiny", pooling="mean+max")
     frames, _ = both.timestamps(waveform)
     torch.testing.assert_close(both.scene(waveform), frames.mean(dim=1) + frames.amax(dim=1))
-    assert both.settings() == {"sample_rate": 16_000, "hop_samples": 800, "pooling": "mean+max"}
+    assert both.settings() == {
+        "sample_rate": 16_000,
+        "hop_samples": 800,
+        "pooling": "mean+max",
+        "packages": {"torchcrepe": version("torchcrepe")},
+    }
 
 
 def test_weights_from_a_path(tmp_path):

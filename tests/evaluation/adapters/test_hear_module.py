@@ -104,7 +104,9 @@ FRAMES = "return embeddings, timestamps.repeat(len(audio), 1)"
     ("old", "new", "match"),
     [
         ("def get_scene_embeddings", "def scenes", "no HEAR module: it has no get_scene_embedd"),
-        ("sample_rate = 16000", "", "sample_rate of its model must be a positive .* not None"),
+        ("sample_rate = 16000", "", "sample_rate of its model must be one of 16000, .* not None"),
+        ("sample_rate = 16000", "sample_rate = 8000", "one of 16000, 22050, .* 48000, not 8000"),
+        ("class Model(torch.nn.Module)", "class Model", "must return a torch.nn.Module, not Model"),
         ("scene_embedding_size = 2", "scene_embedding_size = 2.0", "scene_embedding_size .* 2.0"),
         (SCENE, f"{SCENE}.double()", "scene_embeddings must give .* float32, not torch.float64"),
         (SCENE, f"{SCENE}.numpy()", "fails on scene embeddings of .*TypeError"),
@@ -165,6 +167,41 @@ def test_hash_tells_versions_of_the_code(write_module, tmp_path, monkeypatch):
     before = content_hash(load_hear_module(name))
     (tmp_path / f"{name}.py").write_text(GOOD + "# new")
     assert content_hash(load_hear_module(name)) != before
+
+
+def test_hash_tells_the_other_modules_of_a_package(tmp_path, monkeypatch):
+    package = tmp_path / f"hear_package_{next(_numbers)}"
+    (package / "deep").mkdir(parents=True)
+    (package / "deep" / "__init__.py").touch()
+    (package / "__init__.py").touch()
+    (package / "network.py").write_text(GOOD)
+    (package / "deep" / "api.py").write_text("from ..network import *")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    name = f"{package.name}.deep.api"
+    before = content_hash(load_hear_module(name))
+    (package / "notes.txt").write_text("not code")
+    assert content_hash(load_hear_module(name)) == before
+    (package / "network.py").write_text(f"{GOOD}# new")
+    assert content_hash(load_hear_module(name)) != before
+
+
+@pytest.mark.parametrize("rate", [16_000, 22_050, 32_000, 44_100, 48_000])
+def test_rates_of_hear(write_module, rate):
+    name = write_module("sample_rate = 16000", f"sample_rate = {rate}")
+    source = importlib.import_module(name)
+    source.get_timestamp_embeddings = _frames_of(rate)
+    assert load_hear_module(name).sample_rate == rate
+
+
+def _frames_of(rate):
+    def get_timestamp_embeddings(audio, model):
+        size = rate // 10
+        frames = audio[:, : audio.shape[1] // size * size].reshape(len(audio), -1, size)
+        embeddings = torch.stack([frames.square().mean(2), frames.mean(2)], dim=2)
+        return embeddings, (50.0 + 100 * torch.arange(embeddings.shape[1])).repeat(len(audio), 1)
+
+    return get_timestamp_embeddings
 
 
 def test_our_own_hear_module(tmp_path):

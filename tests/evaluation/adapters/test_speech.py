@@ -13,7 +13,10 @@ from transformers import (
     Wav2Vec2Model,
 )
 
+from byola_diff.evaluation.adapters import package_versions
 from byola_diff.evaluation.adapters.speech import load_hubert, load_wav2vec2
+from byola_diff.evaluation.content_hash import content_hash
+from byola_diff.evaluation.ensemble import EnsembleEncoder, Member
 from byola_diff.storage import BrokenFileError
 
 SIZE = {
@@ -72,7 +75,7 @@ def test_hear_contract(folders, kind, norm, check_hear_contract):
 @pytest.mark.parametrize("norm", ["group", "layer"])
 @pytest.mark.parametrize("kind", ["wav2vec2", "hubert"])
 def test_alone_and_in_a_batch(folders, kind, norm):
-    encoder = LOADERS[kind](folders / f"{kind}_{norm}", frames="mean", normalize=True)
+    encoder = LOADERS[kind](folders / f"{kind}_{norm}", normalize=True)
     batch = noise(3, 8000) * torch.tensor([[1.0], [0.01], [0.3]])
     together = [encoder.scene(batch), encoder.timestamps(batch)[0], *encoder.layers(batch).values()]
     for clip in range(3):
@@ -112,14 +115,16 @@ def test_states_are_the_input_of_the_blocks_and_the_normed_output(folders, kind,
     torch.testing.assert_close(layers["2"], last)
 
 
-def test_last_and_mean_frames(folders):
+def test_frames_are_the_last_layer_or_in_an_ensemble_the_mean_of_all(folders):
     waveform = noise(2, 4000)
     last = load_hubert(folders / "hubert_layer")
-    mean = load_hubert(folders / "hubert_layer", frames="mean")
     layers = last.layers(waveform)
     torch.testing.assert_close(last.timestamps(waveform)[0], layers["2"])
+    torch.testing.assert_close(last.scene(waveform), layers["2"].mean(dim=1))
+    mean = EnsembleEncoder([Member(last, "mean")], "concat")
     expected = (layers["0"] + layers["1"] + layers["2"]) / 3
     torch.testing.assert_close(mean.timestamps(waveform)[0], expected)
+    torch.testing.assert_close(mean.timestamps(waveform)[1], last.timestamps(waveform)[1])
     torch.testing.assert_close(mean.scene(waveform), expected.mean(dim=1))
     both = load_hubert(folders / "hubert_layer", pooling="mean+max")
     expected = layers["2"].mean(dim=1) + layers["2"].amax(dim=1)
@@ -166,7 +171,7 @@ def test_normalized_clip_by_hand(folders):
 
 
 def test_silence_and_one_sample_are_finite_when_normalized(folders):
-    encoder = load_hubert(folders / "hubert_group", normalize=True, frames="mean")
+    encoder = load_hubert(folders / "hubert_group", normalize=True)
     for clip in (torch.zeros(1, 5000), torch.full((1, 1), 0.5), torch.full((1, 3000), 0.5)):
         assert encoder.scene(clip).isfinite().all()
 
@@ -222,12 +227,12 @@ def test_loading_says_nothing(folders, capfd):
 
 
 def test_settings_tell_encoders_apart(folders):
-    options = [{}, {"normalize": True}, {"frames": "mean"}, {"pooling": "mean+max"}]
+    options = [{}, {"normalize": True}, {"pooling": "mean+max"}]
     options.append({"window_s": 30.0})
     found = [load_wav2vec2(folders / "wav2vec2_group", **option).settings() for option in options]
     found.append(load_wav2vec2(folders / "wav2vec2_layer").settings())
     found.append(load_hubert(folders / "hubert_layer").settings())
-    assert len({json.dumps(settings) for settings in found}) == 7
+    assert len({json.dumps(settings) for settings in found}) == 6
 
 
 @pytest.fixture
@@ -327,9 +332,23 @@ def test_name_in_the_download_cache(folders, tmp_path, monkeypatch):
         load_hubert("facebook/hubert-tiny")
 
 
-def test_unknown_choice_of_frames(folders):
-    with pytest.raises((ValueError, TypeError), match="frames"):
-        load_hubert(folders / "hubert_layer", frames="first")
+def test_settings_tell_versions_of_the_library(folders, monkeypatch):
+    encoder = load_hubert(folders / "hubert_group")
+    before = content_hash(encoder)
+    versions = {"transformers": "5.99.1+local"}
+    monkeypatch.setattr(package_versions, "version", versions.__getitem__)
+    assert encoder.settings()["packages"] == {"transformers": "5.99.1"}
+    assert content_hash(encoder) != before
+
+
+def test_frames_are_pooled_in_float32(folders):
+    encoder, waveform = load_hubert(folders / "hubert_layer"), noise(2, 16_000)
+    with torch.autocast("cpu", torch.bfloat16):
+        # Group or layer norms at the end of a network give float32; here they do not.
+        encoder._frames = lambda window: window.unfold(1, 400, 320)[..., :32].bfloat16()
+        found = encoder.scene(waveform)
+        frames = encoder._frames(waveform).double()
+    torch.testing.assert_close(found.double(), frames.mean(dim=1), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["facebook/hubert-nowhere", "not a name: at all"])

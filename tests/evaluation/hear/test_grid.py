@@ -70,15 +70,17 @@ def test_metadata_goes_before_all_else():
     assert {point.check_every for point in points} == {2}
 
 
-def test_rules_are_those_of_the_kit():
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_rules_are_those_of_the_kit(shuffle):
     [point] = hyperparameter_grid("default", "esc50", {}, n_points=1)
-    rules, probe = point.rules(), point.probe(seed=7)
+    rules, probe = point.rules(shuffle), point.probe(seed=7)
     assert (rules.batch_size, rules.max_epochs, rules.check_every, rules.patience) == (
         1024,
         500,
         3,
         20,
     )
+    assert rules.shuffle is shuffle
     assert not rules.later_wins
     assert not rules.divide_by_classes
     assert rules.weight_decay == 0

@@ -1,6 +1,6 @@
 import json
 import math
-from statistics import stdev
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from hear_folders import (
     write_scene_task,
 )
 
+from byola_diff.audio.files import read_audio
 from byola_diff.evaluation.encoders import NamedEncoder
 from byola_diff.evaluation.extract import NonFiniteEmbeddingError
 from byola_diff.evaluation.hear.event_answers import EventAnswers
@@ -53,27 +54,40 @@ def test_scene_task_end_to_end(tmp_path):
     result = run_hear_task(task, NAMED, extract=extract, predictions=tmp_path / "out.json")
     assert result.task == "tones-v1-full"
     assert result.primary == result.selected_by == "top1_acc"
-    assert result.mean["top1_acc"] == result.mean["mAP"] == result.mean["aucroc"] == 1.0
+    assert [result.scores[metric]["test"] for metric in ("top1_acc", "mAP", "aucroc")] == [1.0] * 3
     assert list(result.scores) == ["top1_acc", "mAP", "d_prime", "aucroc"]
-    assert result.std["top1_acc"] is None
     assert result.chosen.learning_rate == 0.05
     assert {point.learning_rate for point, _ in result.searched} == {0.05, 1e-6}
     assert (result.audio_rate, result.resampler) == (RATE, None)
-    json.dumps(result.settings(), allow_nan=False)
+    json.dumps([result.settings(), result.choices()], allow_nan=False)
     written = json.loads((tmp_path / "out.json").read_text())
     assert written["labels"] == ["high", "low", "mid"]
     [(test, files)] = written["folds"].items()
     assert test == "test"
     assert list(files) == list(task.files["test"])
-    assert [int(np.argmax(row)) for row in files.values()] == [0, 1, 2] * 3
+    # Clip i is of class i modulo 3, wherever the shuffle put it.
+    found = {file: int(np.argmax(row)) for file, row in files.items()}
+    assert found == {f"test-{number}.wav": number % 3 for number in range(9)}
     assert sum(files["test-0.wav"]) == pytest.approx(1.0)
+
+
+def test_settings_say_how_the_scores_came_about(tmp_path):
+    task = read_hear_task(write_scene_task(tmp_path / "task", n_clips=3))
+    options = {"grid": "fast", "n_points": 1, "seed": 7, "shuffle": True}
+    result = run_hear_task(task, NAMED, extract=extract, **options)
+    settings = result.settings()
+    expected = options | {"precision": "float32", "device": "cpu"}
+    assert {name: settings[name] for name in expected} == expected
+    result = run_hear_task(task, NAMED, extract=partial(extract, precision="bfloat16"))
+    assert result.settings()["precision"] == "bfloat16"
+    assert result.settings()["grid"] == "default"
 
 
 def test_multilabel_scene_task(tmp_path):
     changes = {"prediction_type": "multilabel", "evaluation": ["mAP", "aucroc"]}
     task = read_hear_task(write_scene_task(tmp_path / "task", changes))
     result = run_hear_task(task, NAMED, extract=extract)
-    assert result.mean == {"mAP": 1.0, "aucroc": 1.0}
+    assert result.scores == {"mAP": {"test": 1.0}, "aucroc": {"test": 1.0}}
     row = result.folds["test"].predictions["test-0.wav"]
     assert min(row[:2]) > row[2]
 
@@ -91,8 +105,7 @@ def test_folds_search_once_and_retrain_the_winner(tmp_path):
     assert {settings[0].learning_rate for settings in calls[1:]} == {0.05}
     assert list(result.folds) == ["fold00", "fold01", "fold02"]
     values = [fold.scores["top1_acc"] for fold in result.folds.values()]
-    assert result.mean["top1_acc"] == pytest.approx(np.mean(values))
-    assert result.std["top1_acc"] == pytest.approx(stdev(values))
+    assert list(result.scores["top1_acc"].values()) == values
 
 
 def test_labels_of_the_test_split_are_asked_for_last(tmp_path):
@@ -132,15 +145,16 @@ def test_test_labels_change_nothing_but_the_test_scores(tmp_path):
     (folder / "test.json").write_text(json.dumps(content))
     second = run_hear_task(read_hear_task(folder), NAMED, extract=extract)
     assert first.settings() == second.settings()
+    assert first.choices() == second.choices()
     assert first.folds["test"].predictions == second.folds["test"].predictions
-    assert first.mean != second.mean
+    assert first.scores != second.scores
 
 
 def test_event_task_end_to_end(tmp_path):
     task = read_hear_task(write_event_task(tmp_path / "task"))
     result = run_hear_task(task, NAMED, extract=extract, predictions=tmp_path / "out.json")
-    assert result.mean["event_onset_200ms_fms"] > 0.9
-    assert result.mean["segment_1s_er"] < 0.2
+    assert result.scores["event_onset_200ms_fms"]["test"] > 0.9
+    assert result.scores["segment_1s_er"]["test"] < 0.2
     assert list(result.scores) == [
         "event_onset_200ms_fms",
         "event_onset_200ms_fms_precision",
@@ -151,7 +165,7 @@ def test_event_task_end_to_end(tmp_path):
     files = json.loads((tmp_path / "out.json").read_text())["folds"]["test"]
     assert {event["label"] for event in files["test-0.wav"]} == {"low", "mid", "high"}
     assert files["test-0.wav"][0]["start_ms"] == pytest.approx(100, abs=60)
-    json.dumps(result.settings(), allow_nan=False)
+    json.dumps([result.settings(), result.choices()], allow_nan=False)
 
 
 def test_event_folds_with_selection_by_loss(tmp_path):
@@ -171,7 +185,7 @@ def test_an_error_rate_as_primary_metric_is_minimised(tmp_path):
     values = [score for _, score in result.searched]
     assert max(values) > min(values)  # the rate of 1e-6 finds nothing
     assert result.folds["test"].valid_score == max(values) <= 0
-    assert result.mean["segment_1s_er"] < 0.3
+    assert result.scores["segment_1s_er"]["test"] < 0.3
 
 
 def test_audio_of_another_rate_is_resampled_and_that_is_recorded(tmp_path):
@@ -179,7 +193,7 @@ def test_audio_of_another_rate_is_resampled_and_that_is_recorded(tmp_path):
     result = run_hear_task(task, NAMED, extract=extract)
     assert result.audio_rate == 48_000
     assert result.resampler.startswith("soxr")
-    assert result.mean["top1_acc"] == 1.0
+    assert result.scores["top1_acc"]["test"] == 1.0
 
 
 def test_points_of_several_rules_are_tried_in_their_order(tmp_path):
@@ -195,6 +209,39 @@ def test_points_of_several_rules_are_tried_in_their_order(tmp_path):
     result = run_hear_task(task, NAMED, extract=extract, train=train)
     assert [rule.max_epochs for rule in rules] == [point.max_epochs for point, _ in result.searched]
     assert {5, 10} == {rule.max_epochs for rule in rules}
+
+
+@pytest.mark.parametrize(("options", "shuffle"), [({}, False), ({"shuffle": True}, True)])
+def test_batches_keep_one_order_unless_it_is_asked_for(tmp_path, options, shuffle):
+    task = read_hear_task(write_scene_task(tmp_path / "task", FOLDS, n_clips=3))
+    rules = []
+
+    def train(*args):
+        rules.append(args[5])
+        return train_probes(*args)
+
+    run_hear_task(task, NAMED, extract=extract, train=train, **options)
+    assert [rule.shuffle for rule in rules] == [shuffle] * 3
+
+
+def test_frames_of_a_file_stay_together_in_the_order_of_the_files(tmp_path):
+    task = read_hear_task(write_event_task(tmp_path / "task"))
+    calls = []
+
+    def train(*args):
+        calls.append(args)
+        return train_probes(*args)
+
+    run_hear_task(task, NAMED, extract=extract, train=train)
+    [(embeddings, targets, *_)] = calls
+    files = task.files["train"]
+    assert list(files) != sorted(files)
+    for file, frames, labels in zip(files, embeddings.split(40), targets.split(40), strict=True):
+        clip = torch.from_numpy(read_audio(task.folder / str(RATE) / "train" / file)[0])[None]
+        torch.testing.assert_close(frames, NAMED.encoder.timestamps(clip)[0][0])
+        # The first tone sounds from 100 to 500 ms, in the middle of frames 2 to 9.
+        first = int(file.removesuffix(".wav")[-1]) % 3
+        assert labels[:12, first].tolist() == [0, 0] + [1] * 8 + [0, 0]
 
 
 class BrokenEncoder(BandEncoder):
@@ -234,6 +281,14 @@ def test_labels_of_a_clip_have_probabilities_of_their_own():
     assert answers.predictions(torch.zeros(1, 3)) == {"0.wav": [0.5, 0.5, 0.5]}
     answers = scene_answers([[1, 0, 0]])
     assert answers.predictions(torch.zeros(1, 3))["0.wav"] == pytest.approx([1 / 3] * 3)
+
+
+def test_clips_without_a_label_have_no_right_class():
+    answers = scene_answers([[0, 0, 0], [0, 1, 0], [1, 0, 1]], is_multiclass=False)
+    logits = torch.tensor([[9.0, 0.0, 0.0], [9.0, 0.0, 0.0], [9.0, 0.0, 0.0]])
+    names = ["top1_acc", "pitch_acc", "chroma_acc"]  # 60 and 72 are the same note
+    assert answers.scores(logits, names) == dict.fromkeys(names, 0.5)
+    assert list(answers.predictions(logits)) == ["0.wav", "1.wav", "2.wav"]
 
 
 def test_chroma_is_of_the_pitch():

@@ -1,4 +1,5 @@
 import json
+import random
 
 import pytest
 from hear_folders import (
@@ -42,12 +43,15 @@ def test_scene_task_is_read(scenes):
     assert task.labels == ("high", "low", "mid")
     assert task.metadata.splits == ("train", "valid", "test")
     assert task.metadata.metrics == ("top1_acc", "mAP", "d_prime", "aucroc")
-    assert task.metadata.sample_duration_s == 0.2
     assert task.metadata.selects_by_score
     assert task.metadata.grid_overrides == FAST_GRID
     assert task.rates == (RATE,)
-    assert task.files["valid"] == ("valid-0.wav", "valid-1.wav", "valid-2.wav")
-    assert task.answers("test") == (("high",), ("low",), ("mid",))
+    assert sorted(task.files["valid"]) == ["valid-0.wav", "valid-1.wav", "valid-2.wav"]
+    assert dict(zip(task.files["test"], task.answers("test"), strict=True)) == {
+        "test-0.wav": ("high",),
+        "test-1.wav": ("low",),
+        "test-2.wav": ("mid",),
+    }
     assert task.folds() == (Fold(("train",), "valid", "test"),)
 
 
@@ -60,6 +64,25 @@ def test_event_task_is_read(events):
         PostProcessing(0.0, 100.0),
         PostProcessing(100.0, 100.0),
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "splits"),
+    [({}, ("train", "valid", "test")), (FOLDS, ("fold00", "fold01", "fold02"))],
+)
+def test_order_of_the_files_is_that_of_the_kit(changes, splits, tmp_path):
+    task = read_hear_task(write_scene_task(tmp_path / "task", changes, n_clips=9))
+    # Protocol sheet, 6.6: shuffled once, by one Random(0) from split to split.
+    generator, orders = random.Random(0), [list(range(9)) for _ in splits]
+    for order in orders:
+        generator.shuffle(order)
+    assert len({tuple(order) for order in orders}) == 3, "a generator anew would do as well"
+    for split, order in zip(splits, orders, strict=True):
+        assert task.files[split] == tuple(f"{split}-{number}.wav" for number in order)
+        labels = tuple((("high", "low", "mid")[number % 3],) for number in order)
+        assert task.answers(split) == labels
+    clips = [clip.file for clip in task.manifest(RATE).clips]
+    assert clips == [f"{split}/{file}" for split in splits for file in task.files[split]]
 
 
 def test_folds_rotate(tmp_path):
@@ -128,11 +151,12 @@ def test_rate_is_the_encoders_or_else_the_highest(scenes):
 
 def test_manifest_has_all_clips_and_no_label(scenes):
     manifest = read_hear_task(scenes).manifest(RATE)
-    assert [clip.file for clip in manifest.clips] == [
+    assert {clip.file for clip in manifest.clips} == {
         f"{split}/{split}-{number}.wav"
         for split in ("train", "valid", "test")
         for number in range(3)
-    ]
+    }
+    assert len(manifest.clips) == 9
     assert not any(clip.labels for clip in manifest.clips)
     assert all(manifest.path(clip).is_file() for clip in manifest.clips)
 
@@ -161,8 +185,6 @@ def test_labels_may_be_whole_numbers(scenes):
         ("splits", ["train", "test", "test"], "twice"),
         ("evaluation", [], "'evaluation' must be a list"),
         ("evaluation", ["top1_acc", "event_onset_200ms_fms"], "unknown metric 'event_onset"),
-        ("sample_duration", -1, "'sample_duration' must be seconds"),
-        ("sample_duration", "5", "'sample_duration' must be seconds"),
         ("use_scoring_for_early_stopping", "no", "must be true or false"),
         ("evaluation_params", [1], "'evaluation_params' must be an object"),
         ("evaluation_params", {"task_specific_param_grid": {"x": [1]}}, "'x' is none of"),
@@ -243,7 +265,10 @@ def test_malformed_event_is_refused(event, match, events):
 
 def test_a_file_may_have_no_events_but_not_all_files(events):
     rewrite(events / "test.json", lambda files: files.update({"test-1.wav": []}))
-    assert read_hear_task(events).answers("test")[1] == ()
+    task = read_hear_task(events)
+    answers = dict(zip(task.files["test"], task.answers("test"), strict=True))
+    assert answers["test-1.wav"] == ()
+    assert len(answers["test-0.wav"]) == 3
     rewrite(events / "test.json", lambda files: files.update({"test-0.wav": []}))
     with pytest.raises(HearTaskError, match="no file has a label"):
         read_hear_task(events)

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from byola_diff.evaluation.probes.linear_stack import LinearStack
+from byola_diff.evaluation.probes.mlp_stack import MlpStack
 from byola_diff.evaluation.probes.settings import ProbeSettings, TrainingRules
 from byola_diff.evaluation.probes.trainer import train_probes
 from byola_diff.randomness import derive_seed, torch_generator
@@ -43,9 +45,10 @@ def plain_loop(clips, settings, rules, judge, n_classes=5):
     )
     best, best_epoch, best_weights, waited = -math.inf, 0, None, 0
     for epoch in range(1, rules.max_epochs + 1):
-        order = torch.randperm(
-            len(train), generator=torch_generator("probe order", settings.seed, epoch)
-        )
+        order = torch.arange(len(train))
+        if rules.shuffle:
+            generator = torch_generator("probe order", settings.seed, epoch)
+            order = torch.randperm(len(train), generator=generator)
         for batch in order.split(rules.batch_size):
             optimizer.zero_grad()
             logits = model(train[batch])
@@ -73,11 +76,11 @@ def plain_loop(clips, settings, rules, judge, n_classes=5):
 
 
 @pytest.mark.parametrize(
-    ("later_wins", "divide_by_classes", "check_every"),
-    [(True, True, 1), (False, False, 1), (True, False, 3)],
+    ("later_wins", "divide_by_classes", "check_every", "shuffle"),
+    [(True, True, 1, True), (False, False, 1, False), (True, False, 3, True)],
 )
 def test_each_probe_is_as_if_trained_alone_by_a_plain_loop(
-    clips, later_wins, divide_by_classes, check_every
+    clips, later_wins, divide_by_classes, check_every, shuffle
 ):
     train, targets, valid, valid_targets = clips
     judge = accuracy_of(valid_targets)
@@ -87,6 +90,7 @@ def test_each_probe_is_as_if_trained_alone_by_a_plain_loop(
         check_every=check_every,
         weight_decay=1e-3,
         patience=4,
+        shuffle=shuffle,
     )
     settings = [ProbeSettings(rate, seed) for seed in (1, 2) for rate in RATES]
     probes = train_probes(train, targets, valid, judge, settings, how, 5)
@@ -99,6 +103,33 @@ def test_each_probe_is_as_if_trained_alone_by_a_plain_loop(
         torch.testing.assert_close(probe.weights[1], bias, rtol=0, atol=2e-5)
         expected = functional.linear(valid, weight, bias)
         torch.testing.assert_close(probe.logits(valid), expected, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("hidden_layers", [0, 1])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_are_the_same_in_each_epoch_unless_shuffled(
+    clips, monkeypatch, hidden_layers, shuffle
+):
+    train, targets, valid, _ = clips
+    stack, seen = (MlpStack if hidden_layers else LinearStack), []
+    step = stack.step
+
+    def recorded(self, features, classes):
+        seen.append((features, classes))
+        return step(self, features, classes)
+
+    monkeypatch.setattr(stack, "step", recorded)
+    settings = [ProbeSettings(1e-3, 1, hidden_layers, hidden_dim=8)]
+    train_probes(
+        train, targets, valid, lambda _: 0.0, settings, rules(max_epochs=2, shuffle=shuffle), 5
+    )
+    epochs = [torch.cat([features for features, _ in part]) for part in (seen[:4], seen[4:])]
+    assert [len(features) for features, _ in seen] == [100, 100, 100, 30] * 2
+    assert torch.equal(*epochs) is not shuffle
+    assert torch.equal(epochs[0], train) is not shuffle
+    for features, classes in seen:  # each clip with its own class
+        rows = [(train == row).all(dim=1).nonzero().item() for row in features]
+        assert torch.equal(classes, targets[rows])
 
 
 def test_several_labels_are_trained_by_binary_cross_entropy(clips):
@@ -168,10 +199,10 @@ def mlps(**changes):
 def test_probe_with_hidden_layers_is_the_same_alone_and_among_others(clips):
     train, targets, valid, valid_targets = clips
     judge = accuracy_of(valid_targets)
-    settings = mlps()
-    together = train_probes(train, targets, valid, judge, settings, rules(later_wins=False), 5)
+    settings, how = mlps(), rules(later_wins=False, patience=4)
+    together = train_probes(train, targets, valid, judge, settings, how, 5)
     for probe, one in zip(together, settings, strict=True):
-        [alone] = train_probes(train, targets, valid, judge, [one], rules(later_wins=False), 5)
+        [alone] = train_probes(train, targets, valid, judge, [one], how, 5)
         assert probe.best_epoch == alone.best_epoch
         torch.testing.assert_close(probe.logits(valid), alone.logits(valid), rtol=0, atol=1e-5)
         assert probe.best_score > 0.45

@@ -1,6 +1,7 @@
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -170,11 +171,38 @@ def test_split_file_is_held_to_the_published_counts(tmp_path):
     choices = Choices(split_file=tmp_path / "evar.csv", allow_partial=True)
     facts = prepare_task(TASKS["cremad"], tmp_path, tmp_path / "cremad.csv", choices)
     assert facts["split"] == "file evar.csv"
-    assert facts["deviations"][:3] == [
+    assert facts["deviations"][:4] == [
+        "split: file evar.csv",
         "train: 60, not 5155",
         "valid: 11, not 732",
         "test: 20, not 1551",
     ]
+
+
+@pytest.mark.parametrize("published", [{"train": 60, "valid": 11, "test": 20}, {"clips": 91}])
+def test_split_file_passes_for_the_published_split_by_its_counts_only(tmp_path, published):
+    cremad_tree(tmp_path)
+    splits = ["train"] * 60 + ["valid"] * 11 + ["test"] * 20
+    rows = [f"{1001 + n}_DFA_ANG_XX.wav,{split}\n" for n, split in enumerate(splits)]
+    put(tmp_path, {"evar.csv": "file_name,split\n" + "".join(rows)})
+    spec = replace(TASKS["cremad"], counts={**published, "classes": 1})
+    choices = Choices(split_file=tmp_path / "evar.csv")
+    prepare_task(spec, tmp_path, tmp_path / "cremad.csv", choices)
+    told = () if "train" in published else ("split: file evar.csv",)
+    assert read_task(tmp_path / "cremad.csv").deviations == told
+
+
+def test_no_split_of_voxforge_is_the_published_one(tmp_path):
+    languages, splits = ("de", "en", "es", "fr", "it", "ru"), ("train", "valid", "test")
+    files = {
+        f"{language}/{split}.wav": (language, split) for language in languages for split in splits
+    }
+    put(tmp_path, audio(*files))
+    rows = [f"{file},{language},{split}\n" for file, (language, split) in files.items()]
+    put(tmp_path, {"mine.csv": "file_name,label,split\n" + "".join(rows)})
+    choices = Choices(split_file=tmp_path / "mine.csv")
+    facts = prepare_task(TASKS["voxforge"], tmp_path, tmp_path / "voxforge.csv", choices)
+    assert facts["deviations"] == ["split: file mine.csv"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""Validation clips for tasks that have none of their own."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Int
+
+from byola_diff.evaluation.probes.linear_stack import Targets
+from byola_diff.evaluation.probes.parts import Part
+from byola_diff.randomness import derive_seed
+
+TargetsOf = Callable[[Int[np.ndarray, " clip"]], Targets]
+"""Targets of the clips at these places."""
+
+_TRIES = 100
+
+
+def carve_validation(
+    part: Part, targets_of: TargetsOf, share: float, seed: int
+) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " valid"]]:
+    """Training and validation clips out of the training clips.
+
+    Random, drawn again until every class is on both sides; the last of 100 draws stands, as in
+    EVAR, but never one that leaves nothing to train on.
+    """
+    targets = targets_of(part.train)
+    n_valid = max(1, round(share * len(part.train)))
+    if n_valid >= len(part.train):
+        raise ValueError(f"{part.name}: {len(part.train)} training clips leave none to validate by")
+    rng = np.random.default_rng(derive_seed("probe validation", seed, part.name))
+    order = np.arange(len(part.train))
+    n_classes = _n_present(targets)
+    tries = _TRIES if n_classes <= n_valid else 1  # so few clips can't have every class
+    for _ in range(tries):
+        order = rng.permutation(len(part.train))
+        sides = (order[n_valid:], order[:n_valid])
+        if all(_n_present(targets[side]) == n_classes for side in sides):
+            break
+    return part.train[order[n_valid:]], part.train[order[:n_valid]]
+
+
+def _n_present(targets: Targets) -> int:
+    if targets.ndim == 2:
+        return int((targets.sum(0) > 0).sum())
+    return len(targets.unique())
