@@ -27,25 +27,25 @@ import numpy as np
 
 from byola_diff.atomic import atomic_path, write_text
 from byola_diff.evaluation.additivity import measure_additivity, procedural_events
-from byola_diff.evaluation.encoders import NamedEncoder
-from byola_diff.evaluation.extract import extract
+from byola_diff.evaluation.embeddings.extract import extract
+from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
+from byola_diff.evaluation.encoders.open import NamedEncoder
 from byola_diff.evaluation.hear.archive import unpack_task
 from byola_diff.evaluation.hear.run import run_hear_task
 from byola_diff.evaluation.hear.task_folder import HearTask, read_hear_task
-from byola_diff.evaluation.jobs import USER_ERRORS, Job, open_on, run_jobs
-from byola_diff.evaluation.linear_steps import (
+from byola_diff.evaluation.results.records import read_records
+from byola_diff.evaluation.results.results_csv import to_csv
+from byola_diff.evaluation.results.results_page import to_markdown, write_report
+from byola_diff.evaluation.results.scores import Record, score_record
+from byola_diff.evaluation.runs.jobs import USER_ERRORS, Job, open_on, run_jobs
+from byola_diff.evaluation.runs.linear_steps import (
     StepsOf,
     ensemble_steps,
     fusion_steps,
     layer_steps,
     scene_steps,
 )
-from byola_diff.evaluation.options import evaluation_parser, linear_run
-from byola_diff.evaluation.preprocessing import Preprocessing
-from byola_diff.evaluation.records import read_records
-from byola_diff.evaluation.results_csv import to_csv
-from byola_diff.evaluation.results_page import to_markdown, write_report
-from byola_diff.evaluation.scores import Record, score_record
+from byola_diff.evaluation.runs.options import evaluation_parser, linear_run
 from byola_diff.evaluation.tasks.task import read_task
 
 

@@ -7,8 +7,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.evaluation import figures
-from byola_diff.evaluation.report import Picture, Section, Table, Text, best_cells, render_html
+from byola_diff.evaluation.results import figures
+from byola_diff.evaluation.results.report import (
+    Picture,
+    Section,
+    Table,
+    Text,
+    best_cells,
+    render_html,
+)
 from byola_diff.losses.difference import mix_with_neighbour, neighbour
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.randomness import torch_generator

@@ -23,12 +23,12 @@ from hear_folders import write_event_task, write_scene_task
 import evaluate
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.evaluation import options
 from byola_diff.evaluation.adapters.cnn14 import Cnn14
 from byola_diff.evaluation.adapters.cnn14_front_end import Cnn14LogMel
 from byola_diff.evaluation.adapters.log_mel_statistics import LogMelStatistics
-from byola_diff.evaluation.encoders import content_hash
+from byola_diff.evaluation.encoders.open import content_hash
 from byola_diff.evaluation.probes.protocols import PROTOCOLS
+from byola_diff.evaluation.runs import options
 from byola_diff.models.bundle import load_encoder, write_bundle
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder

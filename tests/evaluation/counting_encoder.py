@@ -4,8 +4,8 @@ import torch
 from corpus import RATE
 from torch import nn
 
-from byola_diff.evaluation.content_hash import content_hash
-from byola_diff.evaluation.encoders import NamedEncoder
+from byola_diff.evaluation.encoders.content_hash import content_hash
+from byola_diff.evaluation.encoders.open import NamedEncoder
 
 
 class CountingEncoder(nn.Module):

@@ -4,7 +4,7 @@ import torch
 from einops import rearrange
 from torch import nn
 
-from byola_diff.evaluation.encoder import FrozenEncoder
+from byola_diff.evaluation.encoders.contract import FrozenEncoder
 
 
 class FakeMaps(FrozenEncoder):

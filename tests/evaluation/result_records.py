@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from byola_diff.evaluation.intervals import student_interval
-from byola_diff.evaluation.records import Record, Score
+from byola_diff.evaluation.results.intervals import student_interval
+from byola_diff.evaluation.results.records import Record, Score
 
 
 def score(*values):

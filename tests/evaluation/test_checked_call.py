@@ -2,7 +2,7 @@ from typing import Literal
 
 import pytest
 
-from byola_diff.evaluation.checked_call import checked_call, unknown_name
+from byola_diff.evaluation.encoders.checked_call import checked_call, unknown_name
 
 
 def loader(weights: int, hop_samples: int = 800, capacity: Literal["full", "tiny"] = "full"):

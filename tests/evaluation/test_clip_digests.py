@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.evaluation.clip_digests import clip_digests
-from byola_diff.evaluation.preprocessing import Preprocessing
+from byola_diff.evaluation.embeddings.clip_digests import clip_digests
+from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
 
 WHOLE = Preprocessing()
 SMALL, LARGE = 100_000, 1_000_003  # bytes: read whole, and in blocks

@@ -5,8 +5,8 @@ import pytest
 import torch
 from resized import resized_in_numpy
 
-from byola_diff.evaluation.combine import combined, group_means
-from byola_diff.evaluation.resize import resize_time, resize_width
+from byola_diff.evaluation.encoders.combine import combined, group_means
+from byola_diff.evaluation.encoders.resize import resize_time, resize_width
 
 
 def test_members_put_together_by_hand():

@@ -6,9 +6,9 @@ from torch import nn
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.evaluation.content_hash import content_hash
-from byola_diff.evaluation.ensemble import EnsembleEncoder, Member
-from byola_diff.evaluation.fusion import FusedEncoder
+from byola_diff.evaluation.encoders.content_hash import content_hash
+from byola_diff.evaluation.encoders.ensemble import EnsembleEncoder, Member
+from byola_diff.evaluation.encoders.fusion import FusedEncoder
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
 

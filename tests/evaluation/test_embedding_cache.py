@@ -9,14 +9,14 @@ from counting_encoder import named
 
 from byola_diff.audio.files import write_wav
 from byola_diff.data.manifest import Clip, Manifest, read_manifest
-from byola_diff.evaluation import embedding_cache
-from byola_diff.evaluation.extract import (
+from byola_diff.evaluation.embeddings import cache as embedding_cache
+from byola_diff.evaluation.embeddings.extract import (
     NonFiniteEmbeddingError,
     UnreadableClipsError,
     count_cached,
     extract,
 )
-from byola_diff.evaluation.preprocessing import Preprocessing
+from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
 
 WHOLE = Preprocessing()
 
@@ -185,7 +185,7 @@ def test_seeds_count_where_clips_are_cut_at_random(manifest, tmp_path):
 
 def test_resamplers_do_not_share(manifest, tmp_path, monkeypatch):
     run(named(), manifest, tmp_path)
-    monkeypatch.setattr("byola_diff.evaluation.extract.resampler_name", lambda: "other")
+    monkeypatch.setattr("byola_diff.evaluation.embeddings.extract.resampler_name", lambda: "other")
     assert run(named(), manifest, tmp_path).n_cached == 0
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from byola_diff.evaluation.encoder_config import (
+from byola_diff.evaluation.encoders.config import (
     EncoderConfig,
     EnsembleConfig,
     MemberConfig,

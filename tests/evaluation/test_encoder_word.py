@@ -1,6 +1,6 @@
 import pytest
 
-from byola_diff.evaluation.encoder_word import split_layers
+from byola_diff.evaluation.encoders.word import split_layers
 
 
 @pytest.mark.parametrize(

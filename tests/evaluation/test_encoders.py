@@ -8,11 +8,11 @@ from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.evaluation.adapters import registry
 from byola_diff.evaluation.adapters.registry import KINDS
-from byola_diff.evaluation.encoder import Encoder
-from byola_diff.evaluation.encoders import open_encoder
-from byola_diff.evaluation.ensemble import EnsembleEncoder
-from byola_diff.evaluation.fusion import FusedEncoder
-from byola_diff.evaluation.preprocessing import Preprocessing
+from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
+from byola_diff.evaluation.encoders.contract import Encoder
+from byola_diff.evaluation.encoders.ensemble import EnsembleEncoder
+from byola_diff.evaluation.encoders.fusion import FusedEncoder
+from byola_diff.evaluation.encoders.open import open_encoder
 from byola_diff.models.bundle import write_bundle
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder

@@ -8,10 +8,10 @@ import torch
 from fake_encoders import FakeCrepe, FakeMaps, FakeSpeech, FakeTokens, Foreign
 from resized import resized_in_numpy
 
-from byola_diff.evaluation.content_hash import content_hash
-from byola_diff.evaluation.encoder import Encoder
-from byola_diff.evaluation.ensemble import EnsembleEncoder, Member
-from byola_diff.evaluation.resize import resize_time
+from byola_diff.evaluation.encoders.content_hash import content_hash
+from byola_diff.evaluation.encoders.contract import Encoder
+from byola_diff.evaluation.encoders.ensemble import EnsembleEncoder, Member
+from byola_diff.evaluation.encoders.resize import resize_time
 
 
 def noise(batch, n_samples, seed=0):

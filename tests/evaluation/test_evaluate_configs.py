@@ -9,14 +9,14 @@ from fake_encoders import FakeCrepe, FakeSpeech, FakeTokens
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.evaluation import encoders
 from byola_diff.evaluation.adapters.ast import load_ast
 from byola_diff.evaluation.adapters.cnn14 import Cnn14, Cnn14Encoder, load_cnn14
 from byola_diff.evaluation.adapters.crepe import load_crepe
 from byola_diff.evaluation.adapters.registry import KINDS
 from byola_diff.evaluation.adapters.speech import load_hubert, load_wav2vec2
 from byola_diff.evaluation.adapters.vggish import Vggish, VggishEncoder, load_vggish
-from byola_diff.evaluation.ensemble import EnsembleEncoder
+from byola_diff.evaluation.encoders import open as encoders
+from byola_diff.evaluation.encoders.ensemble import EnsembleEncoder
 from byola_diff.models.cnn import AudioNTT2022
 from byola_diff.models.encoder import AudioEncoder
 

@@ -8,11 +8,11 @@ from byola_diff.audio.files import write_wav
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.evaluation import batches
-from byola_diff.evaluation.encoders import NamedEncoder
-from byola_diff.evaluation.extract import UnreadableClipsError, embed_clips, extract
-from byola_diff.evaluation.fusion import FusedEncoder
-from byola_diff.evaluation.preprocessing import Preprocessing
+from byola_diff.evaluation.embeddings import batches
+from byola_diff.evaluation.embeddings.extract import UnreadableClipsError, embed_clips, extract
+from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
+from byola_diff.evaluation.encoders.fusion import FusedEncoder
+from byola_diff.evaluation.encoders.open import NamedEncoder
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.precision import computes_bfloat16

@@ -5,7 +5,7 @@ import torch
 from fake_encoders import FakeCrepe, FakeMaps, FakeSegments, FakeSpeech, Foreign
 
 from byola_diff.evaluation.adapters.vggish import Vggish, VggishEncoder
-from byola_diff.evaluation.fusion import FusedEncoder
+from byola_diff.evaluation.encoders.fusion import FusedEncoder
 
 
 def noise(batch, n_samples, seed=0):

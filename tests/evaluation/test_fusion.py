@@ -10,9 +10,9 @@ from fake_encoders import FakeMaps, FakeSegments, FakeSpeech, FakeTokens, Foreig
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.evaluation.adapters.cnn14 import Cnn14, Cnn14Encoder
-from byola_diff.evaluation.content_hash import content_hash
-from byola_diff.evaluation.encoder import Encoder
-from byola_diff.evaluation.fusion import FusedEncoder, fuse, layer_frames, layer_scenes
+from byola_diff.evaluation.encoders.content_hash import content_hash
+from byola_diff.evaluation.encoders.contract import Encoder
+from byola_diff.evaluation.encoders.fusion import FusedEncoder, fuse, layer_frames, layer_scenes
 from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
 from byola_diff.models.encoder import AudioEncoder
 

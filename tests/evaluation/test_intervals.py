@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from byola_diff.evaluation.intervals import student_interval
+from byola_diff.evaluation.results.intervals import student_interval
 
 
 def test_known_value_for_three_scores():

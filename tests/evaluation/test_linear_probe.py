@@ -3,8 +3,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from byola_diff.evaluation import linear_probe
-from byola_diff.evaluation.linear_probe import STRENGTHS, probe_folds, probe_split
+from byola_diff.evaluation.probes import logistic as linear_probe
+from byola_diff.evaluation.probes.logistic import STRENGTHS, probe_folds, probe_split
 
 
 def _blobs(n_clips, dim, n_classes=3, spread=1.0, seed=0):

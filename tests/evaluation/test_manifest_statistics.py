@@ -7,14 +7,14 @@ import torch
 from byola_diff.audio.files import write_wav
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.evaluation.manifest_statistics import (
+from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
+from byola_diff.evaluation.embeddings.reading import read_clip
+from byola_diff.evaluation.encoders.manifest_statistics import (
     MAX_CLIPS,
     Corpus,
     feature_statistics,
     log_mel_statistics,
 )
-from byola_diff.evaluation.preprocessing import Preprocessing
-from byola_diff.evaluation.reading import read_clip
 
 RATE = 8000
 LEVELS = [0.125, 0.25, 0.5, -0.125, -0.25, -0.5]

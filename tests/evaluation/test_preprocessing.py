@@ -4,8 +4,8 @@ import torch
 
 from byola_diff.audio.files import AudioFileError, write_wav
 from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.evaluation.preprocessing import Preprocessing
-from byola_diff.evaluation.reading import clip_lengths, read_clip
+from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
+from byola_diff.evaluation.embeddings.reading import clip_lengths, read_clip
 
 RATE = 8000
 RAMP = np.arange(8000) / 32768  # sample i holds i

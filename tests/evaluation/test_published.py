@@ -1,7 +1,7 @@
 import pytest
 
-from byola_diff.evaluation.published import MISSING, read_published
-from byola_diff.evaluation.task_names import metric_name, task_group, task_title
+from byola_diff.evaluation.results.published import MISSING, read_published
+from byola_diff.evaluation.results.task_names import metric_name, task_group, task_title
 
 NINE = ["ESC-50", "US8K", "SPCV2", "VC1", "VF", "CRM-D", "GTZAN", "NSynth", "Surge"]
 

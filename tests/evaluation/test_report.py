@@ -7,8 +7,8 @@ import torch
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.demo_report import demo_report
-from byola_diff.evaluation import figures
-from byola_diff.evaluation.report import (
+from byola_diff.evaluation.results import figures
+from byola_diff.evaluation.results.report import (
     Picture,
     Section,
     Table,

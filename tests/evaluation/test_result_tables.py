@@ -3,12 +3,12 @@ import math
 import pytest
 from result_records import fusion, layer, record, score
 
-from byola_diff.evaluation.intervals import Interval
-from byola_diff.evaluation.layer_results import fusion_gains, layer_curves
-from byola_diff.evaluation.paper_tables import paper_table
-from byola_diff.evaluation.provenance import encoder_table, settings_table, software_table
-from byola_diff.evaluation.published import MISSING, read_published
-from byola_diff.evaluation.result_tables import (
+from byola_diff.evaluation.results.intervals import Interval
+from byola_diff.evaluation.results.layer_results import fusion_gains, layer_curves
+from byola_diff.evaluation.results.paper_tables import paper_table
+from byola_diff.evaluation.results.provenance import encoder_table, settings_table, software_table
+from byola_diff.evaluation.results.published import MISSING, read_published
+from byola_diff.evaluation.results.result_tables import (
     failure_table,
     gain_table,
     layer_table,

@@ -7,14 +7,14 @@ import re
 import pytest
 from result_records import fusion, layer, record, score
 
-from byola_diff.evaluation.layer_results import fusion_gains, layer_curves
-from byola_diff.evaluation.published import read_published
-from byola_diff.evaluation.records import Records
-from byola_diff.evaluation.report import Picture, Section, Table, Text
-from byola_diff.evaluation.report_markdown import render_markdown
-from byola_diff.evaluation.result_figures import MAX_CURVES, gain_figure, layer_figure
-from byola_diff.evaluation.results_csv import COLUMNS, to_csv
-from byola_diff.evaluation.results_page import to_markdown, write_report
+from byola_diff.evaluation.results.layer_results import fusion_gains, layer_curves
+from byola_diff.evaluation.results.published import read_published
+from byola_diff.evaluation.results.records import Records
+from byola_diff.evaluation.results.report import Picture, Section, Table, Text
+from byola_diff.evaluation.results.report_markdown import render_markdown
+from byola_diff.evaluation.results.result_figures import MAX_CURVES, gain_figure, layer_figure
+from byola_diff.evaluation.results.results_csv import COLUMNS, to_csv
+from byola_diff.evaluation.results.results_page import to_markdown, write_report
 
 PNG = b"\x89PNG\r\n\x1a\n"
 EVIL = "<script>alert('1')</script>|`x`"

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from byola_diff.evaluation.encoder import Encoder
-from byola_diff.evaluation.encoders import NamedEncoder
-from byola_diff.evaluation.records import Record, read_records
-from byola_diff.evaluation.scores import failure_record, score_record, write_record
+from byola_diff.evaluation.encoders.contract import Encoder
+from byola_diff.evaluation.encoders.open import NamedEncoder
+from byola_diff.evaluation.results.records import Record, read_records
+from byola_diff.evaluation.results.scores import failure_record, score_record, write_record
 
 
 @pytest.fixture

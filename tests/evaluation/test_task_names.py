@@ -1,7 +1,7 @@
 import pytest
 
 from byola_diff.evaluation.hear.task_metadata import EVENT_METRICS, LOWER_IS_BETTER
-from byola_diff.evaluation.task_names import (
+from byola_diff.evaluation.results.task_names import (
     MUSIC,
     OTHER,
     SOUNDS,

@@ -51,7 +51,9 @@ def test_order_of_the_batch_matters_only_around_the_ring():
     view = torch.randn(4, 1, 3, 2, generator=torch.Generator().manual_seed(0))
     rate = torch.tensor([0.4, 0.45, 0.5, 0.6])
     rolled = mix_with_neighbour(view.roll(1, 0), rate.roll(1, 0))
-    assert torch.equal(rolled, mix_with_neighbour(view, rate).roll(1, 0))
+    # Rows of another place may be summed in another order.
+    expected = mix_with_neighbour(view, rate).roll(1, 0)
+    torch.testing.assert_close(rolled, expected, rtol=0, atol=1e-6)
 
 
 def test_gradient_flows_to_mixture_and_to_the_neighbours_representation():

@@ -7,8 +7,8 @@ import torch
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
 from byola_diff.audio.waveform import checked_waveform
+from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.pooling import mean_max_pool
 

@@ -31,8 +31,8 @@ from byola_diff.evaluation.adapters.pretrained_folder import (
     read_settings,
 )
 from byola_diff.evaluation.adapters.weights_file import WeightsSource
-from byola_diff.evaluation.encoder import FrozenEncoder
-from byola_diff.evaluation.manifest_statistics import Corpus, feature_statistics
+from byola_diff.evaluation.encoders.contract import FrozenEncoder
+from byola_diff.evaluation.encoders.manifest_statistics import Corpus, feature_statistics
 from byola_diff.storage import BrokenFileError
 
 AST = WeightsSource(

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.evaluation.checked_call import checked_call
-from byola_diff.evaluation.encoder import FrozenEncoder
-from byola_diff.evaluation.manifest_statistics import Corpus, log_mel_statistics
+from byola_diff.evaluation.encoders.checked_call import checked_call
+from byola_diff.evaluation.encoders.contract import FrozenEncoder
+from byola_diff.evaluation.encoders.manifest_statistics import Corpus, log_mel_statistics
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.weights import build_network, read_weights

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from byola_diff.evaluation.adapters.cnn14_front_end import N_MELS, SAMPLE_RATES, Cnn14LogMel
 from byola_diff.evaluation.adapters.seeded_network import seeded_network
 from byola_diff.evaluation.adapters.weights_file import WeightsSource, fill, read_tensors
-from byola_diff.evaluation.encoder import FrozenEncoder
+from byola_diff.evaluation.encoders.contract import FrozenEncoder
 from byola_diff.models.pooling import mean_max_pool
 from byola_diff.storage import BrokenFileError
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from byola_diff.evaluation.adapters.package_versions import package_versions
 from byola_diff.evaluation.adapters.weights_file import WeightsSource, fill, read_tensors
-from byola_diff.evaluation.encoder import FrozenEncoder, Pooling
+from byola_diff.evaluation.encoders.contract import FrozenEncoder, Pooling
 
 FRAME_SAMPLES = 1024
 _FLOOR = 1e-10

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from byola_diff.audio.log_mel import LogMel
-from byola_diff.evaluation.checked_call import checked_call
-from byola_diff.evaluation.encoder import FrozenEncoder
+from byola_diff.evaluation.encoders.checked_call import checked_call
+from byola_diff.evaluation.encoders.contract import FrozenEncoder
 
 
 class LogMelStatistics(FrozenEncoder):

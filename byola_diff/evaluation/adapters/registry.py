@@ -26,9 +26,9 @@ from byola_diff.evaluation.adapters.log_mel_statistics import load_log_mel_stati
 from byola_diff.evaluation.adapters.speech import load_hubert, load_wav2vec2
 from byola_diff.evaluation.adapters.untrained_byola import untrained_like, untrained_network
 from byola_diff.evaluation.adapters.vggish import load_vggish, untrained_vggish
-from byola_diff.evaluation.checked_call import checked_call, unknown_name
-from byola_diff.evaluation.encoder import Encoder
-from byola_diff.evaluation.manifest_statistics import Corpus
+from byola_diff.evaluation.encoders.checked_call import checked_call, unknown_name
+from byola_diff.evaluation.encoders.contract import Encoder
+from byola_diff.evaluation.encoders.manifest_statistics import Corpus
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.cnn import ENCODERS
 

@@ -20,7 +20,7 @@ from byola_diff.evaluation.adapters.pretrained_folder import (
     read_settings,
 )
 from byola_diff.evaluation.adapters.weights_file import WeightsSource
-from byola_diff.evaluation.encoder import FrozenEncoder, Pooling
+from byola_diff.evaluation.encoders.contract import FrozenEncoder, Pooling
 from byola_diff.storage import BrokenFileError
 
 _FOLDER = "a folder with config.json and model.safetensors or pytorch_model.bin"

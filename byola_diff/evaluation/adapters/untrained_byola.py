@@ -5,7 +5,7 @@ import torch
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize, corpus_statistics
 from byola_diff.evaluation.adapters.seeded_network import seeded_network
-from byola_diff.evaluation.manifest_statistics import Corpus, log_mel_statistics
+from byola_diff.evaluation.encoders.manifest_statistics import Corpus, log_mel_statistics
 from byola_diff.models.cnn import ENCODERS
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.sounds import training_batch

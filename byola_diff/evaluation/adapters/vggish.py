@@ -20,7 +20,7 @@ from byola_diff.evaluation.adapters.vggish_front_end import (
     VggishLogMel,
 )
 from byola_diff.evaluation.adapters.weights_file import WeightsSource, fill, read_tensors
-from byola_diff.evaluation.encoder import FrozenEncoder
+from byola_diff.evaluation.encoders.contract import FrozenEncoder
 
 SOURCE = WeightsSource(
     "VGGish",

@@ -10,12 +10,12 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from byola_diff.data.manifest import Manifest
-from byola_diff.evaluation.encoders import NamedEncoder
-from byola_diff.evaluation.extracted import Extracted, Readout
+from byola_diff.evaluation.embeddings.extracted import Extracted, Readout
+from byola_diff.evaluation.encoders.open import NamedEncoder
 from byola_diff.evaluation.hear.task_folder import HearTask
 
 ClipExtractor = Callable[[NamedEncoder, Manifest, Readout], Extracted]
-"""`evaluation/extract.py::extract` with all else that it takes: whole clips, cache, device."""
+"""`embeddings/extract.py::extract` with all else that it takes: whole clips, cache, device."""
 
 
 @dataclass(frozen=True)

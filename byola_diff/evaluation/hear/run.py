@@ -18,7 +18,7 @@ from torch import Tensor
 
 from byola_diff.atomic import write_text
 from byola_diff.audio.resample import resampler_name
-from byola_diff.evaluation.encoders import NamedEncoder
+from byola_diff.evaluation.encoders.open import NamedEncoder
 from byola_diff.evaluation.hear.event_answers import EventAnswers, event_answers
 from byola_diff.evaluation.hear.events import PostProcessing
 from byola_diff.evaluation.hear.features import ClipExtractor, TaskFeatures, embed_task

@@ -15,9 +15,9 @@ from byola_diff.audio.files import write_wav
 from byola_diff.data.manifest import Clip, Manifest
 from byola_diff.evaluation.adapters.ast import fitted_positions, load_ast
 from byola_diff.evaluation.adapters.ast_front_end import AUDIOSET_STATISTICS, ast_features
-from byola_diff.evaluation.encoders import open_encoder
-from byola_diff.evaluation.manifest_statistics import Corpus
-from byola_diff.evaluation.preprocessing import Preprocessing
+from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
+from byola_diff.evaluation.encoders.manifest_statistics import Corpus
+from byola_diff.evaluation.encoders.open import open_encoder
 from byola_diff.storage import BrokenFileError
 
 DIM, N_BLOCKS, N_COLUMNS = 128, 2, 11

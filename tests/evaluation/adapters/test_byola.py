@@ -5,8 +5,8 @@ from torch.nn import functional
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.evaluation.adapters.byola import layer_features, load_byola, load_byola_layers
-from byola_diff.evaluation.manifest_statistics import Corpus, log_mel_statistics
-from byola_diff.evaluation.preprocessing import Preprocessing
+from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
+from byola_diff.evaluation.encoders.manifest_statistics import Corpus, log_mel_statistics
 from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
 from byola_diff.storage import BrokenFileError
 

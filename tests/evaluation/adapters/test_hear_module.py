@@ -7,7 +7,7 @@ import torch
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.evaluation.adapters.hear_module import load_hear_module
-from byola_diff.evaluation.content_hash import content_hash
+from byola_diff.evaluation.encoders.content_hash import content_hash
 from byola_diff.models.bundle import load_encoder, write_bundle
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder

@@ -15,8 +15,8 @@ from transformers import (
 
 from byola_diff.evaluation.adapters import package_versions
 from byola_diff.evaluation.adapters.speech import load_hubert, load_wav2vec2
-from byola_diff.evaluation.content_hash import content_hash
-from byola_diff.evaluation.ensemble import EnsembleEncoder, Member
+from byola_diff.evaluation.encoders.content_hash import content_hash
+from byola_diff.evaluation.encoders.ensemble import EnsembleEncoder, Member
 from byola_diff.storage import BrokenFileError
 
 SIZE = {

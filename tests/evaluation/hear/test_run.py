@@ -17,8 +17,8 @@ from hear_folders import (
 )
 
 from byola_diff.audio.files import read_audio
-from byola_diff.evaluation.encoders import NamedEncoder
-from byola_diff.evaluation.extract import NonFiniteEmbeddingError
+from byola_diff.evaluation.embeddings.extract import NonFiniteEmbeddingError
+from byola_diff.evaluation.encoders.open import NamedEncoder
 from byola_diff.evaluation.hear.event_answers import EventAnswers
 from byola_diff.evaluation.hear.events import Event, PostProcessing
 from byola_diff.evaluation.hear.run import run_hear_task
