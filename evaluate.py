@@ -57,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nevaluate.py: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
 
 
 def linear(options: argparse.Namespace) -> int:
@@ -65,7 +68,7 @@ def linear(options: argparse.Namespace) -> int:
 
 
 def layers(options: argparse.Namespace) -> int:
-    """Score every layer of an encoder, each pooled over time."""
+    """Score every layer of an encoder, each as mean plus maximum over time."""
     return _run_all(options, _linear_jobs(options, layer_steps))
 
 
@@ -96,6 +99,10 @@ def additivity(options: argparse.Namespace) -> int:
         "snr_db": options.snr_db,
         "duration_s": options.duration_s,
     }
+    # Recall depends on how many there are to choose from: such scores don't compare.
+    usual = {"n_events": 200, "snr_db": 0.0, "duration_s": 2.0}
+    deviations = [f"{name}: {value:g}" for name, value in settings.items() if value != usual[name]]
+    about = {**settings, "deviations": deviations}
 
     def records(named: NamedEncoder) -> Iterator[Record]:
         start = time.monotonic()
@@ -106,17 +113,17 @@ def additivity(options: argparse.Namespace) -> int:
             cosines[f"seed {seed}"], recalls[f"seed {seed}"] = score.cosine, score.recall_at_1
         scores = {"cosine": cosines, "recall@1": recalls}
         wall_s = time.monotonic() - start
-        yield score_record("additivity", "procedural", named, scores, settings, wall_s)
+        yield score_record("additivity", "procedural", named, scores, about, wall_s)
 
     def plan(named: NamedEncoder) -> Iterator[str]:
         yield f"{named.name}: {options.events} events, each for {len(options.seeds)} seeds"
 
-    return _run_all(options, [Job("additivity", "procedural", settings, records, plan)])
+    return _run_all(options, [Job("additivity", "procedural", about, records, plan)])
 
 
 def embed(options: argparse.Namespace) -> None:
     """Write embeddings of all clips, float32 [clip, dim], in the order of the manifest."""
-    run, task = linear_run(options), read_task(options.manifest[0])
+    run, task = linear_run(options), read_task(options.manifest[0], options.audio_root)
     preprocessing = Preprocessing(task.unit_s)
     named = open_on(options.device, options.encoder[0], task.manifest, preprocessing)
     if options.dry_run:
@@ -157,7 +164,7 @@ def _linear_jobs(options: argparse.Namespace, steps_of: StepsOf) -> list[Job]:
     run = linear_run(options)
 
     def job(path: Path) -> Job:
-        task = read_task(path)
+        task = read_task(path, options.audio_root)
         try:
             run.check(task)
         except ValueError as error:
@@ -179,6 +186,11 @@ def _linear_jobs(options: argparse.Namespace, steps_of: StepsOf) -> list[Job]:
 
 def _hear_job(options: argparse.Namespace, task: HearTask) -> Job:
     run, name = linear_run(options), task.metadata.name
+    settings = {"grid": options.grid, "n_points": options.points, "shuffle": options.shuffle}
+    usual = {"grid": "default", "n_points": 8, "shuffle": False}
+    settings["deviations"] = [
+        f"{key}: {settings[key]}" for key in usual if settings[key] != usual[key]
+    ]
 
     def records(named: NamedEncoder) -> Iterator[Record]:
         start = time.monotonic()
@@ -193,7 +205,7 @@ def _hear_job(options: argparse.Namespace, task: HearTask) -> Job:
             device=options.device,
             predictions=options.predictions and options.predictions / file,
         )
-        about = (result.scores, result.settings(), time.monotonic() - start)
+        about = (result.scores, result.settings() | settings, time.monotonic() - start)
         yield score_record("hear", name, named, *about, probe=result.choices())
 
     def plan(named: NamedEncoder) -> Iterator[str]:
@@ -205,7 +217,6 @@ def _hear_job(options: argparse.Namespace, task: HearTask) -> Job:
             f"{options.points} probes to choose from, {len(task.folds())} tests"
         )
 
-    settings = {"grid": options.grid, "n_points": options.points, "shuffle": options.shuffle}
     return Job("hear", name, settings, records, plan)
 
 

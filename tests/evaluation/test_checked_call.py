@@ -22,12 +22,26 @@ def test_options_join_what_is_given():
         ({"weights": 2}, "unknown key 'weights'. There are: hop_samples, capacity"),
         ({"hop_samples": "long"}, '^options of crepe: .*"hop_samples": Expected a .*int.* long'),
         ({"hop_samples": 1.5}, "hop_samples"),
-        ({"capacity": "huge"}, "full.*tiny.*huge"),
+        (
+            {"capacity": "huge"},
+            "^options of crepe: capacity must be one of full, tiny, not 'huge'$",
+        ),
+        ({"capacity": "tinny"}, "one of full, tiny, not 'tinny', did you mean 'tiny'"),
+        ({"capacity": None}, "one of full, tiny, not None"),
     ],
 )
 def test_options_that_do_not_fit(options, match):
     with pytest.raises(ValueError, match=match):
         checked_call(loader, {"weights": 1}, options, "options of crepe")
+
+
+def test_none_is_a_choice_where_the_type_says_so():
+    def pooled(pooling: Literal["mean", "first"] | None = "mean"):
+        return pooling
+
+    assert checked_call(pooled, {}, {"pooling": None}, "o") is None
+    with pytest.raises(ValueError, match="one of mean, first, None, not 'max'"):
+        checked_call(pooled, {}, {"pooling": "max"}, "o")
 
 
 def test_what_is_lacking():

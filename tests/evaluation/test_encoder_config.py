@@ -70,6 +70,7 @@ def test_an_ensemble(read):
         ("- vggish", "expected keys"),
         ("", "expected keys"),
         ("encodr: vggish", "unknown key 'encodr', did you mean 'encoder'"),
+        ("ensembel: {}", "unknown key 'ensembel', did you mean 'ensemble'"),
         ("weights: w", "required: encoder"),
         ("encoder: vggish\npooling: mean", "give layers"),
         ("encoder: vggish\nlayers: [1]\npooling: median", "pooling"),
@@ -81,17 +82,24 @@ def test_an_ensemble(read):
         ("ensemble: {combine: average}", "members must be a list"),
         ("ensemble: {combine: average, members: []}", "members must be a list"),
         ("ensemble: {members: [{encoder: crepe}]}", "ensemble: .*required: combine"),
-        ("ensemble: {combine: sum, members: [{encoder: crepe}]}", "sum"),
+        (
+            "ensemble: {combine: concatenate, members: [{encoder: crepe}]}",
+            "combine must be one of concat, interleave, average, not 'concatenate', did you mean "
+            "'concat'",
+        ),
         (
             "ensemble: {combine: average, scene_group: 5, members: [{encoder: crepe}]}",
             "ensemble: unknown key 'scene_group', did you mean 'scene_groups'",
         ),
         (
             "ensemble: {combine: average, members: [{encoder: crepe}, {encoder: a, state: mean}]}",
-            "member 1: unknown key 'state', did you mean 'states'",
+            "member 2: unknown key 'state', did you mean 'states'",
         ),
-        ("ensemble: {combine: average, members: [{encoder: a, states: all}]}", "member 0.* all"),
-        ("ensemble: {combine: average, members: [crepe]}", "member 0: expected keys"),
+        (
+            "ensemble: {combine: average, members: [{encoder: a, states: all}]}",
+            "member 1: states must .* all",
+        ),
+        ("ensemble: {combine: average, members: [crepe]}", "member 1: expected keys"),
         ("ensemble: {combine: average, members: [{encoder: a.yml}]}", "write here"),
     ],
 )

@@ -151,6 +151,7 @@ def load_hear_module(
 
     Raises:
         ModuleNotFoundError: If there is no such module, or it needs one that is missing.
+        FileNotFoundError: If its `load_model` fails, and there is no file of its weights.
         ValueError: If it lacks functions of the API, or breaks it.
     """
     imported = import_hear_module(module)
@@ -158,6 +159,13 @@ def load_hear_module(
         model = imported.load_model(*([weights] if weights else []), **(options or {}))
     except TypeError as error:
         raise ValueError(f"{module}.load_model does not take this: {error}") from error
+    except OSError as error:
+        # Asked only now, as weights may be a name that the module looks up itself.
+        if not weights or Path(weights).exists():
+            raise
+        raise FileNotFoundError(
+            f"no weights at {weights}, the path that {module}.load_model was given: {error}"
+        ) from error
     identity = {
         "module": module,
         "module_digest": module_digest(imported),

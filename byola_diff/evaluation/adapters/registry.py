@@ -117,7 +117,11 @@ def _crepe(request: Request) -> Encoder:
         return request.load(load_crepe)
     if request.argument in ("full", "tiny"):
         return request.load(load_crepe, capacity=request.argument)
-    return request.load(load_crepe, weights=Path(request.argument).expanduser())
+    path = Path(request.argument).expanduser()
+    if "/" not in request.argument and not path.suffix and not path.exists():
+        what = f"{request.word!r}: there is no such file of weights, and no size"
+        raise unknown_name(what, request.argument, ("full", "tiny"))
+    return request.load(load_crepe, weights=path)
 
 
 def _hear(request: Request) -> Encoder:

@@ -6,7 +6,7 @@ from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize, corpus_statistics
 from byola_diff.evaluation.adapters.seeded_network import seeded_network
 from byola_diff.evaluation.encoders.manifest_statistics import Corpus, log_mel_statistics
-from byola_diff.models.cnn import ENCODERS
+from byola_diff.models.cnn import ENCODERS, AudioNTT
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.sounds import training_batch
 
@@ -15,10 +15,9 @@ _STATISTICS_CLIPS = 1000
 
 def untrained_like(encoder: AudioEncoder, seed: int) -> AudioEncoder:
     """Random weights in the front end, statistics and architecture of `encoder`."""
-    network = type(encoder.network)
-    return _assemble(
-        network.__name__, encoder.network.dim, seed, encoder.log_mel, encoder.normalize
-    )
+    name = type(encoder.network).__name__
+    network = _network(name, encoder.log_mel, encoder.network.dim, seed)
+    return AudioEncoder(encoder.log_mel, encoder.normalize, network)
 
 
 def untrained_network(name: str, dim: int, seed: int, corpus: Corpus | None = None) -> AudioEncoder:
@@ -29,10 +28,20 @@ def untrained_network(name: str, dim: int, seed: int, corpus: Corpus | None = No
         dim: Width of its embeddings.
         seed: Of the weights.
         corpus: For the statistics. Without one they are those of procedural sounds.
+
+    Raises:
+        ValueError: If the architecture can't be of that width.
     """
     log_mel = LogMel()
+    try:
+        network = _network(name, log_mel, dim, seed)
+    except ValueError as error:
+        raise ValueError(
+            f"untrained:{name}:{dim}: the number is the dimension (dim) of the embeddings of "
+            f"{name}: {error}"
+        ) from None
     mean, std = log_mel_statistics(corpus, log_mel) if corpus else _procedural_statistics(log_mel)
-    return _assemble(name, dim, seed, log_mel, Normalize(mean, std))
+    return AudioEncoder(log_mel, Normalize(mean, std), network)
 
 
 def _procedural_statistics(log_mel: LogMel) -> tuple[float, float]:
@@ -43,8 +52,5 @@ def _procedural_statistics(log_mel: LogMel) -> tuple[float, float]:
     )
 
 
-def _assemble(
-    name: str, dim: int, seed: int, log_mel: LogMel, normalize: Normalize
-) -> AudioEncoder:
-    network = seeded_network(lambda: ENCODERS[name](log_mel.n_mels, dim), seed)
-    return AudioEncoder(log_mel, normalize, network)
+def _network(name: str, log_mel: LogMel, dim: int, seed: int) -> AudioNTT:
+    return seeded_network(lambda: ENCODERS[name](log_mel.n_mels, dim), seed)

@@ -15,13 +15,13 @@ To use other weights, edit the file or a copy: nothing in it is replaced or expa
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from byola_diff.evaluation.encoders.checked_call import checked_call
+from byola_diff.evaluation.encoders.checked_call import check_keys, checked_call
 from byola_diff.evaluation.encoders.contract import Pooling
 
 SUFFIXES = (".yaml", ".yml")
@@ -106,6 +106,8 @@ def read_encoder_config(path: Path) -> EncoderConfig | EnsembleConfig:
     table = _mapping(content, str(path))
     try:
         if "ensemble" not in table:
+            keys = [each.name for each in fields(EncoderConfig)]
+            check_keys(table, [*keys, "ensemble"], str(path))
             return checked_call(EncoderConfig, {}, table, str(path))
         return checked_call(_ensemble_file, {"path": path}, table, str(path))
     except ValueError as error:
@@ -120,7 +122,7 @@ def _ensemble_file(ensemble: dict[str, Any], path: Path, name: str | None = None
         raise ValueError(f"{where}: members must be a list of encoders")
     configs = tuple(
         checked_call(MemberConfig, {}, _mapping(member, place), place)
-        for number, member in enumerate(members)
+        for number, member in enumerate(members, start=1)
         for place in [f"{where}: member {number}"]
     )
     others = {key: value for key, value in ensemble.items() if key != "members"}

@@ -202,7 +202,9 @@ def _check(
     members: Sequence[Member], combine: str, scene_groups: int, reference: int, width: int | None
 ) -> None:
     if not 0 <= reference < len(members):
-        raise ValueError(f"no member {reference} to be the reference: there are {len(members)}")
+        raise ValueError(
+            f"reference {reference} is no member: they are counted from 0, there are {len(members)}"
+        )
     if combine not in get_args(Combine):
         raise ValueError(f"combine is one of {', '.join(get_args(Combine))}, not {combine!r}")
     if scene_groups < 1:

@@ -84,6 +84,12 @@ def read_hear_task(folder: Path | str) -> HearTask:
             in two splits, or a path that leaves the folder. The message names file and entry.
     """
     folder = Path(folder)
+    if not (folder / "task_metadata.json").exists():
+        raise HearTaskError(
+            folder,
+            "not a HEAR task folder: it has no task_metadata.json; expected task_metadata.json, "
+            "labelvocabulary.csv, {split}.json and {rate}/{split}/*.wav",
+        )
     metadata = read_metadata(folder / "task_metadata.json")
     labels = read_vocabulary(folder / "labelvocabulary.csv")
     by_split = {

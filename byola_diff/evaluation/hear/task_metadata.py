@@ -1,8 +1,9 @@
 """`task_metadata.json` of a HEAR task: what is predicted, on which splits, and the metrics."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -67,7 +68,8 @@ def read_metadata(path: Path) -> TaskMetadata:
     """The metadata, checked.
 
     Raises:
-        HearTaskError: If the file is missing or malformed, or an entry is missing or unknown.
+        HearTaskError: If the file is missing or malformed, or entries are missing or unknown;
+            names all that are missing or of a wrong type.
     """
     entries = read_json_object(path)
     try:
@@ -94,34 +96,46 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def _metadata(entries: Mapping[str, Any]) -> TaskMetadata:
-    name = _text(entries, "task_name")
-    embedding_type = _choice(entries, "embedding_type", get_args(EmbeddingType))
-    prediction_type = _choice(entries, "prediction_type", get_args(PredictionType))
-    split_mode = _choice(entries, "split_mode", get_args(SplitMode))
+    _check_types(entries)
+    name = entries["task_name"]
+    embedding_type, prediction_type = entries["embedding_type"], entries["prediction_type"]
+    split_mode = entries["split_mode"]
     if embedding_type == "event" and prediction_type == "multiclass":
         raise ValueError("'prediction_type': events may overlap, so they must be multilabel")
     params = entries.get("evaluation_params") or {}
-    if not isinstance(params, dict):
-        raise ValueError(f"'evaluation_params' must be an object, not {params!r}")
     grid = params.get("event_postprocessing_grid")
     default_grid = TASK_GRIDS.get(name, DEFAULT_GRID)
     return TaskMetadata(
         task_name=name,
-        version=_text(entries, "version"),
-        mode=_text(entries, "mode"),
+        version=entries["version"],
+        mode=entries["mode"],
         embedding_type=embedding_type,
         prediction_type=prediction_type,
         split_mode=split_mode,
         splits=_splits(entries, split_mode),
         metrics=_metrics(entries, embedding_type),
         post_processing=default_grid if grid is None else grid_from_metadata(grid),
-        selects_by_score=_flag(entries, "use_scoring_for_early_stopping", default=True),
+        selects_by_score=entries.get("use_scoring_for_early_stopping", True),
         grid_overrides=checked_overrides(params.get("task_specific_param_grid", {})),
     )
 
 
+def _check_types(entries: Mapping[str, Any]) -> None:
+    """Refuse missing keys and values of a wrong type, all of them in one error."""
+    missing = [repr(key) for key in _REQUIRED if key not in entries]
+    problems = [f"lacks {', '.join(missing)}"] if missing else []
+    for key, check in (_REQUIRED | _OPTIONAL).items():
+        try:
+            if key in entries:
+                check(key, entries[key])
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
 def _splits(entries: Mapping[str, Any], split_mode: SplitMode) -> tuple[str, ...]:
-    splits = _texts(entries, "splits")
+    splits = tuple(entries["splits"])
     if split_mode == "trainvaltest":
         if set(splits) != {"train", "valid", "test"}:
             raise ValueError(f"'splits' must be train, valid and test, not {splits}")
@@ -134,7 +148,7 @@ def _splits(entries: Mapping[str, Any], split_mode: SplitMode) -> tuple[str, ...
 
 
 def _metrics(entries: Mapping[str, Any], embedding_type: EmbeddingType) -> tuple[str, ...]:
-    metrics = _texts(entries, "evaluation")
+    metrics = tuple(entries["evaluation"])
     known = SCENE_METRICS if embedding_type == "scene" else EVENT_METRICS
     if unknown := [metric for metric in metrics if metric not in known]:
         raise ValueError(
@@ -144,34 +158,47 @@ def _metrics(entries: Mapping[str, Any], embedding_type: EmbeddingType) -> tuple
     return metrics
 
 
-def _text(entries: Mapping[str, Any], key: str) -> str:
-    value = entries.get(key)
+def _check_text(key: str, value: Any) -> None:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{key!r} must be a text, not {value!r}")
-    return value
 
 
-def _texts(entries: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    values = entries.get(key)
+def _check_texts(key: str, values: Any) -> None:
     if not isinstance(values, list) or not values or not all(isinstance(v, str) for v in values):
         raise ValueError(f"{key!r} must be a list of names, not {values!r}")
     if len(set(values)) < len(values):
         raise ValueError(f"{key!r} has a name twice: {values}")
-    return tuple(values)
 
 
-def _choice(entries: Mapping[str, Any], key: str, allowed: tuple[Any, ...]) -> Any:
-    value = entries.get(key)
+def _check_choice(key: str, value: Any, allowed: tuple[Any, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{key!r} must be one of {', '.join(allowed)}, not {value!r}")
-    return value
 
 
-def _flag(entries: Mapping[str, Any], key: str, *, default: bool) -> bool:
-    value = entries.get(key, default)
+def _check_flag(key: str, value: Any) -> None:
     if not isinstance(value, bool):
         raise ValueError(f"{key!r} must be true or false, not {value!r}")
-    return value
+
+
+def _check_object(key: str, value: Any) -> None:
+    if value and not isinstance(value, dict):
+        raise ValueError(f"{key!r} must be an object, not {value!r}")
+
+
+_REQUIRED: dict[str, Callable[[str, Any], None]] = {
+    "task_name": _check_text,
+    "version": _check_text,
+    "mode": _check_text,
+    "embedding_type": partial(_check_choice, allowed=get_args(EmbeddingType)),
+    "prediction_type": partial(_check_choice, allowed=get_args(PredictionType)),
+    "split_mode": partial(_check_choice, allowed=get_args(SplitMode)),
+    "splits": _check_texts,
+    "evaluation": _check_texts,
+}
+_OPTIONAL: dict[str, Callable[[str, Any], None]] = {
+    "evaluation_params": _check_object,
+    "use_scoring_for_early_stopping": _check_flag,
+}
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

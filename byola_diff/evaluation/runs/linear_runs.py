@@ -79,10 +79,25 @@ class LinearRun:
             "unit_s": task.unit_s,
             "n_clips": len(task.manifest.clips),
             "clips_sha256": hashlib.sha256(repr(task.manifest.clips).encode()).hexdigest(),
-            "deviations": list(task.deviations),
+            "deviations": [*task.deviations, *self._deviations()],
             "precision": resolved_precision(self.precision, self.device),
             "device": torch.device(self.device).type,
         }
+
+    def _deviations(self) -> list[str]:
+        """In what the protocol is not as published."""
+        if self.protocol is None:
+            return []
+        published = PROTOCOLS[self.protocol.name]
+        counts = {
+            "learning rates": (self.protocol.learning_rates, published.learning_rates),
+            "seeds": (self.protocol.seeds, published.seeds),
+        }
+        return [
+            f"{what}: {', '.join(f'{value:g}' for value in ours)} only"
+            for what, (ours, theirs) in counts.items()
+            if ours != theirs
+        ]
 
     def embed(self, named: NamedEncoder, task: Task, readout: Readout) -> Extracted:
         """Embeddings of all clips of the task."""

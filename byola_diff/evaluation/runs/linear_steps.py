@@ -47,7 +47,8 @@ def fusion_steps(named: NamedEncoder) -> list[Step]:
     """
     fused = named.encoder
     if not isinstance(fused, FusedEncoder):
-        raise ValueError(f"{named.name} fuses nothing: name layers, as in '{named.name}[1,2]'")
+        names = ", ".join(fused.layer_strides)
+        raise ValueError(f"{named.name} fuses nothing: add some of its layers in [], of {names}")
     word, layers = split_layers(named.name)
     name = word if layers else f"{word}, not fused"
     base = NamedEncoder(name, fused.encoder, content_hash(fused.encoder))

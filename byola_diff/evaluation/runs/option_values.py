@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from pathlib import Path
 
 import torch
 
@@ -32,3 +33,10 @@ def device(word: str) -> torch.device:
         raise argparse.ArgumentTypeError(
             f"{word!r} can't be used here: {str(error).splitlines()[0]}"
         ) from error
+
+
+def npy_file(word: str) -> Path:
+    """A file for one array."""
+    if not word.endswith(".npy"):
+        raise argparse.ArgumentTypeError(f"{word!r} must end in .npy, which is what is written")
+    return Path(word)

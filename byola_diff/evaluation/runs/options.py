@@ -7,7 +7,12 @@ from pathlib import Path
 
 from byola_diff.evaluation.probes.protocols import PROTOCOLS
 from byola_diff.evaluation.runs.linear_runs import LOGISTIC, LinearRun
-from byola_diff.evaluation.runs.option_values import device, positive_number, positive_whole
+from byola_diff.evaluation.runs.option_values import (
+    device,
+    npy_file,
+    positive_number,
+    positive_whole,
+)
 
 _LINEAR = ("linear", "layers", "fusion", "ensemble")
 
@@ -93,6 +98,12 @@ def _evaluation_options(verb: argparse.ArgumentParser, name: str) -> None:
             help="a task: columns file, label, and split or fold; datasets/prepare_task.py makes "
             "those of published tasks",
         )
+        verb.add_argument(
+            "--audio-root",
+            type=Path,
+            metavar="DIR",
+            help="folder that files of manifests are relative to (that of each manifest)",
+        )
     if name in _LINEAR:
         _linear_options(verb)
     if name == "hear":
@@ -111,7 +122,7 @@ def _evaluation_options(verb: argparse.ArgumentParser, name: str) -> None:
     verb.add_argument("--device", type=device, default="cpu", help="such as cuda (%(default)s)")
     if name == "embed":
         verb.add_argument(
-            "--out", type=Path, required=True, metavar="NPY", help="file for the embeddings"
+            "--out", type=npy_file, required=True, metavar="NPY", help="file for the embeddings"
         )
     else:
         verb.add_argument(
@@ -121,7 +132,7 @@ def _evaluation_options(verb: argparse.ArgumentParser, name: str) -> None:
             metavar="DIR",
             help="folder for the JSON records (%(default)s)",
         )
-    check = "check everything, say what would be done, and stop"
+    check = "check all but the clips, which are not opened; say what would be done, and stop"
     if name == "hear":
         check += "; archives are unpacked into the cache for that"
     verb.add_argument("--dry-run", action="store_true", help=check)

@@ -30,8 +30,8 @@ class Task:
     """In what the clips differ from the published task, which scores should be shown with."""
 
 
-def read_task(path: Path | str) -> Task:
-    """The task of the manifest at `path`.
+def read_task(path: Path | str, root: Path | None = None) -> Task:
+    """The task of the manifest at `path`, with files relative to `root` if given.
 
     Without a sidecar it is named after folder and file, clips keep their length, and the metric is
     accuracy if every clip has one label, else mAP. As in EVAR, a comma in any `label` of a manifest
@@ -44,7 +44,7 @@ def read_task(path: Path | str) -> Task:
     """
     path = Path(path)
     facts = _read_sidecar(path)
-    manifest = read_manifest(path, root=path.parent / facts.get("source", "."))
+    manifest = read_manifest(path, root=root or path.parent / facts.get("source", "."))
     if _is_evar(path) and any("," in label for clip in manifest.clips for label in clip.labels):
         manifest = _split_at_commas(path, manifest)
     unit_s = facts.get("unit_s")

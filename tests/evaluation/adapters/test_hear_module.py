@@ -84,6 +84,17 @@ def test_weights_are_found_by_their_path(write_module, tmp_path):
     assert encoder.model.gain.item() == 2.5
 
 
+def test_missing_weights_are_named(write_module, tmp_path):
+    name, missing = write_module(), str(tmp_path / "w.pt")
+    with pytest.raises(FileNotFoundError, match=rf"no weights at .*w\.pt, .* {name}\.load_model"):
+        load_hear_module(name, missing)
+    # The file is there, so what is missing is another one: the module's own words.
+    other = write_module("    if model_file_path:", "    Path('other.txt').read_text()\n    if 0:")
+    (tmp_path / "w.pt").touch()
+    with pytest.raises(FileNotFoundError, match=r"^\[Errno 2\].*other\.txt"):
+        load_hear_module(other, missing)
+
+
 def test_clips_are_encoded_one_at_a_time_if_they_depend_on_each_other(write_module):
     name = write_module("return get_timestamp_embeddings(audio, model)[0].mean(1)",
         "return get_timestamp_embeddings(audio / audio.abs().max(), model)[0].mean(1)")  # fmt: skip

@@ -293,11 +293,32 @@ def test_malformed_vocabulary_is_refused(text, match, scenes):
     assert str(scenes / "labelvocabulary.csv") in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["task_metadata.json", "labelvocabulary.csv", "valid.json"])
+@pytest.mark.parametrize("name", ["labelvocabulary.csv", "valid.json"])
 def test_missing_file_is_named(name, scenes):
     (scenes / name).unlink()
     with pytest.raises(HearTaskError, match=f"{name}: unreadable: No such file"):
         read_hear_task(scenes)
+
+
+def test_a_folder_of_something_else_is_refused(scenes):
+    (scenes / "task_metadata.json").unlink()
+    match = r"not a HEAR task folder: .* expected .*labelvocabulary\.csv, \{split\}\.json"
+    with pytest.raises(HearTaskError, match=match):
+        read_hear_task(scenes)
+
+
+def test_all_that_is_wrong_in_the_metadata_is_said_at_once(scenes):
+    (scenes / "task_metadata.json").write_text(
+        '{"task_name": "x", "version": 1, "split_mode": "kfold", "splits": ["train"]}'
+    )
+    with pytest.raises(HearTaskError) as caught:
+        read_hear_task(scenes)
+    assert str(caught.value) == (
+        f"{scenes / 'task_metadata.json'}: "
+        "lacks 'mode', 'embedding_type', 'prediction_type', 'evaluation'; "
+        "'version' must be a text, not 1; "
+        "'split_mode' must be one of trainvaltest, new_split_kfold, presplit_kfold, not 'kfold'"
+    )
 
 
 def test_missing_audio_is_named(scenes):
