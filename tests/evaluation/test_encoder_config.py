@@ -97,7 +97,7 @@ def test_an_ensemble(read):
         ),
         (
             "ensemble: {combine: average, members: [{encoder: a, states: all}]}",
-            "member 1: states must .* all",
+            "member 1: states must be .*not 'all'",
         ),
         ("ensemble: {combine: average, members: [crepe]}", "member 1: expected keys"),
         ("ensemble: {combine: average, members: [{encoder: a.yml}]}", "write here"),
