@@ -38,6 +38,7 @@ from byola_diff.evaluation.results.results_csv import to_csv
 from byola_diff.evaluation.results.results_page import to_markdown, write_report
 from byola_diff.evaluation.results.scores import Record, score_record
 from byola_diff.evaluation.runs.jobs import USER_ERRORS, Job, open_on, run_jobs
+from byola_diff.evaluation.runs.linear_runs import linear_run
 from byola_diff.evaluation.runs.linear_steps import (
     StepsOf,
     ensemble_steps,
@@ -45,7 +46,7 @@ from byola_diff.evaluation.runs.linear_steps import (
     layer_steps,
     scene_steps,
 )
-from byola_diff.evaluation.runs.options import evaluation_parser, linear_run
+from byola_diff.evaluation.runs.options import evaluation_parser
 from byola_diff.evaluation.tasks.task import read_task
 
 
@@ -139,13 +140,14 @@ def embed(options: argparse.Namespace) -> None:
 def report(options: argparse.Namespace) -> None:
     """Make one HTML file of score records: tables beside those of the papers, curves, failures."""
     records = read_records(options.runs)
-    write_report(records, options.out)
-    written = [str(options.out)]
-    for path, text in ((options.csv, to_csv), (options.markdown, to_markdown)):
-        if path is not None:
-            write_text(path, text(records))
-            written.append(str(path))
-    print(f"{len(records.scored)} scores, {len(records.failed)} failures: {', '.join(written)}")
+    paths = [path for path in (options.out, options.csv, options.markdown) if path is not None]
+    if not options.dry_run:
+        write_report(records, options.out)
+        for path, text in ((options.csv, to_csv), (options.markdown, to_markdown)):
+            if path is not None:
+                write_text(path, text(records))
+    counts = f"{len(records.scored)} scores, {len(records.failed)} failures"
+    print(f"{counts}: {', '.join(map(str, paths))}{' not written' if options.dry_run else ''}")
     for problem in records.problems:
         print(f"evaluate.py: {problem}", file=sys.stderr)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from byola_diff.atomic import write_text
 from byola_diff.data.manifest import Manifest, read_manifest
+from byola_diff.evaluation.adapters.untrained_byola import untrained_like
 from byola_diff.evaluation.additivity import measure_additivity, procedural_events
 from byola_diff.evaluation.embeddings.extract import embed_clips
-from byola_diff.evaluation.encoders.open import untrained_like
 from byola_diff.evaluation.probes.logistic_manifest import probe_manifest
 from byola_diff.evaluation.results.figures import Panel, curves
 from byola_diff.evaluation.results.intervals import student_interval

@@ -26,9 +26,9 @@ from byola_diff.audio.normalize import Normalize
 from byola_diff.evaluation.adapters.cnn14 import Cnn14
 from byola_diff.evaluation.adapters.cnn14_front_end import Cnn14LogMel
 from byola_diff.evaluation.adapters.log_mel_statistics import LogMelStatistics
-from byola_diff.evaluation.encoders.open import content_hash
+from byola_diff.evaluation.encoders.content_hash import content_hash
 from byola_diff.evaluation.probes.protocols import PROTOCOLS
-from byola_diff.evaluation.runs import options
+from byola_diff.evaluation.runs import linear_runs
 from byola_diff.models.bundle import load_encoder, write_bundle
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
@@ -85,7 +85,7 @@ def few_epochs():
         rules = dataclasses.replace(protocol.rules, max_epochs=10)
         quick[name] = dataclasses.replace(protocol, rules=rules)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(options, "PROTOCOLS", quick)
+        patch.setattr(linear_runs, "PROTOCOLS", quick)
         yield
 
 
@@ -186,7 +186,11 @@ def test_ensemble_stands_beside_its_members(scored):
 def test_report_of_the_records(scored, tmp_path, capsys):
     root, records = scored
     out, csv, text = (tmp_path / name for name in ("report.html", "scores.csv", "report.md"))
-    assert run("report", root / "scores", "--out", out, "--csv", csv, "--markdown", text) == 0
+    words = ["report", root / "scores", "--out", out, "--csv", csv, "--markdown", text]
+    assert run(*words, "--dry-run") == 0
+    assert "report.md not written" in capsys.readouterr().out
+    assert not files_below(tmp_path)
+    assert run(*words) == 0
     assert "9 failures" not in capsys.readouterr().out
     for record in records["linear"]:
         share = record["scores"]["accuracy"]["mean"]
@@ -344,6 +348,17 @@ def test_dry_run_writes_nothing_and_tells_what_is_cached(corpus, bundle, ensembl
     assert "12 clips, 12 of them cached; 1 probes by protocol logistic" in capsys.readouterr().out
 
 
+def test_a_misspelt_encoder_is_told_before_anything_is_done(corpus, bundle, capsys):
+    words = ["--encoder", bundle, "vgish:file.pth", "--manifest", "manifest.csv"]
+    assert run("linear", *words) == 2
+    assert "did you mean 'vggish'" in capsys.readouterr().err
+    assert not (corpus / "runs").exists()
+    (corpus / "typo.yaml").write_text("encoder: hubbert\nweights: folder\n")
+    assert run("linear", "--encoder", bundle, "typo.yaml", "--manifest", "manifest.csv") == 2
+    assert "did you mean 'hubert'" in capsys.readouterr().err
+    assert not (corpus / "runs").exists()
+
+
 def test_one_failure_stops_nothing_else(corpus, bundle, capsys):
     words = ["--encoder", "vggish:nowhere.pth", bundle, "--manifest", "manifest.csv"]
     words += ["--protocol", "logistic"]
@@ -467,6 +482,9 @@ def test_bad_encoders(corpus, capsys, verb, word, content, message):
         assert message in error
         assert "Traceback" not in error
     assert not Path("was run").exists()
+    if word in ("crep", "no/such.yaml"):  # known to be wrong before anything is done
+        assert not (corpus / "runs").exists()
+        return
     [record] = read_all(corpus / "runs/scores")
     assert message in record["error"]
 

@@ -75,18 +75,30 @@ def open_kind(word: str, options: Mapping[str, Any], corpus: Corpus | None) -> E
         BrokenFileError: If the weights can't be used.
         ModuleNotFoundError: If the kind needs a package that is not installed.
     """
+    check_kind(word)
     kind, _, argument = word.partition(":")
     if kind in KINDS:
         return KINDS[kind].open(Request(kind, argument, options, corpus))
+    if options:
+        raise ValueError(f"{word} is a bundle, which takes no options, not {', '.join(options)}")
+    return load_encoder(Path(word).expanduser())
+
+
+def check_kind(word: str) -> None:
+    """Do nothing if a word without layers can name an encoder, as far as its form tells.
+
+    Raises:
+        ValueError: If it names neither a kind nor a folder; says which kind is nearest.
+    """
+    kind = word.partition(":")[0]
+    if kind in KINDS:
+        return
     path = Path(word).expanduser()
     if path.is_file():
         raise ValueError(f"{word} is a file: say what it is of, as in byola:{word}")
     if not path.exists() and "/" not in kind:
         what = f"{word!r} names no encoder: there is no such folder, and no kind"
         raise unknown_name(what, kind, KINDS)
-    if options:
-        raise ValueError(f"{word} is a bundle, which takes no options, not {', '.join(options)}")
-    return load_encoder(path)
 
 
 def _from_file(loader: Callable[..., Encoder], **given: Any) -> Callable[[Request], Encoder]:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from byola_diff.data.manifest import Manifest
-from byola_diff.evaluation.adapters.registry import open_kind
-from byola_diff.evaluation.adapters.untrained_byola import untrained_like
+from byola_diff.evaluation.adapters.registry import check_kind, open_kind
 from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
 from byola_diff.evaluation.encoders.config import (
     SUFFIXES,
@@ -20,8 +19,6 @@ from byola_diff.evaluation.encoders.ensemble import EnsembleEncoder, Member
 from byola_diff.evaluation.encoders.fusion import FusedEncoder
 from byola_diff.evaluation.encoders.manifest_statistics import Corpus
 from byola_diff.evaluation.encoders.word import split_layers
-
-__all__ = ["NamedEncoder", "content_hash", "open_encoder", "untrained_like"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +63,22 @@ def open_encoder(
         encoder = _single(config, layers, corpus)
     name = (config.name or Path(plain).stem) + (f"[{','.join(layers)}]" if layers else "")
     return NamedEncoder(name, encoder, content_hash(encoder))
+
+
+def check_word(word: str) -> None:
+    """Do nothing if `open_encoder` may find an encoder of that name; nothing is loaded.
+
+    Raises:
+        ValueError: If the word or its configuration is malformed, or names no kind that there is.
+        FileNotFoundError: If there is no such configuration.
+    """
+    plain, _ = split_layers(word)
+    if not plain.endswith(SUFFIXES):
+        check_kind(plain)
+        return
+    config = read_encoder_config(Path(plain).expanduser())
+    for each in config.members if isinstance(config, EnsembleConfig) else [config]:
+        check_kind(split_layers(each.word)[0])
 
 
 def _single(config: EncoderConfig, layers: tuple[str, ...], corpus: Corpus | None) -> Encoder:

@@ -14,7 +14,7 @@ from torch import nn
 from byola_diff.audio.files import AudioFileError
 from byola_diff.data.manifest import Manifest
 from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
-from byola_diff.evaluation.encoders.open import NamedEncoder, open_encoder
+from byola_diff.evaluation.encoders.open import NamedEncoder, check_word, open_encoder
 from byola_diff.evaluation.results.scores import Record, failure_record, write_record
 from byola_diff.storage import BrokenFileError
 
@@ -58,7 +58,13 @@ def run_jobs(
 
     Returns:
         The exit status: 2 if anything failed. The reason is on the standard error and in a record.
+
+    Raises:
+        ValueError: If a word names no kind of encoder: before anything is done.
+        FileNotFoundError: If there is no such configuration.
     """
+    for word in words:
+        check_word(word)
     ended = [_run(word, job, device, out, dry_run) for word in words for job in jobs]
     return 0 if all(ended) else 2
 

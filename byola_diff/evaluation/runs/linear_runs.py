@@ -1,9 +1,10 @@
 """Linear evaluation of an encoder on a task: from a manifest to score records."""
 
+import argparse
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,29 @@ class LinearRun:
             for seed in self.protocol.seeds
         }
         return {result.metric: values}, {"learning_rates": result.learning_rates}
+
+
+def linear_run(options: argparse.Namespace) -> LinearRun:
+    """How encoders are evaluated, by the options of a verb.
+
+    Raises:
+        ValueError: If learning rates or seeds are given for a probe that has none.
+    """
+    name = getattr(options, "protocol", LOGISTIC)
+    changes = {
+        key: tuple(value)
+        for key in ("learning_rates", "seeds")
+        if name in PROTOCOLS and (value := getattr(options, key, None))
+    }
+    if name == LOGISTIC and (
+        getattr(options, "learning_rates", None) or getattr(options, "seeds", None)
+    ):
+        raise ValueError("logistic regression has no learning rate and no seed")
+    return LinearRun(
+        protocol=replace(PROTOCOLS[name], **changes) if name in PROTOCOLS else None,
+        cache=options.cache,
+        batch_size=options.batch_size,
+        device=options.device,
+        precision=options.precision,
+        n_workers=options.workers,
+    )

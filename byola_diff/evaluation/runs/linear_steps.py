@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from byola_diff.evaluation.encoders.content_hash import content_hash
 from byola_diff.evaluation.encoders.ensemble import EnsembleEncoder
 from byola_diff.evaluation.encoders.fusion import FusedEncoder
-from byola_diff.evaluation.encoders.open import NamedEncoder, content_hash
+from byola_diff.evaluation.encoders.open import NamedEncoder
 from byola_diff.evaluation.encoders.word import split_layers
 
 

@@ -2,11 +2,10 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from byola_diff.evaluation.probes.protocols import PROTOCOLS
-from byola_diff.evaluation.runs.linear_runs import LOGISTIC, LinearRun
+from byola_diff.evaluation.runs.linear_runs import LOGISTIC
 from byola_diff.evaluation.runs.option_values import (
     device,
     npy_file,
@@ -51,32 +50,6 @@ def evaluation_parser(
         else:
             _evaluation_options(verb, name)
     return parser
-
-
-def linear_run(options: argparse.Namespace) -> LinearRun:
-    """How encoders are evaluated, by the options of a verb.
-
-    Raises:
-        ValueError: If learning rates or seeds are given for a probe that has none.
-    """
-    name = getattr(options, "protocol", LOGISTIC)
-    changes = {
-        key: tuple(value)
-        for key in ("learning_rates", "seeds")
-        if name in PROTOCOLS and (value := getattr(options, key, None))
-    }
-    if name == LOGISTIC and (
-        getattr(options, "learning_rates", None) or getattr(options, "seeds", None)
-    ):
-        raise ValueError("logistic regression has no learning rate and no seed")
-    return LinearRun(
-        protocol=replace(PROTOCOLS[name], **changes) if name in PROTOCOLS else None,
-        cache=options.cache,
-        batch_size=options.batch_size,
-        device=options.device,
-        precision=options.precision,
-        n_workers=options.workers,
-    )
 
 
 def _evaluation_options(verb: argparse.ArgumentParser, name: str) -> None:
@@ -256,3 +229,4 @@ def _report_options(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--csv", type=Path, metavar="FILE", help="also write all scores as a table")
     verb.add_argument("--markdown", type=Path, metavar="FILE", help="also write tables as text")
+    verb.add_argument("--dry-run", action="store_true", help="read the records and stop")
