@@ -266,8 +266,12 @@ def test_hear_archive(tmp_path, capsys):
     words += ["--cache", tmp_path / "cache", "--out", tmp_path / "out", *HEAR_QUICK]
     assert run("hear", *words, "--dry-run") == 0
     assert "18 clips, 0 of them cached; 2 probes" in capsys.readouterr().out
-    assert run("hear", *words) == 0
-    assert len(read_all(tmp_path / "out")) == 1
+    assert run("hear", *words, "--shuffle") == 0
+    [record] = read_all(tmp_path / "out")
+    assert record["settings"]["shuffle"] is True
+    # Not HEAR's protocol as it is: reports mark the score.
+    assert {"grid: faster", "n_points: 2", "shuffle: True"} == set(record["settings"]["deviations"])
+    assert "chosen" in record["probe"]
     assert run("hear", *words, "--dry-run") == 0
     assert "18 clips, 18 of them cached" in capsys.readouterr().out
 
@@ -298,6 +302,17 @@ def test_embed(corpus, bundle, calls, capsys):
     assert run("embed", *words) == 0
     embeddings = np.load("embeddings.npy")
     assert (embeddings.shape, embeddings.dtype) == ((12, 64), np.float32)
+
+
+def test_audio_may_lie_elsewhere(corpus, capsys):
+    Path("lists").mkdir()
+    Path("manifest.csv").rename("lists/manifest.csv")
+    words = ["--encoder", "log-mel-statistics", "--manifest", "lists/manifest.csv"]
+    words += ["--protocol", "logistic"]
+    assert run("linear", *words) == 2
+    assert "no such file" in capsys.readouterr().err
+    assert run("linear", *words, "--audio-root", ".") == 0
+    assert len(read_all(corpus / "runs/scores")) == 1
 
 
 def test_second_run_reads_the_cache(corpus, bundle, calls):
@@ -536,6 +551,7 @@ def test_hostile_archive(tmp_path, capsys, name, kind, message):
         ("linear", "--learning-rates", "nan"),
         ("linear", "--learning-rates", "-1e-3"),
         ("additivity", "--duration-s", "none"),
+        ("embed", "--out", "embeddings.csv"),
     ],
 )
 def test_values_that_can_not_be_used(capsys, verb, option, word):
