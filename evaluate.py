@@ -46,7 +46,12 @@ from byola_diff.evaluation.runs.linear_steps import (
     layer_steps,
     scene_steps,
 )
-from byola_diff.evaluation.runs.options import evaluation_parser
+from byola_diff.evaluation.runs.options import (
+    USUAL_ADDITIVITY,
+    USUAL_HEAR,
+    deviations,
+    evaluation_parser,
+)
 from byola_diff.evaluation.tasks.task import read_task
 
 
@@ -100,10 +105,7 @@ def additivity(options: argparse.Namespace) -> int:
         "snr_db": options.snr_db,
         "duration_s": options.duration_s,
     }
-    # Recall depends on how many there are to choose from: such scores don't compare.
-    usual = {"n_events": 200, "snr_db": 0.0, "duration_s": 2.0}
-    deviations = [f"{name}: {value:g}" for name, value in settings.items() if value != usual[name]]
-    about = {**settings, "deviations": deviations}
+    about = {**settings, "deviations": deviations(options, USUAL_ADDITIVITY)}
 
     def records(named: NamedEncoder) -> Iterator[Record]:
         start = time.monotonic()
@@ -189,10 +191,7 @@ def _linear_jobs(options: argparse.Namespace, steps_of: StepsOf) -> list[Job]:
 def _hear_job(options: argparse.Namespace, task: HearTask) -> Job:
     run, name = linear_run(options), task.metadata.name
     settings = {"grid": options.grid, "n_points": options.points, "shuffle": options.shuffle}
-    usual = {"grid": "default", "n_points": 8, "shuffle": False}
-    settings["deviations"] = [
-        f"{key}: {settings[key]}" for key in usual if settings[key] != usual[key]
-    ]
+    settings["deviations"] = deviations(options, USUAL_HEAR)
 
     def records(named: NamedEncoder) -> Iterator[Record]:
         start = time.monotonic()

@@ -270,7 +270,7 @@ def test_hear_archive(tmp_path, capsys):
     [record] = read_all(tmp_path / "out")
     assert record["settings"]["shuffle"] is True
     # Not HEAR's protocol as it is: reports mark the score.
-    assert {"grid: faster", "n_points: 2", "shuffle: True"} == set(record["settings"]["deviations"])
+    assert {"grid: faster", "points: 2", "shuffle: True"} == set(record["settings"]["deviations"])
     assert "chosen" in record["probe"]
     assert run("hear", *words, "--dry-run") == 0
     assert "18 clips, 18 of them cached" in capsys.readouterr().out
@@ -287,7 +287,7 @@ def test_additivity(tmp_path, bundle, capsys):
         "n_events": 12,
         "snr_db": 0.0,
         "duration_s": 0.5,
-        "deviations": ["n_events: 12", "duration_s: 0.5"],
+        "deviations": ["events: 12", "duration_s: 0.5"],
     }
     assert -1 <= record["scores"]["cosine"]["mean"] <= 1
     assert list(record["scores"]["recall@1"]["values"]) == ["seed 0", "seed 1"]

@@ -1,8 +1,9 @@
 """Command line of the evaluation: what each verb takes."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from byola_diff.evaluation.probes.protocols import PROTOCOLS
 from byola_diff.evaluation.runs.linear_runs import LOGISTIC
@@ -12,6 +13,10 @@ from byola_diff.evaluation.runs.option_values import (
     positive_number,
     positive_whole,
 )
+
+USUAL_ADDITIVITY = {"events": 200, "snr_db": 0.0, "duration_s": 2.0}
+USUAL_HEAR = {"grid": "default", "points": 8, "shuffle": False}
+"""Defaults; scores by other values of these do not compare, and are marked in reports."""
 
 _LINEAR = ("linear", "layers", "fusion", "ensemble")
 
@@ -50,6 +55,12 @@ def evaluation_parser(
         else:
             _evaluation_options(verb, name)
     return parser
+
+
+def deviations(options: argparse.Namespace, usual: Mapping[str, Any]) -> list[str]:
+    """In what `options` are not the usual ones."""
+    given = vars(options)
+    return [f"{name}: {given[name]}" for name, value in usual.items() if given[name] != value]
 
 
 def _evaluation_options(verb: argparse.ArgumentParser, name: str) -> None:
@@ -167,13 +178,13 @@ def _hear_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--grid",
         choices=("default", "fast", "faster"),
-        default="default",
+        default=USUAL_HEAR["grid"],
         help="hyper-parameters to choose from, by the names of HEAR's kit (%(default)s)",
     )
     verb.add_argument(
         "--points",
         type=positive_whole,
-        default=8,
+        default=USUAL_HEAR["points"],
         metavar="N",
         help="combinations of them to try (%(default)s)",
     )
@@ -190,19 +201,23 @@ def _hear_options(verb: argparse.ArgumentParser) -> None:
 
 def _additivity_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
-        "--events", type=positive_whole, default=200, metavar="N", help="events (%(default)s)"
+        "--events",
+        type=positive_whole,
+        default=USUAL_ADDITIVITY["events"],
+        metavar="N",
+        help="events (%(default)s)",
     )
     verb.add_argument(
         "--snr-db",
         type=float,
-        default=0.0,
+        default=USUAL_ADDITIVITY["snr_db"],
         metavar="DB",
         help="of events (%(default)s)",
     )
     verb.add_argument(
         "--duration-s",
         type=positive_number,
-        default=2.0,
+        default=USUAL_ADDITIVITY["duration_s"],
         metavar="S",
         help="length of each sound (%(default)s)",
     )
