@@ -1,0 +1,132 @@
+"""The published JAMS files of APwD and AudioDiffCaps: what they are called and what they refer to.
+
+    apwd_rain_sc_dev_00000_s1.jams    scene, split, number, first or second clip of the pair
+    adc_traffic_eval_0000_s1.jams     AudioDiffCaps; its second clips were never published
+
+Sources carry the names of ESC-50 (1-100032-A-0.wav; fold 5 is for eval) and FSD50K (391684.wav).
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from byola_diff.soundscapes.produce import Refusal
+from byola_diff.soundscapes.source_preparation import SourceFile
+
+SPLITS = ("dev", "eval")
+
+_CLIP = re.compile(r"(?P<pair>(?P<set>.+)_(?P<split>dev|eval)_\d+)_(?P<side>s[12])")
+_SCENE = re.compile(r"(?:apwd|adc)_(?P<scene>.+?)(?:_sc)?")
+_ESC50 = re.compile(r"(?P<fold>[1-5])-\d+-[A-Z]-\d+\.wav")
+_FSD50K = re.compile(r"\d+\.wav")
+_LABEL = re.compile(r"[\w()-]+")
+_EVAL_FOLD = "5"
+
+
+@dataclass(frozen=True)
+class PublishedClip:
+    """A JAMS file, and what its name says."""
+
+    jams: Path
+    pair: str
+    scene: str
+    split: str
+    side: str
+
+    @property
+    def name(self) -> str:
+        """Name of the clip."""
+        return f"{self.pair}_{self.side}"
+
+
+@dataclass(frozen=True)
+class PublishedSources:
+    """What the clips refer to."""
+
+    files: tuple[SourceFile, ...]
+    leaks: tuple[str, ...]
+    """Sources of one split that belong to the other one."""
+    missing: tuple[str, ...]
+    """Sources that are in neither data set, or have no name of either."""
+
+
+def published_clips(folder: Path) -> tuple[list[PublishedClip], list[Refusal]]:
+    """Clips of all JAMS files below `folder`, sorted by name, and files that can't be used.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    paths = sorted(folder.rglob("*.jams"), key=lambda path: path.relative_to(folder).as_posix())
+    if not paths:
+        raise ValueError(f"no JAMS files below {folder}")
+    clips: dict[str, PublishedClip] = {}
+    refused = []
+    for path in paths:
+        found = _CLIP.fullmatch(path.stem)
+        if found is None:
+            reason = "the name is not SET_dev_NUMBER_s1.jams, with eval or s2 for the others"
+        elif path.stem in clips:
+            reason = f"occurs twice: {clips[path.stem].jams} too"
+        else:
+            scene = _SCENE.fullmatch(found["set"])
+            named = scene["scene"] if scene else found["set"]
+            clips[path.stem] = PublishedClip(
+                path, found["pair"], named, found["split"], found["side"]
+            )
+            continue
+        refused.append(Refusal(path.relative_to(folder).as_posix(), reason))
+    return sorted(clips.values(), key=lambda clip: clip.name), refused
+
+
+def published_sources(
+    clips: Iterable[PublishedClip], esc50: Path, fsd50k: Path
+) -> PublishedSources:
+    """Sources of the clips, each once, sorted; clips that can't be read have none here."""
+    wanted = {(clip.split, *source) for clip in clips for source in _referred(clip.jams)}
+    files, leaks, missing = [], [], []
+    for split, role, label, name in sorted(wanted):
+        recording, home = _find(name, split, esc50, fsd50k)
+        copy = f"{split}/{role}/{label}/{name}"
+        if recording is None:
+            missing.append(copy)
+            continue
+        leaks += [copy] if home != split else []
+        is_background = role == "background" or bool(_FSD50K.fullmatch(name))
+        files.append(SourceFile(recording, split, role, f"{label}/{name}", is_background))
+    return PublishedSources(tuple(files), tuple(leaks), tuple(missing))
+
+
+def _referred(jams: Path) -> set[tuple[Any, ...]]:
+    """Role, label and file name of each source; whatever is odd is left to the strict reader."""
+    try:
+        content = json.loads(jams.read_text(encoding="utf-8"))
+        values = [event["value"] for part in content["annotations"] for event in part["data"]]
+        found = {
+            (value["role"], value["label"], PurePosixPath(value["source_file"]).name)
+            for value in values
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return set()
+    return {
+        (role, label, name)
+        for role, label, name in found
+        if role in ("background", "foreground")
+        and isinstance(label, str)
+        and _LABEL.fullmatch(label)
+    }
+
+
+def _find(name: str, split: str, esc50: Path, fsd50k: Path) -> tuple[Path | None, str]:
+    """Recording of that name, if there is one, and the split it belongs to."""
+    if clip := _ESC50.fullmatch(name):
+        home = "eval" if clip["fold"] == _EVAL_FOLD else "dev"
+        places = [(esc50 / "audio" / name, home), (esc50 / name, home)]
+    elif _FSD50K.fullmatch(name):
+        homes = sorted(SPLITS, key=lambda home: home != split)
+        places = [(fsd50k / f"FSD50K.{home}_audio" / name, home) for home in homes]
+    else:
+        places = []
+    return next(((path, home) for path, home in places if path.is_file()), (None, split))

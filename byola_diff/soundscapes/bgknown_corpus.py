@@ -1,0 +1,195 @@
+"""A whole background-known data set: begun or continued, made, and written down."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from byola_diff.atomic import write_text
+from byola_diff.data.manifest_checks import check_groups
+from byola_diff.data.manifest_table import Clip
+from byola_diff.soundscapes.bgknown import (
+    PART_OF_SPLIT,
+    BgKnownSettings,
+    Draft,
+    draft_items,
+    limited,
+)
+from byola_diff.soundscapes.bgknown_items import ItemMaker
+from byola_diff.soundscapes.bgknown_tables import SUMMARY, write_summary, write_tables
+from byola_diff.soundscapes.layouts import usable
+from byola_diff.soundscapes.library import Library, LibraryError
+from byola_diff.soundscapes.produce import Refusal, produce, write_refused
+from byola_diff.soundscapes.renderers import Renderer
+
+SETTINGS = "settings.json"
+SOURCES = "sources"
+"""Folder in that of the data set for procedural sounds."""
+
+_PUBLISHED_ITEMS = {"train": 1200, "test": 800}
+_PUBLISHED_CLASSES = 50
+_USUAL = BgKnownSettings()
+_CLIP_TOLERANCE_S = 1e-3
+
+
+@dataclass(frozen=True)
+class BgKnownPlan:
+    """All that is decided before anything is listened to."""
+
+    settings: BgKnownSettings
+    events: Library
+    backgrounds: Mapping[str, Library]
+    """By part, "dev" and "eval"; those that are left after the exclusion of short ones."""
+    drafts: tuple[Draft, ...]
+    choices: Mapping[str, Any]
+    """Beside the settings, what the data set depends on."""
+    deviations: tuple[str, ...]
+
+
+def plan_bgknown(
+    events: Library,
+    backgrounds: Mapping[str, Library],
+    settings: BgKnownSettings,
+    *,
+    excluded_labels: Sequence[str] = (),
+    n_items: int | None = None,
+    deviations: Sequence[str] = (),
+) -> BgKnownPlan:
+    """Items with their backgrounds, and in what the data set is not the published one.
+
+    Args:
+        events: With folds.
+        backgrounds: Parts "dev", for training, and "eval".
+        settings: Of the items.
+        excluded_labels: Of backgrounds that are left out.
+        n_items: At most so many, spread over splits and labels.
+        deviations: Of the sources, in words.
+
+    Raises:
+        LibraryError: If folds are missing, no background is long enough, or clips of one recording
+            are in training and test.
+    """
+    kept = {
+        part: usable(library, settings.window_s, excluded_labels)
+        for part, library in backgrounds.items()
+    }
+    chosen = events if n_items is None else limited(events, n_items, settings.seed)
+    drafts = draft_items(chosen, kept, settings)
+    try:
+        check_groups(
+            [Clip(d.event.file, (d.event.label,), d.split, group=d.event.group) for d in drafts]
+        )
+    except ValueError as error:
+        raise LibraryError(f"{events.root}: events in the order of their files: {error}") from error
+    told = (*deviations, *_deviations(drafts, events, settings, excluded_labels, n_items))
+    choices = {"excluded_labels": sorted(excluded_labels), "limit": n_items}
+    choices["events"] = _listing(events)
+    choices["backgrounds"] = {part: _listing(library) for part, library in kept.items()}
+    return BgKnownPlan(settings, events, kept, drafts, choices, told)
+
+
+def make_bgknown(
+    plan: BgKnownPlan, out: Path, renderer: tuple[str, Renderer], *, n_workers: int
+) -> tuple[dict[str, Any] | None, tuple[Refusal, ...]]:
+    """Summary of the data set now at `out`, None if no item could be made, and the refused items.
+
+    Items that are already there as planned are not made again.
+
+    Raises:
+        ValueError: If `out` holds another data set or other files.
+    """
+    settings = {**asdict(plan.settings), **plan.choices, "renderer": renderer[0]}
+    begin(out, settings)
+    roots = {split: plan.backgrounds[part].root for split, part in PART_OF_SPLIT.items()}
+    maker = ItemMaker(out, plan.events.root, roots, plan.settings, renderer)
+    produced = produce(
+        plan.drafts, maker, lambda draft: draft.name, n_workers=n_workers, title="items"
+    )
+    unreadable = tuple(Refusal(*file) for file in plan.events.unreadable_files)
+    refused = (*produced.refused, *unreadable)
+    write_refused(out / "refused.csv", refused)
+    items = [facts for _, facts in produced.done]
+    if not items:
+        return None, refused
+    write_tables(out, items)
+    told = [*plan.deviations, *([f"items refused: {len(refused)}"] if refused else [])]
+    return write_summary(out, items, len(refused), settings, told), refused
+
+
+def begin(out: Path, settings: Mapping[str, Any]) -> None:
+    """Write the settings of a new data set, or check that those of the one there are the same.
+
+    Raises:
+        ValueError: If they differ, or `out` holds other files.
+    """
+    record, wanted = out / SETTINGS, json.loads(json.dumps(dict(settings)))
+    if record.is_file():
+        found = _read_settings(record)
+        if differing := [key for key in {**wanted, **found} if wanted.get(key) != found.get(key)]:
+            raise ValueError(
+                f"{out} holds a data set of other settings ({', '.join(differing)}; see {record}): "
+                "give another --out, or remove it"
+            )
+    else:
+        check_free(out)
+        write_text(record, json.dumps(wanted, indent=2) + "\n")
+    (out / SUMMARY).unlink(missing_ok=True)  # it tells of a finished data set
+
+
+def check_free(out: Path) -> None:
+    """Raise `ValueError` if `out` holds anything but a data set or its procedural sounds."""
+    if out.is_dir() and not (out / SETTINGS).is_file():
+        others = sorted(path.name for path in out.iterdir() if path.name != SOURCES)
+        if others:
+            raise ValueError(f"{out} holds other files, such as {others[0]}: give another --out")
+    elif out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is no folder")
+
+
+def _read_settings(record: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{record} is no JSON: remove the folder, or mend it") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _listing(library: Library) -> dict[str, Any]:
+    """Number of recordings, and a hash of their names, labels, folds and lengths."""
+    rows = [[s.file, s.label, s.fold, round(s.duration_s, 3)] for s in library.sources]
+    digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return {"recordings": len(rows), "sha256": digest}
+
+
+def _deviations(
+    drafts: Sequence[Draft],
+    events: Library,
+    settings: BgKnownSettings,
+    excluded_labels: Sequence[str],
+    n_items: int | None,
+) -> list[str]:
+    """In what items and settings are not those published, or chosen where nothing is."""
+    told = []
+    counts = {s: sum(draft.split == s for draft in drafts) for s in _PUBLISHED_ITEMS}
+    classes = {draft.event.label for draft in drafts}
+    if counts != _PUBLISHED_ITEMS or len(classes) != _PUBLISHED_CLASSES:
+        number = f"{counts['train']} train and {counts['test']} test clips"
+        told.append(f"events: {number} of {len(classes)} classes")
+    if n_items is not None:
+        told.append(f"limit: {n_items} items of {len(events.sources)}")
+    length_s = settings.duration_s
+    lengths_s = [draft.event.duration_s - length_s for draft in drafts]
+    for name, n_clips in {
+        "shorter, padded": sum(length < -_CLIP_TOLERANCE_S for length in lengths_s),
+        "longer, cut": sum(length > _CLIP_TOLERANCE_S for length in lengths_s),
+    }.items():
+        if n_clips:
+            told.append(f"event clips {name}: {n_clips} not of {length_s:g} s")
+    if excluded_labels:
+        told.append(f"excluded background labels: {', '.join(sorted(excluded_labels))}")
+    for key in ("snr_db", "ref_db", "reference_level", "duration_s", "sample_rate"):
+        if (value := getattr(settings, key)) != getattr(_USUAL, key):
+            told.append(f"{key}: {value}")
+    return told

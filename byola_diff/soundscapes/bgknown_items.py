@@ -1,0 +1,163 @@
+"""One background-known item: its mixture, its three references, and what was measured of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from byola_diff.soundscapes.bgknown import LATER, BgKnownSettings, Draft, soundscape
+from byola_diff.soundscapes.bgknown_windows import Window, find_window
+from byola_diff.soundscapes.cut import cut
+from byola_diff.soundscapes.items import finish, finished
+from byola_diff.soundscapes.jams_file import read_facts
+from byola_diff.soundscapes.loudness import integrated_lufs
+from byola_diff.soundscapes.mixer import place
+from byola_diff.soundscapes.plan import Role, Roots, Soundscape
+from byola_diff.soundscapes.rendered import Rendered, RenderError
+from byola_diff.soundscapes.renderers import Renderer
+from byola_diff.storage import sha256
+
+KINDS = ("mix", *LATER)
+"""Files of an item: the mixture and its references."""
+
+MEASURED = (
+    *("event_gain_db", "a_gain_db", "b_gain_db", "c_gain_db"),
+    *("mix_lufs", "event_lufs", "a_lufs", "b_lufs", "c_lufs"),
+)
+"""Facts that are known once an item is made. Loudness is that of the parts of the mixture and of
+the references as they are written, but for a change of the sample rate."""
+
+_STEM_TOLERANCE = 1e-4
+
+
+def audio_file(split: str, name: str, kind: str) -> str:
+    """Path of a wav file below the folder of the data set."""
+    return f"audio/{split}/{name}_{kind}.wav"
+
+
+def jams_file(split: str, name: str) -> str:
+    """Path of a JAMS file below the folder of the data set."""
+    return f"jams/{split}/{name}.jams"
+
+
+@dataclass(frozen=True)
+class ItemMaker:
+    """Makes items of their drafts, in any process and order."""
+
+    out: Path
+    events: Path
+    """Root of the events."""
+    backgrounds: Mapping[str, Path]
+    """Root of the backgrounds of each split."""
+    settings: BgKnownSettings
+    renderer: tuple[str, Renderer]
+    """With its name, which is recorded."""
+
+    def __call__(self, draft: Draft) -> dict[str, Any]:
+        """Facts of an item whose files are there: every parameter, measurement and hash.
+
+        Raises:
+            AudioFileError: If the event can't be read.
+            LibraryError: If none of its backgrounds can be used.
+            RenderError: If the event is silent, something clips, or what was rendered is not what
+                was planned.
+        """
+        roots: dict[Role, Path] = {
+            "foreground": self.events,
+            "background": self.backgrounds[draft.split],
+        }
+        window = find_window(draft, roots["background"], self.settings)
+        plan = soundscape(draft, window.background, window.start_s, self.settings)
+        facts = self._facts(draft, window, plan)
+        jams = jams_file(draft.split, draft.name)
+        done = self._finished(jams, plan, facts)
+        if done is None:
+            rendered = self.renderer[1](plan, roots)
+            audio, measured = references(plan, rendered, roots, self.settings)
+            named = {_wav(draft, kind): audio[kind] for kind in KINDS}
+            rate = self.settings.output_rate
+            done = finish(self.out, jams, plan, named, facts | measured, output_rate=rate)
+        hashes = {f"{kind}_sha256": done["files"][_wav(draft, kind)] for kind in KINDS}
+        hashes["jams_sha256"] = sha256(self.out / jams)
+        return {name: value for name, value in done.items() if name != "files"} | hashes
+
+    def _facts(self, draft: Draft, window: Window, plan: Soundscape) -> dict[str, Any]:
+        """What is known of an item before it is made."""
+        return {
+            "item": draft.name,
+            "split": draft.split,
+            "fold": draft.event.fold,
+            "label": draft.event.label,
+            "group": draft.event.group,
+            "event_file": draft.event.file,
+            "event_duration_s": draft.event.duration_s,
+            "background_file": window.background.file,
+            "background_label": window.background.label,
+            "start_s": window.start_s,
+            "snr_db": plan.events[1].snr_db,
+            "ref_db": plan.ref_db,
+            "reference_level": self.settings.reference_level,
+            "rejected_windows": window.n_rejected,
+            "renderer": self.renderer[0],
+        }
+
+    def _finished(
+        self, jams: str, plan: Soundscape, facts: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """What an earlier run made of the item, measurements among it."""
+        before = read_facts(self.out / jams) or {}
+        if any(name not in before for name in MEASURED):
+            return None
+        return finished(self.out, jams, plan, {**facts, **{n: before[n] for n in MEASURED}})
+
+
+def references(
+    plan: Soundscape, rendered: Rendered, roots: Roots, settings: BgKnownSettings
+) -> tuple[dict[str, Float[np.ndarray, " sample"]], dict[str, float]]:
+    """Waveforms of an item by `KINDS`, and what `MEASURED` names.
+
+    Reference (a) is the background as it is in the mixture.
+
+    Raises:
+        RenderError: If that is not the planned stretch of the recording, or a reference clips.
+    """
+    background, event = plan.events[0], rendered.stems[1]
+    gains_db = {"event": rendered.gains_db[1], "a": rendered.gains_db[0]}
+    audio = {"mix": rendered.mixture, "a": rendered.stems[0]}
+    for kind, later in LATER.items():
+        start_s = background.source_time_s + later * plan.duration_s
+        later_event = replace(background, source_time_s=start_s)
+        sound = place(plan, later_event, cut(plan, later_event, roots))
+        gain_db = gains_db["a"]
+        if kind == "a":
+            _check_stem(plan, rendered.stems[0], 10 ** (gain_db / 20) * sound)
+            continue
+        if settings.reference_level == "normalised":
+            gain_db = plan.ref_db - integrated_lufs(sound, plan.sample_rate)
+        audio[kind] = 10 ** (gain_db / 20) * sound
+        gains_db[kind] = gain_db
+        if np.abs(audio[kind]).max() >= 1:
+            raise RenderError(plan, f"reference ({kind}) clips; lower ref_db", background)
+    heard = {kind: audio[kind] for kind in KINDS} | {"event": event}
+    measured = {f"{kind}_gain_db": round(float(gain), 6) for kind, gain in gains_db.items()}
+    for kind, waveform in heard.items():
+        measured[f"{kind}_lufs"] = round(integrated_lufs(waveform, plan.sample_rate), 4)
+    return audio, measured
+
+
+def _wav(draft: Draft, kind: str) -> str:
+    return audio_file(draft.split, draft.name, kind)
+
+
+def _check_stem(
+    plan: Soundscape,
+    stem: Float[np.ndarray, " sample"],
+    expected: Float[np.ndarray, " sample"],
+) -> None:
+    difference = float(np.abs(stem - expected).max())
+    if not difference <= _STEM_TOLERANCE:
+        reason = f"differs by {difference:.2g} from the recording from its start on"
+        raise RenderError(plan, reason, plan.events[0])

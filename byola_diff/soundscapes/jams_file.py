@@ -1,0 +1,140 @@
+"""Soundscapes as JAMS files with an annotation of the namespace `scaper`, which Scaper renders.
+
+Files that we write hold the paths of their sources below the folder of sources. In other files,
+such as those published with APwD, a path tells the folder and the name of the source alone, and
+these are looked up below that folder, as Scaper does when it is given one.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from byola_diff.data.manifest_checks import ClipFiles
+from byola_diff.soundscapes.jams_document import OURS, ROLES, to_jams
+from byola_diff.soundscapes.jams_fields import Field, JamsError, read_fields
+from byola_diff.soundscapes.plan import Event, Role, Roots, Soundscape
+
+__all__ = ["JamsError", "read_facts", "read_jams", "to_jams"]
+
+_DISTRIBUTIONS = ("const", "choose", "choose_weighted", "uniform", "normal", "truncnorm")
+_N_DISTRIBUTIONS = 6  # of an event: label, source, its time, time, duration, SNR
+_LONGEST_S = 3600.0
+_HIGHEST_HZ = 768_000.0
+
+
+def read_jams(path: Path, roots: Roots) -> Soundscape:
+    """The soundscape that a JAMS file describes; its name is the title, else that of the file.
+
+    Args:
+        path: The file, at most 4 MiB.
+        roots: Folders that sources of each role lie below; none may lie outside, not even through
+            a link.
+
+    Raises:
+        JamsError: If the file is not JSON or has no annotation of the namespace scaper, a field is
+            missing or out of range, a source is missing or outside of its folder, or something is
+            asked for that is not supported: several channels, reverberation, a change of pitch or
+            tempo, a change of the level of the whole, a trimmed soundscape, or a distribution that
+            Scaper does not have. Names the field.
+    """
+    top = read_fields(Path(path))
+    annotation = _scaper_annotation(top)
+    settings = annotation["sandbox"]["scaper"]
+    if "slice" in annotation["sandbox"]:
+        annotation["sandbox"]["slice"].fail("a trimmed soundscape is not supported")
+    length = "original_duration" if "original_duration" in settings else "duration"
+    duration_s = settings[length].number(1e-3, _LONGEST_S)
+    _check_settings(settings)
+    sample_rate = settings["sr"].number(1.0, _HIGHEST_HZ)
+    if sample_rate % 1:
+        settings["sr"].fail(f"{sample_rate} Hz is not a whole number")
+    ours = _is_ours(top)
+    files: dict[Role, ClipFiles] = {role: ClipFiles(root) for role, root in roots.items()}
+    events = [_event(one["value"], files, duration_s, ours) for one in annotation["data"]]
+    title = top["file_metadata"]["title"].text() if ours else ""
+    ref_db = settings["ref_db"].number(-200.0, 100.0)
+    fade_s = settings["fade_in_len"].number(0.0, duration_s)
+    try:
+        name = title or Path(path).stem
+        return Soundscape(name, duration_s, int(sample_rate), ref_db, tuple(events), fade_s)
+    except ValueError as error:
+        annotation["data"].fail(str(error))
+
+
+def read_facts(path: Path) -> dict[str, Any] | None:
+    """Facts that `to_jams` was given, or None if there is no such file of ours."""
+    try:
+        top = read_fields(path)
+        return dict(top["sandbox"][OURS].value) if _is_ours(top) else None
+    except JamsError:
+        return None
+
+
+def _is_ours(top: Field) -> bool:
+    return "sandbox" in top and isinstance(top["sandbox"].value, dict) and OURS in top["sandbox"]
+
+
+def _scaper_annotation(top: Field) -> Field:
+    """The first annotation that Scaper would render."""
+    every = top["annotations"]
+    found = next((one for one in every if one["namespace"].value == "scaper"), None)
+    return found or every.fail("none has the namespace scaper")
+
+
+def _check_settings(settings: Field) -> None:
+    """Refuse settings of Scaper that this package does not render."""
+    if settings["n_channels"].value != 1:
+        settings["n_channels"].fail("only 1 is supported")
+    for name in ("reverb", "fix_clipping", "peak_normalization"):
+        if name in settings:
+            settings[name].unused(*([] if name == "reverb" else [False]))
+    if settings["fade_in_len"].value != settings["fade_out_len"].value:
+        settings["fade_out_len"].fail("is not fade_in_len, which is not supported")
+    for name in ("fg_spec", "bg_spec"):
+        if name not in settings:
+            continue
+        for event in settings[name]:
+            for distribution in list(event)[:_N_DISTRIBUTIONS]:
+                _check_distribution(distribution)
+
+
+def _check_distribution(field: Field) -> None:
+    kind = next(iter(field), field)
+    if not isinstance(kind.value, str) or kind.value not in _DISTRIBUTIONS:
+        kind.fail(f"no distribution of Scaper, which are {', '.join(_DISTRIBUTIONS)}")
+
+
+def _event(value: Field, files: Mapping[Role, ClipFiles], duration_s: float, ours: bool) -> Event:
+    found: Role | None = next((role for role in ROLES if role == value["role"].value), None)
+    role = found or value["role"].fail("neither background nor foreground")
+    for name in ("pitch_shift", "time_stretch"):
+        value[name].unused()
+    length_s = value["event_duration"].number(1e-9, _LONGEST_S)
+    if role == "background" and abs(length_s - duration_s) > 1e-6:
+        value["event_duration"].fail(f"{length_s:g} s, but a background lasts {duration_s:g} s")
+    times = {
+        "source_time_s": value["source_time"].number(0.0, 1e6),
+        "event_time_s": value["event_time"].number(0.0, _LONGEST_S),
+        **({"duration_s": length_s} if role == "foreground" else {}),
+    }
+    source = _source(value["source_file"], role, files, ours)
+    snr_db = value["snr"].number(-200.0, 200.0)
+    try:
+        return Event(role, value["label"].text(), source, snr_db=snr_db, **times)
+    except ValueError as error:
+        value.fail(str(error))
+
+
+def _source(field: Field, role: Role, files: Mapping[Role, ClipFiles], ours: bool) -> str:
+    """Path of a source below the folder of its role, checked."""
+    path = PurePosixPath(field.text())
+    if path.is_absolute() or ".." in path.parts:
+        field.fail(f"{str(path)!r} leaves the folder of sources")
+    name = str(path) if ours else str(PurePosixPath(*path.parts[-2:]))
+    if role not in files:
+        field.fail(f"no folder of {role} sources is given")
+    try:
+        files[role].check(name)
+    except ValueError as error:
+        field.fail(str(error))
+    return name

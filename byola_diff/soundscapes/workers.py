@@ -1,0 +1,112 @@
+"""Processes that work on items, each in one thread, and that end with the process they serve."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from multiprocessing import connection, forkserver
+from multiprocessing.context import BaseContext
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_WAITING_PER_WORKER = 3
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_SLOW_TO_IMPORT = ("byola_diff.soundscapes.items", "pyloudnorm")
+_SCAPER = "byola_diff.soundscapes.render"
+
+
+def outcomes(
+    items: Sequence[T], work: Callable[[T], R], n_workers: int
+) -> Generator[tuple[int, Callable[[], R]]]:
+    """Place of each item as it is finished, and a function that gives its result or its error.
+
+    Close the iterator to stop: items in work are finished, the others dropped.
+    """
+    return _in_processes(items, work, n_workers) if n_workers > 1 else _in_turn(items, work)
+
+
+def _in_turn(items: Sequence[T], work: Callable[[T], R]) -> Generator[tuple[int, Callable[[], R]]]:
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for place, item in enumerate(items):
+            yield place, partial(work, item)
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def _in_processes(
+    items: Sequence[T], work: Callable[[T], R], n_workers: int
+) -> Generator[tuple[int, Callable[[], R]]]:
+    with _settings_of_one_thread():
+        pool = ProcessPoolExecutor(n_workers, mp_context=_context(), initializer=_begin)
+        waiting: dict[Future[R], int] = {}
+        # A few at a time: a hundred thousand waiting items would be slow to submit and to cancel.
+        left = iter(enumerate(items))
+        try:
+            while True:
+                room = _WAITING_PER_WORKER * n_workers - len(waiting)
+                waiting |= {pool.submit(work, item): place for place, item in islice(left, room)}
+                if not waiting:
+                    break
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    yield waiting.pop(future), future.result
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _context() -> BaseContext:
+    """How workers start: not by a fork of this process, whose threads would not survive it.
+
+    A fork server imports what is slow to import once for all of them; not every system has one.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    scaper = [_SCAPER] if _SCAPER in sys.modules else []
+    context.set_forkserver_preload([*_SLOW_TO_IMPORT, *scaper])
+    forkserver.ensure_running()
+    return context
+
+
+@contextmanager
+def _settings_of_one_thread() -> Iterator[None]:
+    """Environment for new processes: numerical libraries read it when they are loaded."""
+    before = {name: os.environ.get(name) for name in _THREAD_SETTINGS}
+    os.environ.update(dict.fromkeys(_THREAD_SETTINGS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _begin() -> None:
+    """Prepare a worker."""
+    torch.set_num_threads(1)
+    # Ctrl-C is for the process that this one serves, which lets items in work be finished. It must
+    # not reach the sox program either, which would end its output early and report success.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)

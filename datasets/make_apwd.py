@@ -1,0 +1,235 @@
+"""Make new pairs of clips like APwD's, from any labelled recordings or from procedural sounds.
+
+    python datasets/make_apwd.py --events ESC-50 --background FSD50K --background-label Rain \
+        --scene rain --out data/rain
+    python datasets/make_apwd.py --events procedural --background procedural --out data/pairs
+
+Recordings lie in the layout of ESC-50 or FSD50K, or in one folder per label. Both clips of a pair
+have the same two backgrounds; one or two changes are drawn from: an event is added, removed, louder
+or quieter, or the background is louder or quieter. Pair k of a split depends on the seed, the scene
+and k alone. The recordings that are used are first prepared in OUT/source. What can't be made is
+listed with the reason in OUT/refused.csv, and the exit status is then 2. A stopped run goes on when
+the same command is given again, and the bytes do not depend on stops or on the number of workers.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from byola_diff.audio.files import AudioFileError
+from byola_diff.soundscapes.apwd import PUBLISHED_REF_DB, PairRecipe, plan_pair
+from byola_diff.soundscapes.apwd_corpus import PairOfClips, Studio, write_clip, write_corpus
+from byola_diff.soundscapes.apwd_options import apwd_options, parsed
+from byola_diff.soundscapes.apwd_sounds import SPLITS, Sounds, read_sounds, split_sounds
+from byola_diff.soundscapes.plan import Soundscape
+from byola_diff.soundscapes.procedural import (
+    write_procedural_backgrounds,
+    write_procedural_events,
+)
+from byola_diff.soundscapes.produce import produce
+from byola_diff.soundscapes.source_preparation import SourceFile, prepare
+
+USER_ERRORS = (AudioFileError, ModuleNotFoundError, OSError, ValueError)
+
+_PROCEDURAL = "procedural"
+_QUIETER_DB = (-46.0, -37.0)
+_SETTINGS = ("background_label", "pairs_dev", "pairs_eval", "sample_rate", "output_rate", "ref_db")
+
+PlannedPair = tuple[str, tuple[Soundscape, Soundscape]]
+"""Split and both clips."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 if all pairs were made, 2 for refused pairs or wrong arguments."""
+    options = parse_args(arguments)
+    try:
+        return run(options)
+    except USER_ERRORS as error:
+        print(f"make_apwd.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nmake_apwd.py: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan, prepare, render, report."""
+    if options.dry_run and _PROCEDURAL in (options.events, options.background):
+        raise ValueError("--dry-run is for recordings: procedural sounds have to be written first")
+    events, backgrounds = open_sounds(options)
+    report_sounds(events, backgrounds)
+    counts = {"dev": options.pairs_dev, "eval": options.pairs_eval}
+    plans = plan_pairs(options, events, backgrounds, counts)
+    if options.dry_run:
+        return 0
+    studio = Studio(options.out, options.renderer, options.output_rate)
+    copies = produce(
+        used_sources(plans, events, backgrounds),
+        partial(prepare, folder=studio.sources),
+        source_name,
+        n_workers=options.workers,
+        title="sources",
+    )
+    made = produce(
+        plans, partial(render, studio), pair_name, n_workers=options.workers, title="pairs"
+    )
+    pairs = [
+        PairOfClips(pair_name(plan), options.scene, plan[0], plan[1], hashes)
+        for plan, hashes in made.done
+    ]
+    facts = {
+        "name": f"APwD-like: {options.scene}",
+        "settings": {name: getattr(options, name) for name in _SETTINGS},
+        "renderer": studio.renderer_name,
+        "counts": {
+            "sources": len(copies.done),
+            "unreadable sources": len(events.unreadable) + len(backgrounds.unreadable),
+        },
+        "deviations": deviations(options),
+    }
+    refused = [*copies.refused, *made.refused]
+    if write_corpus(options.out, pairs, refused, options.seed, facts):
+        print(f"what was refused, and why: {options.out / 'refused.csv'}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def open_sounds(options: argparse.Namespace) -> tuple[Sounds, Sounds]:
+    """Events and backgrounds by split."""
+    made = {
+        "per_label": options.per_label,
+        "seed": options.seed,
+        "sample_rate": options.sample_rate,
+    }
+    folder = options.out / "procedural"
+    if options.events == _PROCEDURAL:
+        events = split_sounds({"": write_procedural_events(folder / "events", **made)})
+    else:
+        events = read_sounds(Path(options.events), options.seed)
+    if options.background == _PROCEDURAL:
+        backgrounds = split_sounds(write_procedural_backgrounds(folder / "backgrounds", **made))
+    else:
+        backgrounds = read_sounds(Path(options.background), options.seed)
+    if options.background_label:
+        backgrounds = backgrounds.only(options.background_label)
+    return events, backgrounds
+
+
+def plan_pairs(
+    options: argparse.Namespace, events: Sounds, backgrounds: Sounds, counts: dict[str, int]
+) -> list[PlannedPair]:
+    """All pairs, dev first."""
+    recipe = PairRecipe(options.scene, options.seed, options.sample_rate, tuple(options.ref_db))
+    return [
+        (split, plan_pair(recipe, *palettes, split, index))
+        for split in SPLITS
+        for palettes in [(events.palette(split), backgrounds.palette(split))]
+        for index in range(counts[split])
+    ]
+
+
+def used_sources(
+    plans: Iterable[PlannedPair], events: Sounds, backgrounds: Sounds
+) -> list[SourceFile]:
+    """Sources of all plans, each once, sorted by the name of their copy."""
+    sources: dict[str, SourceFile] = {}
+    for split, clips in plans:
+        for clip in clips:
+            bed = {event.label for event in clip.events if event.role == "background"}
+            for event in clip.events:
+                is_background = event.label in bed
+                sounds = backgrounds if is_background else events
+                source = sounds.source(split, event.role, event.source, is_background=is_background)
+                sources.setdefault(source.name, source)
+    return [sources[name] for name in sorted(sources)]
+
+
+def render(studio: Studio, plan: PlannedPair) -> tuple[str, str]:
+    """SHA-256 of the audio of both clips."""
+    split, (first, second) = plan
+    return write_clip(studio, split, first), write_clip(studio, split, second)
+
+
+def pair_name(plan: PlannedPair) -> str:
+    """What a pair is called."""
+    return plan[1][0].name.removesuffix("_s1")
+
+
+def source_name(source: SourceFile) -> str:
+    """What a source is called in messages."""
+    return f"source/{source.name}"
+
+
+def report_sounds(events: Sounds, backgrounds: Sounds) -> None:
+    """Print what there is to draw from."""
+    for split in SPLITS:
+        for name, sounds in (("events", events), ("backgrounds", backgrounds)):
+            labels = sounds.by_split[split]
+            n_files = sum(map(len, labels.values()))
+            print(f"{split}: {n_files} {name} of {len(labels)} labels")
+    if files := sorted({*events.unreadable, *backgrounds.unreadable}):
+        print(f"{len(files)} files can't be read, such as {files[0]}", file=sys.stderr)
+
+
+def deviations(options: argparse.Namespace) -> list[str]:
+    """In what the corpus is not the published one."""
+    low_db, high_db = options.ref_db
+    as_published = (low_db, high_db) == PUBLISHED_REF_DB
+    return [
+        "pairs: drawn anew by this project's recipe",
+        "texts: of this project's grammar, as those of the papers are not published",
+        f"events: {Path(options.events).name}",
+        f"backgrounds: {Path(options.background).name}",
+        *([] if as_published else [f"levels: backgrounds at {low_db:g} to {high_db:g} LUFS"]),
+    ]
+
+
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Options of the command line, checked."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    folder = "folder of recordings, or the word procedural"
+    parser.add_argument("--events", required=True, metavar="DIR", help=folder)
+    parser.add_argument("--background", required=True, metavar="DIR", help=folder)
+    parser.add_argument("--scene", default="mixed", metavar="NAME", help="(default: mixed)")
+    parser.add_argument(
+        "--background-label", metavar="LABEL", help="of all backgrounds (default: one per pair)"
+    )
+    parser.add_argument("--pairs-dev", type=int, default=1000, metavar="N", help="(default: 1000)")
+    parser.add_argument("--pairs-eval", type=int, default=200, metavar="N", help="(default: 200)")
+    parser.add_argument(
+        "--per-label", type=int, default=10, metavar="N", help="procedural files (default: 10)"
+    )
+    parser.add_argument(
+        "--sample-rate", type=int, default=44_100, metavar="HZ", help="(default: 44100)"
+    )
+    parser.add_argument(
+        "--ref-db",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="loudness of each background in LUFS; lower it where too many pairs clip (default: "
+        "-36 -27, as published; -46 -37 for procedural events, whose peaks are higher)",
+    )
+    apwd_options(parser)
+    options = parsed(parser, arguments)
+    if min(options.pairs_dev, options.pairs_eval) < 0 or not options.pairs_dev + options.pairs_eval:
+        parser.error("--pairs-dev and --pairs-eval must not be negative, nor both 0")
+    if options.ref_db is None:
+        options.ref_db = _QUIETER_DB if options.events == _PROCEDURAL else PUBLISHED_REF_DB
+    if not -70 <= options.ref_db[0] <= options.ref_db[1] <= 0:
+        parser.error("--ref-db must be two levels from -70 to 0, the lower one first")
+    if options.sample_rate < 8_000:
+        parser.error("--sample-rate must be at least 8000: loudness is not defined below")
+    if options.per_label < 5:
+        parser.error("--per-label must be at least 5: the fifth of each label is for eval")
+    if not options.scene.replace("_", "").replace("-", "").isalnum():
+        parser.error("--scene is part of file names: letters, digits, - and _")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

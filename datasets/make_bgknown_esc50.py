@@ -1,0 +1,245 @@
+"""Make Background-known ESC-50: clips in backgrounds, each with three reference backgrounds.
+
+    python datasets/make_bgknown_esc50.py --esc50 data/ESC-50-master --background data/FSD50K \
+        --out data/bgknown --workers 8
+    python datasets/make_bgknown_esc50.py --esc50 procedural --background procedural --out bgknown
+
+Folds 1 to 3 are for training, in backgrounds of the dev part, folds 4 and 5 for the test, in those
+of the eval part. Reference (a) is the background of the mixture, (b) overlaps it by half, (c) not.
+Writes manifests mix.csv, a.csv, b.csv and c.csv, items.csv with every parameter, bgknown.json, wav
+and JAMS files. Items that can't be made are in refused.csv, and the exit status is 2. A stopped run
+goes on when the same command is given again; the bytes do not depend on stops or workers.
+"""
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from byola_diff.audio.files import AudioFileError
+from byola_diff.sounds import BACKGROUNDS
+from byola_diff.soundscapes.bgknown import PART_OF_SPLIT, SPLIT_OF_FOLD, BgKnownSettings
+from byola_diff.soundscapes.bgknown_corpus import (
+    SOURCES,
+    BgKnownPlan,
+    check_free,
+    make_bgknown,
+    plan_bgknown,
+)
+from byola_diff.soundscapes.layouts import read_backgrounds
+from byola_diff.soundscapes.library import Library, read_esc50
+from byola_diff.soundscapes.procedural import (
+    write_procedural_backgrounds,
+    write_procedural_events,
+)
+from byola_diff.soundscapes.renderers import open_renderer
+
+PROCEDURAL = "procedural"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 for a whole data set, 2 for wrong arguments or refused items."""
+    args = parse_args(arguments)
+    start = time.monotonic()
+    try:
+        renderer = open_renderer(args.renderer)
+        check_free(args.out)
+        plan = read_plan(args)
+        print_plan(plan, renderer[0])
+        if args.dry_run:
+            return 0
+        summary, refused = make_bgknown(plan, args.out, renderer, n_workers=args.workers)
+    except (ValueError, AudioFileError, OSError, ModuleNotFoundError, RuntimeError) as error:
+        print(f"make_bgknown_esc50.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        stopped = "stopped; the same command goes on from here"
+        print(f"\nmake_bgknown_esc50.py: {stopped}", file=sys.stderr)
+        return 130
+    n_items = summary["counts"]["items"] if summary else 0
+    seconds = time.monotonic() - start
+    print(f"{args.out}: {n_items} items made, {len(refused)} refused, {seconds:.0f} s")
+    if refused:
+        print(f"first refused: {refused[0].name}: {refused[0].reason}", file=sys.stderr)
+        print(f"all of them: {args.out / 'refused.csv'}", file=sys.stderr)
+    return 2 if refused else 0
+
+
+def read_plan(args: argparse.Namespace) -> BgKnownPlan:
+    """The plan for the sources of the command line; procedural ones are written first."""
+    settings = BgKnownSettings(
+        seed=args.seed,
+        snr_db=tuple(args.snr_db),
+        ref_db=args.ref_db,
+        reference_level=args.reference_level,
+        sample_rate=args.sample_rate,
+        output_rate=args.output_rate,
+    )
+    events, told = read_events(args)
+    backgrounds, also = read_both_backgrounds(args, events)
+    return plan_bgknown(
+        events,
+        backgrounds,
+        settings,
+        excluded_labels=args.exclude_background_labels,
+        n_items=args.limit,
+        deviations=(*told, *also),
+    )
+
+
+def read_events(args: argparse.Namespace) -> tuple[Library, tuple[str, ...]]:
+    """Clips with folds, and in what they are not those of ESC-50."""
+    if str(args.esc50) != PROCEDURAL:
+        return read_esc50(args.esc50), ()
+    library = write_procedural_events(
+        args.out / SOURCES / "events",
+        per_label=args.clips_per_label,
+        seed=args.seed,
+        sample_rate=args.sample_rate,
+        dry_run=args.dry_run,
+    )
+    return library, ("events: procedural",)
+
+
+def read_both_backgrounds(
+    args: argparse.Namespace, events: Library
+) -> tuple[dict[str, Library], tuple[str, ...]]:
+    """Backgrounds "dev" and "eval", and in what they are not those of FSD50K."""
+    if list(map(str, args.background)) != [PROCEDURAL]:
+        return read_backgrounds(args.background, args.seed)
+    folds = [source.fold for source in events.sources]
+    n_train = sum(SPLIT_OF_FOLD.get(fold or 0) == "train" for fold in folds)
+    most = max(n_train, len(folds) - n_train)
+    if args.limit is not None:
+        most = min(most, args.limit)
+    families = [name for name in BACKGROUNDS if name not in args.exclude_background_labels]
+    libraries = write_procedural_backgrounds(
+        args.out / SOURCES / "backgrounds",
+        per_label=math.ceil(most / max(1, len(families))),  # so that none need serve twice
+        seed=args.seed,
+        sample_rate=args.sample_rate,
+        labels=families,
+        dry_run=args.dry_run,
+    )
+    return libraries, ("backgrounds: procedural",)
+
+
+def print_plan(plan: BgKnownPlan, renderer: str) -> None:
+    """Counts of what will be made, and in what it is not the published data set."""
+    for split, part in PART_OF_SPLIT.items():
+        drafts = [draft for draft in plan.drafts if draft.split == split]
+        labels = {draft.event.label for draft in drafts}
+        n_backgrounds = len({draft.backgrounds[0].file for draft in drafts})
+        n_known = len(plan.backgrounds[part].sources)
+        print(
+            f"{split}: {len(drafts)} items of {len(labels)} classes, "
+            f"in {n_backgrounds} of {n_known} backgrounds"
+        )
+    print(f"rendered by {renderer}")
+    n_unreadable = sum(library.unreadable for library in plan.backgrounds.values())
+    if n_unreadable:
+        print(f"backgrounds that can't be read: {n_unreadable}")
+    if plan.deviations:
+        print(f"differs from the published data set: {'; '.join(plan.deviations)}")
+
+
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Options of the command line, checked."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--esc50",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="ESC-50 as published, or a folder with manifest.csv (file, label, fold); "
+        "or the word procedural",
+    )
+    parser.add_argument(
+        "--background",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="FSD50K as published; or two folders of recordings of at least 10 s, for training and "
+        "for the test; or one folder to be divided; or the word procedural",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="of the data set")
+    parser.add_argument("--seed", type=int, default=0, help="of all draws (%(default)s)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (1)")
+    parser.add_argument(
+        "--renderer",
+        choices=("auto", "scaper", "mixer"),
+        default="auto",
+        help="auto is Scaper where it is installed, else our own mixer (%(default)s)",
+    )
+    _level_options(parser)
+    _choice_options(parser)
+    args = parser.parse_args(arguments)
+    if len(args.background) > 2:
+        parser.error("--background takes one folder or two")
+    least = {"workers": 1, "limit": 1, "clips_per_label": 1, "sample_rate": 1, "output_rate": 1}
+    for name, smallest in least.items():
+        if getattr(args, name) is not None and getattr(args, name) < smallest:
+            parser.error(f"--{name.replace('_', '-')} must be at least {smallest}")
+    return args
+
+
+def _level_options(parser: argparse.ArgumentParser) -> None:
+    usual = BgKnownSettings()
+    parser.add_argument(
+        "--ref-db",
+        type=float,
+        default=usual.ref_db,
+        metavar="LUFS",
+        help="loudness of backgrounds in mixtures (%(default)s)",
+    )
+    parser.add_argument(
+        "--snr-db",
+        type=float,
+        nargs=2,
+        default=list(usual.snr_db),
+        metavar=("LOW", "HIGH"),
+        help="loudness of events above that (0 3)",
+    )
+    parser.add_argument(
+        "--reference-level",
+        choices=("scene", "normalised"),
+        default=usual.reference_level,
+        help="scene: references have the gain of the background in the mixture; normalised: each "
+        "has the loudness --ref-db (%(default)s)",
+    )
+    parser.add_argument(
+        "--sample-rate", type=int, default=usual.sample_rate, help="of the synthesis (%(default)s)"
+    )
+    parser.add_argument(
+        "--output-rate", type=int, metavar="HZ", help="of the files, if another: resampled once"
+    )
+
+
+def _choice_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--exclude-background-labels",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="backgrounds of these are left out",
+    )
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="at most N items, spread over splits and labels"
+    )
+    parser.add_argument(
+        "--clips-per-label",
+        type=int,
+        default=20,
+        metavar="N",
+        help="procedural events of each kind (%(default)s)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+import csv
+import hashlib
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from byola_diff.data.pairs import read_pairs
+from byola_diff.soundscapes.jams_file import read_jams
+from byola_diff.soundscapes.loudness import integrated_lufs
+from byola_diff.soundscapes.mixer import mix
+from byola_diff.soundscapes.pair_changes import changes
+from byola_diff.soundscapes.source_preparation import source_roots
+
+SCRIPTS = Path(__file__).parents[1] / "datasets"
+RATE = 8_000
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The script as a module that worker processes find, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPTS))
+        yield importlib.import_module("make_apwd")
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """Two kinds of events, silent at both ends, and a background of 3 s."""
+    folder = tmp_path_factory.mktemp("recordings")
+    time_s = np.arange(4 * RATE) / RATE
+    for place, label in enumerate(["beep", "buzz"]):
+        for number in range(4):
+            tone = np.sin(2 * np.pi * (300 + 400 * place + 50 * number) * time_s)
+            write(folder / f"events/{label}/{number}.wav", tone * (np.abs(time_s - 2) < 1.7))
+    for number in range(4):
+        noise = np.random.default_rng(number).standard_normal(3 * RATE)
+        write(folder / f"beds/rain/{number}.wav", 0.1 * noise)
+    return folder
+
+
+def write(path, samples):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.5 * samples, RATE)
+
+
+def arguments(recordings, out, *more):
+    given = ["--events", recordings / "events", "--background", recordings / "beds", "--out", out]
+    counts = ["--pairs-dev", 12, "--pairs-eval", 4, "--sample-rate", RATE, "--scene", "rain"]
+    return [str(word) for word in (*given, *counts, "--renderer", "mixer", *more)]
+
+
+def hashes(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
+
+
+@pytest.fixture(scope="module")
+def corpus(script, recordings, tmp_path_factory):
+    out = tmp_path_factory.mktemp("corpus") / "rain"
+    assert script.main(arguments(recordings, out)) == 0
+    return out
+
+
+def plans(corpus, pair):
+    """Both plans of a row, and where their sources lie."""
+    split = Path(pair.first).parts[1]
+    roots = source_roots(corpus / "source", split)
+    files = (corpus / "jams" / split / f"{pair.name}_s{side}.jams" for side in (1, 2))
+    return [read_jams(file, roots) for file in files], roots
+
+
+def stems(corpus, pair):
+    """For both clips, plan and rendered stems, checked against the wav file."""
+    clips, roots = plans(corpus, pair)
+    for plan, file in zip(clips, (pair.first, pair.second), strict=True):
+        rendered = mix(plan, roots)
+        samples, rate = soundfile.read(corpus / file)
+        assert (len(samples), rate) == (10 * RATE, RATE)
+        assert np.abs(samples).max() < 1
+        np.testing.assert_allclose(samples, sum(rendered.stems), atol=2**-23)
+        yield plan, rendered.stems
+
+
+def test_table_of_pairs(corpus):
+    table = read_pairs(corpus / "pairs.csv")
+    assert len(table.in_split("train")) == 12
+    assert len(table.in_split("test")) == 4
+    assert table.scenes == ("rain",)
+    assert set(table.classes) <= {"beep", "buzz", "rain"}
+    assert table.pairs[0].name == "rain_dev_00000"
+    facts = json.loads((corpus / "apwd.json").read_text())
+    assert facts["counts"] | {"pairs": 16, "refused": 0} == facts["counts"]
+    digest = hashlib.sha256((corpus / "pairs.csv").read_bytes()).hexdigest()
+    assert facts["manifests"] == {"pairs.csv": digest}
+    assert facts["renderer"].startswith("byola_diff mixer")
+    assert not (corpus / "refused.csv").exists()
+
+
+def test_rows_tell_the_changes_of_the_plans(corpus):
+    table = read_pairs(corpus / "pairs.csv")
+    with (corpus / "pairs.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for pair, row in zip(table.pairs, rows, strict=True):
+        (first, second), _ = plans(corpus, pair)
+        assert row["changes"].split(";") == [str(change) for change in changes(first, second)]
+        assert len(pair.text.split(" and ")) == len(row["changes"].split(";"))
+        assert hashes(corpus)[pair.second] == row["second_sha256"]
+
+
+def test_audio_is_as_planned(corpus):
+    n_steps = 0
+    for pair in read_pairs(corpus / "pairs.csv").pairs:
+        levels_db = []
+        for plan, parts in stems(corpus, pair):
+            loud = {}
+            for event, stem in zip(plan.events, parts, strict=True):
+                sounding = np.flatnonzero(np.abs(stem) > 0.02 * np.abs(stem).max())
+                start, stop = sounding[0], sounding[-1] + 1
+                if event.role == "foreground":
+                    assert start / RATE == pytest.approx(event.event_time_s, abs=0.02)
+                    assert (stop - start) / RATE <= event.duration_s + 1 / RATE
+                    loud[event.label] = integrated_lufs(stem[start:stop], RATE)
+                    planned = plan.ref_db + event.snr_db
+                    assert loud[event.label] == pytest.approx(planned, abs=0.2)
+                else:
+                    assert integrated_lufs(stem, RATE) == pytest.approx(plan.ref_db, abs=0.01)
+            levels_db.append(loud)
+        for change in changes(*plans(corpus, pair)[0]):
+            if change.level_db is not None:
+                n_steps += 1
+                step_db = levels_db[1][change.label] - levels_db[0][change.label]
+                assert step_db == pytest.approx(change.level_db, abs=0.2)
+    assert n_steps > 5
+
+
+def test_no_recording_is_in_both_splits(corpus):
+    def used(split):
+        return {path.name for path in (corpus / "source" / split).rglob("beep/*.wav")}
+
+    assert used("dev")
+    assert not used("dev") & used("eval")
+
+
+def test_two_workers_make_the_same_bytes(script, recordings, corpus, tmp_path):
+    assert script.main(arguments(recordings, tmp_path / "rain", "--workers", "2")) == 0
+    assert hashes(tmp_path / "rain") == hashes(corpus)
+
+
+def test_a_stopped_run_goes_on(script, recordings, corpus, tmp_path, monkeypatch, capsys):
+    render, n_made = script.render, 0
+
+    def stop_at_the_fourth(studio, plan):
+        nonlocal n_made
+        n_made += 1
+        if n_made == 4:
+            raise KeyboardInterrupt
+        return render(studio, plan)
+
+    monkeypatch.setattr(script, "render", stop_at_the_fourth)
+    out = tmp_path / "rain"
+    assert script.main(arguments(recordings, out)) == 130
+    assert "goes on from here" in capsys.readouterr().err
+    assert not (out / "pairs.csv").exists()
+    monkeypatch.undo()
+    kept = out / "wav/dev/rain_dev_00000_s1.wav"
+    written = kept.stat().st_mtime_ns
+    damaged = out / "wav/dev/rain_dev_00001_s2.wav"
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    assert script.main(arguments(recordings, out)) == 0
+    assert kept.stat().st_mtime_ns == written
+    assert hashes(out) == hashes(corpus)
+
+
+def test_a_changed_source_is_rendered_anew(script, recordings, corpus, tmp_path):
+    arguments_ = arguments(recordings, tmp_path / "rain", "--seed", "1")
+    script.main(arguments_)
+    before = hashes(tmp_path / "rain")
+    copy = sorted((tmp_path / "rain/source/dev/background/rain").glob("*.wav"))[0]
+    copy.write_bytes(b"")
+    script.main(arguments_)
+    assert hashes(tmp_path / "rain") == before
+
+
+def test_a_pair_that_clips_is_refused_and_counted(script, recordings, tmp_path, capsys):
+    loud = ["--ref-db", "-8", "-6"]
+    assert script.main(arguments(recordings, tmp_path / "loud", *loud)) == 2
+    printed = capsys.readouterr()
+    assert "what was refused" in printed.err
+    with (tmp_path / "loud/refused.csv").open(newline="") as stream:
+        refused = list(csv.DictReader(stream))
+    assert all("clips, with a peak of" in row["reason"] for row in refused)
+    counts = json.loads((tmp_path / "loud/apwd.json").read_text())["counts"]
+    assert counts["pairs"] + len(refused) == 16
+    assert counts["refused"] == len(refused) > 0
+
+
+def test_procedural_sounds_need_nothing(script, tmp_path):
+    small = ["--pairs-dev", "3", "--pairs-eval", "1", "--per-label", "5", "--sample-rate", "8000"]
+    words = ["--events", "procedural", "--background", "procedural", "--out", str(tmp_path / "p")]
+    status = script.main([*words, *small, "--renderer", "mixer"])
+    counts = json.loads((tmp_path / "p/apwd.json").read_text())["counts"]
+    assert counts["pairs"] + counts["refused"] == 4
+    assert status == (2 if counts["refused"] else 0)
+    assert len(read_pairs(tmp_path / "p/pairs.csv").pairs) == counts["pairs"]
+
+
+def test_dry_run_writes_nothing(script, recordings, tmp_path, capsys):
+    assert script.main(arguments(recordings, tmp_path / "none", "--dry-run")) == 0
+    assert "dev: 4 events of 2 labels" in capsys.readouterr().out
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--background-label", "snow"], "no 'snow' in the dev part; labels there: rain"),
+        (["--events", "procedural", "--dry-run"], "--dry-run is for recordings"),
+        (["--events", "nowhere"], "no such folder"),
+    ],
+)
+def test_faults_are_told_in_a_line(script, recordings, tmp_path, capsys, more, message):
+    assert script.main(arguments(recordings, tmp_path / "none", *more)) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("make_apwd.py: ")
+    assert message in printed
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--scene", "a/b"],
+        ["--workers", "0"],
+        ["--pairs-dev", "-1"],
+        ["--per-label", "4"],
+        ["--sample-rate", "4000"],
+        ["--ref-db", "-20", "-30"],
+    ],
+)
+def test_wrong_options(script, recordings, tmp_path, more):
+    with pytest.raises(SystemExit) as stopped:
+        script.main(arguments(recordings, tmp_path / "none", *more))
+    assert stopped.value.code == 2
