@@ -1,10 +1,15 @@
-r"""Evaluate frozen encoders: linear probes, layers, fusion, ensembles, HEAR, additivity, a report.
+r"""Evaluate frozen encoders: probes, layers, fusion, ensembles, HEAR, the difference benchmarks.
 
     python evaluate.py linear --encoder runs/mine/bundle cnn14:FILE.pth --manifest data/esc50.csv
     python evaluate.py layers --encoder runs/mine/bundle --manifest data/esc50.csv
     python evaluate.py fusion --encoder 'vggish[10,15]:FILE.pth' --manifest data/esc50.csv
     python evaluate.py ensemble --encoder configs/evaluate/fusion_cat_xwc.yaml --manifest my.csv
     python evaluate.py hear --encoder runs/mine/bundle --task hear-2021.0.6/tasks/esc50-v2.0.0-full
+    python evaluate.py bgknown --encoder runs/mine/bundle --data data/bgknown
+    python evaluate.py retrieval --encoder runs/mine/bundle --pairs data/apwd_rain/pairs.csv
+    python evaluate.py search --system runs/retrieval/SYSTEM --query a.wav --text "add a dog" \
+        --folder DIR
+    python evaluate.py additivity --encoder runs/mine/bundle
     python evaluate.py report runs/scores
 
 An encoder is one word: a bundle folder, or a kind with what belongs to it (vggish, cnn14,
@@ -26,17 +31,22 @@ from pathlib import Path
 import numpy as np
 
 from byola_diff.atomic import atomic_path, write_text
-from byola_diff.evaluation.additivity import measure_additivity, procedural_events
 from byola_diff.evaluation.embeddings.extract import extract
 from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
 from byola_diff.evaluation.encoders.open import NamedEncoder
 from byola_diff.evaluation.hear.archive import unpack_task
 from byola_diff.evaluation.hear.run import run_hear_task
 from byola_diff.evaluation.hear.task_folder import HearTask, read_hear_task
+from byola_diff.evaluation.results.exhibits import read_exhibits
 from byola_diff.evaluation.results.records import read_records
 from byola_diff.evaluation.results.results_csv import to_csv
 from byola_diff.evaluation.results.results_page import to_markdown, write_report
 from byola_diff.evaluation.results.scores import Record, score_record
+from byola_diff.evaluation.results.text_table import print_paper_table
+from byola_diff.evaluation.runs.additivity_runs import additivity_job
+from byola_diff.evaluation.runs.bgknown_runs import bgknown_job
+from byola_diff.evaluation.runs.deviations import deviations
+from byola_diff.evaluation.runs.hear_options import USUAL_HEAR
 from byola_diff.evaluation.runs.jobs import USER_ERRORS, Job, open_on, run_jobs
 from byola_diff.evaluation.runs.linear_runs import linear_run
 from byola_diff.evaluation.runs.linear_steps import (
@@ -46,12 +56,9 @@ from byola_diff.evaluation.runs.linear_steps import (
     layer_steps,
     scene_steps,
 )
-from byola_diff.evaluation.runs.options import (
-    USUAL_ADDITIVITY,
-    USUAL_HEAR,
-    deviations,
-    evaluation_parser,
-)
+from byola_diff.evaluation.runs.options import evaluation_parser
+from byola_diff.evaluation.runs.retrieval_runs import retrieval_job
+from byola_diff.evaluation.runs.search_run import search as search_folder
 from byola_diff.evaluation.tasks.task import read_task
 
 
@@ -98,30 +105,26 @@ def hear(options: argparse.Namespace) -> int:
     return _run_all(options, [_hear_job(options, task) for task in tasks])
 
 
+def bgknown(options: argparse.Namespace) -> int:
+    """Score differences of embeddings on Background-known ESC-50: Mix, (a), (b) and (c)."""
+    status = _run_all(options, [bgknown_job(folder, options) for folder in options.data])
+    return _with_paper_table("bgknown", options, status)
+
+
+def retrieval(options: argparse.Namespace) -> int:
+    """Score retrieval by a recording and a text that tells the difference, on pairs of clips."""
+    status = _run_all(options, [retrieval_job(path, options) for path in options.pairs])
+    return _with_paper_table("retrieval", options, status)
+
+
+def search(options: argparse.Namespace) -> int:
+    """Search a folder of audio by a recording and a text; writes a page with players."""
+    return search_folder(options)
+
+
 def additivity(options: argparse.Namespace) -> int:
-    """Score how additive differences are, on procedural events over procedural backgrounds."""
-    settings = {
-        "n_events": options.events,
-        "snr_db": options.snr_db,
-        "duration_s": options.duration_s,
-    }
-    about = {**settings, "deviations": deviations(options, USUAL_ADDITIVITY)}
-
-    def records(named: NamedEncoder) -> Iterator[Record]:
-        start = time.monotonic()
-        rate, cosines, recalls = named.encoder.sample_rate, {}, {}
-        for seed in options.seeds:
-            mixed = procedural_events(seed=seed, sample_rate=rate, **settings).to(options.device)
-            score = measure_additivity(named.encoder.scene, mixed, options.batch_size)
-            cosines[f"seed {seed}"], recalls[f"seed {seed}"] = score.cosine, score.recall_at_1
-        scores = {"cosine": cosines, "recall@1": recalls}
-        wall_s = time.monotonic() - start
-        yield score_record("additivity", "procedural", named, scores, about, wall_s)
-
-    def plan(named: NamedEncoder) -> Iterator[str]:
-        yield f"{named.name}: {options.events} events, each for {len(options.seeds)} seeds"
-
-    return _run_all(options, [Job("additivity", "procedural", about, records, plan)])
+    """Score how additive differences are: the same events over two backgrounds, by loudness."""
+    return _run_all(options, [additivity_job(options)])
 
 
 def embed(options: argparse.Namespace) -> None:
@@ -142,19 +145,31 @@ def embed(options: argparse.Namespace) -> None:
 def report(options: argparse.Namespace) -> None:
     """Make one HTML file of score records: tables beside those of the papers, curves, failures."""
     records = read_records(options.runs)
+    exhibits, broken = read_exhibits(options.runs)
     paths = [path for path in (options.out, options.csv, options.markdown) if path is not None]
     if not options.dry_run:
-        write_report(records, options.out)
+        write_report(records, options.out, exhibits)
         for path, text in ((options.csv, to_csv), (options.markdown, to_markdown)):
             if path is not None:
                 write_text(path, text(records))
     counts = f"{len(records.scored)} scores, {len(records.failed)} failures"
     print(f"{counts}: {', '.join(map(str, paths))}{' not written' if options.dry_run else ''}")
-    for problem in records.problems:
+    for problem in (*records.problems, *broken):
         print(f"evaluate.py: {problem}", file=sys.stderr)
 
 
-VERBS = (linear, layers, fusion, ensemble, hear, additivity, embed, report)
+VERBS = (
+    *(linear, layers, fusion, ensemble, hear),
+    *(bgknown, retrieval, search, additivity),
+    *(embed, report),
+)
+
+
+def _with_paper_table(protocol: str, options: argparse.Namespace, status: int) -> int:
+    """Print the paper's table with our scores beside, and pass on the exit status."""
+    if not options.dry_run:
+        print_paper_table(protocol, options.out)
+    return status
 
 
 def _run_all(options: argparse.Namespace, jobs: Sequence[Job]) -> int:

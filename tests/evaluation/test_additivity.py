@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from byola_diff.evaluation.additivity import (
+    Additivity,
     additivity,
     measure_additivity,
     mix_events,
     procedural_events,
+    recall_at,
     recall_at_1,
 )
 
@@ -113,3 +115,33 @@ def test_linear_encoder_on_procedural_events():
     score = measure_additivity(lambda waveform: waveform @ weights, mixed, batch_size=7)
     assert score.cosine == pytest.approx(1, abs=1e-3)
     assert score.recall_at_1 == 1
+
+
+def test_raw_and_centred_cosine_by_hand():
+    # Raw movements (3, 1) and (3, -1); over the other background (3, -1) and (3, 1). The mean is
+    # (3, 0): centred ones are opposite, while raw ones have the cosine (9 - 1) / 10.
+    zero = torch.zeros(2, 2)
+    score = additivity(
+        zero, torch.tensor([[3.0, 1.0], [3.0, -1.0]]), zero, torch.tensor([[3.0, -1.0], [3.0, 1.0]])
+    )
+    assert score.cosine == pytest.approx(-1, abs=1e-6)
+    assert score.raw_cosine == pytest.approx(0.8, abs=1e-6)
+    assert (score.recall_at_1, score.recall_at_5) == (0, 1)
+
+
+def test_recall_at_k_by_hand():
+    # Others at or above the own one: 0, 2 (one of them equal), 3, 0 (4 below).
+    similarity = torch.tensor(
+        [
+            [0.9, 0.1, 0.2, 0.3],
+            [0.5, 0.4, 0.4, 0.1],
+            [0.9, 0.8, 0.1, 0.2],
+            [0.0, 0.1, 0.2, 0.3],
+        ]
+    )
+    assert [recall_at(k, similarity) for k in (1, 2, 3, 4)] == [0.5, 0.5, 0.75, 1.0]
+
+
+def test_constant_encoder_finds_nothing_among_more_than_five():
+    score = additivity(*[torch.ones(6, 3)] * 4)
+    assert score == Additivity(0.0, 0.0, 0.0, 0.0)

@@ -23,7 +23,11 @@ from byola_diff.evaluation.probes.protocols import LinearProtocol
 from byola_diff.evaluation.probes.settings import ProbeSettings
 from byola_diff.evaluation.probes.standardisation import Standardisation
 from byola_diff.evaluation.probes.trainer import Judge, TrainedProbe, train_probes
-from byola_diff.evaluation.probes.validation import TargetsOf, carve_validation
+from byola_diff.evaluation.probes.validation import (
+    TargetsOf,
+    carve_stratified,
+    carve_validation,
+)
 
 Metric = Literal["accuracy", "mAP"]
 
@@ -166,7 +170,8 @@ class _Bench:
         """Probes of all learning rates."""
         train, valid = part.train, part.valid
         if not len(valid):
-            train, valid = carve_validation(part, self.targets_of, self.protocol.valid_share, seed)
+            carve = carve_stratified if self.protocol.stratified else carve_validation
+            train, valid = carve(part, self.targets_of, self.protocol.valid_share, seed)
         return train_probes(
             scale(self.embeddings[train], self.device),
             self.targets_of(train).to(self.device),

@@ -20,6 +20,8 @@ class LinearProtocol:
     seeds: tuple[int, ...] = (42, 43, 44)
     valid_share: float = 0.1
     """Of the training clips, where a task has no validation split of its own."""
+    stratified: bool = False
+    """Whether each class gives that share of its clips; else all clips are drawn from alike."""
     rules: TrainingRules = field(
         default_factory=lambda: TrainingRules(
             batch_size=200,
@@ -45,4 +47,9 @@ DIFF24 = LinearProtocol("diff24", monitor="loss")
 """Takeuchi et al., 2024, sections 5.2 and 5.4: the same with the lowest validation loss. That a
 tenth of the training clips validates holds here, as in EVAR, where a task has no such split."""
 
+BGKNOWN = LinearProtocol("bgknown", monitor="loss", learning_rates=(1e-3,), stratified=True)
+"""Takeuchi et al., 2024, section 5.2. The rest of the training is that of EVAR, on which the paper
+builds; that each class gives a tenth to validation is ours, the paper says only a tenth."""
+
 PROTOCOLS = {protocol.name: protocol for protocol in (EVAR, DIFF24)}
+"""Those for any task of clips and labels."""

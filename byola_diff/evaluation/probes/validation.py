@@ -39,6 +39,36 @@ def carve_validation(
     return part.train[order[n_valid:]], part.train[order[:n_valid]]
 
 
+def carve_stratified(
+    part: Part, targets_of: TargetsOf, share: float, seed: int
+) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " valid"]]:
+    """As `carve_validation`, but every class gives its share, give or take one clip.
+
+    What whole clips leave over goes to the classes that lack most of their share, and between equal
+    ones by the draw. No class gives its last clip.
+
+    Raises:
+        ValueError: If clips have several labels, or no class has a clip to spare.
+    """
+    targets = targets_of(part.train)
+    if targets.ndim == 2:
+        raise ValueError(f"{part.name}: shares of classes need one label per clip")
+    rng = np.random.default_rng(derive_seed("stratified validation", seed, part.name))
+    members = [
+        rng.permutation(np.flatnonzero(targets.numpy() == label)) for label in targets.unique()
+    ]
+    spare = np.array([len(places) - 1 for places in members])
+    counts = np.minimum(np.floor([share * len(places) for places in members]).astype(int), spare)
+    lacking = np.array([share * len(places) for places in members]) - counts
+    n_over = max(1, round(share * len(part.train))) - int(counts.sum())
+    order = np.lexsort((rng.random(len(members)), -lacking))
+    counts[[place for place in order if counts[place] < spare[place]][: max(0, n_over)]] += 1
+    if not counts.any():
+        raise ValueError(f"{part.name}: no class has a training clip to spare for validation")
+    valid = np.concatenate([places[:count] for places, count in zip(members, counts, strict=True)])
+    return np.delete(part.train, valid), part.train[valid]
+
+
 def _n_present(targets: Targets) -> int:
     if targets.ndim == 2:
         return int((targets.sum(0) > 0).sum())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from byola_diff.evaluation.results.curve import Curve, parse_curve
 from byola_diff.evaluation.results.scores import FORMAT
 
 
@@ -42,6 +43,8 @@ class Record:
     base: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     """Settings, probe, versions, commit, wall time."""
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    """By metric, what was measured over something that was varied."""
 
     @property
     def key(self) -> tuple[str, str, str, str | None]:
@@ -110,7 +113,8 @@ def _files(paths: Iterable[Path]) -> list[Path]:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist: give folders or files of records")
         for file in sorted(path.rglob("*.json")) if path.is_dir() else [path]:
-            if file.is_file():
+            # Exhibits lie beside records; `exhibits.py` reads them.
+            if file.is_file() and not file.name.endswith(".exhibit.json"):
                 found.setdefault(file.resolve())
     return list(found)
 
@@ -144,6 +148,7 @@ def _parse(path: Path, raw: Mapping[str, Any]) -> Record:
         fusion=fusion,
         base=raw.get("base") or (fusion["of"] if fusion else None),
         details=details,
+        curves={str(name): parse_curve(name, c) for name, c in (raw.get("curves") or {}).items()},
     )
 
 

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: pictures and styles are inside it."""
+"""A report as one HTML file that needs nothing else: pictures, sounds and styles are inside it."""
 
 import base64
 import html
@@ -35,6 +35,7 @@ tr.marked td, tr.marked td:first-child { background: #ececec; }
 tr.marked td:first-child { box-shadow: inset 4px 0 #333; padding-left: .6rem; }
 img { max-width: 100%; height: auto; }
 figure { margin: 1rem 0; }
+audio { display: block; width: 26rem; max-width: 100%; margin-bottom: .3rem; }
 p.note, figcaption { color: #444; font-size: .92rem; max-width: 50rem; }
 footer { margin-top: 2.5rem; color: #555; font-size: .85rem; }
 """
@@ -43,6 +44,13 @@ footer { margin-top: 2.5rem; color: #555; font-size: .85rem; }
 @dataclass(frozen=True)
 class Text:
     """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What the parts below it are, up to the next one."""
 
     text: str
 
@@ -72,11 +80,22 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Audio:
+    """A wav file to listen to, with what it is."""
+
+    wav: bytes
+    caption: str
+
+
+Part = Text | Heading | Table | Picture | Audio
+
+
+@dataclass(frozen=True)
 class Section:
     """A headed part of the report."""
 
     title: str
-    parts: Sequence[Text | Table | Picture]
+    parts: Sequence[Part]
 
 
 def render_html(title: str, lead: str, sections: Sequence[Section], footer: str = "") -> str:
@@ -109,13 +128,21 @@ def best_cells(columns: Sequence[Sequence[float]], first_column: int = 1) -> fro
     )
 
 
-def _render(part: Text | Table | Picture) -> str:
+def _render(part: Part) -> str:
     if isinstance(part, Text):
         return f"<p>{html.escape(part.text)}</p>"
+    if isinstance(part, Heading):
+        return f"<h3>{html.escape(part.text)}</h3>"
     if isinstance(part, Table):
         return _render_table(part)
-    data = base64.b64encode(part.png).decode()
     caption = html.escape(part.caption)
+    if isinstance(part, Audio):
+        data = base64.b64encode(part.wav).decode()
+        return (
+            f'<figure><audio controls preload="metadata" aria-label="{caption}" '
+            f'src="data:audio/wav;base64,{data}"></audio><figcaption>{caption}</figcaption></figure>'
+        )
+    data = base64.b64encode(part.png).decode()
     return (
         f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
         f"<figcaption>{caption}</figcaption></figure>"

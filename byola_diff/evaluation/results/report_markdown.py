@@ -2,11 +2,21 @@
 
 from collections.abc import Sequence
 
-from byola_diff.evaluation.results.report import Picture, Section, Table, Text
+from byola_diff.evaluation.results.report import (
+    Audio,
+    Heading,
+    Picture,
+    Section,
+    Table,
+    Text,
+)
 
 
 def render_markdown(title: str, lead: str, sections: Sequence[Section], footer: str = "") -> str:
-    """The whole file. Pictures are left out, and sections of nothing but pictures with them."""
+    """The whole file. Pictures are left out, and sections of nothing but pictures with them.
+
+    Of sounds it tells the captions.
+    """
     blocks = [f"# {_inline(title)}", _inline(lead)]
     for section in sections:
         parts = [_render(part) for part in section.parts if not isinstance(part, Picture)]
@@ -17,9 +27,13 @@ def render_markdown(title: str, lead: str, sections: Sequence[Section], footer: 
     return "\n\n".join(blocks) + "\n"
 
 
-def _render(part: Text | Table) -> str:
+def _render(part: Text | Heading | Table | Audio) -> str:
     if isinstance(part, Text):
         return _inline(part.text)
+    if isinstance(part, Heading):
+        return f"### {_inline(part.text)}"
+    if isinstance(part, Audio):
+        return f"To hear in the HTML report: {_inline(part.caption)}"
     rows = [[_inline(cell) for cell in row] for row in (part.header, *part.rows)]
     for row, column in part.bold:
         rows[row + 1][column] = f"**{rows[row + 1][column]}**"

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from byola_diff.atomic import write_text
+from byola_diff.evaluation.results.curve_results import curve_parts
+from byola_diff.evaluation.results.exhibits import Exhibit
 from byola_diff.evaluation.results.layer_results import LayerCurve, fusion_gains, layer_curves
 from byola_diff.evaluation.results.paper_tables import paper_table, published_title
 from byola_diff.evaluation.results.provenance import (
@@ -14,7 +16,14 @@ from byola_diff.evaluation.results.provenance import (
 )
 from byola_diff.evaluation.results.published import read_published
 from byola_diff.evaluation.results.records import Record, Records
-from byola_diff.evaluation.results.report import Picture, Section, Table, Text, render_html
+from byola_diff.evaluation.results.report import (
+    Heading,
+    Part,
+    Picture,
+    Section,
+    Text,
+    render_html,
+)
 from byola_diff.evaluation.results.report_markdown import render_markdown
 from byola_diff.evaluation.results.result_figures import MAX_CURVES, gain_figure, layer_figure
 from byola_diff.evaluation.results.result_tables import (
@@ -28,26 +37,33 @@ from byola_diff.evaluation.results.task_names import GROUPS, is_share, task_grou
 
 TITLE = "byola_diff: results"
 
-_Parts = list[Text | Table | Picture]
+_Parts = list[Part]
 
 
-def write_report(records: Records, out: Path) -> None:
+def write_report(records: Records, out: Path, exhibits: Sequence[Exhibit] = ()) -> None:
     """Write the page, whole or not at all.
+
+    Args:
+        records: What was measured.
+        out: The HTML file.
+        exhibits: What runs left to look at and to listen to.
 
     Raises:
         ValueError: If there is no record at all.
         ModuleNotFoundError: If Matplotlib or SciPy is absent; it names the extra.
     """
-    write_text(out, render_html(TITLE, _lead(records), _sections(records, pictures=True)))
+    sections = _sections(records, exhibits, pictures=True)
+    write_text(out, render_html(TITLE, _lead(records), sections))
 
 
-def to_markdown(records: Records) -> str:
-    """The tables of the page.
+def to_markdown(records: Records, exhibits: Sequence[Exhibit] = ()) -> str:
+    """The tables and words of the page.
 
     Raises:
         ValueError: If there is no record at all.
     """
-    return render_markdown(TITLE, _lead(records), _sections(records, pictures=False))
+    sections = _sections(records, exhibits, pictures=False)
+    return render_markdown(TITLE, _lead(records), sections)
 
 
 def _lead(records: Records) -> str:
@@ -70,7 +86,7 @@ def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
-def _sections(records: Records, pictures: bool) -> list[Section]:
+def _sections(records: Records, exhibits: Sequence[Exhibit], pictures: bool) -> list[Section]:
     scored, failed = records.scored, records.failed
     every = (*scored, *failed)
     parts = [
@@ -78,6 +94,8 @@ def _sections(records: Records, pictures: bool) -> list[Section]:
         ("The papers' tables with ours beside", _papers(scored)),
         ("Layer by layer", _layers(scored, pictures)),
         ("What fusion gains", _gains(scored, pictures)),
+        ("Curves", curve_parts(scored, pictures)),
+        *_exhibited(exhibits, pictures),
         ("What failed and why", [failure_table(failed)] if failed else [Text("Nothing failed.")]),
         ("Problems in the records", [Text(problem) for problem in records.problems]),
         ("Where the figures come from", _provenance(every)),
@@ -153,6 +171,16 @@ def _gains(scored: Sequence[Record], pictures: bool) -> _Parts:
         )
         parts.append(Picture(gain_figure(gains), caption))
     return [*parts, gain_table(gains)]
+
+
+def _exhibited(exhibits: Sequence[Exhibit], pictures: bool) -> list[tuple[str, _Parts]]:
+    """A section for each that exhibits name, in the order in which they come."""
+    sections: dict[str, _Parts] = {}
+    for exhibit in exhibits:
+        if pictures or not all(isinstance(part, Picture) for part in exhibit.parts):
+            parts = sections.setdefault(exhibit.section, [])
+            parts += [Heading(exhibit.title), *exhibit.parts]
+    return list(sections.items())
 
 
 def _provenance(records: Sequence[Record]) -> _Parts:

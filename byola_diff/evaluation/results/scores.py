@@ -17,6 +17,7 @@ from typing import Any
 from byola_diff.atomic import write_text
 from byola_diff.commit import code_commit
 from byola_diff.evaluation.encoders.open import NamedEncoder
+from byola_diff.evaluation.results.curve import Curve, parse_curve
 from byola_diff.evaluation.results.intervals import student_interval
 
 FORMAT = 2
@@ -43,6 +44,7 @@ def score_record(
     fusion: tuple[str, Sequence[str]] | None = None,
     base: str | None = None,
     probe: Mapping[str, Any] | None = None,
+    curves: Mapping[str, Curve] | None = None,
 ) -> Record:
     """Everything that a score depends on, in plain values.
 
@@ -58,9 +60,11 @@ def score_record(
         fusion: Name of the encoder whose layers were fused, and the layers.
         base: Name of the encoder that a layer or a fusion is of, if not told above.
         probe: What the run chose, such as learning rates.
+        curves: By metric, what was measured over something that was varied.
 
     Raises:
-        ValueError: If there is no score, a value is not finite, or the layer's place is impossible.
+        ValueError: If there is no score, a value is not finite, a curve has no points, or the
+            layer's place is impossible.
     """
     if not scores:
         raise ValueError(f"{protocol} of {encoder.name} on {task} has no scores to record")
@@ -71,6 +75,7 @@ def score_record(
         "scores": {metric: _summary(values) for metric, values in scores.items()},
         "settings": dict(settings),
         "probe": dict(probe or {}),
+        **_curves(curves or {}),
         **_circumstances(wall_s),
     }
 
@@ -149,6 +154,14 @@ def _identity(
         "layer": dict(zip(("name", "index", "of"), layer, strict=True)) if layer else None,
         "fusion": {"of": fusion[0], "layers": list(fusion[1])} if fusion else None,
     }
+
+
+def _curves(curves: Mapping[str, Curve]) -> dict[str, Any]:
+    """Nothing if there are none: most records have none."""
+    plain = {metric: curve.to_plain() for metric, curve in curves.items()}
+    for metric, raw in plain.items():
+        parse_curve(metric, raw)
+    return {"curves": plain} if plain else {}
 
 
 def _circumstances(wall_s: float) -> dict[str, Any]:

@@ -1,0 +1,89 @@
+"""Figures of additivity, from embeddings.
+
+For an event T and two backgrounds A and C the *movements* are f(A + T) - f(A) and f(C + T) - f(C).
+Centred movements have the mean over all events of their side subtracted, so that what any event
+does to any background does not count. The figures are:
+
+- the cosine between the two movements of one event, averaged over events, of centred movements and
+  of raw ones: 1 if the encoder is additive. Centred, it is about 0 if movements have nothing in
+  common; raw, it may be high for what all events have in common;
+- recall@k: how often, among all movements of the other side, that of the same event is one of the k
+  most alike, by centred cosine. Both directions are averaged. Chance is k / events.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+_ROUNDING = 1e-5
+"""Movements shorter than this share of the embeddings are rounding errors and count as none."""
+
+
+@dataclass(frozen=True)
+class Additivity:
+    """The figures of the module's head; `cosine` is that of centred movements."""
+
+    cosine: float
+    raw_cosine: float
+    recall_at_1: float
+    recall_at_5: float
+
+
+def additivity(
+    first_background: Float[Tensor, "event dim"],
+    first_mixture: Float[Tensor, "event dim"],
+    second_background: Float[Tensor, "event dim"],
+    second_mixture: Float[Tensor, "event dim"],
+) -> Additivity:
+    """All figures from embeddings. Ties in recall count against the encoder.
+
+    Raises:
+        ValueError: If there are fewer than two events, or an embedding is not finite.
+    """
+    embeddings = torch.stack([first_background, first_mixture, second_background, second_mixture])
+    if embeddings.shape[1] < 2:
+        raise ValueError("additivity is measured over at least two events")
+    if not embeddings.isfinite().all():
+        raise ValueError("an embedding is NaN or infinite")
+    embeddings = embeddings.double()
+    shortest = _ROUNDING * embeddings.norm(dim=-1).mean()
+    first, second = embeddings[1] - embeddings[0], embeddings[3] - embeddings[2]
+    raw = (_directions(first, shortest) * _directions(second, shortest)).sum(1)
+    cosines = _directions(centred(first), shortest) @ _directions(centred(second), shortest).T
+    both_ways = (cosines, cosines.T)  # [first, second] and [second, first]
+    return Additivity(
+        cosines.diagonal().mean().item(),
+        raw.mean().item(),
+        sum(recall_at(1, way) for way in both_ways) / 2,
+        sum(recall_at(5, way) for way in both_ways) / 2,
+    )
+
+
+def centred(movements: Float[Tensor, "event dim"]) -> Float[Tensor, "event dim"]:
+    """Movements about their mean over all events."""
+    return movements - movements.mean(0)
+
+
+def recall_at(k: int, similarity: Float[Tensor, "event event"]) -> float:
+    """Share of queries (rows) with fewer than `k` others at or above the own candidate.
+
+    The own candidate is on the diagonal. With `k` candidates or fewer, every query succeeds.
+    """
+    own = similarity.diagonal()[:, None]
+    n_before = (similarity >= own).sum(1) - 1
+    return (n_before < k).double().mean().item()
+
+
+def recall_at_1(similarity: Float[Tensor, "event event"]) -> float:
+    """Share of queries (rows) with the own candidate, on the diagonal, above all others."""
+    return recall_at(1, similarity)
+
+
+def _directions(
+    movements: Float[Tensor, "event dim"], shortest: Float[Tensor, ""]
+) -> Float[Tensor, "event dim"]:
+    """Unit vectors; zero where there is no movement."""
+    return normalize(movements, dim=1) * (movements.norm(dim=1, keepdim=True) > shortest)

@@ -1,0 +1,134 @@
+"""Background-known ESC-50 as it is evaluated: mixtures, and three references for each.
+
+Row k of mix.csv, a.csv, b.csv and c.csv is one item: NAME_mix.wav, NAME_a.wav, and so on. A set
+whose tables were altered, or do not belong together, is refused before anything is embedded.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from byola_diff.data.manifest import Manifest, read_manifest
+from byola_diff.data.manifest_table import FIRST_ROW
+from byola_diff.storage import sha256
+
+MIXTURE = "mix"
+REFERENCES = ("a", "b", "c")
+"""They overlap the background of the mixture by 100, 50 and 0 %."""
+FACTS = "bgknown.json"
+
+_PUBLISHED = {"training items": 1200, "test items": 800, "classes": 50}
+
+
+@dataclass(frozen=True)
+class BgKnown:
+    """The data set of a folder."""
+
+    root: Path
+    manifests: Mapping[str, Manifest]
+    """By "mix", "a", "b" and "c"; row by row of the same items."""
+    hashes: Mapping[str, str]
+    """SHA-256 of the tables, by file name."""
+    settings: Mapping[str, Any]
+    """How it was made."""
+    deviations: tuple[str, ...]
+    """In what it is not the published set."""
+
+    @property
+    def mixtures(self) -> Manifest:
+        """Has the labels and splits of all items."""
+        return self.manifests[MIXTURE]
+
+
+def read_bgknown(folder: Path) -> BgKnown:
+    """The data set, checked, but for the audio files, which are only known to exist.
+
+    Raises:
+        FileNotFoundError: If the folder or a table is not there.
+        ValueError: If a table was altered, or the four are not of the same items in one order; it
+            names file and row.
+    """
+    facts = _read_facts(folder / FACTS)
+    manifests, hashes = {}, {}
+    for variant in (MIXTURE, *REFERENCES):
+        path = folder / f"{variant}.csv"
+        hashes[path.name] = sha256(path)
+        if hashes[path.name] != facts["manifests"].get(path.name):
+            raise ValueError(f"{path} is not the table that {FACTS} tells of: make the set again")
+        manifests[variant] = read_manifest(path, required_splits=("train", "test"))
+    for variant in REFERENCES:
+        _check_aligned(folder, variant, manifests[MIXTURE], manifests[variant])
+    deviations = tuple(facts["deviations"] or _deviations(manifests[MIXTURE]))
+    settings = {name: facts[name] for name in ("name", "seed", "settings", "renderer")}
+    return BgKnown(folder, manifests, hashes, settings, deviations)
+
+
+def difference_embeddings(
+    embeddings: Mapping[str, Float[np.ndarray, "item dim"]],
+) -> dict[str, Float[np.ndarray, "item dim"]]:
+    """What is classified: the mixture as it is, and minus each of its references.
+
+    Source:
+        Takeuchi et al., 2024, section 5.2.
+    """
+    mixture = embeddings[MIXTURE]
+    return {MIXTURE: mixture} | {name: mixture - embeddings[name] for name in REFERENCES}
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no {path}: give a folder that datasets/make_bgknown_esc50.py has made"
+        )
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        known = {name: facts.get(name) for name in ("name", "seed", "settings", "renderer")}
+        manifests, deviations = dict(facts["manifests"]), list(facts["deviations"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} does not tell of a data set: {error!r}") from error
+    if not all(isinstance(word, str) for word in deviations):
+        raise ValueError(f"{path}: deviations must be a list of texts, not {deviations}")
+    return {**known, "manifests": manifests, "deviations": deviations}
+
+
+def _check_aligned(folder: Path, variant: str, mixtures: Manifest, references: Manifest) -> None:
+    path, counts = folder / f"{variant}.csv", (len(references.clips), len(mixtures.clips))
+    if counts[0] != counts[1]:
+        raise ValueError(f"{path} has {counts[0]} rows, mix.csv {counts[1]}")
+    rows = zip(mixtures.clips, references.clips, strict=True)
+    for number, (mixture, reference) in enumerate(rows, start=FIRST_ROW):
+        expected = _item(mixture.file, MIXTURE), mixture.labels, mixture.split
+        found = _item(reference.file, variant), reference.labels, reference.split
+        names = ("file", "label", "split")
+        for name, mine, other in zip(names, found, expected, strict=True):
+            if mine is None or mine != other:
+                raise ValueError(
+                    f"{path}: row {number}, column {name!r}: {reference.file} does not belong to "
+                    f"{mixture.file} of mix.csv: {mine!r}, not {other!r}"
+                )
+
+
+def _item(file: str, variant: str) -> str | None:
+    """Name of the item that a file is of; None if it is no file of this variant."""
+    path = Path(file)
+    name = path.stem.removesuffix(f"_{variant}")
+    return path.with_name(name).as_posix() if name and name != path.stem else None
+
+
+def _deviations(mixtures: Manifest) -> list[str]:
+    """What the numbers tell of a set that tells nothing itself."""
+    counts = {
+        "training items": len(mixtures.in_split("train")),
+        "test items": len(mixtures.in_split("test")),
+        "classes": len(mixtures.classes),
+    }
+    return [
+        f"{what}: {counts[what]}, not {published}"
+        for what, published in _PUBLISHED.items()
+        if counts[what] != published
+    ]

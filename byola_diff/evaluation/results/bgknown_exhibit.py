@@ -1,0 +1,85 @@
+"""Two test items of Background-known ESC-50 to look at and listen to."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from byola_diff.data.manifest import Clip
+from byola_diff.evaluation.bgknown import MIXTURE, BgKnown
+from byola_diff.evaluation.results.exhibits import Exhibit
+from byola_diff.evaluation.results.heard_clips import HeardClip, heard_clips
+from byola_diff.evaluation.results.published import MISSING
+from byola_diff.evaluation.results.report import Part, Table
+
+SECTION = "Background-known ESC-50"
+
+_SAMPLE_RATE = 16_000
+"""Of what is shown, in Hz: enough to tell events by, and pages stay small."""
+_TITLES = {
+    MIXTURE: "mixture",
+    "a": "(a) 100 % overlap",
+    "b": "(b) 50 % overlap",
+    "c": "(c) 0 % overlap",
+}
+_FACTS = {"snr_db": "SNR (dB)", "background_label": "background", "start_s": "its start (s)"}
+"""Columns of items.csv, as they are shown."""
+
+
+def bgknown_exhibit(data: BgKnown) -> Exhibit:
+    """Facts, spectrograms and players of two test items, of different classes where there are.
+
+    Raises:
+        AudioFileError: If a clip can't be read.
+        ModuleNotFoundError: If Matplotlib is absent; it names the extra.
+    """
+    clips = data.mixtures.clips
+    chosen = _chosen(clips)
+    parts: list[Part] = [_facts_table([clips[place] for place in chosen], data.root)]
+    for place in chosen:
+        label = clips[place].labels[0]
+        heard = [
+            HeardClip(
+                manifest.path(manifest.clips[place]),
+                f"{label}\n{_TITLES[variant]}" if variant == MIXTURE else _TITLES[variant],
+                f"{label}, {_TITLES[variant]}",
+            )
+            for variant, manifest in data.manifests.items()
+        ]
+        parts += heard_clips(heard, _SAMPLE_RATE)
+    return Exhibit(SECTION, "Mixture and references", tuple(parts))
+
+
+def _chosen(clips: Sequence[Clip]) -> list[int]:
+    """Places of the first test item, and of the next one of another class."""
+    tested = [place for place, clip in enumerate(clips) if clip.split == "test"]
+    others = [place for place in tested if clips[place].labels != clips[tested[0]].labels]
+    return [tested[0], *others[:1]]
+
+
+def _facts_table(mixtures: Sequence[Clip], root: Path) -> Table:
+    known = _items(root / "items.csv")
+    rows = []
+    for clip in mixtures:
+        name = PurePosixPath(clip.file).stem.removesuffix(f"_{MIXTURE}")
+        item = known.get(name, {})
+        rows.append([name, clip.labels[0], *(_cell(item.get(column)) for column in _FACTS)])
+    note = "Each row of pictures is in one range of colours."
+    return Table(("item", "event", *_FACTS.values()), rows, note=note, text_columns=frozenset({1}))
+
+
+def _items(path: Path) -> dict[str, Mapping[str, str]]:
+    """Rows by item, for show only: a set without them is evaluated all the same."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row["item"]: row for row in csv.DictReader(file)}
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError):
+        return {}
+
+
+def _cell(word: str | None) -> str:
+    if not word:
+        return MISSING
+    try:
+        return f"{float(word):.2f}"
+    except ValueError:
+        return word

@@ -1,0 +1,47 @@
+"""Tables as plain text, in columns that line up, for the terminal."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from byola_diff.evaluation.results.paper_tables import paper_table
+from byola_diff.evaluation.results.published import read_published
+from byola_diff.evaluation.results.records import read_records
+from byola_diff.evaluation.results.report import Table
+
+_NOTE_LETTERS = 100
+
+
+def print_paper_table(protocol: str, out: Path) -> None:
+    """Print the papers' tables of a protocol with the scores in `out` below; none if there is none.
+
+    Args:
+        protocol: Such as "bgknown" or "retrieval".
+        out: Folder of score records.
+    """
+    if not out.exists():
+        return
+    scored = [record for record in read_records(out).scored if record.protocol == protocol]
+    for published in read_published():
+        table = paper_table(published, scored) if published.protocol == protocol else None
+        if table is not None:
+            print(f"\n{text_table(table)}")
+
+
+def text_table(table: Table) -> str:
+    """Title, cells, and the note wrapped to the width of a page."""
+    cells = [[" ".join(cell.split()) for cell in row] for row in (table.header, *table.rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    left = {0, *table.text_columns}
+    lines = [_line(row, widths, left) for row in cells]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    note = [textwrap.fill(table.note, _NOTE_LETTERS)] if table.note else []
+    return "\n".join([*([table.title] if table.title else []), *lines, *note])
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], left: set[int]) -> str:
+    padded = (
+        cell.ljust(width) if place in left else cell.rjust(width)
+        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return "  ".join(padded).rstrip()
