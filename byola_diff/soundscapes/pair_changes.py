@@ -75,7 +75,7 @@ def _change(label: str, old: list[float], new: list[float]) -> Change | None:
     level_db = sum(new) / len(new) - sum(old) / len(old)
     if abs(level_db) < _SAME_LEVEL_DB:
         return None
-    return Change("louder" if level_db < 0 else "quieter", label, level_db)
+    return Change("louder" if level_db > 0 else "quieter", label, level_db)
 
 
 def _background_change(label: str, old: list[float], new: list[float]) -> Change | None:

@@ -43,7 +43,7 @@ def test_labels_are_folders_or_those_of_a_manifest(folders):
     assert [file.name for file in events[:2]] == ["bell/0.wav", "bell/1.wav"]
     assert [file.label for file in events] == ["bell"] * 3 + ["dog"] * 3
     table = folders / "events" / "manifest.csv"
-    table.write_text("file,label\ndog/0.wav,hound\nbell/2.wav,gong\n")
+    table.write_text("file,label,fold\ndog/0.wav,hound,1\nbell/2.wav,gong,2\n")
     for source in (table, folders / "events"):
         named = [(file.name, file.label) for file in list_events(source)]
         assert named == [("bell/2.wav", "gong"), ("dog/0.wav", "hound")]

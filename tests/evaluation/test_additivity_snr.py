@@ -63,7 +63,7 @@ def test_ratio_is_that_asked_for_and_nothing_clips(sounds, snr_db):
 
 
 def test_at_0_db_quadruples_are_those_of_mix_events():
-    parts = render_events(12, 3, RATE, 4000)[0], *render_backgrounds(12, 3, RATE, 4000)
+    parts = render_events(12, 0, RATE, 8000)[0], *render_backgrounds(12, 0, RATE, 8000)
     ours = mix_at(level_sounds(*parts, ["x"] * 12, (-10.0, 0.0)), 0.0)
     theirs = mix_events(*parts, 0.0)
     for side in SIDES:

@@ -2,15 +2,13 @@
 
 import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from corpus import RATE, tone
-from result_records import record, score
 
-from byola_diff.audio.files import write_wav
 from byola_diff.data.manifest import Clip, write_manifest
 from byola_diff.evaluation.bgknown import difference_embeddings, read_bgknown
 from byola_diff.evaluation.encoders.content_hash import content_hash
@@ -21,7 +19,6 @@ from byola_diff.evaluation.probes.probe_task import manifest_targets
 from byola_diff.evaluation.probes.protocols import BGKNOWN
 from byola_diff.evaluation.probes.validation import carve_stratified
 from byola_diff.evaluation.results.exhibits import read_exhibits
-from byola_diff.evaluation.results.records import read_records
 from byola_diff.evaluation.results.report import Audio, Picture, Table
 from byola_diff.evaluation.results.scores import failure_record, write_record
 from byola_diff.evaluation.results.text_table import print_paper_table, text_table
@@ -76,7 +73,7 @@ def write_set(folder, n_train=90, n_test=30, change=None):
         levels = rng.normal(size=(3, len(TONES_HZ)))
         scene, other, third = 0.1 * levels @ [tone(hz, N_SAMPLES) for hz in TONES_HZ.values()]
         sounds = {
-            "mix": scene + 0.04 * tone(TONES_HZ[label], N_SAMPLES),
+            "mix": scene + 0.08 * tone(TONES_HZ[label], N_SAMPLES),
             "a": scene,
             "b": 0.5 * scene + 0.5 * other,
             "c": third,
@@ -84,7 +81,8 @@ def write_set(folder, n_train=90, n_test=30, change=None):
         name = f"{split}_{number}"
         for variant, sound in sounds.items():
             file = f"audio/{split}/{name}_{variant}.wav"
-            write_wav(folder / file, sound, RATE)
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(folder / file, sound, RATE)
             rows[variant].append(Clip(file, (label,), split=split, group=str(number)))
         items.append(f"{name},{label},{split},{number / 100},rain,1.25\n")
     if change:
@@ -189,7 +187,7 @@ def test_statistics_are_those_of_training_mixtures(outcome, data):
 
 
 def test_a_plan_counts_what_is_cached(outcome, data, tmp_path):
-    job, _, options = outcome
+    job, _, _ = outcome
     [line] = job.plan(named())
     assert "120 mixtures with three references each, 480 clips, 480 of them cached" in line
     assert "12 probes" in line
@@ -241,7 +239,7 @@ def test_labels_of_test_items_are_read_last(data, tmp_path, monkeypatch):
         return ask
 
     monkeypatch.setattr(bgknown_runs, "manifest_targets", recording)
-    list(bgknown_job(data, options_for(tmp_path, "--seeds", "1")).records(named()))
+    next(iter(bgknown_job(data, options_for(tmp_path, "--seeds", "1")).records(named())))
     test = set(range(90, 120))
     each = len(asked) // 4
     for start in range(0, len(asked), each):
@@ -399,7 +397,7 @@ def test_the_protocol_takes_stratified_clips(data, monkeypatch):
 def test_a_text_table_lines_up():
     table = Table(("", "from", "a\nb"), [["x", "paper", "1.5"], ["long", "o", "10.5"]])
     assert text_table(table).splitlines() == [
-        *("      from    a b", "----  -----  ----", "x     paper   1.5", "long  o      10.5"),
+        *("       from   a b", "----  -----  ----", "x     paper   1.5", "long      o  10.5"),
     ]
     noted = Table(("", "a"), [["x", "1"]], note="words " * 30, title="T", text_columns=frozenset())
     lines = text_table(noted).splitlines()

@@ -32,9 +32,12 @@ def recall_at_1(pairs, network, rows=TEST):
     return recall_at_k(ranks, 1)
 
 
-def test_what_can_be_learned_is_learned():
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_what_can_be_learned_is_learned(precision):
     pairs = learnable_pairs()
-    trained = train_retrieval(pairs, TRAIN, VALID, 0, QUICK)
+    rules = dataclasses.replace(QUICK, precision=precision)
+    trained = train_retrieval(pairs, TRAIN, VALID, 0, rules)
+    assert trained.network.target(pairs.audio[:2]).dtype == torch.float32
     assert len(trained.valid_losses) == 20
     # The classes are drawn by chance, and cost the logarithm of 2 whatever is learned.
     first, last = (trained.valid_losses[place] - math.log(2) for place in (0, -1))

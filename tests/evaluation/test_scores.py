@@ -7,6 +7,7 @@ import pytest
 
 from byola_diff.evaluation.encoders.contract import Encoder
 from byola_diff.evaluation.encoders.open import NamedEncoder
+from byola_diff.evaluation.results.curve import Curve
 from byola_diff.evaluation.results.records import Record, read_records
 from byola_diff.evaluation.results.scores import failure_record, score_record, write_record
 
@@ -231,3 +232,32 @@ def test_record_of_format_1_is_read(named, tmp_path):
 def test_path_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         read_records(tmp_path / "runs")
+
+
+def test_curves_are_kept_and_records_without_them_still_read(named, tmp_path):
+    curve = Curve("SNR (dB)", {"-10": {"seed 0": 0.1}, "0": {"seed 0": 0.4}}, {"0": 0.005})
+    raw = record_of(named(), curves={"cosine": curve})
+    assert raw["curves"] == {
+        "cosine": {
+            "x": "SNR (dB)",
+            "values": {"-10": {"seed 0": 0.1}, "0": {"seed 0": 0.4}},
+            "chance": {"0": 0.005},
+        }
+    }
+    write_record(tmp_path, raw)
+    plain = record_of(named(), task="us8k")
+    assert "curves" not in plain
+    write_record(tmp_path, plain)
+    read = {record.task: record for record in read_records(tmp_path).scored}
+    assert read["esc50"].curves == {"cosine": curve}
+    assert read["us8k"].curves == {}
+
+
+def test_curves_that_are_not_finite(named, tmp_path):
+    with pytest.raises(ValueError, match="curve of cosine has no points"):
+        record_of(named(), curves={"cosine": Curve("x", {})})
+    raw = record_of(named()) | {"curves": {"cosine": {"x": "x", "values": {"0": {"a": math.nan}}}}}
+    (tmp_path / "bad.json").write_text(json.dumps(raw))
+    records = read_records(tmp_path)
+    assert not records.scored
+    assert "curve of cosine" in records.problems[0]

@@ -119,7 +119,8 @@ def rms(waveforms: Float[Tensor, "event sample"]) -> Float[Tensor, " event"]:
     """
     rms = waveforms.double().square().mean(1).sqrt()
     if not (rms > 0).all():
-        raise ValueError(f"silent sounds: {(rms == 0).nonzero().flatten().tolist()}")
+        silent = (rms == 0).nonzero().flatten().tolist()
+        raise ValueError(f"silent sounds: {silent}: take others, or longer clips")
     return rms.to(waveforms.dtype)
 
 

@@ -40,7 +40,7 @@ def bgknown_exhibit(data: BgKnown) -> Exhibit:
         heard = [
             HeardClip(
                 manifest.path(manifest.clips[place]),
-                f"{label}\n{_TITLES[variant]}" if variant == MIXTURE else _TITLES[variant],
+                f"{label}, {_TITLES[variant]}" if variant == MIXTURE else _TITLES[variant],
                 f"{label}, {_TITLES[variant]}",
             )
             for variant, manifest in data.manifests.items()
@@ -64,7 +64,9 @@ def _facts_table(mixtures: Sequence[Clip], root: Path) -> Table:
         item = known.get(name, {})
         rows.append([name, clip.labels[0], *(_cell(item.get(column)) for column in _FACTS)])
     note = "Each row of pictures is in one range of colours."
-    return Table(("item", "event", *_FACTS.values()), rows, note=note, text_columns=frozenset({1}))
+    return Table(
+        ("item", "event", *_FACTS.values()), rows, note=note, text_columns=frozenset({1, 3})
+    )
 
 
 def _items(path: Path) -> dict[str, Mapping[str, str]]:

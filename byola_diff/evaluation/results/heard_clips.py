@@ -35,11 +35,7 @@ def heard_clips(clips: Sequence[HeardClip], sample_rate: int) -> list[Picture | 
         ModuleNotFoundError: If Matplotlib is absent; it names the extra.
     """
     waveforms = [_read(clip.path, sample_rate) for clip in clips]
-    longest = max(len(waveform) for waveform in waveforms)
-    panels = [
-        (clip.title, np.pad(waveform, (0, longest - len(waveform))))  # one axis of time for all
-        for clip, waveform in zip(clips, waveforms, strict=True)
-    ]
+    panels = [(clip.title, waveform) for clip, waveform in zip(clips, waveforms, strict=True)]
     picture = Picture(
         spectrogram_figure(panels, sample_rate),
         f"Log-mel spectrograms up to {sample_rate / 2000:g} kHz, in one range of colours",

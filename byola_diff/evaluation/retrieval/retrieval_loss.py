@@ -24,7 +24,10 @@ def info_nce(
     Lengths do not count: similarities are cosines. A single pair has nothing to be mistaken for,
     and costs 0.
     """
-    logits = normalize(query, dim=1) @ normalize(target, dim=1).T / temperature
+    # In float32 whatever the adapters ran in: a temperature of 0.07 or less magnifies rounding.
+    with torch.autocast(query.device.type, enabled=False):
+        cosines = normalize(query.float(), dim=1) @ normalize(target.float(), dim=1).T
+    logits = cosines / temperature
     own = torch.arange(len(query), device=query.device)
     return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
 
@@ -45,6 +48,7 @@ def retrieval_loss(
     contrastive = info_nce(query, second, network.temperature)
     classes = latent.new_zeros(())
     if network.classifier is not None:
-        classes = binary_cross_entropy_with_logits(network.classifier(latent), batch.labels)
+        logits = network.classifier(latent).float()
+        classes = binary_cross_entropy_with_logits(logits, batch.labels)
     total = contrastive + class_weight * classes
     return {"contrastive": contrastive, "classes": classes, "total": total}

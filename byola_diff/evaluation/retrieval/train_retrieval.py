@@ -6,6 +6,7 @@ Nothing is read while it trains: batches are gathered from tables on the device.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Int
@@ -35,6 +36,8 @@ class RetrievalRules:
     class_weight: float = 1.0
     valid_share: float = 0.1
     dim: int = 512
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the adapters' products while they are trained; losses and results are float32."""
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_size", "dim"):
@@ -131,7 +134,7 @@ def train_retrieval(
     for epoch in tqdm(epochs, unit=" epochs", disable=not progress, leave=False):
         for rows in _batches(train, rules.batch_size, seed, epoch, device):
             optimizer.zero_grad()
-            retrieval_loss(network, pairs.batch(rows), rules.class_weight)["total"].backward()
+            _loss(network, pairs, rows, rules).backward()
             optimizer.step()
             network.bound_temperature()
         losses.append(judge(network))
@@ -152,11 +155,18 @@ def _loss_on(pairs: EmbeddedPairs, rows: Tensor, rules: RetrievalRules) -> Valid
     def judge(network: RetrievalNetwork) -> float:
         total = torch.zeros((), dtype=torch.float64, device=rows.device)
         for part in rows.split(rules.batch_size):
-            loss = retrieval_loss(network, pairs.batch(part), rules.class_weight)["total"]
-            total += loss.double() * len(part)
+            total += _loss(network, pairs, part, rules).double() * len(part)
         return (total / len(rows)).item()
 
     return judge
+
+
+def _loss(
+    network: RetrievalNetwork, pairs: EmbeddedPairs, rows: Tensor, rules: RetrievalRules
+) -> Tensor:
+    is_short = rules.precision == "bfloat16"
+    with torch.autocast(rows.device.type, torch.bfloat16, enabled=is_short):
+        return retrieval_loss(network, pairs.batch(rows), rules.class_weight)["total"]
 
 
 def _batches(

@@ -94,7 +94,8 @@ class RetrievalRun:
     @property
     def rules(self) -> RetrievalRules:
         """Of the training."""
-        return RetrievalRules(max_epochs=self.options.epochs)
+        precision = resolved_precision(self.options.precision, self.options.device)
+        return RetrievalRules(max_epochs=self.options.epochs, precision=precision)
 
     def settings(self) -> dict[str, Any]:
         """What a record says of how it came about, whatever the scene."""
@@ -104,7 +105,6 @@ class RetrievalRun:
             "text_encoder": self.options.text_encoder,
             "text_encoder_sha256": self.text_encoder.content_hash,
             "standardised": "audio embeddings, by the clips of training pairs",
-            "precision": resolved_precision(self.options.precision, self.options.device),
             "device": torch.device(self.options.device).type,
         }
 
