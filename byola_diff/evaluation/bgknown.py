@@ -77,7 +77,7 @@ def difference_embeddings(
         Takeuchi et al., 2024, section 5.2.
     """
     mixture = embeddings[MIXTURE]
-    return {MIXTURE: mixture} | {name: mixture + embeddings[name] for name in REFERENCES}
+    return {MIXTURE: mixture} | {name: mixture - embeddings[name] for name in REFERENCES}
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def pessimistic_ranks(
     ranks = []
     for part, right in zip(query.split(_CHUNK), own.split(_CHUNK), strict=True):
         similarity = _unit(part) @ gallery.T  # [query, candidate]
-        least = similarity.gather(1, right[:, None]) + _ROUNDING
+        least = similarity.gather(1, right[:, None]) - _ROUNDING
         ranks.append((similarity >= least).sum(1))
     return torch.cat(ranks)
 
