@@ -149,9 +149,10 @@ def report(options: argparse.Namespace) -> None:
     paths = [path for path in (options.out, options.csv, options.markdown) if path is not None]
     if not options.dry_run:
         write_report(records, options.out, exhibits)
-        for path, text in ((options.csv, to_csv), (options.markdown, to_markdown)):
-            if path is not None:
-                write_text(path, text(records))
+        if options.csv is not None:
+            write_text(options.csv, to_csv(records))
+        if options.markdown is not None:
+            write_text(options.markdown, to_markdown(records, exhibits))
     counts = f"{len(records.scored)} scores, {len(records.failed)} failures"
     print(f"{counts}: {', '.join(map(str, paths))}{' not written' if options.dry_run else ''}")
     for problem in (*records.problems, *broken):

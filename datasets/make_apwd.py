@@ -1,4 +1,4 @@
-"""Make new pairs of clips like APwD's, from any labelled recordings or from procedural sounds.
+r"""Make new pairs of clips like APwD's, from any labelled recordings or from procedural sounds.
 
     python datasets/make_apwd.py --events ESC-50 --background FSD50K --background-label Rain \
         --scene rain --out data/rain

@@ -1,4 +1,4 @@
-"""Make Background-known ESC-50: clips in backgrounds, each with three reference backgrounds.
+r"""Make Background-known ESC-50: clips in backgrounds, each with three reference backgrounds.
 
     python datasets/make_bgknown_esc50.py --esc50 data/ESC-50-master --background data/FSD50K \
         --out data/bgknown --workers 8

@@ -1,4 +1,4 @@
-"""Render the published soundscapes of APwD, and the first clips of AudioDiffCaps, as audio.
+r"""Render the published soundscapes of APwD, and the first clips of AudioDiffCaps, as audio.
 
     python datasets/render_apwd.py --jams apwd-dataset/datasets --esc50 ESC-50 --fsd50k FSD50K \
         --out data/apwd

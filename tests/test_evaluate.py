@@ -278,17 +278,16 @@ def test_hear_archive(tmp_path, capsys):
 
 def test_additivity(tmp_path, bundle, capsys):
     words = ["--encoder", bundle, "--events", "12", "--seeds", "0", "1", "--duration-s", "0.5"]
+    words += ["--snr-db", "-5", "0", "--polyphony-clips", "0"]
     assert run("additivity", *words, "--out", tmp_path, "--dry-run") == 0
     assert "12 events, each for 2 seeds" in capsys.readouterr().out
     assert not files_below(tmp_path)
     assert run("additivity", *words, "--out", tmp_path) == 0
     [record] = read_all(tmp_path)
-    assert record["settings"] == {
-        "n_events": 12,
-        "snr_db": 0.0,
-        "duration_s": 0.5,
-        "deviations": ["events: 12", "duration_s: 0.5"],
-    }
+    settings = record["settings"]
+    assert settings["main_snr_db"] == 0.0
+    assert settings["deviations"] == ["events: 12", "snr_db: [-5.0, 0.0]", "duration_s: 0.5"]
+    assert set(record["curves"]["recall@1"]["values"]) == {"-5", "0"}
     assert -1 <= record["scores"]["cosine"]["mean"] <= 1
     assert list(record["scores"]["recall@1"]["values"]) == ["seed 0", "seed 1"]
 

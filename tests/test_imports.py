@@ -22,7 +22,7 @@ LAYER = {
 }
 OPTIONAL = {
     *("matplotlib", "sklearn", "scipy", "transformers", "torchcrepe", "scaper", "torchaudio"),
-    "nnAudio",
+    *("nnAudio", "pyloudnorm", "jams", "sox"),
 }
 SCRIPTS = ["train.py", "evaluate.py", "datasets/*.py", "benchmarks/*.py"]
 

@@ -25,6 +25,9 @@ _TASKS = {
     "gtzan": _Task("GTZAN", MUSIC),
     "nsynth": _Task("NSynth", MUSIC),
     "surge": _Task("Surge", MUSIC),
+    "bgknown": _Task("BgKnown ESC-50", SOUNDS),
+    "apwd_rain": _Task("APwD rain", SOUNDS),
+    "apwd_traffic": _Task("APwD traffic", SOUNDS),
     "beehive_states_fold0-v2-full": _Task("Beehive 0", SOUNDS),
     "beehive_states_fold1-v2-full": _Task("Beehive 1", SOUNDS),
     "beehive_states_fold0-v2-5h": _Task("Beehive 0, 5h", SOUNDS),
@@ -67,8 +70,13 @@ _METRIC_TITLES = {
     "chroma_accuracy": "chroma",
     "d_prime": "d'",
     "aucroc": "AUC",
+    "mix": "Mix",
+    "a": "(a) 100 %",
+    "b": "(b) 50 %",
+    "c": "(c) 0 %",
+    "raw_cosine": "raw cosine",
 }
-_NOT_SHARES = {"cosine", "d_prime", "segment_1s_er"}
+_NOT_SHARES = {"cosine", "raw_cosine", "d_prime", "segment_1s_er"}
 
 
 def task_title(task: str) -> str:
