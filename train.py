@@ -18,7 +18,7 @@ from byola_diff.data.rejected import TooManyRejectedError
 from byola_diff.data.resident import StoreTooLargeError
 from byola_diff.evaluation.embeddings.extract import UnreadableClipsError
 from byola_diff.storage import BrokenFileError
-from byola_diff.training.allocator import keep_freed_memory
+from byola_diff.allocator import keep_freed_memory
 from byola_diff.training.lightning_noise import hide_lightning_noise
 from byola_diff.training.monitors import DivergedError
 from byola_diff.training.same_run import OtherRunError

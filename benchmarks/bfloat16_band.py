@@ -27,7 +27,7 @@ from byola_diff.models.pair import update_target
 from byola_diff.models.pooling import mean_max_pool
 from byola_diff.randomness import torch_generator
 from byola_diff.sounds import training_batch
-from byola_diff.training.allocator import keep_freed_memory
+from byola_diff.allocator import keep_freed_memory
 
 STATISTICS = (-10.9, 4.3)
 UNIT_SAMPLES, SAMPLE_RATE = 15_200, 16_000

@@ -13,7 +13,7 @@ PACKAGE = "byola_diff"
 LAYER = {
     "atomic": 0,
     **dict.fromkeys(["audio", "randomness", "distributed", "config", "storage", "command_line"], 1),
-    "commit": 1,
+    **dict.fromkeys(["allocator", "commit"], 1),
     **dict.fromkeys(["models", "losses", "augment", "data", "sounds"], 2),
     **dict.fromkeys(["training", "evaluation", "soundscapes", "export"], 3),
     **dict.fromkeys(["build", "hear"], 4),
