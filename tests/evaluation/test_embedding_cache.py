@@ -29,7 +29,9 @@ def manifest(tmp_path):
 
 
 def run(encoder, manifest, tmp_path, readout="scene", cut=WHOLE, **options):
-    options = {"cache": tmp_path / "cache", "batch_size": 2, "progress": False, **options}
+    # Not "auto", which is bfloat16 on some machines.
+    usual = {"cache": tmp_path / "cache", "batch_size": 2, "precision": "float32"}
+    options = {**usual, "progress": False, **options}
     return extract(encoder, manifest, readout, cut, **options)
 
 
@@ -144,6 +146,7 @@ def test_counting_leaves_damaged_parts_alone(manifest, tmp_path, monkeypatch, ca
 
 
 def count(manifest, tmp_path, readout, **options):
+    options = {"precision": "float32", **options}
     return count_cached(named(), manifest, readout, WHOLE, cache=tmp_path / "cache", **options)
 
 

@@ -122,7 +122,7 @@ def test_gain_is_not_taken_between_a_part_and_the_whole():
 def test_metrics_of_one_task_stand_side_by_side_in_their_order():
     scores = {"recall@5": score(0.6), "recall@10": score(0.7)}
     [table] = summary_tables("retrieval", [record("apwd_rain", scores=scores)], [])
-    assert list(table.header) == ["encoder", "apwd_rain\nrecall@5", "apwd_rain\nrecall@10"]
+    assert list(table.header) == ["encoder", "APwD rain\nrecall@5", "APwD rain\nrecall@10"]
     assert table.rows == [["vggish", "60.0", "70.0"]]
 
 
