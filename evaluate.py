@@ -57,7 +57,7 @@ from byola_diff.evaluation.runs.linear_steps import (
     scene_steps,
 )
 from byola_diff.evaluation.runs.options import evaluation_parser
-from byola_diff.evaluation.runs.retrieval_runs import retrieval_job
+from byola_diff.evaluation.runs.retrieval_runs import retrieval_jobs
 from byola_diff.evaluation.runs.search_run import search as search_folder
 from byola_diff.evaluation.tasks.task import read_task
 
@@ -107,13 +107,13 @@ def hear(options: argparse.Namespace) -> int:
 
 def bgknown(options: argparse.Namespace) -> int:
     """Score differences of embeddings on Background-known ESC-50: Mix, (a), (b) and (c)."""
-    status = _run_all(options, [bgknown_job(folder, options) for folder in options.data])
+    status = _run_all(options, [bgknown_job(options.data, options)])
     return _with_paper_table("bgknown", options, status)
 
 
 def retrieval(options: argparse.Namespace) -> int:
     """Score retrieval by a recording and a text that tells the difference, on pairs of clips."""
-    status = _run_all(options, [retrieval_job(path, options) for path in options.pairs])
+    status = _run_all(options, retrieval_jobs(options))
     return _with_paper_table("retrieval", options, status)
 
 

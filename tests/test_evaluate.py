@@ -35,7 +35,10 @@ from byola_diff.models.encoder import AudioEncoder
 
 LAYERS = ["conv1", "conv2", "conv3", "fc1", "fc2", "output"]
 QUICK = ["--learning-rates", "1e-2", "1e-1", "--seeds", "0", "1"]
-VERBS = ("linear", "layers", "fusion", "ensemble", "hear", "additivity", "embed", "report")
+VERBS = (
+    *("linear", "layers", "fusion", "ensemble", "hear", "bgknown", "retrieval", "search"),
+    *("additivity", "embed", "report"),
+)
 HEAR_QUICK = ["--grid", "faster", "--points", "2"]
 
 
@@ -286,7 +289,12 @@ def test_additivity(tmp_path, bundle, capsys):
     [record] = read_all(tmp_path)
     settings = record["settings"]
     assert settings["main_snr_db"] == 0.0
-    assert settings["deviations"] == ["events: 12", "snr_db: [-5.0, 0.0]", "duration_s: 0.5"]
+    assert settings["deviations"] == [
+        "events: 12",
+        "snr_db: [-5.0, 0.0]",
+        "duration_s: 0.5",
+        "seeds: [0, 1]",
+    ]
     assert set(record["curves"]["recall@1"]["values"]) == {"-5", "0"}
     assert -1 <= record["scores"]["cosine"]["mean"] <= 1
     assert list(record["scores"]["recall@1"]["values"]) == ["seed 0", "seed 1"]

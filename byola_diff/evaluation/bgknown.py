@@ -1,9 +1,11 @@
 """Background-known ESC-50 as it is evaluated: mixtures, and three references for each.
 
 Row k of mix.csv, a.csv, b.csv and c.csv is one item: NAME_mix.wav, NAME_a.wav, and so on. A set
-whose tables were altered, or do not belong together, is refused before anything is embedded.
+whose tables or sounds were altered, or do not belong together, is refused before anything is
+embedded.
 """
 
+import csv
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ MIXTURE = "mix"
 REFERENCES = ("a", "b", "c")
 """They overlap the background of the mixture by 100, 50 and 0 %."""
 FACTS = "bgknown.json"
+ITEMS = "items.csv"
 
 _PUBLISHED = {"training items": 1200, "test items": 800, "classes": 50}
 
@@ -34,6 +37,8 @@ class BgKnown:
     """By "mix", "a", "b" and "c"; row by row of the same items."""
     hashes: Mapping[str, str]
     """SHA-256 of the tables, by file name."""
+    audio_hashes: Mapping[str, str]
+    """SHA-256 of the sounds as they were made, by file of the manifests."""
     settings: Mapping[str, Any]
     """How it was made."""
     deviations: tuple[str, ...]
@@ -44,9 +49,23 @@ class BgKnown:
         """Has the labels and splits of all items."""
         return self.manifests[MIXTURE]
 
+    def check_audio(self) -> None:
+        """Do nothing if the sounds are those that were made; reads all files.
+
+        Raises:
+            ValueError: If one was altered.
+        """
+        for manifest in self.manifests.values():
+            for clip in manifest.clips:
+                if sha256(manifest.path(clip)) != self.audio_hashes[clip.file]:
+                    raise ValueError(
+                        f"{manifest.path(clip)} is not the sound that {ITEMS} tells of: it was "
+                        "altered or replaced; make the set again"
+                    )
+
 
 def read_bgknown(folder: Path) -> BgKnown:
-    """The data set, checked, but for the audio files, which are only known to exist.
+    """The data set, checked, but for the content of audio files: see `BgKnown.check_audio`.
 
     Raises:
         FileNotFoundError: If the folder or a table is not there.
@@ -55,17 +74,22 @@ def read_bgknown(folder: Path) -> BgKnown:
     """
     facts = _read_facts(folder / FACTS)
     manifests, hashes = {}, {}
+    for name in (*(f"{variant}.csv" for variant in (MIXTURE, *REFERENCES)), ITEMS):
+        hashes[name] = sha256(folder / name)
+        if hashes[name] != facts["manifests"].get(name):
+            raise ValueError(
+                f"{folder / name} is not the table that {FACTS} tells of: make the set again"
+            )
     for variant in (MIXTURE, *REFERENCES):
-        path = folder / f"{variant}.csv"
-        hashes[path.name] = sha256(path)
-        if hashes[path.name] != facts["manifests"].get(path.name):
-            raise ValueError(f"{path} is not the table that {FACTS} tells of: make the set again")
-        manifests[variant] = read_manifest(path, required_splits=("train", "test"))
+        manifests[variant] = read_manifest(
+            folder / f"{variant}.csv", required_splits=("train", "test")
+        )
     for variant in REFERENCES:
         _check_aligned(folder, variant, manifests[MIXTURE], manifests[variant])
+    audio_hashes = _audio_hashes(folder / ITEMS, manifests)
     deviations = tuple(facts["deviations"] or _deviations(manifests[MIXTURE]))
     settings = {name: facts[name] for name in ("name", "seed", "settings", "renderer")}
-    return BgKnown(folder, manifests, hashes, settings, deviations)
+    return BgKnown(folder, manifests, hashes, audio_hashes, settings, deviations)
 
 
 def difference_embeddings(
@@ -94,6 +118,21 @@ def _read_facts(path: Path) -> dict[str, Any]:
     if not all(isinstance(word, str) for word in deviations):
         raise ValueError(f"{path}: deviations must be a list of texts, not {deviations}")
     return {**known, "manifests": manifests, "deviations": deviations}
+
+
+def _audio_hashes(path: Path, manifests: Mapping[str, Manifest]) -> dict[str, str]:
+    """By file of the manifests; every one must have its hash."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = {row.get("item"): row for row in csv.DictReader(file)}
+    hashes = {}
+    for variant, manifest in manifests.items():
+        for clip in manifest.clips:
+            item = Path(_item(clip.file, variant) or "").name
+            digest = rows.get(item, {}).get(f"{variant}_sha256")
+            if not digest:
+                raise ValueError(f"{path} has no {variant}_sha256 of item {item!r}: make it again")
+            hashes[clip.file] = digest
+    return hashes
 
 
 def _check_aligned(folder: Path, variant: str, mixtures: Manifest, references: Manifest) -> None:

@@ -62,6 +62,35 @@ def test_by_hand():
     assert right_angle.recall_at_1 == 0
 
 
+def test_small_movements_are_not_alike_for_being_small():
+    # A direction common to all, and one of each event's own, which differs between backgrounds. The
+    # lengths scatter: movements shorter than the mean would all be minus the mean, were they not
+    # brought to one length first.
+    n_events, cosines = 200, []
+    for trial in range(10):
+        lengths = (2 * _random(2, n_events, 1, seed=trial)).exp()
+        common = _random(1, 64, seed=100 + trial)
+        zero = torch.zeros(n_events, 64)
+        first, second = lengths * (common + _random(2, n_events, 64, seed=200 + trial))
+        cosines.append(additivity(zero, first, zero, second).cosine)
+    assert abs(sum(cosines) / len(cosines)) < 0.02
+
+
+def test_a_movement_counts_whatever_its_length():
+    first, second, event = _random(50, 16), _random(50, 16, seed=1), _random(50, 16, seed=2)
+    lengths = (2 * _random(50, 1, seed=3)).exp()
+    sides = [first, first + event, second, second + event + 0.5 * _random(50, 16, seed=4)]
+    scaled = [lengths * side for side in sides]
+    assert additivity(*scaled).cosine == pytest.approx(additivity(*sides).cosine, abs=1e-5)
+
+
+def test_an_event_without_movement_counts_as_none():
+    zero = torch.zeros(3, 2)
+    moved = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
+    score = additivity(zero, moved, zero, moved)
+    assert score.cosine == pytest.approx(2 / 3, abs=1e-6)
+
+
 def test_recall_ties_are_misses():
     similarity = torch.tensor([[0.9, 0.1, 0.9], [0.2, 0.3, 0.1], [0.5, 0.6, 0.4]])
     assert recall_at_1(similarity) == pytest.approx(1 / 3)
@@ -95,6 +124,12 @@ def test_silence_is_refused():
         mix_events(torch.stack([sound[0], 0 * sound[0]]), sound, sound, 0.0)
     with pytest.raises(ValueError, match="silent"):
         mix_events(sound, 0 * sound, sound, 0.0)
+
+
+def test_sounds_of_an_event_do_not_depend_on_how_many_there_are():
+    few, more = procedural_events(3, duration_s=0.25), procedural_events(5, duration_s=0.25)
+    for side in ("first_mixture", "second_mixture"):
+        torch.testing.assert_close(getattr(more, side)[:3], getattr(few, side), rtol=0, atol=1e-6)
 
 
 def test_procedural_events_all_differ_and_are_reproducible():

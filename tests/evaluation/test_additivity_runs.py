@@ -68,6 +68,7 @@ def test_record_and_picture(tmp_path):
         "events: 12",
         "snr_db: [-10.0, 0.0, 10.0]",
         "duration_s: 1.0",
+        "seeds: [0, 1]",
     ]
     write_record(tmp_path / "out", raw)
     [read] = read_records(tmp_path / "out").scored
@@ -77,6 +78,15 @@ def test_record_and_picture(tmp_path):
     assert not problems
     assert exhibit.section == "Additivity"
     assert "2 more labels are left out" in exhibit.parts[0].caption
+
+
+def test_other_seeds_make_another_file(tmp_path):
+    words = ("--events", 3, "--duration-s", 0.5, "--snr-db", 0, "--polyphony-clips", 0)
+    for seeds in ((0, 1), (2,)):
+        job = additivity_job(options(tmp_path, *words, "--seeds", *seeds))
+        [raw] = job.records(named())
+        write_record(tmp_path / "out", raw)
+    assert len(list((tmp_path / "out").glob("*.json"))) == 2
 
 
 def test_without_polyphony_and_without_0_db(tmp_path):
@@ -139,6 +149,8 @@ def test_folders(tmp_path):
     ("words", "message"),
     [
         (("--events", 1), "at least two events"),
+        (("--seeds", 3, 3), "a seed occurs twice in 3 3"),
+        (("--duration-s", 0.01), r"--duration-s 0\.01: at least 0\.05 s"),
         (("--polyphony-clips", 7), "--polyphony-clips 7: with mixtures of 1 to 8 sources"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from shutil import copyfile
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from byola_diff.evaluation.probes.probe_task import manifest_targets
 from byola_diff.evaluation.probes.protocols import BGKNOWN
 from byola_diff.evaluation.probes.validation import carve_stratified
 from byola_diff.evaluation.results.exhibits import read_exhibits
-from byola_diff.evaluation.results.report import Audio, Picture, Table
+from byola_diff.evaluation.results.report import Audio, Table, Text
 from byola_diff.evaluation.results.scores import failure_record, write_record
 from byola_diff.evaluation.results.text_table import print_paper_table, text_table
 from byola_diff.evaluation.runs import bgknown_runs
@@ -64,7 +65,8 @@ def named():
 def write_set(folder, n_train=90, n_test=30, change=None):
     """Tones far below tones of the background, whose phases and levels are random."""
     rows = {variant: [] for variant in VARIANTS}
-    items = ["item,label,split,snr_db,background_label,start_s\n"]
+    hashed = [f"{variant}_sha256" for variant in VARIANTS]
+    items = [",".join(["item,label,split,snr_db,background_label,start_s", *hashed]) + "\n"]
     for number in range(n_train + n_test):
         rng = np.random.default_rng(number)
         split = "train" if number < n_train else "test"
@@ -79,12 +81,15 @@ def write_set(folder, n_train=90, n_test=30, change=None):
             "c": third,
         }
         name = f"{split}_{number}"
+        digests = []
         for variant, sound in sounds.items():
             file = f"audio/{split}/{name}_{variant}.wav"
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(folder / file, sound, RATE)
+            digests.append(sha256(folder / file))
             rows[variant].append(Clip(file, (label,), split=split, group=str(number)))
-        items.append(f"{name},{label},{split},{number / 100},rain,1.25\n")
+        about = [name, label, split, f"{number / 100}", "rain", "1.25", *digests]
+        items.append(",".join(about) + "\n")
     if change:
         change(rows)
     for variant in VARIANTS:
@@ -100,7 +105,9 @@ def write_facts(folder, **changes):
         "settings": {"ref_db": -40.0},
         "renderer": "by hand",
         "deviations": ["events: 120 tones", "backgrounds: tones"],
-        "manifests": {f"{name}.csv": sha256(folder / f"{name}.csv") for name in VARIANTS},
+        "manifests": {
+            f"{name}.csv": sha256(folder / f"{name}.csv") for name in (*VARIANTS, "items")
+        },
     }
     (folder / "bgknown.json").write_text(json.dumps(facts | changes))
 
@@ -155,7 +162,8 @@ def test_a_record_says_how_it_came_about(outcome, data):
         *("events: 120 tones", "backgrounds: tones", "learning_rates: [0.01]"),
     ]
     assert settings["data"]["settings"] == {"ref_db": -40.0}
-    assert settings["manifests"] == {f"{n}.csv": sha256(data / f"{n}.csv") for n in VARIANTS}
+    tables = [f"{name}.csv" for name in (*VARIANTS, "items")]
+    assert settings["manifests"] == {name: sha256(data / name) for name in tables}
     assert (settings["monitor"], settings["valid_share"], settings["n_items"]) == ("loss", 0.1, 120)
     assert settings["stratified"] is True
     assert made["probe"]["learning_rates"] == dict.fromkeys(VARIANTS, 0.01)
@@ -205,10 +213,18 @@ def test_the_exhibit_shows_two_classes_once(outcome, data, monkeypatch):
     assert list(table.header) == ["item", "event", "SNR (dB)", "background", "its start (s)"]
     assert table.rows[0] == ["test_90", "low", "0.90", "rain", "1.25"]
     assert table.rows[1] == ["test_91", "middle", "0.91", "rain", "1.25"]
-    captions = [part.caption for part in exhibit.parts if isinstance(part, Audio)]
-    assert captions[:2] == ["low, mixture", "low, (a) 100 % overlap"]
-    assert len(captions) == 8
-    assert sum(isinstance(part, Picture) for part in exhibit.parts) == 2
+    assert [type(part) for part in exhibit.parts] == [Table, *([Text] + [Audio] * 4) * 2]
+    leads = [part.text for part in exhibit.parts if isinstance(part, Text)]
+    assert [lead.split(":")[0] for lead in leads] == ["Item test_90, low", "Item test_91, middle"]
+    cards = [part for part in exhibit.parts if isinstance(part, Audio)]
+    assert [card.caption for card in cards[:4]] == [
+        "low, mixture\ntest_90_mix.wav",
+        "low, (a) 100 % overlap\ntest_90_a.wav",
+        "low, (b) 50 % overlap\ntest_90_b.wav",
+        "low, (c) 0 % overlap\ntest_90_c.wav",
+    ]
+    assert len({card.spectrogram for card in cards}) == 8
+    assert None not in {card.spectrogram for card in cards}
 
     def never(_):
         raise AssertionError("made again")
@@ -297,6 +313,36 @@ def test_an_altered_table_is_refused(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(path.read_text() + "\n")
     with pytest.raises(ValueError, match=r"a\.csv is not the table that bgknown\.json tells of"):
+        read_bgknown(tmp_path)
+
+
+def test_altered_sounds_are_refused(tmp_path):
+    write_set(tmp_path, 9, 3)
+    data = read_bgknown(tmp_path)
+    data.check_audio()
+    copyfile(tmp_path / "audio/test/test_9_mix.wav", tmp_path / "audio/test/test_9_a.wav")
+    with pytest.raises(ValueError, match=r"test_9_a\.wav is not the sound that items\.csv"):
+        data.check_audio()
+    job = bgknown_job(tmp_path, options_for(tmp_path))
+    with pytest.raises(ValueError, match=r"test_9_a\.wav"):
+        list(job.records(named()))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("train_3,", "other,", r"items\.csv has no mix_sha256 of item 'train_3'"),
+        ("c_sha256", "digest", r"items\.csv has no c_sha256 of item 'train_0'"),
+    ],
+)
+def test_every_sound_needs_its_hash(tmp_path, old, new, message):
+    write_set(tmp_path, 9, 3)
+    path = tmp_path / "items.csv"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(ValueError, match=r"items\.csv is not the table"):
+        read_bgknown(tmp_path)
+    write_facts(tmp_path)
+    with pytest.raises(ValueError, match=message):
         read_bgknown(tmp_path)
 
 

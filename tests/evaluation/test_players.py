@@ -27,9 +27,16 @@ def test_a_loud_waveform_is_turned_down_not_clipped():
     assert audio.caption == "loud (turned down by 6.0 dB to fit)"
 
 
+def test_a_spectrogram_comes_with_the_sound():
+    assert player(np.array([0.5]), 8000, "", b"png").spectrogram == b"png"
+    assert player(np.array([0.5]), 8000, "").spectrogram is None
+
+
 def test_full_scale_does_not_wrap():
-    samples, _ = heard(player(np.array([1.0, -1.0]), 8000, ""))
+    audio = player(np.array([1.0, -1.0]), 8000, "loud")
+    samples, _ = heard(audio)
     assert samples.tolist() == [32767, -32767]
+    assert audio.caption == "loud"
 
 
 @pytest.mark.parametrize(

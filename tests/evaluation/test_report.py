@@ -9,6 +9,8 @@ from byola_diff.audio.normalize import Normalize
 from byola_diff.demo_report import demo_report
 from byola_diff.evaluation.results import figures
 from byola_diff.evaluation.results.report import (
+    Audio,
+    Heading,
     Picture,
     Section,
     Table,
@@ -58,6 +60,56 @@ def test_page_holds_everything_and_escapes_text():
     assert "data:image/png;base64,iVBORw0KGgo=" in page
 
 
+def cards_of(page):
+    """The grids of a page, each the list of its cards."""
+    grids = re.findall(r'<div class="sounds">\n(.*?)\n</div>', page, re.DOTALL)
+    return [re.findall(r"<figure>.*?</figure>", grid) for grid in grids]
+
+
+def test_sounds_in_a_row_are_cards_of_one_grid():
+    one, two, three = (Audio(b"RIFF", name, _PNG) for name in ("one", "two", "three"))
+    sections = [
+        Section("S", [Text("words"), one, two, Heading("next"), three]),
+        Section("T", [Picture(_PNG, "a picture"), one]),
+    ]
+    page = render_html("", "", sections)
+    _check_page(page)
+    grids = cards_of(page)
+    assert [len(cards) for cards in grids] == [2, 1, 1]
+    assert page.count("<figure>") == 5
+    card = grids[0][1]
+    order = ["<img", "<audio", "<figcaption>two</figcaption>"]
+    assert [card.index(word) for word in order] == sorted(card.index(word) for word in order)
+    assert 'alt="Spectrogram: two"' in card
+    assert 'aria-label="two"' in card
+    assert "data:image/png;base64,iVBORw0KGgo=" in card
+
+
+def test_a_sound_without_a_spectrogram_is_a_card_too():
+    page = render_html("", "", [Section("S", [Audio(b"RIFF", "one")])])
+    _check_page(page)
+    [[card]] = cards_of(page)
+    assert "<img" not in card
+    assert "data:audio/wav;base64,UklGRg==" in card
+
+
+def test_a_line_break_sets_off_the_first_line_of_a_card():
+    caption = 'Place 1, <1>\nwith "rain"\na_long_name.wav'
+    [[card]] = cards_of(render_html("", "", [Section("S", [Audio(b"", caption, _PNG)])]))
+    text = "<b>Place 1, &lt;1&gt;</b><br>with &quot;rain&quot;<br>a_long_name.wav"
+    assert f"<figcaption>{text}</figcaption>" in card
+    name = "Place 1, &lt;1&gt;, with &quot;rain&quot;, a_long_name.wav"
+    assert f'aria-label="{name}"' in card
+    assert f'alt="Spectrogram: {name}"' in card
+
+
+def test_a_grid_has_as_many_columns_as_fit():
+    page = render_html("", "", [])
+    [rule] = re.findall(r"\.sounds \{(.*?)\}", page, re.DOTALL)
+    assert "--least: 16rem" in rule
+    assert "repeat(auto-fill, minmax(min(var(--least), 100%), 1fr))" in rule
+
+
 def test_row_of_another_length_is_refused():
     with pytest.raises(ValueError, match="row 0 has 1 cells under 2 headers"):
         render_html("", "", [Section("", [Table(("a", "b"), [["1"]])])])
@@ -80,7 +132,7 @@ def test_curves_leave_out_what_a_run_does_not_have():
 
 def test_frequency_axis_has_the_bands_of_the_front_end():
     front_end = LogMel(f_min_hz=60.0, f_max_hz=7800.0)
-    centres = figures._band_centres_hz(front_end)
+    centres = figures.band_centres_hz(front_end)
     assert len(centres) == 64
     assert (centres[1:] > centres[:-1]).all()
     assert 60 < centres[0] < 150

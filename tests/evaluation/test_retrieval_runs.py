@@ -5,18 +5,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from retrieval_cases import write_tone_pairs
+from retrieval_cases import RATE, write_tone_pairs
 
 from byola_diff.audio.files import write_wav
+from byola_diff.data.pairs import read_pairs
 from byola_diff.evaluation.adapters.log_mel_statistics import LogMelStatistics
 from byola_diff.evaluation.results.exhibits import read_exhibits
-from byola_diff.evaluation.results.report import Audio, Picture, Table, Text
-from byola_diff.evaluation.retrieval.retrieval_example import chosen_queries
+from byola_diff.evaluation.results.report import Audio, Table, Text
+from byola_diff.evaluation.results.text_table import print_paper_table
+from byola_diff.evaluation.retrieval.retrieval_example import chosen_queries, retrieval_example
 from byola_diff.evaluation.retrieval.system import load_system
+from byola_diff.evaluation.runs import retrieval_runs
 from byola_diff.evaluation.runs.jobs import run_jobs
 from byola_diff.evaluation.runs.retrieval_options import retrieval_options
-from byola_diff.evaluation.runs.retrieval_runs import retrieval_job
-from byola_diff.storage import BrokenFileError
+from byola_diff.evaluation.runs.retrieval_runs import retrieval_job, retrieval_jobs
+from byola_diff.storage import BrokenFileError, sha256
 
 WORD = "log-mel-statistics"
 
@@ -49,7 +52,9 @@ def done(tmp_path_factory):
     """A folder with pairs of two scenes, after a run."""
     root = tmp_path_factory.mktemp("retrieval")
     write_tone_pairs(root, ("rain", "traffic"))
-    (root / "apwd.json").write_text(json.dumps({"deviations": ["texts: of a grammar"]}))
+    hashes = {"pairs.csv": sha256(root / "pairs.csv")}
+    facts = {"deviations": ["texts: of a grammar"], "manifests": hashes}
+    (root / "apwd.json").write_text(json.dumps(facts))
     assert run(root, *QUICK) == 0
     return root
 
@@ -96,6 +101,10 @@ def test_other_pairs_and_altered_ones_are_told(copy):
     job = retrieval_job(options.pairs[0], options)
     marks = ["text encoder: bag-of-words, not DistilBERT", "pairs.csv: altered since it was made"]
     assert job.settings["deviations"] == marks
+    table = (copy / "pairs.csv").rename(copy / "fewer.csv")
+    told = retrieval_job(table, options).settings["deviations"][1]
+    assert told == "fewer.csv: not a table that apwd.json tells of"
+    table.rename(copy / "pairs.csv")
     (copy / "apwd.json").unlink()
     job = retrieval_job(options.pairs[0], options)
     assert job.settings["deviations"][1].startswith("pairs: not those of APwD")
@@ -131,17 +140,81 @@ def test_a_dry_run_writes_nothing(tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_two_tables_of_one_scene_are_refused(done, tmp_path):
+    other = write_tone_pairs(tmp_path, ("traffic",))
+    options = options_for(done, "--pairs", str(done / "pairs.csv"), str(other))
+    with pytest.raises(ValueError, match="both have pairs of the scene traffic"):
+        retrieval_jobs(options)
+    write_tone_pairs(tmp_path, ("mixed",))
+    tasks = [job.task for job in retrieval_jobs(options)]
+    assert tasks == ["apwd", "apwd_mixed"]
+
+
+def test_scores_stand_where_figures_can_not_be_drawn(tmp_path, monkeypatch, capsys):
+    def absent(*_):
+        raise ModuleNotFoundError("figures need Matplotlib")
+
+    monkeypatch.setattr(retrieval_runs, "retrieval_example", absent)
+    write_tone_pairs(tmp_path)
+    assert run(tmp_path, *QUICK) == 0
+    [record] = records_of(tmp_path)
+    assert record["status"] == "ok"
+    assert "pairs.csv: figures need Matplotlib" in capsys.readouterr().err
+
+
+def test_a_task_without_published_figures_is_named(done, tmp_path, capsys):
+    print_paper_table("retrieval", done / "scores")
+    out = capsys.readouterr().out
+    assert "Recall@1" in out or "R@1" in out
+    assert "No published figures" not in out
+    write_tone_pairs(tmp_path, ("mixed",))
+    assert run(tmp_path, *QUICK) == 0
+    print_paper_table("retrieval", tmp_path / "scores")
+    assert "No published figures of apwd_mixed to set beside." in capsys.readouterr().out
+
+
+def test_an_example_counts_ties_against_the_system(done):
+    rain = read_pairs(done / "pairs.csv").of_scene("rain")
+    exhibit = retrieval_example(rain, torch.ones(4, 1), torch.ones(4, 1), "title", RATE)
+    assert exhibit.parts[0].text.endswith("The right one of 4 candidates comes at place 4.")
+
+
 def test_an_exhibit_with_players(done):
     exhibits, problems = read_exhibits(done / "scores")
     assert (len(exhibits), problems) == (2, [])
     for exhibit in exhibits:
         kinds = [type(part) for part in exhibit.parts]
-        start = kinds.index(Audio)
-        assert kinds[:3] == [Text, Table, Picture]
-        assert kinds[start : start + 4] == [Audio] * 4  # the query, and three candidates
-        table = exhibit.parts[1]
+        # The query, three candidates, and the right one if it is not among them.
+        assert kinds[:5] == [Text, *[Audio] * 4]
+        table = exhibit.parts[kinds.index(Table)]
         assert isinstance(table, Table)
         assert len(table.marked) == 1
+
+
+def test_the_right_one_is_the_card_after_the_query(done):
+    rain = read_pairs(done / "pairs.csv").of_scene("rain")
+    gallery = torch.eye(4)
+    # The first finds its own; the second has all others before it.
+    query = torch.tensor([[0.8, 0.6, 0, 0], [0.5, 0.1, 0.7, 0.5], [0, 0, 1, 0], [0, 0, 0.5, 0.9]])
+    exhibit = retrieval_example(rain, query, gallery, "title", RATE)
+    kinds = [type(part) for part in exhibit.parts]
+    assert kinds == [Text, *[Audio] * 4, Table, Text, *[Audio] * 5, Table]
+    captions = [part.caption for part in exhibit.parts if isinstance(part, Audio)]
+    assert captions[:2] == [
+        "Query: “add a beep”\nwith no event\nrain_14_s1.wav",
+        "Right: place 1, cosine 1.000\nwith beep\nrain_14_s2.wav",
+    ]
+    assert captions[4:] == [
+        "Query: “remove the beep”\nwith beep\nrain_13_s1.wav",
+        "Right: place 4, cosine 0.100\nwith no event\nrain_13_s2.wav",
+        "Place 1, cosine 0.700\nwith beep\nrain_14_s2.wav",
+        "Place 2, cosine 0.500\nwith beep\nrain_12_s2.wav",
+        "Place 3, cosine 0.500\nwith no event\nrain_15_s2.wav",
+    ]
+    assert all(part.spectrogram for part in exhibit.parts if isinstance(part, Audio))
+    [_, table] = [part for part in exhibit.parts if isinstance(part, Table)]
+    assert [row[0] for row in table.rows] == ["1", "2", "3", "4"]
+    assert table.marked == {3}
 
 
 def test_chosen_queries_by_hand():

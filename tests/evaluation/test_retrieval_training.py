@@ -6,6 +6,7 @@ import torch
 from retrieval_cases import N_PAIRS, TEST, TRAIN, VALID, learnable_pairs
 
 from byola_diff.data.pairs import Pair, PairTable
+from byola_diff.evaluation.retrieval import retrieval_network
 from byola_diff.evaluation.retrieval.embedded_pairs import (
     embedded_pairs,
     pair_manifest,
@@ -43,6 +44,22 @@ def test_what_can_be_learned_is_learned(precision):
     first, last = (trained.valid_losses[place] - math.log(2) for place in (0, -1))
     assert 0 < last < 0.1 * first
     assert recall_at_1(pairs, trained.network) > 0.9
+
+
+def test_the_temperature_stays_at_or_above_its_least_value(monkeypatch):
+    def temperatures():
+        seen = []
+        train_retrieval(
+            *(learnable_pairs(), TRAIN, VALID, 0, QUICK),
+            validate=lambda network: seen.append(network.temperature.item()) or 1.0,
+        )
+        return seen
+
+    free = temperatures()
+    assert free[0] > free[-1]
+    bound = sum(free) / len(free)
+    monkeypatch.setattr(retrieval_network, "LEAST_TEMPERATURE", bound)
+    assert min(temperatures()) == pytest.approx(bound, rel=1e-5)
 
 
 def test_the_text_is_needed():
@@ -189,7 +206,7 @@ def test_validation_pairs_of_the_table_are_used_instead(tmp_path):
 @pytest.mark.parametrize("splits", [["train"], ["test"], ["valid", "test"]])
 def test_too_few_pairs_to_train_on(splits, tmp_path):
     table = table_of(tmp_path, [pair(n, split) for n, split in enumerate(splits)])
-    with pytest.raises(ValueError, match="both parts need some"):
+    with pytest.raises(ValueError, match="both are needed; add pairs of split train"):
         retrieval_parts(table, 0, QUICK)
 
 

@@ -54,9 +54,17 @@ def test_a_page_that_needs_nothing_else(trained, capsys):
     assert cosines == sorted(cosines, reverse=True)
     page = (trained / "page.html").read_text(encoding="utf-8")
     assert page.count("<audio") == 5  # the query and four files
-    assert page.count("<img") == 1
-    assert all(f"{cosine:.3f}" in page and file in page for _, cosine, file in found)
-    assert "“add a beep”" in page
+    assert page.count("<img") == 5
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page)
+    assert captions == [
+        "<b>“add a beep”</b><br>rain_00_s1.wav",
+        *(f"<b>Place {n}, cosine {cosine:.3f}</b><br>{file}" for n, cosine, file in found),
+    ]
+    assert re.findall(r"<h2>(.*?)</h2>", page) == ["Query", "Found", "Scores"]
+    assert [page[: page.index("<table>")].count(word) for word in ("<figure>", 'sounds">')] == [
+        5,
+        2,
+    ]
     assert "of 31 files" in page  # the query itself is one of 32
     assert not re.search(r"(src|href)=\"(?!data:)", page)
     assert "rain_00_s1.wav" not in [file for _, _, file in found]
@@ -112,6 +120,37 @@ def test_a_query_that_can_not_be_read(trained, tmp_path):
 def test_a_text_without_words(trained):
     with pytest.raises(ValueError, match="has no words"):
         search_in(trained, "--text", "...")
+
+
+def test_words_that_the_system_never_saw_are_named(trained, capsys):
+    assert search_in(trained, "--text", "remove the beep and add a Frobnicator") == 0
+    warning = "trained without the words frobnicator: to a bag of words they mean nothing"
+    assert warning in capsys.readouterr().err
+    assert warning in (trained / "page.html").read_text()
+    assert search_in(trained, "--text", "remove the beep") == 0
+    assert "trained without" not in capsys.readouterr().err
+    assert "trained without" not in (trained / "page.html").read_text()
+
+
+def test_systems_of_before_words_were_kept_can_be_searched_with(trained, tmp_path, capsys):
+    system = Path(shutil.copytree(system_of(trained), tmp_path / "system"))
+    about = json.loads((system / "system.json").read_text())
+    assert about.pop("words") == ["a", "add", "beep", "remove", "the"]
+    (system / "system.json").write_text(json.dumps(about))
+    assert search_in(trained, "--text", "frobnicate", system=system) == 0
+    assert "trained without" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        (("--query", "gone.wav"), AudioFileError, r"gone\.wav"),
+        (("--text", "..."), ValueError, "has no words"),
+    ],
+)
+def test_a_dry_run_checks_query_and_text(trained, words, error, message):
+    with pytest.raises(error, match=message):
+        search_in(trained, *words, dry_run=True)
 
 
 @pytest.fixture

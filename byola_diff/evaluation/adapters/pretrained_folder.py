@@ -33,7 +33,8 @@ def transformers() -> Any:
         return import_module("transformers")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "AST, wav2vec 2.0 and HuBERT need transformers: pip install 'byola-diff[evaluate]'"
+            "AST, wav2vec 2.0, HuBERT and DistilBERT need transformers: "
+            "pip install 'byola-diff[evaluate]'"
         ) from error
 
 

@@ -17,7 +17,7 @@ from byola_diff.audio.resample import resample
 from byola_diff.data.manifest import read_manifest
 from byola_diff.randomness import derive_seed
 
-_SHORTEST_EVENT_S = 0.05
+SHORTEST_EVENT_S = 0.05
 _SEARCH_STEP_S = 0.01
 _MAX_TRIES = 10
 
@@ -105,7 +105,7 @@ def read_events(
     clips = torch.zeros(len(files), n_samples)
     for clip, file in zip(clips, files, strict=True):
         sound = _read(file, sample_rate)
-        if len(sound) < _SHORTEST_EVENT_S * sample_rate:
+        if len(sound) < SHORTEST_EVENT_S * sample_rate:
             reason = f"{len(sound) / sample_rate:.3f} s is too short for an event"
             raise AudioFileError(file.path, reason)
         loudest = _loudest(sound, n_samples, max(1, round(_SEARCH_STEP_S * sample_rate)))

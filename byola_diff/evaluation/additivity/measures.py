@@ -1,12 +1,14 @@
 """Figures of additivity, from embeddings.
 
 For an event T and two backgrounds A and C the *movements* are f(A + T) - f(A) and f(C + T) - f(C).
-Centred movements have the mean over all events of their side subtracted, so that what any event
-does to any background does not count. The figures are:
+Centred movements are brought to unit length and then have the mean over all events of their side
+subtracted, so that what any event does to any background does not count. Without unit length all
+events that move an embedding little would be alike: what remains of them is the mean, reversed. The
+figures are:
 
 - the cosine between the two movements of one event, averaged over events, of centred movements and
-  of raw ones: 1 if the encoder is additive. Centred, it is about 0 if movements have nothing in
-  common; raw, it may be high for what all events have in common;
+  of raw ones: 1 if the encoder is additive. Centred, it is 0 but for chance if movements have
+  nothing in common; raw, it may be high for what all events have in common;
 - recall@k: how often, among all movements of the other side, that of the same event is one of the k
   most alike, by centred cosine. Both directions are averaged. Chance is k / events.
 """
@@ -19,7 +21,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 _ROUNDING = 1e-5
-"""Movements shorter than this share of the embeddings are rounding errors and count as none."""
+"""Movements shorter than this share of the embeddings are rounding errors and count as none, and so
+are centred ones shorter than this."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,11 @@ def additivity(
     if not embeddings.isfinite().all():
         raise ValueError("an embedding is NaN or infinite")
     embeddings = embeddings.double()
-    shortest = _ROUNDING * embeddings.norm(dim=-1).mean()
-    first, second = embeddings[1] - embeddings[0], embeddings[3] - embeddings[2]
-    raw = (_directions(first, shortest) * _directions(second, shortest)).sum(1)
-    cosines = _directions(centred(first), shortest) @ _directions(centred(second), shortest).T
+    shortest = _ROUNDING * embeddings.norm(dim=-1).mean().item()
+    first = _directions(embeddings[1] - embeddings[0], shortest)
+    second = _directions(embeddings[3] - embeddings[2], shortest)
+    raw = (first * second).sum(1)
+    cosines = _centred_directions(first) @ _centred_directions(second).T
     both_ways = (cosines, cosines.T)  # [first, second] and [second, first]
     return Additivity(
         cosines.diagonal().mean().item(),
@@ -83,7 +87,12 @@ def recall_at_1(similarity: Float[Tensor, "event event"]) -> float:
 
 
 def _directions(
-    movements: Float[Tensor, "event dim"], shortest: Float[Tensor, ""]
+    movements: Float[Tensor, "event dim"], shortest: float
 ) -> Float[Tensor, "event dim"]:
     """Unit vectors; zero where there is no movement."""
     return normalize(movements, dim=1) * (movements.norm(dim=1, keepdim=True) > shortest)
+
+
+def _centred_directions(directions: Float[Tensor, "event dim"]) -> Float[Tensor, "event dim"]:
+    """Unit vectors about the mean; zero where there was no movement."""
+    return _directions(centred(directions), _ROUNDING) * directions.any(dim=1, keepdim=True)

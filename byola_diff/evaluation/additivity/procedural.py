@@ -36,9 +36,9 @@ def render_backgrounds(
 ) -> tuple[Float[Tensor, "event sample"], Float[Tensor, "event sample"]]:
     """Two backgrounds per event, of two families."""
     names = list(BACKGROUNDS)
-    draws = torch.rand(2, n_events, generator=torch_generator(seed, "additivity backgrounds"))
-    first = (draws[0] * len(names)).long()
-    second = (first + 1 + (draws[1] * (len(names) - 1)).long()) % len(names)
+    draws = torch.rand(n_events, 2, generator=torch_generator(seed, "additivity backgrounds"))
+    first = (draws[:, 0] * len(names)).long()
+    second = (first + 1 + (draws[:, 1] * (len(names) - 1)).long()) % len(names)
     return (
         _render(
             [names[number] for number in first.tolist()], seed, "first", sample_rate, n_samples

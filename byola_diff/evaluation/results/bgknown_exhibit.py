@@ -9,7 +9,7 @@ from byola_diff.evaluation.bgknown import MIXTURE, BgKnown
 from byola_diff.evaluation.results.exhibits import Exhibit
 from byola_diff.evaluation.results.heard_clips import HeardClip, heard_clips
 from byola_diff.evaluation.results.published import MISSING
-from byola_diff.evaluation.results.report import Part, Table
+from byola_diff.evaluation.results.report import Part, Table, Text
 
 SECTION = "Background-known ESC-50"
 
@@ -37,14 +37,12 @@ def bgknown_exhibit(data: BgKnown) -> Exhibit:
     parts: list[Part] = [_facts_table([clips[place] for place in chosen], data.root)]
     for place in chosen:
         label = clips[place].labels[0]
-        heard = [
-            HeardClip(
-                manifest.path(manifest.clips[place]),
-                f"{label}, {_TITLES[variant]}" if variant == MIXTURE else _TITLES[variant],
-                f"{label}, {_TITLES[variant]}",
-            )
-            for variant, manifest in data.manifests.items()
-        ]
+        heard = []
+        for variant, manifest in data.manifests.items():
+            path = manifest.path(manifest.clips[place])
+            heard.append(HeardClip(path, f"{label}, {_TITLES[variant]}\n{path.name}"))
+        lead = "the mixture, and references that overlap its background by 100, 50 and 0 %."
+        parts.append(Text(f"Item {_name(clips[place])}, {label}: {lead}"))
         parts += heard_clips(heard, _SAMPLE_RATE)
     return Exhibit(SECTION, "Mixture and references", tuple(parts))
 
@@ -60,13 +58,17 @@ def _facts_table(mixtures: Sequence[Clip], root: Path) -> Table:
     known = _items(root / "items.csv")
     rows = []
     for clip in mixtures:
-        name = PurePosixPath(clip.file).stem.removesuffix(f"_{MIXTURE}")
+        name = _name(clip)
         item = known.get(name, {})
         rows.append([name, clip.labels[0], *(_cell(item.get(column)) for column in _FACTS)])
-    note = "Each row of pictures is in one range of colours."
+    note = "The spectrograms of an item share one range of colours."
     return Table(
         ("item", "event", *_FACTS.values()), rows, note=note, text_columns=frozenset({1, 3})
     )
+
+
+def _name(mixture: Clip) -> str:
+    return PurePosixPath(mixture.file).stem.removesuffix(f"_{MIXTURE}")
 
 
 def _items(path: Path) -> dict[str, Mapping[str, str]]:

@@ -20,7 +20,7 @@ ADDITIVITY_NOTE = (
     "never trained, and an exactly linear one scores 1 while it tells no classes apart: whether "
     "sounds are told apart by class is what the probes say. Read both together. The louder of "
     "event and background has the same level at all ratios. Recall compares at an equal number of "
-    "events only."
+    "events only; cosines of fewer than 100 events scatter widely."
 )
 POLYPHONY_NOTE = (
     "Polyphony: a linear probe for the labels in a mixture of k sources of equal loudness. Its "

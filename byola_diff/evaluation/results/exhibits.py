@@ -91,7 +91,8 @@ def _to_plain(part: Part) -> dict[str, Any]:
     if isinstance(part, Picture):
         return {"kind": "picture", "caption": part.caption, "png": _encoded(part.png)}
     if isinstance(part, Audio):
-        return {"kind": "audio", "caption": part.caption, "wav": _encoded(part.wav)}
+        picture = {"spectrogram": _encoded(part.spectrogram)} if part.spectrogram else {}
+        return {"kind": "audio", "caption": part.caption, "wav": _encoded(part.wav), **picture}
     return {
         "kind": "table",
         "title": part.title,
@@ -120,15 +121,13 @@ def _part(raw: Mapping[str, Any]) -> Part:
     if kind == "heading":
         return Heading(_text(raw, "text"))
     if kind == "picture":
-        png = _decoded(raw, "png")
-        if not png.startswith(_PNG):
-            raise ValueError("a picture is no PNG")
-        return Picture(png, _text(raw, "caption"))
+        return Picture(_png(raw, "png"), _text(raw, "caption"))
     if kind == "audio":
         wav = _decoded(raw, "wav")
         if wav[:4] != b"RIFF" or wav[8:12] != b"WAVE":
             raise ValueError("a sound is no wav file")
-        return Audio(wav, _text(raw, "caption"))
+        spectrogram = _png(raw, "spectrogram") if "spectrogram" in raw else None
+        return Audio(wav, _text(raw, "caption"), spectrogram)
     if kind == "table":
         return _table(raw)
     raise ValueError(f"unknown kind of part {kind!r}")
@@ -159,6 +158,13 @@ def _decoded(raw: Mapping[str, Any], name: str) -> bytes:
         return base64.b64decode(_text(raw, name), validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError(f"{name!r} is not base64: {error}") from error
+
+
+def _png(raw: Mapping[str, Any], name: str) -> bytes:
+    png = _decoded(raw, name)
+    if not png.startswith(_PNG):
+        raise ValueError(f"{name!r} is no PNG")
+    return png
 
 
 def _text(raw: Mapping[str, Any], name: str) -> str:

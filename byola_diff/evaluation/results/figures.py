@@ -148,14 +148,15 @@ def _draw_log_mel(
         vmin=low,
         vmax=high,
     )
-    centre_hz = _band_centres_hz(log_mel)
+    centre_hz = band_centres_hz(log_mel)
     inside = [hz for hz in _TICKS_HZ if centre_hz[0] <= hz <= centre_hz[-1]]
     axes.set_yticks(np.interp(inside, centre_hz, np.arange(n_mels)), [str(hz) for hz in inside])
     axes.tick_params(labelsize=8)
     return drawn
 
 
-def _band_centres_hz(log_mel: LogMel) -> np.ndarray:
+def band_centres_hz(log_mel: LogMel) -> Float[np.ndarray, " mel"]:
+    """Mean frequency of each mel band, as its filter weighs it."""
     bank = log_mel.get_buffer("mel_bank").double().cpu().numpy()
     bins_hz = np.linspace(0, log_mel.sample_rate / 2, bank.shape[1])
     return bank @ bins_hz / bank.sum(1)
@@ -177,8 +178,8 @@ def new_figure(width_inches: float, height_inches: float) -> "Figure":
     return Figure(figsize=(width_inches, height_inches), layout="constrained")
 
 
-def to_png(figure: "Figure") -> bytes:
+def to_png(figure: "Figure", dpi: int = 130) -> bytes:
     """The figure as a PNG file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
+    figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()

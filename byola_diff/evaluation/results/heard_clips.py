@@ -1,4 +1,4 @@
-"""Clips to look at and listen to: their spectrograms side by side, then a player for each."""
+"""Clips to look at and listen to: a player for each, below its spectrogram."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,41 +10,33 @@ from jaxtyping import Float32
 from byola_diff.audio.files import read_audio
 from byola_diff.audio.resample import resample
 from byola_diff.evaluation.results.players import player
-from byola_diff.evaluation.results.report import Audio, Picture
-from byola_diff.evaluation.results.spectrograms import spectrogram_figure
+from byola_diff.evaluation.results.report import Audio
+from byola_diff.evaluation.results.spectrograms import spectrogram_pictures
 
 LONGEST_S = 30.0
 """The rest of a longer clip is left out: all sounds are inside the page."""
 
 
 class HeardClip(NamedTuple):
-    """A clip with its names."""
+    """A clip and what it is."""
 
     path: Path
-    title: str
-    """Above its spectrogram."""
     caption: str
-    """Beside its player."""
 
 
-def heard_clips(clips: Sequence[HeardClip], sample_rate: int) -> list[Picture | Audio]:
-    """A picture of all clips, and a player for each, at the rate that the encoder hears.
+def heard_clips(clips: Sequence[HeardClip], sample_rate: int) -> list[Audio]:
+    """A player for each, at this rate in Hz; their spectrograms share one range of colours.
 
     Raises:
         AudioFileError: If a clip can't be read.
         ModuleNotFoundError: If Matplotlib is absent; it names the extra.
     """
     waveforms = [_read(clip.path, sample_rate) for clip in clips]
-    panels = [(clip.title, waveform) for clip, waveform in zip(clips, waveforms, strict=True)]
-    picture = Picture(
-        spectrogram_figure(panels, sample_rate),
-        f"Log-mel spectrograms up to {sample_rate / 2000:g} kHz, in one range of colours",
-    )
-    players = [
-        player(waveform, sample_rate, _caption(clip, len(waveform) / sample_rate))
-        for clip, waveform in zip(clips, waveforms, strict=True)
+    pictures = spectrogram_pictures(waveforms, sample_rate)
+    return [
+        player(waveform, sample_rate, _caption(clip, len(waveform) / sample_rate), picture)
+        for clip, waveform, picture in zip(clips, waveforms, pictures, strict=True)
     ]
-    return [picture, *players]
 
 
 def _read(path: Path, sample_rate: int) -> Float32[np.ndarray, " sample"]:

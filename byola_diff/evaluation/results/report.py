@@ -2,8 +2,9 @@
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 _MAX_COLUMNS = 7
 """Of a table in the width of the text; more get small print and the width of the window."""
@@ -35,7 +36,15 @@ tr.marked td, tr.marked td:first-child { background: #ececec; }
 tr.marked td:first-child { box-shadow: inset 4px 0 #333; padding-left: .6rem; }
 img { max-width: 100%; height: auto; }
 figure { margin: 1rem 0; }
-audio { display: block; width: 26rem; max-width: 100%; margin-bottom: .3rem; }
+/* Sounds: as many cards side by side as fit; of four, two by two rather than three and one. */
+.sounds { --least: 16rem; display: grid; gap: 1rem; margin: 1rem 0 1.4rem;
+          grid-template-columns: repeat(auto-fill, minmax(min(var(--least), 100%), 1fr)); }
+.sounds:has(> :nth-child(4):last-child) { --least: max(16rem, 34%); }
+.sounds figure { margin: 0; padding: .5rem; border: 1px solid #ccc; border-radius: .5rem; }
+.sounds img, .sounds audio { display: block; width: 100%; }
+.sounds audio { height: 2.5rem; margin: .3rem 0 .5rem; }
+.sounds figcaption { padding: 0 .3rem; line-height: 1.4; overflow-wrap: anywhere; }
+.sounds b { color: #1a1a1a; font-weight: 600; }
 p.note, figcaption { color: #444; font-size: .92rem; max-width: 50rem; }
 footer { margin-top: 2.5rem; color: #555; font-size: .85rem; }
 """
@@ -81,10 +90,20 @@ class Picture:
 
 @dataclass(frozen=True)
 class Audio:
-    """A wav file to listen to, with what it is."""
+    """A wav file to listen to, with what it is; those that follow one another are cards in a grid.
+
+    A line break in the caption sets its first line off, as a heading of the card.
+    """
 
     wav: bytes
     caption: str
+    spectrogram: bytes | None = None
+    """A PNG to be shown above the player."""
+
+    @property
+    def name(self) -> str:
+        """The caption in one line."""
+        return ", ".join(self.caption.splitlines())
 
 
 Part = Text | Heading | Table | Picture | Audio
@@ -103,7 +122,7 @@ def render_html(title: str, lead: str, sections: Sequence[Section], footer: str 
     body = [f"<h1>{html.escape(title)}</h1>", f"<p>{html.escape(lead)}</p>"]
     for section in sections:
         body.append(f"<h2>{html.escape(section.title)}</h2>")
-        body.extend(_render(part) for part in section.parts)
+        body += _render_parts(section.parts)
     if footer:
         body.append(f"<footer>{html.escape(footer)}</footer>")
     return "\n".join(
@@ -128,6 +147,12 @@ def best_cells(columns: Sequence[Sequence[float]], first_column: int = 1) -> fro
     )
 
 
+def _render_parts(parts: Sequence[Part]) -> Iterator[str]:
+    for are_sounds, group in groupby(parts, lambda part: isinstance(part, Audio)):
+        rendered = [_render(part) for part in group]
+        yield from ['<div class="sounds">', *rendered, "</div>"] if are_sounds else rendered
+
+
 def _render(part: Part) -> str:
     if isinstance(part, Text):
         return f"<p>{html.escape(part.text)}</p>"
@@ -135,18 +160,25 @@ def _render(part: Part) -> str:
         return f"<h3>{html.escape(part.text)}</h3>"
     if isinstance(part, Table):
         return _render_table(part)
-    caption = html.escape(part.caption)
     if isinstance(part, Audio):
-        data = base64.b64encode(part.wav).decode()
-        return (
-            f'<figure><audio controls preload="metadata" aria-label="{caption}" '
-            f'src="data:audio/wav;base64,{data}"></audio><figcaption>{caption}</figcaption></figure>'
-        )
-    data = base64.b64encode(part.png).decode()
+        return _render_sound(part)
+    caption = html.escape(part.caption)
+    return f"<figure>{_image(part.png, caption)}<figcaption>{caption}</figcaption></figure>"
+
+
+def _render_sound(sound: Audio) -> str:
+    name, lines = html.escape(sound.name), html.escape(sound.caption).splitlines()
+    caption = "<br>".join([f"<b>{lines[0]}</b>", *lines[1:]]) if len(lines) > 1 else name
+    image = _image(sound.spectrogram, f"Spectrogram: {name}") if sound.spectrogram else ""
+    data = base64.b64encode(sound.wav).decode()
     return (
-        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{caption}</figcaption></figure>"
+        f'<figure>{image}<audio controls preload="metadata" aria-label="{name}" '
+        f'src="data:audio/wav;base64,{data}"></audio><figcaption>{caption}</figcaption></figure>'
     )
+
+
+def _image(png: bytes, alt: str) -> str:
+    return f'<img alt="{alt}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
 
 
 def _render_table(table: Table) -> str:

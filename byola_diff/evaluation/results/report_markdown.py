@@ -33,7 +33,7 @@ def _render(part: Text | Heading | Table | Audio) -> str:
     if isinstance(part, Heading):
         return f"### {_inline(part.text)}"
     if isinstance(part, Audio):
-        return f"To hear in the HTML report: {_inline(part.caption)}"
+        return f"To hear in the HTML report: {_inline(part.name)}"
     rows = [[_inline(cell) for cell in row] for row in (part.header, *part.rows)]
     for row, column in part.bold:
         rows[row + 1][column] = f"**{rows[row + 1][column]}**"

@@ -1,4 +1,4 @@
-"""What a search found, as one HTML file that needs nothing else: players, spectrograms, scores."""
+"""What a search found, as one HTML file that needs nothing else: sounds, spectrograms, scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +36,8 @@ class SearchResult:
     """Files that were left out, and why."""
     about: str = ""
     """What the search was made with."""
+    warning: str = ""
+    """What speaks against what was found."""
 
 
 def matches_table(result: SearchResult) -> Table:
@@ -59,20 +61,22 @@ def write_search_page(path: Path, result: SearchResult, sample_rate: int) -> Non
         AudioFileError: If a file to be shown can't be read any more.
         ModuleNotFoundError: If Matplotlib is absent; it names the extra.
     """
-    clips = [HeardClip(result.query, "query", f"The query, {result.query.name}")]
+    clips = [HeardClip(result.query, f"“{result.text}”\n{result.query.name}")]
     for place, match in enumerate(result.matches, start=1):
-        caption = f"Place {place}, cosine {match.score:.3f}: {match.file}"
-        title = f"{place}: {Path(match.file).name}"
-        clips.append(HeardClip(result.folder / match.file, title, caption))
+        caption = f"Place {place}, cosine {match.score:.3f}\n{match.file}"
+        clips.append(HeardClip(result.folder / match.file, caption))
+    query, *found = heard_clips(clips, sample_rate)
+    warning = [Text(f"{result.warning[0].upper()}{result.warning[1:]}.")] if result.warning else []
     sections = [
-        Section("Found", [matches_table(result)]),
-        Section("To look at and to listen to", heard_clips(clips, sample_rate)),
+        Section("Query", [query, *warning]),
+        Section("Found", found),
+        Section("Scores", [matches_table(result)]),
     ]
     if result.unreadable:
         sections.append(Section("Left out", _left_out(result.unreadable)))
     lead = (
-        f"“{result.query.name}” with the text “{result.text}”: the {len(result.matches)} most "
-        f"alike of {result.n_files} files in {result.folder}."
+        f"The {len(result.matches)} most alike of {result.n_files} files in {result.folder}, the "
+        "best first. The spectrograms share one range of colours and of time."
     )
     write_text(path, render_html("Search by a recording and a text", lead, sections, result.about))
 

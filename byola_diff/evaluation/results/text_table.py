@@ -1,5 +1,6 @@
 """Tables as plain text, in columns that line up, for the terminal."""
 
+import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,9 @@ _NOTE_LETTERS = 100
 
 
 def print_paper_table(protocol: str, out: Path) -> None:
-    """Print the papers' tables of a protocol with the scores in `out` below; none if there is none.
+    """Print the papers' tables of a protocol with the scores in `out` below.
+
+    Says so if the papers have no column for a task, and if a score gave way to a newer one.
 
     Args:
         protocol: Such as "bgknown" or "retrieval".
@@ -21,11 +24,18 @@ def print_paper_table(protocol: str, out: Path) -> None:
     """
     if not out.exists():
         return
-    scored = [record for record in read_records(out).scored if record.protocol == protocol]
-    for published in read_published():
-        table = paper_table(published, scored) if published.protocol == protocol else None
-        if table is not None:
-            print(f"\n{text_table(table)}")
+    records = read_records(out)
+    scored = [record for record in records.scored if record.protocol == protocol]
+    published = [table for table in read_published() if table.protocol == protocol]
+    for table in published:
+        drawn = paper_table(table, scored)
+        if drawn is not None:
+            print(f"\n{text_table(drawn)}")
+    for task in sorted({record.task for record in scored}):
+        if not any(column.task == task for table in published for column in table.columns):
+            print(f"\nNo published figures of {task} to set beside.")
+    for problem in records.problems:
+        print(f"evaluate.py: {problem}", file=sys.stderr)
 
 
 def text_table(table: Table) -> str:

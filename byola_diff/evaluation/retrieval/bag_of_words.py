@@ -54,6 +54,11 @@ class BagOfWords:
         return total / np.sqrt(np.mean(total**2))
 
 
+def words_of(text: str) -> set[str]:
+    """The words that an embedding is made of."""
+    return {word for clause in _CLAUSE_END.split(text.lower()) for word in _WORD.findall(clause)}
+
+
 def _runs(text: str) -> Iterator[str]:
     for clause in _CLAUSE_END.split(text.lower()):
         words = _WORD.findall(clause)

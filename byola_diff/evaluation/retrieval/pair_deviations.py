@@ -27,7 +27,9 @@ def table_deviations(path: Path) -> list[str]:
         expected = facts.get("manifests", {}).get(path.name)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{about} does not tell what the pairs are: {error!r}") from error
-    if expected is not None and expected != hashlib.sha256(path.read_bytes()).hexdigest():
+    if expected is None:
+        found.append(f"{path.name}: not a table that {_ABOUT} tells of")
+    elif expected != hashlib.sha256(path.read_bytes()).hexdigest():
         found.append(f"{path.name}: altered since it was made")
     return found
 

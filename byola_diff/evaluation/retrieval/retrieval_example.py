@@ -1,6 +1,7 @@
 """Two queries to look at: the one found most clearly, and the one missed by most."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 import torch
 from jaxtyping import Float
@@ -70,24 +71,35 @@ def _query_parts(
     similarity: Float[Tensor, " candidate"],
     sample_rate: int,
 ) -> list[Part]:
-    order = similarity.argsort(descending=True, stable=True).tolist()
+    scores = similarity.tolist()  # the right one comes after others of its score
+    order = sorted(range(len(scores)), key=lambda c: (-scores[c], c == place))
     rank = order.index(place) + 1
     shown = order[:_SHOWN] + ([place] if rank > _SHOWN else [])
-    rows, clips = [], [HeardClip(table.root / pairs[place].first, "query", "The query")]
+    labels, text = _words(pairs[place].first_labels), pairs[place].text
+    query = _clip(table, pairs[place].first, f"Query: “{text}”", labels)
+    rows, clips = [], {}
     for candidate in shown:
-        own = candidate == place
-        number, score = order.index(candidate) + 1, float(similarity[candidate])
-        labels = ", ".join(pairs[candidate].second_labels) or "no event"
-        name = f"candidate {number}{', the right one' if own else ''}"
-        rows.append([str(number), f"{score:.3f}", labels, "right" if own else ""])
-        caption = f"{name[0].upper()}{name[1:]}: cosine {score:.3f}, {labels}"
-        clips.append(HeardClip(table.root / pairs[candidate].second, name, caption))
-    labels = ", ".join(pairs[place].first_labels) or "no event"
+        pair, number = pairs[candidate], order.index(candidate) + 1
+        score, events = f"{float(similarity[candidate]):.3f}", _words(pair.second_labels)
+        right = "right" if candidate == place else ""
+        rows.append([str(number), score, events, right])
+        title = f"{'Right: place' if right else 'Place'} {number}, cosine {score}"
+        clips[candidate] = _clip(table, pair.second, title, events)
+    # The right one is heard after the query, whatever its place: the text tells their difference.
+    heard = heard_clips([query, clips.pop(place), *clips.values()], sample_rate)
     lead = (
-        f"{word}: a recording with {labels}, and the text “{pairs[place].text}”. The right one of "
+        f"{word}: a recording with {labels}, and the text “{text}”. The right one of "
         f"{len(pairs)} candidates comes at place {rank}."
     )
     marked = frozenset(row for row, candidate in enumerate(shown) if candidate == place)
     header = ["place", "cosine", "events in it", ""]
     found = Table(header, rows, marked=marked, text_columns=frozenset({2, 3}))
-    return [Text(lead), found, *heard_clips(clips, sample_rate)]
+    return [Text(lead), *heard, found]
+
+
+def _clip(table: PairTable, file: str, title: str, events: str) -> HeardClip:
+    return HeardClip(table.root / file, f"{title}\nwith {events}\n{PurePosixPath(file).name}")
+
+
+def _words(labels: Sequence[str]) -> str:
+    return ", ".join(labels) or "no event"

@@ -59,11 +59,10 @@ def rank_folder(
         extraction: What `extract` takes besides encoder and clips.
 
     Raises:
-        AudioFileError: If the query can't be read.
-        ValueError: If no file can, or the text has no words.
+        ValueError: If no file can be read, or the text has no words.
+        UnreadableClipsError: If the query can't be read.
     """
     wording = text_encoder.embed([text])
-    read_audio(query)  # for its own error: that of `extract` is of a whole task
     own = extract(
         named, _manifest(query.parent, [query.name]), "scene", Preprocessing(), **extraction
     )

@@ -44,6 +44,8 @@ class SystemAbout:
     classes: tuple[str, ...]
     pairs: str
     """Path of the table, for encoders that took their statistics from its clips."""
+    words: tuple[str, ...] | None = None
+    """All that were in its texts, where the text encoder knows no others."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of the training."""
 
@@ -117,7 +119,8 @@ def _read_about(path: Path) -> tuple[SystemAbout, str]:
         if raw.pop("format") != FORMAT:
             raise ValueError("of another format")
         digest = raw.pop("sha256")
-        about = SystemAbout(**{**raw, "classes": tuple(raw["classes"])})
+        words = None if raw.get("words") is None else tuple(raw["words"])
+        about = SystemAbout(**{**raw, "classes": tuple(raw["classes"]), "words": words})
         sizes = (about.audio_features, about.text_features, about.dim)
         if not all(isinstance(size, int) and size > 0 for size in sizes):
             raise ValueError(f"sizes {sizes}")

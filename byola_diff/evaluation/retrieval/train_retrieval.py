@@ -94,8 +94,8 @@ def retrieval_parts(
         train = train[order[n_valid:].sort().values]
     if not len(train) or not len(valid):
         raise ValueError(
-            f"{len(train)} training and {len(valid)} validation pairs: both parts need some, and "
-            "two training pairs will do"
+            f"{len(train)} training and {len(valid)} validation pairs: both are needed; add "
+            "pairs of split train, of which a part serves for validation, or of split valid"
         )
     return train, valid
 

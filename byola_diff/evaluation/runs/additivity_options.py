@@ -10,6 +10,7 @@ USUAL_ADDITIVITY = {
     "events": 200,
     "snr_db": [-10.0, -5.0, 0.0, 5.0, 10.0, 15.0, 20.0],
     "duration_s": 2.0,
+    "seeds": [0, 1, 2],
 }
 """Defaults; scores by other values of these do not compare, and are marked in reports."""
 
@@ -65,7 +66,7 @@ def additivity_options(verb: argparse.ArgumentParser) -> None:
         "--seeds",
         type=int,
         nargs="+",
-        default=[0, 1, 2],
+        default=USUAL_ADDITIVITY["seeds"],
         metavar="N",
         help="each gives other sounds, and a score (0 1 2)",
     )

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from byola_diff.evaluation.additivity.embedded import clips_over_snr
+from byola_diff.evaluation.additivity.folders import SHORTEST_EVENT_S
 from byola_diff.evaluation.additivity.mixing import EventSounds
 from byola_diff.evaluation.additivity.polyphony import (
     MAX_SOURCES,
@@ -55,8 +56,13 @@ class AdditivityRun:
         """Do nothing if it can be done: before an encoder is opened.
 
         Raises:
-            ValueError: If there are too few events, labels or mixtures.
+            ValueError: If there are too few events, labels or mixtures, sounds are too short, or a
+                seed occurs twice.
         """
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"a seed occurs twice in {' '.join(map(str, self.seeds))}")
+        if self.protocol.duration_s < SHORTEST_EVENT_S:
+            raise ValueError(f"--duration-s {self.protocol.duration_s:g}: at least 0.05 s")
         n_events, events = self.protocol.n_events, self.sources.events
         if n_events < 2:
             raise ValueError("additivity is measured over at least two events: use --events 2")
@@ -80,6 +86,7 @@ class AdditivityRun:
         """What a record says of how it came about."""
         settings = {
             "n_events": self.protocol.n_events,
+            "seeds": list(self.seeds),
             "snr_db": list(self.protocol.snrs_db),
             "main_snr_db": self.protocol.main_snr_db,
             "duration_s": self.protocol.duration_s,
@@ -169,6 +176,6 @@ def additivity_run(options: argparse.Namespace) -> AdditivityRun:
         options.events, tuple(sorted(set(options.snr_db))), options.duration_s
     )
     sources = open_sources(options.event_folder, options.background_folder, options.duration_s)
-    seeds = tuple(dict.fromkeys(options.seeds))
+    seeds = tuple(options.seeds)
     clips, batch_size = options.polyphony_clips, options.batch_size
     return AdditivityRun(protocol, sources, seeds, clips, batch_size, options.device)

@@ -18,10 +18,9 @@ def bgknown_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--data",
         type=Path,
-        nargs="+",
         required=True,
         metavar="DIR",
-        help="data sets, such as datasets/make_bgknown_esc50.py makes",
+        help="data set, such as datasets/make_bgknown_esc50.py makes",
     )
     verb.add_argument(
         "--learning-rates",

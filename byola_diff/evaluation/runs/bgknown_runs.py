@@ -51,7 +51,11 @@ def bgknown_job(folder: Path, options: argparse.Namespace) -> Job:
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
     return Job(
-        *(BGKNOWN.name, BGKNOWN.name, run.settings(), run.records, run.plan),
+        protocol=BGKNOWN.name,
+        task=BGKNOWN.name,
+        settings=run.settings(),
+        records=run.records,
+        plan=run.plan,
         manifest=data.mixtures,
         preprocessing=_WHOLE,
     )
@@ -80,9 +84,13 @@ class BgKnownRun:
     def records(self, named: NamedEncoder) -> Iterator[Record]:
         """The record; then the exhibit of the data set, unless it is there."""
         start = time.monotonic()
+        self.data.check_audio()
         embeddings = {
             variant: extract(
-                *(named, manifest, "scene", _WHOLE),
+                named,
+                manifest,
+                "scene",
+                _WHOLE,
                 batch_size=self.options.batch_size,
                 n_workers=self.options.workers,
                 **self._cached(),
@@ -104,8 +112,15 @@ class BgKnownRun:
             scores[variant] = result.per_seed()
             [learning_rates[variant]] = result.learning_rates.values()
         wall_s = time.monotonic() - start
-        about = (self.protocol.name, self.protocol.name, named, scores, self.settings(), wall_s)
-        yield score_record(*about, probe={"learning_rates": learning_rates})
+        yield score_record(
+            protocol=self.protocol.name,
+            task=self.protocol.name,
+            encoder=named,
+            scores=scores,
+            settings=self.settings(),
+            wall_s=wall_s,
+            probe={"learning_rates": learning_rates},
+        )
         self._exhibit()
 
     def plan(self, named: NamedEncoder) -> Iterator[str]:

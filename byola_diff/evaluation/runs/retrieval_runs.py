@@ -5,29 +5,30 @@ A system is trained for each scene and seed, as the paper's figures are per scen
 
 import argparse
 import hashlib
-import json
-import re
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from byola_diff.audio.files import AudioFileError
 from byola_diff.data.manifest import SPLITS
 from byola_diff.data.pairs import PairTable, read_pairs
 from byola_diff.evaluation.embeddings.extract import count_cached
 from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
 from byola_diff.evaluation.encoders.open import NamedEncoder
-from byola_diff.evaluation.results.exhibits import write_exhibit
+from byola_diff.evaluation.results.exhibits import Exhibit, write_exhibit
 from byola_diff.evaluation.results.scores import Record, score_record
 from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
 from byola_diff.evaluation.retrieval.embedded_scene import EmbeddedScene, embed_scene
 from byola_diff.evaluation.retrieval.pair_deviations import scene_deviations, table_deviations
 from byola_diff.evaluation.retrieval.retrieval_example import retrieval_example
 from byola_diff.evaluation.retrieval.retrieval_metrics import pessimistic_ranks, recall_at_k
-from byola_diff.evaluation.retrieval.system import RetrievalSystem, SystemAbout, save_system
+from byola_diff.evaluation.retrieval.system import save_system
 from byola_diff.evaluation.retrieval.text_encoders import (
     BAG_OF_WORDS,
     TextEncoder,
@@ -42,10 +43,30 @@ from byola_diff.evaluation.retrieval.train_retrieval import (
 from byola_diff.evaluation.runs.deviations import deviations
 from byola_diff.evaluation.runs.jobs import Job
 from byola_diff.evaluation.runs.retrieval_options import USUAL_RETRIEVAL
+from byola_diff.evaluation.runs.retrieval_systems import system_name, trained_system
 from byola_diff.models.precision import resolved_precision
 
 PROTOCOL = "retrieval"
 _KS = (1, 5, 10)
+
+
+def retrieval_jobs(options: argparse.Namespace) -> list[Job]:
+    """A job for each table of `--pairs`.
+
+    Raises:
+        ValueError: If two tables have pairs of one scene, whose scores would be of one name; and as
+            `retrieval_job`.
+    """
+    table_of: dict[str, Path] = {}
+    for path in options.pairs:
+        for scene in read_pairs(path).scenes:
+            if scene in table_of:
+                raise ValueError(
+                    f"{table_of[scene]} and {path} both have pairs of the scene {scene}: give them "
+                    "in two commands with --out of their own"
+                )
+            table_of[scene] = path
+    return [retrieval_job(path, options) for path in options.pairs]
 
 
 def retrieval_job(path: Path, options: argparse.Namespace) -> Job:
@@ -137,8 +158,8 @@ class RetrievalRun:
         start = time.monotonic()
         device = self.options.device
         embedded = embed_scene(table, named, self.text_encoder, self.extraction(), device)
-        settings = self.scene_settings(table)
-        folder = self.options.systems / _system_name(named, scene, settings)
+        settings, task = self.scene_settings(table), task_name(scene)
+        folder = self.options.systems / system_name(task, named, settings)
         scores: dict[str, dict[str, float]] = {f"recall@{k}": {} for k in _KS}
         best_epochs, networks = {}, []
         for seed in self.options.seeds:
@@ -147,18 +168,20 @@ class RetrievalRun:
             for k, share in _recalls(embedded, trained).items():
                 scores[f"recall@{k}"][f"seed {seed}"] = share
             best_epochs[f"seed {seed}"] = trained.best_epoch
-            system = self._system(named, scene, embedded, trained, seed, settings)
+            system = trained_system(
+                self.path, named, self.text_encoder, embedded, trained, seed, settings
+            )
             save_system(system, folder / f"seed_{seed}")
             networks.append(trained.network)
         probe = {"best_epochs": best_epochs, "systems": str(folder)}
         wall_s = time.monotonic() - start
-        task = task_name(scene)
         yield score_record(PROTOCOL, task, named, scores, settings, wall_s, probe=probe)
-        latents = embedded.test_latents(networks[0])
+        for seed in self.options.seeds:
+            print(f"  system for search: {folder / f'seed_{seed}'}", flush=True)
         title = f"{task}: {named.name}, seed {self.options.seeds[0]}, {self.options.text_encoder}"
-        example = retrieval_example(table, *latents, title, named.encoder.sample_rate)
-        name = f"{PROTOCOL} {folder.name}"
-        write_exhibit(self.options.out / "exhibits", name, example)
+        latents = embedded.test_latents(networks[0])
+        example = partial(retrieval_example, table, *latents, title, named.encoder.sample_rate)
+        self._exhibit(f"{PROTOCOL} {folder.name}", example)
 
     def plan(self, named: NamedEncoder, scene: str, table: PairTable) -> str:
         """What `records` would do, in words; nothing is embedded."""
@@ -181,31 +204,12 @@ class RetrievalRun:
             f"{len(options.seeds)} systems of {options.epochs} epochs with {options.text_encoder}"
         )
 
-    def _system(
-        self,
-        named: NamedEncoder,
-        scene: str,
-        embedded: EmbeddedScene,
-        trained: TrainedRetrieval,
-        seed: int,
-        settings: Mapping[str, Any],
-    ) -> RetrievalSystem:
-        about = SystemAbout(
-            scene=scene,
-            seed=seed,
-            best_epoch=trained.best_epoch,
-            encoder=named.name,
-            encoder_sha256=named.content_hash,
-            text_encoder=self.options.text_encoder,
-            text_encoder_sha256=self.text_encoder.content_hash,
-            audio_features=embedded.pairs.audio.shape[1],
-            text_features=embedded.pairs.text.shape[1],
-            dim=self.rules.dim,
-            classes=embedded.table.classes,
-            pairs=str(self.path.resolve()),
-            settings=settings,
-        )
-        return RetrievalSystem(trained.network, embedded.mean, embedded.deviation, about)
+    def _exhibit(self, name: str, example: Callable[[], Exhibit]) -> None:
+        """Show queries with what was found; scores stand without it."""
+        try:
+            write_exhibit(self.options.out / "exhibits", name, example())
+        except (ModuleNotFoundError, AudioFileError) as error:
+            print(f"evaluate.py: no exhibit of {self.path}: {error}", file=sys.stderr)
 
 
 def _check(table: PairTable, seeds: list[int], rules: RetrievalRules) -> None:
@@ -213,19 +217,10 @@ def _check(table: PairTable, seeds: list[int], rules: RetrievalRules) -> None:
         raise ValueError(f"a seed occurs twice in {' '.join(map(str, seeds))}")
     retrieval_parts(table, seeds[0], rules)
     if not table.in_split("test"):
-        raise ValueError("no test pairs")
+        raise ValueError("no test pairs: add rows of split test")
 
 
 def _recalls(embedded: EmbeddedScene, trained: TrainedRetrieval) -> dict[int, float]:
     query, gallery = embedded.test_latents(trained.network)
     ranks = pessimistic_ranks(query, gallery, torch.arange(len(query), device=query.device))
     return {k: recall_at_k(ranks, k) for k in _KS}
-
-
-def _system_name(named: NamedEncoder, scene: str, settings: Mapping[str, Any]) -> str:
-    """One name for each encoder content, scene and setting."""
-    whole = json.dumps([named.content_hash, scene, settings], sort_keys=True)
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
-    words = (task_name(scene), named.name[-60:])
-    clean = (re.sub(r"[^A-Za-z0-9.]+", "_", word).strip("_.") for word in words)
-    return f"{'-'.join(clean)}-{digest}"

@@ -1,14 +1,17 @@
 """Search a folder of audio by a recording and a text, with a trained retrieval system."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
 
+from byola_diff.audio.files import read_audio
 from byola_diff.data.pairs import read_pairs
 from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
 from byola_diff.evaluation.encoders.open import NamedEncoder
 from byola_diff.evaluation.results.search_page import SearchResult, matches_table, write_search_page
+from byola_diff.evaluation.retrieval.bag_of_words import words_of
 from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
 from byola_diff.evaluation.retrieval.search_folder import folder_manifest, rank_folder
 from byola_diff.evaluation.retrieval.system import SystemAbout, load_system
@@ -30,6 +33,11 @@ def search(options: argparse.Namespace) -> int:
     text_encoder = _text_encoder(system.about, options.device)
     named = _audio_encoder(system.about, options.encoder, options.device)
     manifest = folder_manifest(options.folder, options.query)
+    read_audio(options.query)
+    text_encoder.embed([options.text])
+    unknown = _unknown_words(system.about, options.text)
+    if unknown:
+        print(f"evaluate.py: {unknown}", file=sys.stderr)
     if options.dry_run:
         print(f"{named.name}: {len(manifest.clips)} files to search; nothing written")
         return 0
@@ -51,11 +59,23 @@ def search(options: argparse.Namespace) -> int:
         unreadable=ranking.unreadable,
         about=f"Audio by {named.name}, text by {system.about.text_encoder}, trained on pairs of "
         f"the scene {system.about.scene} with seed {system.about.seed}.",
+        warning=unknown,
     )
     _print(result)
     write_search_page(options.out, result, named.encoder.sample_rate)
     print(f"page: {options.out}")
     return 0
+
+
+def _unknown_words(about: SystemAbout, text: str) -> str:
+    """A sentence on words that were in no text of the training; empty if all were."""
+    unknown = sorted(words_of(text) - set(about.words)) if about.words is not None else []
+    if not unknown:
+        return ""
+    return (
+        f"the system was trained without the words {', '.join(unknown)}: to a bag of words they "
+        "mean nothing"
+    )
 
 
 def _text_encoder(about: SystemAbout, device: torch.device | str) -> TextEncoder:
