@@ -18,23 +18,21 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from byola_diff.audio.files import AudioFileError
-from byola_diff.soundscapes.apwd import PUBLISHED_REF_DB, PairRecipe, plan_pair
+from byola_diff.soundscapes.apwd import PUBLISHED_REF_DB, SPLITS, PairRecipe, plan_pair
 from byola_diff.soundscapes.apwd_corpus import PairOfClips, Studio, write_clip, write_corpus
 from byola_diff.soundscapes.apwd_options import apwd_options, parsed
-from byola_diff.soundscapes.apwd_sounds import SPLITS, Sounds, read_sounds, split_sounds
+from byola_diff.soundscapes.apwd_production import Needs, produce_items
+from byola_diff.soundscapes.apwd_sounds import Sounds, read_sounds, split_sounds
+from byola_diff.soundscapes.exit_status import exit_status
 from byola_diff.soundscapes.plan import Soundscape
 from byola_diff.soundscapes.procedural import (
     write_procedural_backgrounds,
     write_procedural_events,
 )
-from byola_diff.soundscapes.produce import produce
-from byola_diff.soundscapes.source_preparation import SourceFile, prepare
-
-USER_ERRORS = (AudioFileError, ModuleNotFoundError, OSError, ValueError)
+from byola_diff.soundscapes.source_preparation import SourceFile
 
 _PROCEDURAL = "procedural"
-_QUIETER_DB = (-46.0, -37.0)
+_QUIETER_DB = (-52.0, -43.0)
 _SETTINGS = ("background_label", "pairs_dev", "pairs_eval", "sample_rate", "output_rate", "ref_db")
 
 PlannedPair = tuple[str, tuple[Soundscape, Soundscape]]
@@ -43,67 +41,52 @@ PlannedPair = tuple[str, tuple[Soundscape, Soundscape]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 if all pairs were made, 2 for refused pairs or wrong arguments."""
-    options = parse_args(arguments)
-    try:
-        return run(options)
-    except USER_ERRORS as error:
-        print(f"make_apwd.py: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nmake_apwd.py: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+    return exit_status("make_apwd.py", partial(run, parse_args(arguments)))
 
 
 def run(options: argparse.Namespace) -> int:
     """Plan, prepare, render, report."""
     if options.dry_run and _PROCEDURAL in (options.events, options.background):
         raise ValueError("--dry-run is for recordings: procedural sounds have to be written first")
-    events, backgrounds = open_sounds(options)
+    studio = Studio(options.out, options.renderer, options.output_rate)
+    settings = {name: getattr(options, name) for name in _SETTINGS}
+    known = {"name": corpus_name(options), "renderer": studio.renderer_name, "seed": options.seed}
+    studio.folder.check(known | settings)
+    events, backgrounds = open_sounds(options, studio.folder.procedural)
     report_sounds(events, backgrounds)
     counts = {"dev": options.pairs_dev, "eval": options.pairs_eval}
     plans = plan_pairs(options, events, backgrounds, counts)
     if options.dry_run:
         return 0
-    studio = Studio(options.out, options.renderer, options.output_rate)
-    copies = produce(
-        used_sources(plans, events, backgrounds),
-        partial(prepare, folder=studio.sources),
-        source_name,
-        n_workers=options.workers,
-        title="sources",
-    )
-    made = produce(
-        plans, partial(render, studio), pair_name, n_workers=options.workers, title="pairs"
+    sounds = {"events": events.listing(), "backgrounds": backgrounds.listing()}
+    studio.folder.begin(known | settings | sounds)
+    needs = needed_sources(plans, events, backgrounds)
+    n_workers = options.workers
+    made = produce_items(
+        studio, needs, plans, render, pair_name, n_workers=n_workers, title="pairs"
     )
     pairs = [
         PairOfClips(pair_name(plan), options.scene, plan[0], plan[1], hashes)
         for plan, hashes in made.done
     ]
+    n_unreadable = len(events.unreadable) + len(backgrounds.unreadable)
     facts = {
-        "name": f"APwD-like: {options.scene}",
-        "settings": {name: getattr(options, name) for name in _SETTINGS},
+        "name": corpus_name(options),
+        "settings": settings,
         "renderer": studio.renderer_name,
-        "counts": {
-            "sources": len(copies.done),
-            "unreadable sources": len(events.unreadable) + len(backgrounds.unreadable),
-        },
+        "counts": {"sources": made.n_sources, "unreadable sources": n_unreadable},
         "deviations": deviations(options),
     }
-    refused = [*copies.refused, *made.refused]
-    if write_corpus(options.out, pairs, refused, options.seed, facts):
-        print(f"what was refused, and why: {options.out / 'refused.csv'}", file=sys.stderr)
-        return 2
-    return 0
+    return 2 if write_corpus(options.out, pairs, made.refused, options.seed, facts) else 0
 
 
-def open_sounds(options: argparse.Namespace) -> tuple[Sounds, Sounds]:
-    """Events and backgrounds by split."""
+def open_sounds(options: argparse.Namespace, folder: Path) -> tuple[Sounds, Sounds]:
+    """Events and backgrounds by split; procedural ones are written to `folder` first."""
     made = {
         "per_label": options.per_label,
         "seed": options.seed,
         "sample_rate": options.sample_rate,
     }
-    folder = options.out / "procedural"
     if options.events == _PROCEDURAL:
         events = split_sounds({"": write_procedural_events(folder / "events", **made)})
     else:
@@ -130,12 +113,13 @@ def plan_pairs(
     ]
 
 
-def used_sources(
-    plans: Iterable[PlannedPair], events: Sounds, backgrounds: Sounds
-) -> list[SourceFile]:
+def needed_sources(plans: Iterable[PlannedPair], events: Sounds, backgrounds: Sounds) -> Needs:
     """Sources of all plans, each once, sorted by the name of their copy."""
     sources: dict[str, SourceFile] = {}
-    for split, clips in plans:
+    of_pair: dict[str, list[str]] = {}
+    for plan in plans:
+        split, clips = plan
+        needed = of_pair[pair_name(plan)] = []
         for clip in clips:
             bed = {event.label for event in clip.events if event.role == "background"}
             for event in clip.events:
@@ -143,7 +127,8 @@ def used_sources(
                 sounds = backgrounds if is_background else events
                 source = sounds.source(split, event.role, event.source, is_background=is_background)
                 sources.setdefault(source.name, source)
-    return [sources[name] for name in sorted(sources)]
+                needed.append(source.name)
+    return Needs([sources[name] for name in sorted(sources)], of_pair)
 
 
 def render(studio: Studio, plan: PlannedPair) -> tuple[str, str]:
@@ -157,11 +142,6 @@ def pair_name(plan: PlannedPair) -> str:
     return plan[1][0].name.removesuffix("_s1")
 
 
-def source_name(source: SourceFile) -> str:
-    """What a source is called in messages."""
-    return f"source/{source.name}"
-
-
 def report_sounds(events: Sounds, backgrounds: Sounds) -> None:
     """Print what there is to draw from."""
     for split in SPLITS:
@@ -171,6 +151,11 @@ def report_sounds(events: Sounds, backgrounds: Sounds) -> None:
             print(f"{split}: {n_files} {name} of {len(labels)} labels")
     if files := sorted({*events.unreadable, *backgrounds.unreadable}):
         print(f"{len(files)} files can't be read, such as {files[0]}", file=sys.stderr)
+
+
+def corpus_name(options: argparse.Namespace) -> str:
+    """What the corpus is called."""
+    return f"APwD-like: {options.scene}"
 
 
 def deviations(options: argparse.Namespace) -> list[str]:
@@ -212,7 +197,7 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         nargs=2,
         metavar=("LOW", "HIGH"),
         help="loudness of each background in LUFS; lower it where too many pairs clip (default: "
-        "-36 -27, as published; -46 -37 for procedural events, whose peaks are higher)",
+        "-36 -27, as published; -52 -43 for procedural events, whose peaks are higher)",
     )
     apwd_options(parser)
     options = parsed(parser, arguments)

@@ -16,18 +16,19 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-from byola_diff.audio.files import AudioFileError
 from byola_diff.sounds import BACKGROUNDS
 from byola_diff.soundscapes.bgknown import PART_OF_SPLIT, SPLIT_OF_FOLD, BgKnownSettings
 from byola_diff.soundscapes.bgknown_corpus import (
-    SOURCES,
     BgKnownPlan,
-    check_free,
+    bgknown_folder,
     make_bgknown,
     plan_bgknown,
 )
+from byola_diff.soundscapes.exit_status import exit_status
 from byola_diff.soundscapes.layouts import read_backgrounds
 from byola_diff.soundscapes.library import Library, read_esc50
 from byola_diff.soundscapes.procedural import (
@@ -41,23 +42,19 @@ PROCEDURAL = "procedural"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 for a whole data set, 2 for wrong arguments or refused items."""
-    args = parse_args(arguments)
+    return exit_status("make_bgknown_esc50.py", partial(run, parse_args(arguments)))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, render, report."""
     start = time.monotonic()
-    try:
-        renderer = open_renderer(args.renderer)
-        check_free(args.out)
-        plan = read_plan(args)
-        print_plan(plan, renderer[0])
-        if args.dry_run:
-            return 0
-        summary, refused = make_bgknown(plan, args.out, renderer, n_workers=args.workers)
-    except (ValueError, AudioFileError, OSError, ModuleNotFoundError, RuntimeError) as error:
-        print(f"make_bgknown_esc50.py: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        stopped = "stopped; the same command goes on from here"
-        print(f"\nmake_bgknown_esc50.py: {stopped}", file=sys.stderr)
-        return 130
+    renderer, settings = open_renderer(args.renderer), read_settings(args)
+    bgknown_folder(args.out).check({**asdict(settings), "renderer": renderer[0]})
+    plan = read_plan(args, settings)
+    print_plan(plan, renderer[0])
+    if args.dry_run:
+        return 0
+    summary, refused = make_bgknown(plan, args.out, renderer, n_workers=args.workers)
     n_items = summary["counts"]["items"] if summary else 0
     seconds = time.monotonic() - start
     print(f"{args.out}: {n_items} items made, {len(refused)} refused, {seconds:.0f} s")
@@ -67,9 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2 if refused else 0
 
 
-def read_plan(args: argparse.Namespace) -> BgKnownPlan:
-    """The plan for the sources of the command line; procedural ones are written first."""
-    settings = BgKnownSettings(
+def read_settings(args: argparse.Namespace) -> BgKnownSettings:
+    """The settings of the command line."""
+    return BgKnownSettings(
         seed=args.seed,
         snr_db=tuple(args.snr_db),
         ref_db=args.ref_db,
@@ -77,8 +74,12 @@ def read_plan(args: argparse.Namespace) -> BgKnownPlan:
         sample_rate=args.sample_rate,
         output_rate=args.output_rate,
     )
+
+
+def read_plan(args: argparse.Namespace, settings: BgKnownSettings) -> BgKnownPlan:
+    """The plan for the sources of the command line; procedural ones are written first."""
     events, told = read_events(args)
-    backgrounds, also = read_both_backgrounds(args, events)
+    backgrounds, also = read_both_backgrounds(args, events, settings.window_s)
     return plan_bgknown(
         events,
         backgrounds,
@@ -94,7 +95,7 @@ def read_events(args: argparse.Namespace) -> tuple[Library, tuple[str, ...]]:
     if str(args.esc50) != PROCEDURAL:
         return read_esc50(args.esc50), ()
     library = write_procedural_events(
-        args.out / SOURCES / "events",
+        bgknown_folder(args.out).procedural / "events",
         per_label=args.clips_per_label,
         seed=args.seed,
         sample_rate=args.sample_rate,
@@ -104,11 +105,12 @@ def read_events(args: argparse.Namespace) -> tuple[Library, tuple[str, ...]]:
 
 
 def read_both_backgrounds(
-    args: argparse.Namespace, events: Library
+    args: argparse.Namespace, events: Library, least_s: float
 ) -> tuple[dict[str, Library], tuple[str, ...]]:
     """Backgrounds "dev" and "eval", and in what they are not those of FSD50K."""
     if list(map(str, args.background)) != [PROCEDURAL]:
-        return read_backgrounds(args.background, args.seed)
+        excluded = args.exclude_background_labels
+        return read_backgrounds(args.background, args.seed, least_s, excluded)
     folds = [source.fold for source in events.sources]
     n_train = sum(SPLIT_OF_FOLD.get(fold or 0) == "train" for fold in folds)
     most = max(n_train, len(folds) - n_train)
@@ -116,7 +118,7 @@ def read_both_backgrounds(
         most = min(most, args.limit)
     families = [name for name in BACKGROUNDS if name not in args.exclude_background_labels]
     libraries = write_procedural_backgrounds(
-        args.out / SOURCES / "backgrounds",
+        bgknown_folder(args.out).procedural / "backgrounds",
         per_label=math.ceil(most / max(1, len(families))),  # so that none need serve twice
         seed=args.seed,
         sample_rate=args.sample_rate,
@@ -229,7 +231,10 @@ def _choice_options(parser: argparse.ArgumentParser) -> None:
         help="backgrounds of these are left out",
     )
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="at most N items, spread over splits and labels"
+        "--limit",
+        type=int,
+        metavar="N",
+        help="at most N items, of all labels and both splits in turn",
     )
     parser.add_argument(
         "--clips-per-label",

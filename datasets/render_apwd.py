@@ -6,8 +6,11 @@ r"""Render the published soundscapes of APwD, and the first clips of AudioDiffCa
 The JAMS files are those of github.com/nttcslab/apwd-dataset and nttcslab/audio-diff-caps. First the
 recordings that they refer to are prepared in OUT/source, then the clips are rendered, then the
 pairs are written to OUT/pairs.csv with a text of each difference. What can't be made is listed with
-the reason in OUT/refused.csv, and the exit status is then 2. A stopped run goes on when the same
-command is given again, and the bytes do not depend on stops or on the number of workers.
+the reason in OUT/refused.csv, and the exit status is then 2. A clip that reaches full scale is
+refused, where Scaper would write it clipped; OUT/apwd.json tells how many are. To have such a pair,
+lower ref_db in both of its JAMS files, by as much as OUT/refused.csv says. A stopped run goes on
+when the same command is given again, and the bytes do not depend on stops or on the number of
+workers.
 """
 
 import argparse
@@ -19,22 +22,22 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from byola_diff.audio.files import AudioFileError
 from byola_diff.soundscapes.apwd_corpus import PairOfClips, Studio, write_clip, write_corpus
 from byola_diff.soundscapes.apwd_options import apwd_options, parsed
+from byola_diff.soundscapes.apwd_production import Needs, produce_items
 from byola_diff.soundscapes.apwd_published import (
     PublishedClip,
     PublishedSources,
     published_clips,
     published_sources,
 )
-from byola_diff.soundscapes.jams_file import read_jams
+from byola_diff.soundscapes.exit_status import exit_status
+from byola_diff.soundscapes.jams_file import JamsError, read_jams
+from byola_diff.soundscapes.output_folder import listing
 from byola_diff.soundscapes.plan import Soundscape
-from byola_diff.soundscapes.produce import produce
-from byola_diff.soundscapes.source_preparation import SourceFile, prepare, source_roots
+from byola_diff.soundscapes.source_preparation import source_roots
 
-USER_ERRORS = (AudioFileError, ModuleNotFoundError, OSError, ValueError)
-
+_NAME = "APwD"
 _DEVIATIONS = [
     "texts: of this project's grammar, as those of the papers are not published",
     "wav files: 24 bits; sources: clipped where the original program wraps around",
@@ -43,60 +46,54 @@ _DEVIATIONS = [
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 if everything was rendered, 2 for refused items or wrong arguments."""
-    options = parse_args(arguments)
-    try:
-        return run(options)
-    except USER_ERRORS as error:
-        print(f"render_apwd.py: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nrender_apwd.py: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+    return exit_status("render_apwd.py", partial(run, parse_args(arguments)))
 
 
 def run(options: argparse.Namespace) -> int:
     """Prepare, render, pair, report."""
     clips, refused = published_clips(options.jams)
     clips = first_pairs(clips, options.limit)
+    studio = Studio(options.out, options.renderer, options.output_rate)
+    settings = {"limit": options.limit, "output_rate": options.output_rate}
+    known = {"name": _NAME, "renderer": studio.renderer_name, "seed": options.seed, **settings}
+    known["jams"] = listing([clip.name for clip in clips], "files")
+    studio.folder.check(known)
     sources = published_sources(clips, options.esc50, options.fsd50k)
     report_sources(clips, sources)
     if options.dry_run:
         return 0
-    studio = Studio(options.out, options.renderer, options.output_rate)
-    copies = produce(
-        sources.files,
-        partial(prepare, folder=studio.sources),
-        source_name,
-        n_workers=options.workers,
-        title="sources",
+    studio.folder.begin(known)
+    missing = dict.fromkeys(sources.missing, "is not in --esc50 or --fsd50k")
+    needs = Needs(sources.files, sources.of_clip, missing)
+    n_workers = options.workers
+    rendered = produce_items(
+        studio, needs, clips, render, clip_name, n_workers=n_workers, title="clips"
     )
-    rendered = produce(
-        clips, partial(render, studio), clip_name, n_workers=options.workers, title="clips"
-    )
-    refused += [*copies.refused, *rendered.refused]
     pairs, n_alone = whole_pairs(rendered.done)
     facts = {
-        "name": "APwD",
-        "settings": {"limit": options.limit, "output_rate": options.output_rate},
+        "name": _NAME,
+        "settings": settings,
         "renderer": studio.renderer_name,
         "counts": {
             "clips": len(rendered.done),
             "clips without the other one of their pair": n_alone,
-            "sources": len(copies.done),
+            "sources": rendered.n_sources,
             "sources of the other split": len(sources.leaks),
         },
         "deviations": _DEVIATIONS,
         "leaks": sources.leaks,
     }
-    if write_corpus(options.out, pairs, refused, options.seed, facts):
-        print(f"what was refused, and why: {options.out / 'refused.csv'}", file=sys.stderr)
-        return 2
-    return 0
+    refused += rendered.refused
+    return 2 if write_corpus(options.out, pairs, refused, options.seed, facts) else 0
 
 
 def render(studio: Studio, clip: PublishedClip) -> tuple[Soundscape, str]:
     """Plan of a clip and the SHA-256 of its audio."""
-    plan = read_jams(clip.jams, source_roots(studio.sources, clip.split))
+    try:
+        plan = read_jams(clip.jams, source_roots(studio.sources, clip.split))
+    except JamsError as error:
+        reason = str(error).removeprefix(f"{clip.jams}: ")
+        raise ValueError(reason) from error  # the clip is named, and its file like it
     plan = replace(plan, name=clip.name)  # whatever title the file gives itself
     return plan, write_clip(studio, clip.split, plan)
 
@@ -144,11 +141,6 @@ def report_sources(clips: Sequence[PublishedClip], sources: PublishedSources) ->
 def clip_name(clip: PublishedClip) -> str:
     """What a clip is called in messages."""
     return clip.name
-
-
-def source_name(source: SourceFile) -> str:
-    """What a source is called in messages."""
-    return f"source/{source.name}"
 
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:

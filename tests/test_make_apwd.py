@@ -2,6 +2,8 @@ import csv
 import hashlib
 import importlib
 import json
+import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import soundfile
 
 from byola_diff.data.pairs import read_pairs
+from byola_diff.soundscapes import items
 from byola_diff.soundscapes.jams_file import read_jams
 from byola_diff.soundscapes.loudness import integrated_lufs
 from byola_diff.soundscapes.mixer import mix
@@ -178,6 +181,86 @@ def test_a_stopped_run_goes_on(script, recordings, corpus, tmp_path, monkeypatch
     assert hashes(out) == hashes(corpus)
 
 
+def test_a_run_stopped_in_a_finished_corpus_leaves_no_table(
+    script, recordings, corpus, tmp_path, monkeypatch
+):
+    out = shutil.copytree(corpus, tmp_path / "rain")
+    (out / "wav/dev/.x.wav.4194305.tmp").touch()  # no process has this number
+
+    def stop(studio, plan):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(script, "render", stop)
+    assert script.main(arguments(recordings, out)) == 130
+    left = {name for name in hashes(corpus) if name not in hashes(out)}
+    assert left == {"pairs.csv", "apwd.json"}
+    monkeypatch.undo()
+    assert script.main(arguments(recordings, out)) == 0
+    assert hashes(out) == hashes(corpus)
+
+
+@pytest.mark.parametrize(
+    ("more", "differing"),
+    [
+        (["--seed", "1"], "seed"),
+        (["--scene", "snow"], "name"),
+        (["--pairs-dev", "3"], "pairs_dev"),
+        (["--ref-db", "-40", "-30"], "ref_db"),
+        (["--events", "EVENTS"], "events"),
+    ],
+)
+def test_another_corpus_is_not_touched(
+    script, recordings, corpus, tmp_path, capsys, more, differing
+):
+    write(tmp_path / "events/beep/0.wav", np.ones(RATE))
+    write(tmp_path / "events/buzz/0.wav", np.ones(RATE))
+    write(tmp_path / "events/beep/1.wav", np.ones(RATE))
+    before = hashes(corpus)
+    words = [str(tmp_path / "events") if word == "EVENTS" else word for word in more]
+    assert script.main(arguments(recordings, corpus, *words, "--pairs-eval", "4")) == 2
+    told = capsys.readouterr().err
+    assert f"holds a data set of other settings ({differing}; see {corpus}/settings.json)" in told
+    assert hashes(corpus) == before
+
+
+def test_procedural_sounds_of_another_seed_are_not_begun(script, recordings, corpus, capsys):
+    more = ["--background", "procedural", "--seed", "1"]
+    assert script.main(arguments(recordings, corpus, *more)) == 2
+    assert "other settings (seed; see" in capsys.readouterr().err
+    assert not (corpus / "procedural").exists()
+
+
+def test_a_folder_with_other_files_is_refused(script, recordings, tmp_path, capsys):
+    write(tmp_path / "out/audio/mine.wav", np.ones(RATE))
+    assert script.main(arguments(recordings, tmp_path / "out")) == 2
+    assert "holds other files, such as audio: give another --out" in capsys.readouterr().err
+    assert set(hashes(tmp_path / "out")) == {"audio/mine.wav"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_a_full_disk_is_told_in_a_line(script, recordings, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(items, "atomic_path", lambda path: nullcontext(Path("/dev/full")))
+    assert script.main(arguments(recordings, tmp_path / "rain")) == 2
+    told = "pairs stopped at rain_dev_00000: disk full; free space and give the same command"
+    assert f"make_apwd.py: {told}\n" in capsys.readouterr().err
+
+
+def test_pairs_of_a_refused_source_say_so(script, recordings, tmp_path):
+    shutil.copytree(recordings, tmp_path / "recordings")
+    for number in range(3):
+        write(tmp_path / f"recordings/events/beep/{number}.wav", np.zeros(RATE))
+    out = tmp_path / "rain"
+    assert script.main(arguments(tmp_path / "recordings", out)) == 2
+    with (out / "refused.csv").open(newline="") as stream:
+        reasons = {row["item"]: row["reason"] for row in csv.DictReader(stream)}
+    of_pairs = [reason for item, reason in reasons.items() if item.startswith("rain_")]
+    assert of_pairs
+    for reason in of_pairs:
+        source = reason.removeprefix("its source ").partition(" was refused: ")[0]
+        assert "silent" in reason
+        assert f"source/{source}" in reasons
+
+
 def test_a_changed_source_is_rendered_anew(script, recordings, corpus, tmp_path):
     arguments_ = arguments(recordings, tmp_path / "rain", "--seed", "1")
     script.main(arguments_)
@@ -198,7 +281,7 @@ def test_a_pair_that_clips_is_refused_and_counted(script, recordings, tmp_path, 
     assert all("clips, with a peak of" in row["reason"] for row in refused)
     counts = json.loads((tmp_path / "loud/apwd.json").read_text())["counts"]
     assert counts["pairs"] + len(refused) == 16
-    assert counts["refused"] == len(refused) > 0
+    assert counts["refused"] == counts["refused for clipping"] == len(refused) > 0
 
 
 def test_procedural_sounds_need_nothing(script, tmp_path):
@@ -223,9 +306,16 @@ def test_dry_run_writes_nothing(script, recordings, tmp_path, capsys):
         (["--background-label", "snow"], "no 'snow' in the dev part; labels there: rain"),
         (["--events", "procedural", "--dry-run"], "--dry-run is for recordings"),
         (["--events", "nowhere"], "no such folder"),
+        (["--out", "/dev/null/x"], "--out /dev/null/x: /dev/null is no folder"),
+        (
+            ["--events", "BEDS"],
+            "dev: no events of other labels than the backgrounds to draw from: ",
+        ),
+        (["--events", "BEDS"], "from: give --background-label, or other --events"),
     ],
 )
 def test_faults_are_told_in_a_line(script, recordings, tmp_path, capsys, more, message):
+    more = [str(recordings / "beds") if word == "BEDS" else word for word in more]
     assert script.main(arguments(recordings, tmp_path / "none", *more)) == 2
     printed = capsys.readouterr().err
     assert printed.startswith("make_apwd.py: ")

@@ -1,6 +1,10 @@
 import csv
 import importlib.util
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +93,83 @@ def test_refused_items_give_status_2(script, tmp_path, capsys):
 def test_wrong_arguments(script, tmp_path, capsys, more, message):
     assert status(script, *command(tmp_path / "out", *more, "--dry-run")) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """The command for 40 short events in noise, but for its --out."""
+    folder, rng = tmp_path_factory.mktemp("recordings"), np.random.default_rng(0)
+    lines = ["file,label,fold", *(f"{n}.wav,noise,{1 + n % 5}" for n in range(40))]
+    for number in range(40):
+        write_wav(folder / "events" / f"{number}.wav", 0.1 * rng.standard_normal(4000), 8000)
+    (folder / "events" / "manifest.csv").write_text("\n".join(lines) + "\n")
+    for number in range(10):
+        write_wav(folder / "long" / f"{number}.wav", 0.1 * rng.standard_normal(81_000), 8000)
+    words = ["--esc50", folder / "events", "--background", folder / "long"]
+    return [*words, "--sample-rate", 8000, "--renderer", "mixer"]
+
+
+@pytest.fixture(scope="module")
+def whole(script, recordings, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "out"
+    assert status(script, *recordings, "--out", out) == 0
+    return tree(out)
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_killed_and_continued(script, recordings, whole, tmp_path, kill):
+    """Nothing tells of the stop afterwards, not even a file that was being written."""
+    out = tmp_path / "out"
+    words = [str(word) for word in (*recordings, "--out", out, "--workers", 2)]
+    run = subprocess.Popen(
+        [sys.executable, str(SCRIPT), *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    end = time.monotonic() + 60
+    while not list(out.glob("jams/*/*.jams")):
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    run.send_signal(kill)
+    run.communicate(timeout=60)
+    assert run.returncode == (130 if kill == signal.SIGINT else -signal.SIGKILL)
+    assert not (out / "bgknown.json").exists()
+    (out / f".mix.csv.{run.pid}.tmp").touch()
+    (out / "audio" / f".x_mix.wav.{run.pid}.tmp").touch()
+    assert status(script, *recordings, "--out", out) == 0
+    assert tree(out) == whole
+
+
+def test_four_workers_make_the_same_bytes(script, recordings, whole, tmp_path):
+    assert status(script, *recordings, "--out", tmp_path / "out", "--workers", 4) == 0
+    assert tree(tmp_path / "out") == whole
+
+
+def tree(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_another_data_set_is_not_touched(script, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert status(script, *command(out)) == 0
+    before = tree(out)
+    assert status(script, *command(out, "--seed", 1)) == 2
+    assert "other settings (seed; see" in capsys.readouterr().err
+    assert tree(out) == before
+
+
+def test_an_impossible_folder_is_told_with_its_option(script, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert status(script, *command(tmp_path / "file" / "out")) == 2
+    assert (
+        f"--out {tmp_path / 'file' / 'out'}: {tmp_path / 'file'} is no" in capsys.readouterr().err
+    )
+
+
+def test_silence_in_both_parts_is_no_leak(script, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for number in range(2):
+            sound = 0.1 * rng.standard_normal(81_000) * number
+            write_wav(tmp_path / part / f"{number}.wav", sound, 8000)
+    grounds = ["--background", tmp_path / "train", tmp_path / "test"]
+    assert status(script, *command(tmp_path / "out", *grounds)) == 0
+    assert "4 items made, 0 refused" in capsys.readouterr().out

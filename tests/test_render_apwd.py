@@ -2,6 +2,7 @@ import csv
 import hashlib
 import importlib.util
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import soundfile
 
 from byola_diff.data.pairs import read_pairs
+from byola_diff.soundscapes import items
 from byola_diff.soundscapes.difference_text import TEMPLATES
 from byola_diff.soundscapes.loudness import integrated_lufs
 
@@ -16,7 +18,7 @@ SCRIPT = Path(__file__).parents[1] / "datasets" / "render_apwd.py"
 RATE = 8_000
 
 DOG, BIRDS, THUNDER = "1-10-A-0.wav", "2-20-A-14.wav", "3-30-A-19.wav"
-EVAL_DOG = "5-40-A-0.wav"
+EVAL_DOG, SILENT_DOG = "5-40-A-0.wav", "1-50-A-0.wav"
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,7 @@ def recordings(tmp_path_factory):
     for place, name in enumerate([DOG, BIRDS, THUNDER, EVAL_DOG]):
         tone = np.sin(2 * np.pi * (300 + 200 * place) * time_s) * (np.abs(time_s - 2.5) < 2)
         write(folder / "ESC-50/audio" / name, tone)
+    write(folder / "ESC-50/audio" / SILENT_DOG, np.zeros(RATE))
     for number, part in ((11, "dev"), (12, "dev"), (13, "dev"), (21, "eval"), (22, "eval")):
         noise = np.random.default_rng(number).standard_normal(3 * RATE)
         write(folder / f"FSD50K/FSD50K.{part}_audio/{number}.wav", 0.1 * noise)
@@ -110,6 +113,12 @@ GOOD = {
 
 BAD = {
     "not JSON": "{",
+    "deeply nested": "[" * 200_000,
+    "no event": jams(),
+    "silent source": jams(*RAIN, event("dog", SILENT_DOG)),
+    "of another label": jams(
+        *RAIN, event("cat", DOG, source_file=f"source/dev/foreground/dog/{DOG}")
+    ),
     "leaves the root": jams(*RAIN, event("dog", DOG, source_file="../../dog/" + DOG)),
     "outside altogether": jams(*RAIN, event("dog", DOG, source_file="/etc/passwd")),
     "no such source": jams(*RAIN, event("dog", "1-99-A-0.wav")),
@@ -235,16 +244,24 @@ def test_bad_files_are_refused_by_name_and_the_rest_goes_on(with_bad_files, rend
     }
     for kind, words in {
         "not JSON": "not JSON",
+        "deeply nested": "top level: not JSON: maximum recursion depth",
+        "no event": "annotations[0].data: no event",
+        "silent source": f"its source dev/foreground/dog/{SILENT_DOG} was refused: ",
+        "of another label": "lies in the folder 'dog', not in that of its label 'cat'",
         "leaves the root": "leaves the folder of sources",
         "outside altogether": "leaves the folder of sources",
-        "no such source": "no such file",
-        "foreign source": "no such file",
+        "no such source": "dog/1-99-A-0.wav is not in --esc50 or --fsd50k",
+        "foreign source": "dog/bark.wav is not in --esc50 or --fsd50k",
         "foreign distribution": "no distribution of Scaper",
         "a drawn time": "event_time: not a number",
         "pitch": "pitch_shift",
         "clips": "clips, with a peak of",
     }.items():
         assert words in by_kind[kind], kind
+        assert ".jams" not in by_kind[kind]
+        assert "rain_sc_dev" not in by_kind[kind]
+    assert by_kind["no event"] == "annotations[0].data: no event"
+    assert "silent" in reasons.pop(f"source/dev/foreground/dog/{SILENT_DOG}")
     assert "the name is not" in reasons.pop("strange name.jams")
     assert "same events at the same levels" in reasons.pop("apwd_rain_sc_dev_00200")
     assert not reasons
@@ -260,7 +277,8 @@ def test_the_summary_counts_everything(with_bad_files):
     assert counts["clips"] == 6 + 2 + 1 + len(BAD)
     assert counts["clips without the other one of their pair"] == 1 + len(BAD)
     assert counts["pairs"] == 3
-    assert counts["refused"] == len(BAD) + 2
+    assert counts["refused"] == len(BAD) + 3
+    assert counts["refused for clipping"] == 1
 
 
 def test_nothing_is_written_outside(with_bad_files):
@@ -268,7 +286,7 @@ def test_nothing_is_written_outside(with_bad_files):
     assert {path.name for path in out.parent.iterdir()} == {"datasets", "out"}
     assert {path.split("/")[0] for path in hashes(out)} == {
         *("source", "wav", "jams"),
-        *("pairs.csv", "apwd.json", "refused.csv"),
+        *("pairs.csv", "apwd.json", "refused.csv", "settings.json"),
     }
 
 
@@ -309,6 +327,34 @@ def test_limit_counts_pairs_of_each_scene_and_split(script, recordings, rendered
     assert script.main(arguments(recordings, published, tmp_path / "out", "--limit", "1")) == 0
     names = [pair.name for pair in read_pairs(tmp_path / "out/pairs.csv").pairs]
     assert names == ["apwd_rain_sc_dev_00000", "apwd_traffic_sc_eval_000"]
+
+
+def test_a_folder_of_other_settings_is_not_touched(script, recordings, rendered, capsys):
+    before = hashes(rendered)
+    for more, differing in (
+        (["--limit", "1"], "limit, jams"),
+        (["--seed", "1", "--dry-run"], "seed"),
+        (["--output-rate", "4000"], "output_rate"),
+    ):
+        published = rendered.parent / "datasets"
+        assert script.main(arguments(recordings, published, rendered, *more)) == 2
+        assert f"of other settings ({differing}; see" in capsys.readouterr().err
+    assert hashes(rendered) == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_a_full_disk_is_told_in_a_line(script, recordings, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(items, "atomic_path", lambda path: nullcontext(Path("/dev/full")))
+    published = tree(tmp_path / "datasets", GOOD)
+    assert script.main(arguments(recordings, published, tmp_path / "out")) == 2
+    told = "clips stopped at apwd_rain_sc_dev_00000_s1: disk full; free space and"
+    assert f"render_apwd.py: {told}" in capsys.readouterr().err
+
+
+def test_help_tells_the_remedy_for_clips_that_clip(script, capsys):
+    with pytest.raises(SystemExit):
+        script.main(["--help"])
+    assert "lower ref_db in both of its JAMS files" in capsys.readouterr().out
 
 
 def test_dry_run_writes_nothing(script, recordings, rendered, tmp_path, capsys):

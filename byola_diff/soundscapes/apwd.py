@@ -37,6 +37,10 @@ _EVENT_DURATION_S = (3.0, 5.0)
 _SOURCE_TIME_S = (0.0, 10.0)
 """Prepared backgrounds are at least 20 s long."""
 
+SPLITS = ("dev", "eval")
+EVAL_FOLD = 5
+"""Of ESC-50."""
+
 T = TypeVar("T")
 
 Palette = Mapping[str, Sequence[str]]
@@ -66,8 +70,11 @@ def plan_pair(
     """
     labels = sorted(set(events) - set(backgrounds))
     if not labels or not backgrounds:
-        what = "events of other labels than the backgrounds" if backgrounds else "backgrounds"
-        raise ValueError(f"{split}: no {what} to draw from")
+        what, remedy = "backgrounds", "give another --background, with two recordings per label"
+        if backgrounds:
+            what = "events of other labels than the backgrounds"
+            remedy = "give --background-label, or other --events"
+        raise ValueError(f"{split}: no {what} to draw from: {remedy}")
     random = np.random.default_rng(derive_seed(recipe.seed, "apwd", recipe.scene, split, index))
     bed_label = _one(sorted(backgrounds), random)
     bed_files = sorted(backgrounds[bed_label])

@@ -2,6 +2,7 @@
 
 OUT/pairs.csv                       pairs, with a text of each difference
 OUT/apwd.json                       how it was made
+OUT/settings.json                   what it depends on, written first
 OUT/refused.csv                     what could not be made, and why
 OUT/wav/{dev,eval}/NAME_{s1,s2}.wav
 OUT/jams/{dev,eval}/NAME_{s1,s2}.jams
@@ -9,6 +10,7 @@ OUT/source/{dev,eval}/{background,foreground}/LABEL/FILE.wav
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,14 +22,16 @@ from byola_diff.commit import code_commit
 from byola_diff.data.pairs import Pair, write_pairs
 from byola_diff.soundscapes.difference_text import difference_text
 from byola_diff.soundscapes.items import finish, finished
+from byola_diff.soundscapes.output_folder import OutputFolder
 from byola_diff.soundscapes.pair_changes import changes, event_labels
 from byola_diff.soundscapes.plan import Soundscape
 from byola_diff.soundscapes.produce import Refusal, write_refused
-from byola_diff.soundscapes.rendered import check_rendered
+from byola_diff.soundscapes.rendered import CLIPPING_REMEDY, check_rendered
 from byola_diff.soundscapes.renderers import RendererName, open_renderer
 from byola_diff.soundscapes.source_preparation import source_roots
 from byola_diff.storage import sha256
 
+_TABLE, _SUMMARY, _REFUSED = "pairs.csv", "apwd.json", "refused.csv"
 _TABLE_SPLITS = {"dev": "train", "eval": "test"}
 
 
@@ -44,6 +48,11 @@ class Studio:
     def sources(self) -> Path:
         """Folder of the prepared sources."""
         return self.out / "source"
+
+    @property
+    def folder(self) -> OutputFolder:
+        """Folder of the corpus, and of no other one."""
+        return OutputFolder(self.out, "procedural", (_TABLE, _SUMMARY))
 
     @property
     def renderer_name(self) -> str:
@@ -109,7 +118,7 @@ def write_corpus(
         seed: Of the texts.
         facts: Name, settings and the like; `counts` in them is completed.
     """
-    table, manifests = out / "pairs.csv", {}
+    table, manifests = out / _TABLE, {}
     rows, same = _rows(pairs, seed)
     if rows:
         kept = [pair for pair, _ in rows]
@@ -124,8 +133,9 @@ def write_corpus(
     else:
         table.unlink(missing_ok=True)
     everything = (*refused, *same)
-    write_refused(out / "refused.csv", everything)
+    write_refused(out / _REFUSED, everything)
     counts = {**facts.get("counts", {}), "pairs": len(rows), "refused": len(everything)}
+    counts["refused for clipping"] = sum(CLIPPING_REMEDY in one.reason for one in everything)
     packages = {name: version(name) for name in ("byola-diff", "numpy", "soundfile", "soxr")}
     full = {
         **facts,
@@ -134,8 +144,10 @@ def write_corpus(
         "versions": {**packages, "commit": code_commit()},
         "manifests": manifests,
     }
-    write_text(out / "apwd.json", json.dumps(full, indent=2, ensure_ascii=False) + "\n")
+    write_text(out / _SUMMARY, json.dumps(full, indent=2, ensure_ascii=False) + "\n")
     print(f"{out}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    if everything:
+        print(f"what was refused, and why: {out / _REFUSED}", file=sys.stderr)
     return everything
 
 

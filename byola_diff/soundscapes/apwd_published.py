@@ -6,24 +6,24 @@
 Sources carry the names of ESC-50 (1-100032-A-0.wav; fold 5 is for eval) and FSD50K (391684.wav).
 """
 
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+from byola_diff.soundscapes.apwd import EVAL_FOLD, SPLITS
+from byola_diff.soundscapes.jams_document import ROLES
+from byola_diff.soundscapes.jams_fields import JamsError, read_fields
+from byola_diff.soundscapes.jams_file import scaper_annotation
+from byola_diff.soundscapes.plan import Role
 from byola_diff.soundscapes.produce import Refusal
 from byola_diff.soundscapes.source_preparation import SourceFile
-
-SPLITS = ("dev", "eval")
 
 _CLIP = re.compile(r"(?P<pair>(?P<set>.+)_(?P<split>dev|eval)_\d+)_(?P<side>s[12])")
 _SCENE = re.compile(r"(?:apwd|adc)_(?P<scene>.+?)(?:_sc)?")
 _ESC50 = re.compile(r"(?P<fold>[1-5])-\d+-[A-Z]-\d+\.wav")
 _FSD50K = re.compile(r"\d+\.wav")
 _LABEL = re.compile(r"[\w()-]+")
-_EVAL_FOLD = "5"
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class PublishedSources:
     """Sources of one split that belong to the other one."""
     missing: tuple[str, ...]
     """Sources that are in neither data set, or have no name of either."""
+    of_clip: Mapping[str, tuple[str, ...]]
+    """What each clip refers to, as far as that can be read."""
 
 
 def published_clips(folder: Path) -> tuple[list[PublishedClip], list[Refusal]]:
@@ -85,9 +87,9 @@ def published_sources(
     clips: Iterable[PublishedClip], esc50: Path, fsd50k: Path
 ) -> PublishedSources:
     """Sources of the clips, each once, sorted; clips that can't be read have none here."""
-    wanted = {(clip.split, *source) for clip in clips for source in _referred(clip.jams)}
+    of_clip = {clip.name: [(clip.split, *one) for one in _referred(clip.jams)] for clip in clips}
     files, leaks, missing = [], [], []
-    for split, role, label, name in sorted(wanted):
+    for split, role, label, name in sorted({one for found in of_clip.values() for one in found}):
         recording, home = _find(name, split, esc50, fsd50k)
         copy = f"{split}/{role}/{label}/{name}"
         if recording is None:
@@ -96,33 +98,29 @@ def published_sources(
         leaks += [copy] if home != split else []
         is_background = role == "background" or bool(_FSD50K.fullmatch(name))
         files.append(SourceFile(recording, split, role, f"{label}/{name}", is_background))
-    return PublishedSources(tuple(files), tuple(leaks), tuple(missing))
+    names = {clip: tuple(map("/".join, found)) for clip, found in of_clip.items()}
+    return PublishedSources(tuple(files), tuple(leaks), tuple(missing), names)
 
 
-def _referred(jams: Path) -> set[tuple[Any, ...]]:
+def _referred(jams: Path) -> list[tuple[Role, str, str]]:
     """Role, label and file name of each source; whatever is odd is left to the strict reader."""
+    found = set()
     try:
-        content = json.loads(jams.read_text(encoding="utf-8"))
-        values = [event["value"] for part in content["annotations"] for event in part["data"]]
-        found = {
-            (value["role"], value["label"], PurePosixPath(value["source_file"]).name)
-            for value in values
-        }
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return set()
-    return {
-        (role, label, name)
-        for role, label, name in found
-        if role in ("background", "foreground")
-        and isinstance(label, str)
-        and _LABEL.fullmatch(label)
-    }
+        for event in scaper_annotation(read_fields(jams))["data"]:
+            value = event["value"]
+            role: Role | None = next((one for one in ROLES if one == value["role"].value), None)
+            label, file = value["label"].text(), value["source_file"].text()
+            if role is not None and _LABEL.fullmatch(label):
+                found.add((role, label, PurePosixPath(file).name))
+    except JamsError:
+        return []
+    return sorted(found)
 
 
 def _find(name: str, split: str, esc50: Path, fsd50k: Path) -> tuple[Path | None, str]:
     """Recording of that name, if there is one, and the split it belongs to."""
     if clip := _ESC50.fullmatch(name):
-        home = "eval" if clip["fold"] == _EVAL_FOLD else "dev"
+        home = "eval" if int(clip["fold"]) == EVAL_FOLD else "dev"
         places = [(esc50 / "audio" / name, home), (esc50 / name, home)]
     elif _FSD50K.fullmatch(name):
         homes = sorted(SPLITS, key=lambda home: home != split)

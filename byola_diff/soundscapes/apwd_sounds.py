@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from byola_diff.randomness import derive_seed
+from byola_diff.soundscapes.apwd import EVAL_FOLD, SPLITS
 from byola_diff.soundscapes.library import (
     Library,
     Source,
@@ -12,12 +14,10 @@ from byola_diff.soundscapes.library import (
     read_folder,
     read_fsd50k,
 )
+from byola_diff.soundscapes.output_folder import listing
 from byola_diff.soundscapes.plan import Role
 from byola_diff.soundscapes.source_preparation import SourceFile
 
-SPLITS = ("dev", "eval")
-
-_EVAL_FOLD = 5
 _EVAL_SHARE = 0.2
 
 
@@ -45,6 +45,12 @@ class Sounds:
                 raise ValueError(f"no {label!r} in the {split} part; labels there: {known}")
         chosen = {split: {label: labels[label]} for split, labels in self.by_split.items()}
         return Sounds(chosen, self.unreadable)
+
+    def listing(self) -> dict[str, Any]:
+        """Number of recordings, and a hash of their splits, labels and names."""
+        labels = [(split, *one) for split in SPLITS for one in self.by_split[split].items()]
+        rows = [[split, label, file] for split, label, files in labels for file in files]
+        return listing(sorted(rows))
 
     def source(self, split: str, role: Role, file: str, *, is_background: bool) -> SourceFile:
         """Where a prepared file comes from."""
@@ -79,7 +85,10 @@ def split_sounds(libraries: Mapping[str, Library], seed: int = 0) -> Sounds:
         homes = {} if given else _homes(library.sources, seed)
         for source in library.sources:
             if not source.label:
-                raise ValueError(f"{library.root / source.file} lies in no folder with a label")
+                raise ValueError(
+                    f"{library.root / source.file} lies in no folder with a label: put recordings "
+                    "in one folder per label"
+                )
             files = by_split[given or homes[source.file]].setdefault(source.label, {})
             name = _prepared_name(source)
             if name in files:
@@ -104,7 +113,7 @@ def _homes(sources: Iterable[Source], seed: int) -> dict[str, str]:
         if source.split is not None:
             homes[source.file] = "eval" if source.split in ("eval", "test") else "dev"
         elif source.fold is not None:
-            homes[source.file] = "eval" if source.fold == _EVAL_FOLD else "dev"
+            homes[source.file] = "eval" if source.fold == EVAL_FOLD else "dev"
         else:
             recording = source.group or source.file  # cuts of one recording stay together
             others.setdefault(source.label, {}).setdefault(recording, []).append(source.file)

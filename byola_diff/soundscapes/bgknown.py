@@ -109,18 +109,23 @@ def draft_items(
 
 
 def limited(events: Library, n_items: int, seed: int) -> Library:
-    """At most `n_items` of the events, spread over splits and labels."""
+    """At most `n_items` of the events: of each label in turn one for training, one for the test.
 
-    def key(source: Source) -> int:
-        return derive_seed(seed, "bgknown limit", source.file)
+    So a label whose events are in the test has one in training, too, if it has any there.
+    """
 
-    seen: dict[tuple[str | None, str], int] = defaultdict(int)
-    turn = {}
-    for source in sorted(events.sources, key=key):
-        cell = SPLIT_OF_FOLD.get(source.fold or 0), source.label
-        turn[source.file], seen[cell] = seen[cell], seen[cell] + 1
-    chosen = sorted(events.sources, key=lambda source: (turn[source.file], key(source)))
-    return replace(events, sources=tuple(sorted(chosen[:n_items], key=lambda source: source.file)))
+    def draw(word: str) -> int:
+        return derive_seed(seed, "bgknown limit", word)
+
+    n_of_cell: dict[tuple[bool, str], int] = defaultdict(int)
+    place = {}
+    for source in sorted(events.sources, key=lambda source: draw(source.file)):
+        in_test = SPLIT_OF_FOLD.get(source.fold or 0) == "test"
+        turn = n_of_cell[in_test, source.label]
+        place[source.file] = turn, draw(source.label), source.label, in_test
+        n_of_cell[in_test, source.label] += 1
+    chosen = sorted(events.sources, key=lambda source: place[source.file])[:n_items]
+    return replace(events, sources=tuple(sorted(chosen, key=lambda source: source.file)))
 
 
 def soundscape(

@@ -1,13 +1,10 @@
 """A whole background-known data set: begun or continued, made, and written down."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from byola_diff.atomic import write_text
 from byola_diff.data.manifest_checks import check_groups
 from byola_diff.data.manifest_table import Clip
 from byola_diff.soundscapes.bgknown import (
@@ -21,12 +18,9 @@ from byola_diff.soundscapes.bgknown_items import ItemMaker
 from byola_diff.soundscapes.bgknown_tables import SUMMARY, write_summary, write_tables
 from byola_diff.soundscapes.layouts import usable
 from byola_diff.soundscapes.library import Library, LibraryError
+from byola_diff.soundscapes.output_folder import OutputFolder, listing
 from byola_diff.soundscapes.produce import Refusal, produce, write_refused
 from byola_diff.soundscapes.renderers import Renderer
-
-SETTINGS = "settings.json"
-SOURCES = "sources"
-"""Folder in that of the data set for procedural sounds."""
 
 _PUBLISHED_ITEMS = {"train": 1200, "test": 800}
 _PUBLISHED_CLASSES = 50
@@ -85,9 +79,14 @@ def plan_bgknown(
         raise LibraryError(f"{events.root}: events in the order of their files: {error}") from error
     told = (*deviations, *_deviations(drafts, events, settings, excluded_labels, n_items))
     choices = {"excluded_labels": sorted(excluded_labels), "limit": n_items}
-    choices["events"] = _listing(events)
-    choices["backgrounds"] = {part: _listing(library) for part, library in kept.items()}
+    choices["events"] = _listed(events)
+    choices["backgrounds"] = {part: _listed(library) for part, library in kept.items()}
     return BgKnownPlan(settings, events, kept, drafts, choices, told)
+
+
+def bgknown_folder(out: Path) -> OutputFolder:
+    """The folder of a data set, and of no other one."""
+    return OutputFolder(out, "sources", (SUMMARY,))
 
 
 def make_bgknown(
@@ -101,7 +100,7 @@ def make_bgknown(
         ValueError: If `out` holds another data set or other files.
     """
     settings = {**asdict(plan.settings), **plan.choices, "renderer": renderer[0]}
-    begin(out, settings)
+    bgknown_folder(out).begin(settings)
     roots = {split: plan.backgrounds[part].root for split, part in PART_OF_SPLIT.items()}
     maker = ItemMaker(out, plan.events.root, roots, plan.settings, renderer)
     produced = produce(
@@ -118,49 +117,9 @@ def make_bgknown(
     return write_summary(out, items, len(refused), settings, told), refused
 
 
-def begin(out: Path, settings: Mapping[str, Any]) -> None:
-    """Write the settings of a new data set, or check that those of the one there are the same.
-
-    Raises:
-        ValueError: If they differ, or `out` holds other files.
-    """
-    record, wanted = out / SETTINGS, json.loads(json.dumps(dict(settings)))
-    if record.is_file():
-        found = _read_settings(record)
-        if differing := [key for key in {**wanted, **found} if wanted.get(key) != found.get(key)]:
-            raise ValueError(
-                f"{out} holds a data set of other settings ({', '.join(differing)}; see {record}): "
-                "give another --out, or remove it"
-            )
-    else:
-        check_free(out)
-        write_text(record, json.dumps(wanted, indent=2) + "\n")
-    (out / SUMMARY).unlink(missing_ok=True)  # it tells of a finished data set
-
-
-def check_free(out: Path) -> None:
-    """Raise `ValueError` if `out` holds anything but a data set or its procedural sounds."""
-    if out.is_dir() and not (out / SETTINGS).is_file():
-        others = sorted(path.name for path in out.iterdir() if path.name != SOURCES)
-        if others:
-            raise ValueError(f"{out} holds other files, such as {others[0]}: give another --out")
-    elif out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is no folder")
-
-
-def _read_settings(record: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(record.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{record} is no JSON: remove the folder, or mend it") from error
-    return found if isinstance(found, dict) else {}
-
-
-def _listing(library: Library) -> dict[str, Any]:
+def _listed(library: Library) -> dict[str, Any]:
     """Number of recordings, and a hash of their names, labels, folds and lengths."""
-    rows = [[s.file, s.label, s.fold, round(s.duration_s, 3)] for s in library.sources]
-    digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-    return {"recordings": len(rows), "sha256": digest}
+    return listing([[s.file, s.label, s.fold, round(s.duration_s, 3)] for s in library.sources])
 
 
 def _deviations(

@@ -16,7 +16,7 @@ from byola_diff.soundscapes.jams_file import read_facts
 from byola_diff.soundscapes.loudness import integrated_lufs
 from byola_diff.soundscapes.mixer import place
 from byola_diff.soundscapes.plan import Role, Roots, Soundscape
-from byola_diff.soundscapes.rendered import Rendered, RenderError
+from byola_diff.soundscapes.rendered import CLIPPING_REMEDY, Rendered, RenderError
 from byola_diff.soundscapes.renderers import Renderer
 from byola_diff.storage import sha256
 
@@ -140,7 +140,7 @@ def references(
         audio[kind] = 10 ** (gain_db / 20) * sound
         gains_db[kind] = gain_db
         if np.abs(audio[kind]).max() >= 1:
-            raise RenderError(plan, f"reference ({kind}) clips; lower ref_db", background)
+            raise RenderError(plan, f"reference ({kind}) clips; {CLIPPING_REMEDY}", background)
     heard = {kind: audio[kind] for kind in KINDS} | {"event": event}
     measured = {f"{kind}_gain_db": round(float(gain), 6) for kind, gain in gains_db.items()}
     for kind, waveform in heard.items():

@@ -4,6 +4,7 @@ The JAMS is written last and holds the SHA-256 of every wav file. An item whose 
 true need not be made again, so a stopped run continues where it was.
 """
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,7 @@ from byola_diff.atomic import atomic_path, write_text
 from byola_diff.audio.resample import resample
 from byola_diff.soundscapes.jams_file import read_facts, to_jams
 from byola_diff.soundscapes.plan import Soundscape
-from byola_diff.soundscapes.rendered import RenderError
+from byola_diff.soundscapes.rendered import CLIPPING_REMEDY, RenderError
 from byola_diff.storage import sha256
 
 _FULL_SCALE_24 = 1 << 23
@@ -104,9 +105,12 @@ def _write_wav24(
         raise RenderError(plan, f"{path.name} has NaN or infinite samples")
     if len(samples) == 0 or samples.max() >= _FULL_SCALE_24 or samples.min() < -_FULL_SCALE_24:
         peak = np.abs(waveform).max(initial=0.0)
-        reason = f"{path.name} has {len(samples)} samples and a peak of {peak:.4f}; lower ref_db"
+        reason = f"{path.name} has {len(samples)} samples and a peak of {peak:.4f}"
+        reason += f"; {CLIPPING_REMEDY}" if len(samples) else ""
         raise RenderError(plan, reason)
+    content = io.BytesIO()
+    pcm = samples.astype(np.int32) << 8  # the low byte of 32 bits is not stored
+    soundfile.write(content, pcm, sample_rate, format="WAV", subtype="PCM_24")
     with atomic_path(path) as temporary:
-        # The low byte of 32 bits is not stored.
-        pcm = samples.astype(np.int32) << 8
-        soundfile.write(temporary, pcm, sample_rate, format="WAV", subtype="PCM_24")
+        # Not by soundfile, whose errors do not tell a full disk.
+        temporary.write_bytes(content.getvalue())

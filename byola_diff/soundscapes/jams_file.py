@@ -14,7 +14,7 @@ from byola_diff.soundscapes.jams_document import OURS, ROLES, to_jams
 from byola_diff.soundscapes.jams_fields import Field, JamsError, read_fields
 from byola_diff.soundscapes.plan import Event, Role, Roots, Soundscape
 
-__all__ = ["JamsError", "read_facts", "read_jams", "to_jams"]
+__all__ = ["JamsError", "read_facts", "read_jams", "scaper_annotation", "to_jams"]
 
 _DISTRIBUTIONS = ("const", "choose", "choose_weighted", "uniform", "normal", "truncnorm")
 _N_DISTRIBUTIONS = 6  # of an event: label, source, its time, time, duration, SNR
@@ -32,13 +32,14 @@ def read_jams(path: Path, roots: Roots) -> Soundscape:
 
     Raises:
         JamsError: If the file is not JSON or has no annotation of the namespace scaper, a field is
-            missing or out of range, a source is missing or outside of its folder, or something is
+            missing or out of range, a source is missing, outside of its folder or not in that of
+            its label, or something is
             asked for that is not supported: several channels, reverberation, a change of pitch or
             tempo, a change of the level of the whole, a trimmed soundscape, or a distribution that
             Scaper does not have. Names the field.
     """
     top = read_fields(Path(path))
-    annotation = _scaper_annotation(top)
+    annotation = scaper_annotation(top)
     settings = annotation["sandbox"]["scaper"]
     if "slice" in annotation["sandbox"]:
         annotation["sandbox"]["slice"].fail("a trimmed soundscape is not supported")
@@ -54,11 +55,11 @@ def read_jams(path: Path, roots: Roots) -> Soundscape:
     title = top["file_metadata"]["title"].text() if ours else ""
     ref_db = settings["ref_db"].number(-200.0, 100.0)
     fade_s = settings["fade_in_len"].number(0.0, duration_s)
+    name = title or Path(path).stem
     try:
-        name = title or Path(path).stem
         return Soundscape(name, duration_s, int(sample_rate), ref_db, tuple(events), fade_s)
     except ValueError as error:
-        annotation["data"].fail(str(error))
+        annotation["data"].fail(str(error).removeprefix(f"{name}: "))
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
@@ -74,7 +75,7 @@ def _is_ours(top: Field) -> bool:
     return "sandbox" in top and isinstance(top["sandbox"].value, dict) and OURS in top["sandbox"]
 
 
-def _scaper_annotation(top: Field) -> Field:
+def scaper_annotation(top: Field) -> Field:
     """The first annotation that Scaper would render."""
     every = top["annotations"]
     found = next((one for one in every if one["namespace"].value == "scaper"), None)
@@ -117,20 +118,23 @@ def _event(value: Field, files: Mapping[Role, ClipFiles], duration_s: float, our
         "event_time_s": value["event_time"].number(0.0, _LONGEST_S),
         **({"duration_s": length_s} if role == "foreground" else {}),
     }
-    source = _source(value["source_file"], role, files, ours)
+    label = value["label"].text()
+    source = _source(value["source_file"], role, files, None if ours else label)
     snr_db = value["snr"].number(-200.0, 200.0)
     try:
-        return Event(role, value["label"].text(), source, snr_db=snr_db, **times)
+        return Event(role, label, source, snr_db=snr_db, **times)
     except ValueError as error:
         value.fail(str(error))
 
 
-def _source(field: Field, role: Role, files: Mapping[Role, ClipFiles], ours: bool) -> str:
-    """Path of a source below the folder of its role, checked."""
+def _source(field: Field, role: Role, files: Mapping[Role, ClipFiles], label: str | None) -> str:
+    """Path of a source below the folder of its role, checked; lies in that of `label`, if given."""
     path = PurePosixPath(field.text())
     if path.is_absolute() or ".." in path.parts:
         field.fail(f"{str(path)!r} leaves the folder of sources")
-    name = str(path) if ours else str(PurePosixPath(*path.parts[-2:]))
+    if label is not None and path.parent.name != label:
+        field.fail(f"lies in the folder {path.parent.name!r}, not in that of its label {label!r}")
+    name = str(path) if label is None else str(PurePosixPath(*path.parts[-2:]))
     if role not in files:
         field.fail(f"no folder of {role} sources is given")
     try:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from byola_diff.audio.files import AudioFileError, read_audio
 from byola_diff.randomness import derive_seed
 from byola_diff.soundscapes.library import Library, LibraryError, read_folder, read_fsd50k
 from byola_diff.storage import sha256
@@ -14,7 +15,10 @@ _DEV_SHARE = 0.6
 
 
 def read_backgrounds(
-    folders: Sequence[Path], seed: int
+    folders: Sequence[Path],
+    seed: int,
+    least_s: float = 0.0,
+    excluded_labels: Collection[str] = (),
 ) -> tuple[dict[str, Library], tuple[str, ...]]:
     """Libraries "dev" and "eval", and in what they are not those of FSD50K.
 
@@ -22,9 +26,11 @@ def read_backgrounds(
         folders: The official layout of FSD50K; or a folder for training and one for the test; or
             one folder, whose files are divided by a hash of seed and name.
         seed: Of that division.
+        least_s: What is shorter is not used, and may thus be in both parts.
+        excluded_labels: Nor are these used.
 
     Raises:
-        LibraryError: If a folder has no readable audio, or the same recording is in both parts.
+        LibraryError: If a part has no readable audio to be used, or the same recording is in both.
     """
     if len(folders) == 2:
         libraries = {
@@ -38,7 +44,8 @@ def read_backgrounds(
     else:
         libraries = _divided(read_folder(folders[0]), seed)
         told = "backgrounds: one folder of recordings, divided by a hash of their names"
-    _refuse_shared_content(libraries)
+    used = {part: usable(one, least_s, excluded_labels) for part, one in libraries.items()}
+    _refuse_shared_content(used)
     return libraries, (told,) if told else ()
 
 
@@ -98,20 +105,30 @@ def _refuse_shared_names(libraries: Mapping[str, Library]) -> None:
 
 
 def _refuse_shared_content(libraries: Mapping[str, Library]) -> None:
-    """The same bytes in both parts, under whatever names."""
+    """The same bytes in both parts, under whatever names; silence can't be told apart."""
     by_size: dict[int, dict[str, list[Path]]] = defaultdict(lambda: {"dev": [], "eval": []})
     for part in ("dev", "eval"):
         for source in libraries[part].sources:
             path = libraries[part].root / source.file
             by_size[path.stat().st_size][part].append(path)
+    twins = []
     for paths in by_size.values():
         # Most files differ in size from all of the other part and need not be read.
-        if not (paths["dev"] and paths["eval"]):
-            continue
-        dev = {sha256(path): path for path in paths["dev"]}
-        for path in paths["eval"]:
-            if (twin := dev.get(sha256(path))) is not None:
-                raise LibraryError(
-                    f"{path} is the same recording as {twin}: backgrounds of the test must be "
-                    "unknown in training; remove one of them"
-                )
+        if paths["dev"] and paths["eval"]:
+            dev = {sha256(path): path for path in paths["dev"]}
+            both = [(path, dev.get(sha256(path))) for path in paths["eval"]]
+            twins += [(path, twin) for path, twin in both if twin is not None and _audible(path)]
+    if twins:
+        path, twin = min(twins)
+        raise LibraryError(
+            f"{path} is the same recording as {twin} ({len(twins)} such): backgrounds of the test "
+            "must be unknown in training; remove one of each two"
+        )
+
+
+def _audible(path: Path) -> bool:
+    """Whether items can be made of a recording: of others, none is."""
+    try:
+        return bool(read_audio(path)[0].any())
+    except AudioFileError:
+        return False

@@ -112,5 +112,9 @@ def _named(attempt: Callable[[], tuple[R] | str], name: str, title: str) -> tupl
         raise
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+            what = "disk full; free space and give the same command"
         raise RuntimeError(f"{title} stopped at {name}: {what}") from error
-    return Refusal(name, outcome) if isinstance(outcome, str) else outcome
+    if isinstance(outcome, str):
+        return Refusal(name, outcome.removeprefix(f"{name}: "))  # some errors name their item
+    return outcome

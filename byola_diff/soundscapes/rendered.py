@@ -7,6 +7,9 @@ from jaxtyping import Float
 
 from byola_diff.soundscapes.plan import Event, Soundscape
 
+CLIPPING_REMEDY = "lower ref_db"
+"""In every message about a sound that reaches full scale."""
+
 _SUM_TOLERANCE = 1e-6
 
 
@@ -55,5 +58,5 @@ def check_rendered(plan: Soundscape, rendered: Rendered) -> None:
     peak = np.abs(mixture).max()
     if peak >= 1:
         peak_db = 20 * np.log10(peak)
-        remedy = f"lower ref_db, {plan.ref_db:g} LUFS, by more than {peak_db:.2f} dB"
+        remedy = f"{CLIPPING_REMEDY}, {plan.ref_db:g} LUFS, by more than {peak_db:.2f} dB"
         raise RenderError(plan, f"clips, with a peak of {peak_db:+.2f} dBFS; {remedy}")

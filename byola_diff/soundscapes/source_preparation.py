@@ -80,7 +80,8 @@ def prepared_event(
     The last active sample is left out, as in the published clips.
 
     Raises:
-        ValueError: If the waveform is silent, or active for one sample only.
+        ValueError: If the waveform is silent, is active for one sample only, or has nothing left
+            between its fades.
     """
     first, last = active_span(waveform)
     if last <= first:
@@ -90,7 +91,10 @@ def prepared_event(
     rise = np.hanning(2 * n_fade)[: min(n_fade, len(trimmed))]
     trimmed[: len(rise)] *= rise
     trimmed[len(trimmed) - len(rise) :] *= rise[::-1]
-    return to_pcm16(trimmed)
+    samples = to_pcm16(trimmed)
+    if not samples.any():
+        raise ValueError("too short or too quiet: nothing is left between its fades")
+    return samples
 
 
 def prepared_background(

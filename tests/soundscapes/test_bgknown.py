@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_manifests_agree(sources, tmp_path):
 
 def test_same_bytes_with_workers_and_when_continued(sources, tmp_path):
     make(sources, tmp_path / "one")
-    make(sources, tmp_path / "two", n_workers=2)
+    make(sources, tmp_path / "two", n_workers=4)
     expected = files(tmp_path / "one")
     assert files(tmp_path / "two") == expected
     for name in ("bgknown.json", "items.csv", "jams/train/1-101-A.jams"):
@@ -179,6 +180,17 @@ def test_a_limit_spreads_over_splits_and_labels(sources):
     }
 
 
+def test_a_limit_takes_no_test_event_of_a_label_without_training():
+    files = [(fold, label, n) for fold in range(1, 6) for label in "abcdefg" for n in range(2)]
+    events = tuple(Source(f"{f}-{n}-{la}.wav", la, 1.0, f) for f, la, n in files)
+    for n_items in range(1, len(events)):
+        chosen = limited(Library(Path("x"), events), n_items, 3).sources
+        trained, tested = ({s.label for s in chosen if (s.fold > 3) == test} for test in (0, 1))
+        assert len(chosen) == n_items
+        assert tested <= trained
+        assert n_items < 2 or tested
+
+
 def test_quiet_windows_are_passed_over(sources):
     draft = draft_items(*sources, SMALL)[0]
     root = sources[1]["dev"].root
@@ -192,6 +204,19 @@ def test_quiet_windows_are_passed_over(sources):
         write_wav(root / background.file, np.zeros(int(2.5 * RATE)), RATE)
     with pytest.raises(LibraryError, match=r"none of 4 backgrounds can be used; .* below -60 LUFS"):
         find_window(draft, root, SMALL)
+
+
+def test_all_references_of_a_window_are_audible(sources):
+    """The first half of a window is not enough: (c) is the second one."""
+    root = sources[1]["dev"].root
+    draft = draft_items(*sources, SMALL)[0]
+    tone = 0.1 * np.sin(np.arange(2 * RATE))
+    for audible in (slice(0, RATE), slice(RATE, None)):
+        sound = np.zeros(2 * RATE)
+        sound[audible] = tone[audible]
+        write_wav(root / draft.backgrounds[0].file, sound, RATE)
+        window = find_window(draft, root, SMALL)
+        assert (window.background, window.n_rejected) == (draft.backgrounds[1], 1)
 
 
 def test_a_background_of_just_the_length_has_one_window(sources):
@@ -217,6 +242,22 @@ def test_clipping_is_refused(sources, tmp_path):
     assert summary is None
     assert len(refused) == 5
     assert "clips" in refused[0].reason
+
+
+def test_a_reference_that_clips_is_refused(sources, tmp_path):
+    """A mixture within full scale does not mean that what follows in the recording is."""
+    for library in sources[1].values():
+        for source in library.sources:
+            sound = 0.01 * np.random.default_rng(3).standard_normal(2 * RATE)
+            sound[RATE + 100 : RATE + 200] = 0.99
+            write_wav(library.root / source.file, sound, RATE)
+    settings = dataclasses.replace(SMALL, ref_db=-25.0)
+    summary, refused = make(sources, tmp_path / "out", settings)
+    assert summary is None
+    assert {one.reason.partition(": ")[2] for one in refused} == {
+        "reference (b) clips; lower ref_db"
+    }
+    assert not list(tmp_path.rglob("*_mix.wav"))
 
 
 def test_another_data_set_is_not_written_over(sources, tmp_path):

@@ -1,11 +1,15 @@
+import errno
 import hashlib
 import json
+from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from scenes import bed, event, scene
 
+from byola_diff.soundscapes import items
 from byola_diff.soundscapes.items import finish, finished
 from byola_diff.soundscapes.jams_file import read_facts
 from byola_diff.soundscapes.rendered import RenderError
@@ -125,6 +129,14 @@ def test_refuses_what_does_not_fit_and_leaves_no_jams(tmp_path, samples, reason)
 def test_full_scale_downwards_fits(tmp_path):
     finish(tmp_path, JAMS, PLAN, {"x.wav": np.array([-1.0, 0.5])}, FACTS)
     np.testing.assert_array_equal(soundfile.read(tmp_path / "x.wav")[0], [-1.0, 0.5])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_a_full_disk_is_told_from_faulty_audio(tmp_path, monkeypatch):
+    monkeypatch.setattr(items, "atomic_path", lambda path: nullcontext(Path("/dev/full")))
+    with pytest.raises(OSError, match="No space left") as info:
+        finish(tmp_path, JAMS, PLAN, {"x.wav": np.zeros(4)}, FACTS)
+    assert info.value.errno == errno.ENOSPC
 
 
 @pytest.mark.parametrize("name", ["/x.wav", "../x.wav", "a/../../x.wav", ""])

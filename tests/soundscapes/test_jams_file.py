@@ -156,7 +156,10 @@ WRONG_VALUES = [
     ("source_file", "/etc/dog/long.wav", "leaves the folder"),
     ("source_file", "dog/../../long.wav", "leaves the folder"),
     ("source_file", "x/dog/none.wav", "no such file"),
-    ("source_file", "", "no such file"),
+    ("source_file", "", "lies in the folder '', not in that of its label 'dog'"),
+    ("source_file", "x/cat/long.wav", "lies in the folder 'cat', not in that of its label 'dog'"),
+    ("label", "cat", "lies in the folder 'dog', not in that of its label 'cat'"),
+    ("label", ["dog"], f"{VALUE}.label: not a text but a list"),
     ("source_file", 3, "not a text but 3"),
     ("role", "middle", "neither background nor foreground"),
     ("role", ["const", "foreground"], "neither background nor foreground"),
@@ -291,5 +294,6 @@ def check_refused(path, roots, field, reason):
     with pytest.raises(JamsError) as info:
         read_jams(path, roots)
     assert str(info.value).startswith(f"{path}: ")
+    assert str(info.value).count(str(path)) == 1
     assert field in str(info.value)
     assert reason in str(info.value)

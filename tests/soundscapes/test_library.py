@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from byola_diff.audio.files import write_wav
 from byola_diff.data.manifest import ManifestError
@@ -118,6 +119,24 @@ def test_a_recording_in_both_parts_is_refused(fsd50k, tmp_path):
     truth.write_text("fname,labels\n16399,Rain\n")
     with pytest.raises(LibraryError, match="recording 16399 is in the dev and in the eval part"):
         read_backgrounds([fsd50k], 0)
+
+
+def test_twins_are_counted_as_far_as_they_can_be_used(tmp_path):
+    for part in ("dev", "eval"):
+        (tmp_path / part).mkdir()
+    for place, samples in enumerate([np.zeros(8000), np.full(8000, np.nan)]):
+        soundfile.write(tmp_path / "dev" / f"{place}.wav", samples, 8000, subtype="FLOAT")
+        shutil.copy(tmp_path / "dev" / f"{place}.wav", tmp_path / "eval")
+    for seed, length_s in enumerate([0.5, 0.4, 0.4], start=2):
+        noise(tmp_path / "dev" / f"{seed}.wav", seed, duration_s=length_s)
+        noise(tmp_path / "eval" / f"{seed}.wav", 3 if seed == 3 else seed + 9, duration_s=length_s)
+    noise(tmp_path / "eval" / "rain" / "5.wav", 2, duration_s=0.5)
+    folders = [tmp_path / "dev", tmp_path / "eval"]
+    read_backgrounds(folders, 0, 0.5, ["rain"])
+    with pytest.raises(LibraryError, match=r"rain/5.wav is the same .*dev/2.wav \(1 such\)"):
+        read_backgrounds(folders, 0, 0.5)
+    with pytest.raises(LibraryError, match=r"eval/3.wav is the same .*dev/3.wav \(2 such\)"):
+        read_backgrounds(folders, 0)
 
 
 def test_one_folder_is_divided_and_two_are_taken_as_they_are(tmp_path):

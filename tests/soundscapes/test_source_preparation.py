@@ -117,6 +117,12 @@ def test_an_event_shorter_than_its_fades():
     assert event.dtype == np.int16
 
 
+@pytest.mark.parametrize("samples", [np.ones(3), np.full(20_000, 1e-6)])
+def test_an_event_of_which_nothing_is_left_is_refused(samples):
+    with pytest.raises(ValueError, match="too short or too quiet: nothing is left"):
+        prepared_event(samples, RATE)
+
+
 def test_background_is_tiled_and_keeps_its_pitch():
     # 3 s: 20 // 3 + 1 = 7 times. Repeated samples, as AudioDiffCaps has them, would be 7 times
     # slower; tiled, the tone stays where it was.
