@@ -11,6 +11,7 @@ import sys
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from byola_diff import build
+from byola_diff.allocator import keep_freed_memory
 from byola_diff.command_line import HelpfulParser
 from byola_diff.config import PretrainConfig
 from byola_diff.data.packed import PackedStoreError
@@ -18,7 +19,6 @@ from byola_diff.data.rejected import TooManyRejectedError
 from byola_diff.data.resident import StoreTooLargeError
 from byola_diff.evaluation.embeddings.extract import UnreadableClipsError
 from byola_diff.storage import BrokenFileError
-from byola_diff.allocator import keep_freed_memory
 from byola_diff.training.lightning_noise import hide_lightning_noise
 from byola_diff.training.monitors import DivergedError
 from byola_diff.training.same_run import OtherRunError

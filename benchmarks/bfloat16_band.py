@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from byola_diff.allocator import keep_freed_memory
 from byola_diff.build import build_learner
 from byola_diff.config import (
     DataConfig,
@@ -27,7 +28,6 @@ from byola_diff.models.pair import update_target
 from byola_diff.models.pooling import mean_max_pool
 from byola_diff.randomness import torch_generator
 from byola_diff.sounds import training_batch
-from byola_diff.allocator import keep_freed_memory
 
 STATISTICS = (-10.9, 4.3)
 UNIT_SAMPLES, SAMPLE_RATE = 15_200, 16_000

@@ -25,6 +25,7 @@ from typing import Literal
 import torch
 from plain_loop import PlainStep
 
+from byola_diff.allocator import keep_freed_memory
 from byola_diff.build import build_learner
 from byola_diff.config import (
     DataConfig,
@@ -36,7 +37,6 @@ from byola_diff.config import (
 from byola_diff.models.pair import update_target
 from byola_diff.randomness import torch_generator
 from byola_diff.sounds import training_batch
-from byola_diff.allocator import keep_freed_memory
 
 STATISTICS = (-10.0, 4.0)
 UNIT_SAMPLES = 15_200
