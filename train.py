@@ -2,8 +2,9 @@
 
     python train.py --config configs/pretrain/diff2024.yaml --data.root DIR --out_dir runs/mine
 
-Run it again with `--resume auto` to go on after a stop. Any setting of the file can be given as an
-option: `--objective.difference_weight 0.2`; `--print_config` shows them all.
+Run it again with `--resume auto` to go on after a stop; Ctrl-C saves a checkpoint first. Settings
+of the file can be given as options: `--objective.difference_weight 0.2`; `--print_config` shows
+them all.
 """
 
 import sys
@@ -19,6 +20,7 @@ from byola_diff.data.rejected import TooManyRejectedError
 from byola_diff.data.resident import StoreTooLargeError
 from byola_diff.evaluation.embeddings.extract import UnreadableClipsError
 from byola_diff.storage import BrokenFileError
+from byola_diff.training.interruption import StoppedError
 from byola_diff.training.lightning_noise import hide_lightning_noise
 from byola_diff.training.monitors import DivergedError
 from byola_diff.training.same_run import OtherRunError
@@ -73,6 +75,9 @@ def main() -> None:
         trainer.fit(learner, clips, ckpt_path=checkpoint)
     except RUN_ERRORS as error:
         sys.exit(f"train.py: {error}")
+    except StoppedError as stop:
+        print(f"train.py: {stop}", file=sys.stderr)
+        sys.exit(130)
     if trainer.is_global_zero:
         print(f"done: {config.out_dir / 'checkpoints' / 'last.ckpt'}")
 

@@ -37,6 +37,7 @@ from byola_diff.training.checkpoints import (
     newest_checkpoint,
 )
 from byola_diff.training.clip_module import ClipModule
+from byola_diff.training.interruption import FinishStep
 from byola_diff.training.learner import Learner
 from byola_diff.training.monitors import Meter, ScoreDuringTraining
 from byola_diff.training.objective import Objective
@@ -182,13 +183,12 @@ def build_trainer(config: PretrainConfig) -> pl.Trainer:
 def _callbacks(config: PretrainConfig, world_size: int) -> list[pl.Callback]:
     training, out_dir = config.training, config.out_dir
     meter = Meter(out_dir, config.data.batch_size * world_size, training.log_every)
-    callbacks: list[pl.Callback] = [
-        meter,
-        Progress(meter),
-        KeepCheckpoints(
-            out_dir / "checkpoints", training.checkpoint_every, training.keep_checkpoints
-        ),
-    ]
+    checkpoints = KeepCheckpoints(
+        out_dir / "checkpoints", training.checkpoint_every, training.keep_checkpoints
+    )
+    callbacks: list[pl.Callback] = [meter, Progress(meter), checkpoints]
+    if world_size == 1:
+        callbacks.append(FinishStep(checkpoints))
     if config.data.source == "folder":
         n_clips = build_source(config, "meta").n_clips
         callbacks.append(ListRejectedFiles(out_dir, n_clips, config.data.max_rejected))

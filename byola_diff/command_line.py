@@ -26,6 +26,8 @@ class HelpfulParser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Exit with status 2, the message, and the key nearest to an unknown one."""
+        if "does not exist" in message:  # of a file: its path holds words like keys
+            self.exit(2, f"{self.prog}: error: {message}\n")
         known = sorted(_flat_keys(self.get_defaults(skip_validation=True)))
         for word in _unknown_keys(message):
             near = _nearest_key(word, known)

@@ -96,3 +96,11 @@ def test_help_keeps_the_lines_of_the_description(parser):
 def test_help_explains_the_keys(parser):
     pytest.importorskip("docstring_parser")
     assert "Of the air, not the cake." in parser.format_help()
+
+
+def test_a_missing_file_is_named_and_nothing_else_is_guessed(parser, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--config", str(tmp_path / "configs/eggs.yaml")])
+    told = capsys.readouterr().err
+    assert "configs/eggs.yaml" in told
+    assert "Did you mean" not in told

@@ -1,8 +1,11 @@
 """The script as its users call it: on files of all kinds, with loader workers, on two processes."""
 
+import dataclasses
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +139,26 @@ def test_mistakes_are_told_in_a_line(option, told, finished, config, tmp_path, m
     with pytest.raises(SystemExit) as exit_:
         train.main()
     assert told in str(exit_.value)
+
+
+def test_ctrl_c_is_told_and_leaves_a_checkpoint(config, tmp_path):
+    config = dataclasses.replace(config, out_dir=tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *options_of(config), "--training.steps=100000"],
+        cwd=REPOSITORY,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if line.startswith("step 10/"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130, told
+    [step] = re.findall(r"train\.py: stopped after step (\d+); the same command with", told)
+    check_hash(tmp_path / "checkpoints" / f"step_{int(step):08d}.ckpt")
 
 
 def test_two_processes_from_one_command(small_config, pretrain, store, tmp_path):

@@ -148,7 +148,8 @@ def _load_bundle(folder: Path) -> AudioEncoder:
     config_path, weights_path = folder / "config.json", folder / "model.safetensors"
     for path in (config_path, weights_path):
         if not path.is_file():
-            raise BrokenFileError(folder, f"no bundle: {path.name} is missing")
+            reason = f"no bundle: {path.name} is missing; `python -m byola_diff.export` makes one"
+            raise BrokenFileError(folder, reason)
     config = _read_config(config_path)
     if sha256(weights_path) != config["weights_sha256"]:
         raise BrokenFileError(

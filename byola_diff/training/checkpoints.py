@@ -49,13 +49,19 @@ class KeepCheckpoints(pl.Callback):
         step = trainer.global_step
         due = step % self.every == 0 or step == trainer.max_steps
         if due and ends_step(trainer, batch_idx):
-            require_finite(outputs["total"], step, self.folder)
-            # A finite loss may still have had a gradient that is not.
-            weights = torch.stack([weight.sum() for weight in pl_module.parameters()])
-            require_finite(weights.sum(), step, self.folder, "sum of the weights")
-            self._save(trainer, step)
+            self.save(trainer, pl_module, outputs)
 
-    def _save(self, trainer: pl.Trainer, step: int) -> None:
+    def save(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
+        """Save the step that has just ended.
+
+        Raises:
+            DivergedError: If the loss or a weight is not finite.
+        """
+        step = trainer.global_step
+        require_finite(outputs["total"], step, self.folder)
+        # A finite loss may still have had a gradient that is not.
+        weights = torch.stack([weight.sum() for weight in pl_module.parameters()])
+        require_finite(weights.sum(), step, self.folder, "sum of the weights")
         path = self.folder / f"step_{step:08d}.ckpt"
         trainer.save_checkpoint(path, weights_only=False)  # the optimiser too, that is
         if not trainer.is_global_zero:

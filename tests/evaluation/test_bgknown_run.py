@@ -463,8 +463,9 @@ def test_the_papers_table_is_printed_with_ours_below(outcome, tmp_path, capsys):
     assert capsys.readouterr().out == ""
     print_paper_table("bgknown", tmp_path)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith("Takeuchi et al., 2024, Table 1")
-    assert lines[2].split("  ")[-1].strip() == "(c) 0 %"
+    assert lines[1] == f"All scores in {tmp_path}, also of earlier runs:"
+    assert lines[2].startswith("Takeuchi et al., 2024, Table 1")
+    assert lines[3].split("  ")[-1].strip() == "(c) 0 %"
     [theirs] = [line for line in lines if line.startswith("difference weight 0.8")]
     [ours] = [line for line in lines if line.startswith("linear ")]
     assert theirs.split()[-5:] == ["paper", "45.84", "59.96", "55.50", "51.96"]

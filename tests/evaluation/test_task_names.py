@@ -7,6 +7,7 @@ from byola_diff.evaluation.results.task_names import (
     SOUNDS,
     SPEECH,
     lower_is_better,
+    protocol_title,
     task_group,
     task_order,
     task_title,
@@ -55,3 +56,8 @@ def test_titles_are_told_apart_and_the_papers_tasks_come_first():
 
 def test_what_hear_counts_as_an_error_is_one_here_too():
     assert [metric for metric in EVENT_METRICS if lower_is_better(metric)] == list(LOWER_IS_BETTER)
+
+
+def test_protocols_say_what_they_ask():
+    assert protocol_title("logistic") == "Protocol logistic: logistic regression"
+    assert protocol_title("mine") == "Protocol mine"

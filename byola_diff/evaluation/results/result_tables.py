@@ -13,6 +13,7 @@ from byola_diff.evaluation.results.task_names import (
     lower_is_better,
     metric_name,
     metric_title,
+    protocol_title,
     task_order,
     task_title,
 )
@@ -69,7 +70,7 @@ def summary_tables(
     scored = sorted((record for record in scored if record.whole), key=row_order)
     failed = sorted((record for record in failed if record.whole), key=row_order)
     main, other = _columns(scored, failed)
-    title = f"Protocol {protocol}"
+    title = protocol_title(protocol)
     if not main:
         return []
     if len(main) + len(other) <= _MAX_COLUMNS:

@@ -51,6 +51,15 @@ _TASKS = {
     "vocal_imitation-v1.1.3-full": _Task("Vocal Im.", SPEECH),
     "vox_lingua_top10-hear2021-full": _Task("VoxLingua", SPEECH),
 }
+_PROTOCOLS = {
+    "evar": "a linear layer, the rate chosen on validation clips",
+    "diff24": "a linear layer, as Takeuchi et al. train it",
+    "logistic": "logistic regression",
+    "hear": "a layer or two, by the rules of HEAR",
+    "bgknown": "a linear layer on differences to a reference",
+    "retrieval": "the clip that a recording becomes by a text, among others",
+    "additivity": "what an event does to an embedding, over two backgrounds",
+}
 _ORDER = {name: place for place, name in enumerate(_TASKS)}
 
 # HEAR's kit and ours count the same thing under two names.
@@ -77,6 +86,12 @@ _METRIC_TITLES = {
     "raw_cosine": "raw cosine",
 }
 _NOT_SHARES = {"cosine", "raw_cosine", "d_prime", "segment_1s_er"}
+
+
+def protocol_title(protocol: str) -> str:
+    """Name of a protocol, and what it asks of an encoder."""
+    told = _PROTOCOLS.get(protocol)
+    return f"Protocol {protocol}" + (f": {told}" if told else "")
 
 
 def task_title(task: str) -> str:

@@ -30,7 +30,7 @@ def print_paper_table(protocol: str, out: Path) -> None:
     for table in published:
         drawn = paper_table(table, scored)
         if drawn is not None:
-            print(f"\n{text_table(drawn)}")
+            print(f"\nAll scores in {out}, also of earlier runs:\n{text_table(drawn)}")
     for task in sorted({record.task for record in scored}):
         if not any(column.task == task for table in published for column in table.columns):
             print(f"\nNo published figures of {task} to set beside.")

@@ -36,11 +36,9 @@ def search(options: argparse.Namespace) -> int:
     read_audio(options.query)
     text_encoder.embed([options.text])
     unknown = _unknown_words(system.about, options.text)
-    if unknown:
-        print(f"evaluate.py: {unknown}", file=sys.stderr)
     if options.dry_run:
         print(f"{named.name}: {len(manifest.clips)} files to search; nothing written")
-        return 0
+        return _told(unknown)
     extraction = {
         "cache": options.cache,
         "batch_size": options.batch_size,
@@ -64,6 +62,13 @@ def search(options: argparse.Namespace) -> int:
     _print(result)
     write_search_page(options.out, result, named.encoder.sample_rate)
     print(f"page: {options.out}")
+    return _told(unknown)
+
+
+def _told(warning: str) -> int:
+    """Print what speaks against the result, last of all; exit status of a search."""
+    if warning:
+        print(f"evaluate.py: {warning}", file=sys.stderr)
     return 0
 
 
@@ -74,7 +79,7 @@ def _unknown_words(about: SystemAbout, text: str) -> str:
         return ""
     return (
         f"the system was trained without the words {', '.join(unknown)}: to a bag of words they "
-        "mean nothing"
+        "mean nothing, and what is found does not answer them"
     )
 
 
