@@ -4,25 +4,28 @@ r"""Make new pairs of clips like APwD's, from any labelled recordings or from pr
         --scene rain --out data/rain
     python datasets/make_apwd.py --events procedural --background procedural --out data/pairs
 
-Recordings lie in the layout of ESC-50 or FSD50K, or in one folder per label. Both clips of a pair
-have the same two backgrounds; one or two changes are drawn from: an event is added, removed, louder
-or quieter, or the background is louder or quieter. Pair k of a split depends on the seed, the scene
-and k alone. The recordings that are used are first prepared in OUT/source. What can't be made is
-listed with the reason in OUT/refused.csv, and the exit status is then 2. A stopped run goes on when
-the same command is given again, and the bytes do not depend on stops or on the number of workers.
+Recordings lie in the layout of ESC-50 or FSD50K, in a folder with manifest.csv (file, label, fold),
+or in one folder per label. Both clips of a pair have the same two backgrounds; one or two changes
+are drawn from: an event is added, removed, louder or quieter, or the background is louder or
+quieter. Pair k of a split depends on the seed, the scene and k alone. The recordings that are used
+are first prepared in OUT/source. What can't be made is listed with the reason in OUT/refused.csv,
+and the exit status is then 2. A stopped run goes on when the same command is given again, and the
+bytes do not depend on stops or on the number of workers.
 """
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from byola_diff.soundscapes.apwd import PUBLISHED_REF_DB, SPLITS, PairRecipe, plan_pair
 from byola_diff.soundscapes.apwd_corpus import PairOfClips, Studio, write_clip, write_corpus
+from byola_diff.soundscapes.apwd_levels import quieter, usual_ref_db
 from byola_diff.soundscapes.apwd_options import apwd_options, parsed
 from byola_diff.soundscapes.apwd_production import Needs, produce_items
 from byola_diff.soundscapes.apwd_sounds import Sounds, read_sounds, split_sounds
+from byola_diff.soundscapes.clipping import n_clipping, named_by_option
 from byola_diff.soundscapes.exit_status import exit_status
 from byola_diff.soundscapes.plan import Soundscape
 from byola_diff.soundscapes.procedural import (
@@ -32,7 +35,6 @@ from byola_diff.soundscapes.procedural import (
 from byola_diff.soundscapes.source_preparation import SourceFile
 
 _PROCEDURAL = "procedural"
-_QUIETER_DB = (-52.0, -43.0)
 _SETTINGS = ("background_label", "pairs_dev", "pairs_eval", "sample_rate", "output_rate", "ref_db")
 
 PlannedPair = tuple[str, tuple[Soundscape, Soundscape]]
@@ -46,18 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Plan, prepare, render, report."""
-    if options.dry_run and _PROCEDURAL in (options.events, options.background):
-        raise ValueError("--dry-run is for recordings: procedural sounds have to be written first")
     studio = Studio(options.out, options.renderer, options.output_rate)
     settings = {name: getattr(options, name) for name in _SETTINGS}
     known = {"name": corpus_name(options), "renderer": studio.renderer_name, "seed": options.seed}
     studio.folder.check(known | settings)
-    events, backgrounds = open_sounds(options, studio.folder.procedural)
+    events, backgrounds, writes = open_sounds(options, studio.folder.procedural)
     report_sounds(events, backgrounds)
     counts = {"dev": options.pairs_dev, "eval": options.pairs_eval}
     plans = plan_pairs(options, events, backgrounds, counts)
     if options.dry_run:
         return 0
+    for write in writes:
+        write()
     sounds = {"events": events.listing(), "backgrounds": backgrounds.listing()}
     studio.folder.begin(known | settings | sounds)
     needs = needed_sources(plans, events, backgrounds)
@@ -77,27 +79,43 @@ def run(options: argparse.Namespace) -> int:
         "counts": {"sources": made.n_sources, "unreadable sources": n_unreadable},
         "deviations": deviations(options),
     }
-    return 2 if write_corpus(options.out, pairs, made.refused, options.seed, facts) else 0
+    refused = named_by_option(made.refused)
+    refused = write_corpus(options.out, pairs, refused, options.seed, facts)
+    if n_clipping(refused):
+        low_db, high_db = quieter(options.ref_db)
+        remedy = f"lower the backgrounds: --ref-db {low_db:g} {high_db:g}, with another --out"
+        print(remedy, file=sys.stderr)
+    return 2 if refused else 0
 
 
-def open_sounds(options: argparse.Namespace, folder: Path) -> tuple[Sounds, Sounds]:
-    """Events and backgrounds by split; procedural ones are written to `folder` first."""
+def open_sounds(
+    options: argparse.Namespace, folder: Path
+) -> tuple[Sounds, Sounds, list[Callable[[], object]]]:
+    """Events and backgrounds by split, and what writes those that are procedural to `folder`.
+
+    That takes minutes, so all that is given is looked at before.
+    """
+    writes = []
     made = {
         "per_label": options.per_label,
         "seed": options.seed,
         "sample_rate": options.sample_rate,
     }
     if options.events == _PROCEDURAL:
-        events = split_sounds({"": write_procedural_events(folder / "events", **made)})
+        write = partial(write_procedural_events, folder / "events", **made)
+        events = split_sounds({"": write(dry_run=True)})
+        writes.append(write)
     else:
         events = read_sounds(Path(options.events), options.seed)
     if options.background == _PROCEDURAL:
-        backgrounds = split_sounds(write_procedural_backgrounds(folder / "backgrounds", **made))
+        write_both = partial(write_procedural_backgrounds, folder / "backgrounds", **made)
+        backgrounds = split_sounds(write_both(dry_run=True))
+        writes.append(write_both)
     else:
         backgrounds = read_sounds(Path(options.background), options.seed)
     if options.background_label:
         backgrounds = backgrounds.only(options.background_label)
-    return events, backgrounds
+    return events, backgrounds, writes
 
 
 def plan_pairs(
@@ -176,9 +194,12 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    folder = "folder of recordings, or the word procedural"
+    folder = (
+        "ESC-50 or FSD50K as published, a folder with manifest.csv (file, label, fold; fold 5 is "
+        "for eval), or one folder per label; or the word procedural"
+    )
     parser.add_argument("--events", required=True, metavar="DIR", help=folder)
-    parser.add_argument("--background", required=True, metavar="DIR", help=folder)
+    parser.add_argument("--background", required=True, metavar="DIR", help="likewise")
     parser.add_argument("--scene", default="mixed", metavar="NAME", help="(default: mixed)")
     parser.add_argument(
         "--background-label", metavar="LABEL", help="of all backgrounds (default: one per pair)"
@@ -197,14 +218,14 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         nargs=2,
         metavar=("LOW", "HIGH"),
         help="loudness of each background in LUFS; lower it where too many pairs clip (default: "
-        "-36 -27, as published; -52 -43 for procedural events, whose peaks are higher)",
+        "-36 -27, as published; -52 -43 with procedural sounds, whose peaks are higher)",
     )
     apwd_options(parser)
     options = parsed(parser, arguments)
     if min(options.pairs_dev, options.pairs_eval) < 0 or not options.pairs_dev + options.pairs_eval:
         parser.error("--pairs-dev and --pairs-eval must not be negative, nor both 0")
     if options.ref_db is None:
-        options.ref_db = _QUIETER_DB if options.events == _PROCEDURAL else PUBLISHED_REF_DB
+        options.ref_db = usual_ref_db(_PROCEDURAL in (options.events, options.background))
     if not -70 <= options.ref_db[0] <= options.ref_db[1] <= 0:
         parser.error("--ref-db must be two levels from -70 to 0, the lower one first")
     if options.sample_rate < 8_000:

@@ -15,7 +15,7 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from byola_diff.soundscapes.bgknown_corpus import (
     make_bgknown,
     plan_bgknown,
 )
+from byola_diff.soundscapes.bgknown_options import bgknown_options
 from byola_diff.soundscapes.exit_status import exit_status
 from byola_diff.soundscapes.layouts import read_backgrounds
 from byola_diff.soundscapes.library import Library, read_esc50
@@ -39,6 +40,9 @@ from byola_diff.soundscapes.renderers import open_renderer
 
 PROCEDURAL = "procedural"
 
+Write = Callable[[], object]
+"""Writes procedural sounds."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 for a whole data set, 2 for wrong arguments or refused items."""
@@ -49,11 +53,15 @@ def run(args: argparse.Namespace) -> int:
     """Plan, render, report."""
     start = time.monotonic()
     renderer, settings = open_renderer(args.renderer), read_settings(args)
-    bgknown_folder(args.out).check({**asdict(settings), "renderer": renderer[0]})
-    plan = read_plan(args, settings)
+    excluded = sorted(args.exclude_background_labels)
+    known = {"excluded_labels": excluded, "limit": args.limit, "renderer": renderer[0]}
+    bgknown_folder(args.out).check({**asdict(settings), **known})
+    plan, writes = read_plan(args, settings)
     print_plan(plan, renderer[0])
     if args.dry_run:
         return 0
+    for write in writes:
+        write()
     summary, refused = make_bgknown(plan, args.out, renderer, n_workers=args.workers)
     n_items = summary["counts"]["items"] if summary else 0
     seconds = time.monotonic() - start
@@ -76,11 +84,16 @@ def read_settings(args: argparse.Namespace) -> BgKnownSettings:
     )
 
 
-def read_plan(args: argparse.Namespace, settings: BgKnownSettings) -> BgKnownPlan:
-    """The plan for the sources of the command line; procedural ones are written first."""
-    events, told = read_events(args)
-    backgrounds, also = read_both_backgrounds(args, events, settings.window_s)
-    return plan_bgknown(
+def read_plan(
+    args: argparse.Namespace, settings: BgKnownSettings
+) -> tuple[BgKnownPlan, list[Write]]:
+    """The plan for the sources of the command line, and what writes those that are procedural.
+
+    That takes minutes, so all that is given is looked at before.
+    """
+    events, told, write_events = read_events(args)
+    backgrounds, also, write_both = read_both_backgrounds(args, events, settings.window_s)
+    plan = plan_bgknown(
         events,
         backgrounds,
         settings,
@@ -88,44 +101,45 @@ def read_plan(args: argparse.Namespace, settings: BgKnownSettings) -> BgKnownPla
         n_items=args.limit,
         deviations=(*told, *also),
     )
+    return plan, [write for write in (write_events, write_both) if write is not None]
 
 
-def read_events(args: argparse.Namespace) -> tuple[Library, tuple[str, ...]]:
-    """Clips with folds, and in what they are not those of ESC-50."""
+def read_events(args: argparse.Namespace) -> tuple[Library, tuple[str, ...], Write | None]:
+    """Clips with folds, in what they are not those of ESC-50, and what writes them."""
     if str(args.esc50) != PROCEDURAL:
-        return read_esc50(args.esc50), ()
-    library = write_procedural_events(
+        return read_esc50(args.esc50), (), None
+    write = partial(
+        write_procedural_events,
         bgknown_folder(args.out).procedural / "events",
         per_label=args.clips_per_label,
         seed=args.seed,
         sample_rate=args.sample_rate,
-        dry_run=args.dry_run,
     )
-    return library, ("events: procedural",)
+    return write(dry_run=True), ("events: procedural",), write
 
 
 def read_both_backgrounds(
     args: argparse.Namespace, events: Library, least_s: float
-) -> tuple[dict[str, Library], tuple[str, ...]]:
-    """Backgrounds "dev" and "eval", and in what they are not those of FSD50K."""
+) -> tuple[dict[str, Library], tuple[str, ...], Write | None]:
+    """Backgrounds "dev" and "eval", in what they are not FSD50K's, and what writes them."""
     if list(map(str, args.background)) != [PROCEDURAL]:
         excluded = args.exclude_background_labels
-        return read_backgrounds(args.background, args.seed, least_s, excluded)
+        return *read_backgrounds(args.background, args.seed, least_s, excluded), None
     folds = [source.fold for source in events.sources]
     n_train = sum(SPLIT_OF_FOLD.get(fold or 0) == "train" for fold in folds)
     most = max(n_train, len(folds) - n_train)
     if args.limit is not None:
         most = min(most, args.limit)
     families = [name for name in BACKGROUNDS if name not in args.exclude_background_labels]
-    libraries = write_procedural_backgrounds(
+    write = partial(
+        write_procedural_backgrounds,
         bgknown_folder(args.out).procedural / "backgrounds",
         per_label=math.ceil(most / max(1, len(families))),  # so that none need serve twice
         seed=args.seed,
         sample_rate=args.sample_rate,
         labels=families,
-        dry_run=args.dry_run,
     )
-    return libraries, ("backgrounds: procedural",)
+    return write(dry_run=True), ("backgrounds: procedural",), write
 
 
 def print_plan(plan: BgKnownPlan, renderer: str) -> None:
@@ -140,9 +154,17 @@ def print_plan(plan: BgKnownPlan, renderer: str) -> None:
             f"in {n_backgrounds} of {n_known} backgrounds"
         )
     print(f"rendered by {renderer}")
-    n_unreadable = sum(library.unreadable for library in plan.backgrounds.values())
-    if n_unreadable:
-        print(f"backgrounds that can't be read: {n_unreadable}")
+    unreadable = sorted(
+        # Both parts of one folder tell the same files.
+        {
+            (library.root / file, why)
+            for library in plan.backgrounds.values()
+            for file, why in library.unreadable_files
+        }
+    )
+    if unreadable:
+        file, why = unreadable[0]
+        print(f"backgrounds that can't be read: {len(unreadable)}, such as {file}: {why}")
     if plan.deviations:
         print(f"differs from the published data set: {'; '.join(plan.deviations)}")
 
@@ -178,9 +200,10 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="auto",
         help="auto is Scaper where it is installed, else our own mixer (%(default)s)",
     )
-    _level_options(parser)
-    _choice_options(parser)
+    bgknown_options(parser)
     args = parser.parse_args(arguments)
+    if not -70 < args.ref_db < 0:
+        parser.error("--ref-db must lie between -70 and 0")
     if len(args.background) > 2:
         parser.error("--background takes one folder or two")
     least = {"workers": 1, "limit": 1, "clips_per_label": 1, "sample_rate": 1, "output_rate": 1}
@@ -188,62 +211,6 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         if getattr(args, name) is not None and getattr(args, name) < smallest:
             parser.error(f"--{name.replace('_', '-')} must be at least {smallest}")
     return args
-
-
-def _level_options(parser: argparse.ArgumentParser) -> None:
-    usual = BgKnownSettings()
-    parser.add_argument(
-        "--ref-db",
-        type=float,
-        default=usual.ref_db,
-        metavar="LUFS",
-        help="loudness of backgrounds in mixtures (%(default)s)",
-    )
-    parser.add_argument(
-        "--snr-db",
-        type=float,
-        nargs=2,
-        default=list(usual.snr_db),
-        metavar=("LOW", "HIGH"),
-        help="loudness of events above that (0 3)",
-    )
-    parser.add_argument(
-        "--reference-level",
-        choices=("scene", "normalised"),
-        default=usual.reference_level,
-        help="scene: references have the gain of the background in the mixture; normalised: each "
-        "has the loudness --ref-db (%(default)s)",
-    )
-    parser.add_argument(
-        "--sample-rate", type=int, default=usual.sample_rate, help="of the synthesis (%(default)s)"
-    )
-    parser.add_argument(
-        "--output-rate", type=int, metavar="HZ", help="of the files, if another: resampled once"
-    )
-
-
-def _choice_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--exclude-background-labels",
-        nargs="+",
-        default=[],
-        metavar="LABEL",
-        help="backgrounds of these are left out",
-    )
-    parser.add_argument(
-        "--limit",
-        type=int,
-        metavar="N",
-        help="at most N items, of all labels and both splits in turn",
-    )
-    parser.add_argument(
-        "--clips-per-label",
-        type=int,
-        default=20,
-        metavar="N",
-        help="procedural events of each kind (%(default)s)",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be made, and stop")
 
 
 if __name__ == "__main__":

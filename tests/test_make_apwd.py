@@ -224,7 +224,7 @@ def test_another_corpus_is_not_touched(
 
 
 def test_procedural_sounds_of_another_seed_are_not_begun(script, recordings, corpus, capsys):
-    more = ["--background", "procedural", "--seed", "1"]
+    more = ["--background", "procedural", "--seed", "1", "--ref-db", "-36", "-27"]
     assert script.main(arguments(recordings, corpus, *more)) == 2
     assert "other settings (seed; see" in capsys.readouterr().err
     assert not (corpus / "procedural").exists()
@@ -278,7 +278,11 @@ def test_a_pair_that_clips_is_refused_and_counted(script, recordings, tmp_path, 
     assert "what was refused" in printed.err
     with (tmp_path / "loud/refused.csv").open(newline="") as stream:
         refused = list(csv.DictReader(stream))
-    assert all("clips, with a peak of" in row["reason"] for row in refused)
+    for row in refused:
+        assert "clips, with a peak of" in row["reason"]
+        assert "; lower --ref-db, -" in row["reason"]
+    told = "lower the backgrounds: --ref-db -52 -43, with another --out"
+    assert printed.err.splitlines()[-1] == told
     counts = json.loads((tmp_path / "loud/apwd.json").read_text())["counts"]
     assert counts["pairs"] + len(refused) == 16
     assert counts["refused"] == counts["refused for clipping"] == len(refused) > 0
@@ -304,7 +308,6 @@ def test_dry_run_writes_nothing(script, recordings, tmp_path, capsys):
     ("more", "message"),
     [
         (["--background-label", "snow"], "no 'snow' in the dev part; labels there: rain"),
-        (["--events", "procedural", "--dry-run"], "--dry-run is for recordings"),
         (["--events", "nowhere"], "no such folder"),
         (["--out", "/dev/null/x"], "--out /dev/null/x: /dev/null is no folder"),
         (
@@ -320,6 +323,49 @@ def test_faults_are_told_in_a_line(script, recordings, tmp_path, capsys, more, m
     printed = capsys.readouterr().err
     assert printed.startswith("make_apwd.py: ")
     assert message in printed
+
+
+def test_given_folders_are_looked_at_before_sounds_are_made(script, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    grounds = ["--events", "procedural", "--background", str(tmp_path / "empty")]
+    rest = ["--renderer", "mixer", "--out", str(tmp_path / "out")]
+    assert script.main([*grounds, *rest]) == 2
+    assert "no readable audio in" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("role", ["events", "background"])
+def test_a_dry_run_with_procedural_sounds(script, recordings, tmp_path, capsys, role):
+    more = [f"--{role}", "procedural", "--dry-run"]
+    assert script.main(arguments(recordings, tmp_path / "none", *more)) == 0
+    told = {"events": "dev: 240 events of 30 labels", "background": "dev: 160 backgrounds of 16"}
+    assert told[role] in capsys.readouterr().out
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("role", ["--events", "--background"])
+def test_levels_with_procedural_sounds_are_lower(script, recordings, tmp_path, role):
+    usual = script.parse_args(arguments(recordings, tmp_path))
+    assert usual.ref_db == (-36.0, -27.0)
+    assert script.parse_args(arguments(recordings, tmp_path, role, "procedural")).ref_db == (
+        -52.0,
+        -43.0,
+    )
+
+
+def test_events_of_a_manifest(script, recordings, tmp_path):
+    """As --help says: file, label and fold; the fifth is for eval."""
+    lines = ["file,label,fold"]
+    for label in ("beep", "buzz"):
+        for number in range(5):
+            file = f"{label}{number}.wav"
+            shutil.copy(recordings / f"events/{label}/{min(number, 3)}.wav", tmp_path / file)
+            lines.append(f"{file},{label},{number + 1}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
+    words = arguments(recordings, tmp_path / "out", "--events", str(tmp_path))
+    assert script.main(words) == 0
+    used = {path.name for path in (tmp_path / "out/source/eval/foreground").glob("b*/*.wav")}
+    assert used == {"beep4.wav", "buzz4.wav"}
 
 
 @pytest.mark.parametrize(

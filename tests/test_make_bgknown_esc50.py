@@ -1,6 +1,7 @@
 import csv
 import importlib.util
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +87,7 @@ def test_refused_items_give_status_2(script, tmp_path, capsys):
         (["--workers", "0"], "--workers must be at least 1"),
         (["--background", "a", "b", "c"], "one folder or two"),
         (["--snr-db", "3", "0"], "no range"),
+        (["--ref-db", "1"], "--ref-db must lie between -70 and 0"),
         (["--esc50", "absent"], "absent has neither meta/esc50.csv"),
         (["--background", "absent"], "no such folder: absent"),
     ],
@@ -154,6 +156,50 @@ def test_another_data_set_is_not_touched(script, tmp_path, capsys):
     assert status(script, *command(out, "--seed", 1)) == 2
     assert "other settings (seed; see" in capsys.readouterr().err
     assert tree(out) == before
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--limit", 60], "other settings (limit; see"),
+        (["--exclude-background-labels", "rain"], "other settings (excluded_labels; see"),
+        (["--clips-per-label", 6], "holds procedural sounds of other settings (see"),
+    ],
+)
+def test_other_settings_are_always_told_with_the_remedy(script, procedural, capsys, more, told):
+    assert status(script, *command(procedural, *more)) == 2
+    printed = capsys.readouterr().err
+    assert told in printed
+    assert "give another --out, or remove it" in printed
+
+
+@pytest.fixture(scope="module")
+def procedural(script, tmp_path_factory):
+    out = tmp_path_factory.mktemp("procedural") / "out"
+    assert status(script, *command(out)) == 0
+    return out
+
+
+def test_given_folders_are_looked_at_before_sounds_are_made(script, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert status(script, *command(tmp_path / "out", "--background", tmp_path / "empty")) == 2
+    assert "no readable audio in" in capsys.readouterr().err
+    (tmp_path / "manifest.csv").write_text("file,label,fold\n1.wav,noise,1\n2.wav,noise,2\n")
+    for fold in (1, 2):
+        write_wav(tmp_path / f"{fold}.wav", 0.1 * np.ones(8000), 8000)
+    assert status(script, *command(tmp_path / "out", "--esc50", tmp_path)) == 2
+    assert "no event in folds [4, 5]" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bad_background_is_counted_once_and_named(script, recordings, tmp_path, capsys):
+    long = tmp_path / "long"
+    shutil.copytree(recordings[3], long)
+    (long / "bad.wav").write_bytes(b"no audio")
+    words = [*recordings[:3], long, *recordings[4:], "--out", tmp_path / "out", "--dry-run"]
+    assert status(script, *words) == 0
+    told = f"backgrounds that can't be read: 1, such as {long / 'bad.wav'}: "
+    assert told in capsys.readouterr().out
 
 
 def test_an_impossible_folder_is_told_with_its_option(script, tmp_path, capsys):

@@ -2,6 +2,7 @@ import csv
 import hashlib
 import importlib.util
 import json
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -218,6 +219,21 @@ def test_running_again_changes_nothing(script, recordings, rendered):
     assert script.main(arguments(recordings, published, rendered)) == 0
     assert hashes(rendered) == before
     assert (rendered / "wav/dev/apwd_rain_sc_dev_00000_s1.wav").stat().st_mtime_ns == written
+
+
+def test_no_clip_is_made_of_copies_of_recordings_that_went(script, recordings, tmp_path):
+    shutil.copytree(recordings, tmp_path / "sounds")
+    published = tree(tmp_path / "datasets", GOOD)
+    words = arguments(tmp_path / "sounds", published, tmp_path / "out")
+    assert script.main(words) == 0
+    (tmp_path / "sounds/ESC-50/audio" / DOG).unlink()
+    (tmp_path / "sounds/FSD50K/FSD50K.eval_audio/22.wav").write_bytes(b"no audio")
+    assert script.main(words) == 2
+    reasons = (tmp_path / "out/refused.csv").read_text()
+    assert f"dog/{DOG} is not in --esc50 or --fsd50k" in reasons
+    assert "its source eval/background/car_passing/22.wav was refused" in reasons
+    names = [pair.name for pair in read_pairs(tmp_path / "out/pairs.csv").pairs]
+    assert names == ["apwd_rain_sc_dev_00001"]
 
 
 @pytest.fixture(scope="module")

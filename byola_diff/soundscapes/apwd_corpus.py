@@ -20,13 +20,14 @@ from typing import Any
 from byola_diff.atomic import write_text
 from byola_diff.commit import code_commit
 from byola_diff.data.pairs import Pair, write_pairs
+from byola_diff.soundscapes.clipping import n_clipping
 from byola_diff.soundscapes.difference_text import difference_text
 from byola_diff.soundscapes.items import finish, finished
 from byola_diff.soundscapes.output_folder import OutputFolder
 from byola_diff.soundscapes.pair_changes import changes, event_labels
 from byola_diff.soundscapes.plan import Soundscape
 from byola_diff.soundscapes.produce import Refusal, write_refused
-from byola_diff.soundscapes.rendered import CLIPPING_REMEDY, check_rendered
+from byola_diff.soundscapes.rendered import check_rendered
 from byola_diff.soundscapes.renderers import RendererName, open_renderer
 from byola_diff.soundscapes.source_preparation import source_roots
 from byola_diff.storage import sha256
@@ -135,7 +136,7 @@ def write_corpus(
     everything = (*refused, *same)
     write_refused(out / _REFUSED, everything)
     counts = {**facts.get("counts", {}), "pairs": len(rows), "refused": len(everything)}
-    counts["refused for clipping"] = sum(CLIPPING_REMEDY in one.reason for one in everything)
+    counts["refused for clipping"] = n_clipping(everything)
     packages = {name: version(name) for name in ("byola-diff", "numpy", "soundfile", "soxr")}
     full = {
         **facts,

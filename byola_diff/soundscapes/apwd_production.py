@@ -48,6 +48,8 @@ def produce_items(
 ) -> Yield[T, R]:
     """Prepare the sources, then render the items, in several processes.
 
+    Copies of sources that are missing now are removed, so that no item is made of them.
+
     Args:
         studio: Where.
         needs: The sources.
@@ -61,6 +63,9 @@ def produce_items(
         RuntimeError: As `produce`.
         ModuleNotFoundError: As `produce`.
     """
+    for name in needs.missing:
+        if (copy := studio.sources / name).is_file():
+            copy.unlink()
     copies = produce(
         needs.files,
         partial(prepare, folder=studio.sources),

@@ -16,6 +16,7 @@ from byola_diff.soundscapes.bgknown import (
 )
 from byola_diff.soundscapes.bgknown_items import ItemMaker
 from byola_diff.soundscapes.bgknown_tables import SUMMARY, write_summary, write_tables
+from byola_diff.soundscapes.clipping import named_by_option
 from byola_diff.soundscapes.layouts import usable
 from byola_diff.soundscapes.library import Library, LibraryError
 from byola_diff.soundscapes.output_folder import OutputFolder, listing
@@ -80,7 +81,7 @@ def plan_bgknown(
     told = (*deviations, *_deviations(drafts, events, settings, excluded_labels, n_items))
     choices = {"excluded_labels": sorted(excluded_labels), "limit": n_items}
     choices["events"] = _listed(events)
-    choices["backgrounds"] = {part: _listed(library) for part, library in kept.items()}
+    choices["backgrounds"] = {part: _listed(library, part) for part, library in kept.items()}
     return BgKnownPlan(settings, events, kept, drafts, choices, told)
 
 
@@ -107,7 +108,7 @@ def make_bgknown(
         plan.drafts, maker, lambda draft: draft.name, n_workers=n_workers, title="items"
     )
     unreadable = tuple(Refusal(*file) for file in plan.events.unreadable_files)
-    refused = (*produced.refused, *unreadable)
+    refused = (*named_by_option(produced.refused), *unreadable)
     write_refused(out / "refused.csv", refused)
     items = [facts for _, facts in produced.done]
     if not items:
@@ -117,9 +118,11 @@ def make_bgknown(
     return write_summary(out, items, len(refused), settings, told), refused
 
 
-def _listed(library: Library) -> dict[str, Any]:
-    """Number of recordings, and a hash of their names, labels, folds and lengths."""
-    return listing([[s.file, s.label, s.fold, round(s.duration_s, 3)] for s in library.sources])
+def _listed(library: Library, part: str | None = None) -> dict[str, Any]:
+    """Number of recordings, and a hash of their part, names, labels, folds and lengths."""
+    return listing(
+        [[part, s.file, s.label, s.fold, round(s.duration_s, 3)] for s in library.sources]
+    )
 
 
 def _deviations(

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from byola_diff.soundscapes.bgknown import LATER, BgKnownSettings, Draft, soundscape
+from byola_diff.soundscapes.bgknown import (
+    LATER,
+    PART_OF_SPLIT,
+    BgKnownSettings,
+    Draft,
+    soundscape,
+)
 from byola_diff.soundscapes.bgknown_windows import Window, find_window
 from byola_diff.soundscapes.cut import cut
 from byola_diff.soundscapes.items import finish, finished
@@ -18,6 +24,7 @@ from byola_diff.soundscapes.mixer import place
 from byola_diff.soundscapes.plan import Role, Roots, Soundscape
 from byola_diff.soundscapes.rendered import CLIPPING_REMEDY, Rendered, RenderError
 from byola_diff.soundscapes.renderers import Renderer
+from byola_diff.soundscapes.source_hash import source_sha256
 from byola_diff.storage import sha256
 
 KINDS = ("mix", *LATER)
@@ -60,7 +67,7 @@ class ItemMaker:
         """Facts of an item whose files are there: every parameter, measurement and hash.
 
         Raises:
-            AudioFileError: If the event can't be read.
+            AudioFileError: If the event or its background can't be read.
             LibraryError: If none of its backgrounds can be used.
             RenderError: If the event is silent, something clips, or what was rendered is not what
                 was planned.
@@ -71,7 +78,7 @@ class ItemMaker:
         }
         window = find_window(draft, roots["background"], self.settings)
         plan = soundscape(draft, window.background, window.start_s, self.settings)
-        facts = self._facts(draft, window, plan)
+        facts = self._facts(draft, window, plan, roots)
         jams = jams_file(draft.split, draft.name)
         done = self._finished(jams, plan, facts)
         if done is None:
@@ -84,8 +91,10 @@ class ItemMaker:
         hashes["jams_sha256"] = sha256(self.out / jams)
         return {name: value for name, value in done.items() if name != "files"} | hashes
 
-    def _facts(self, draft: Draft, window: Window, plan: Soundscape) -> dict[str, Any]:
-        """What is known of an item before it is made."""
+    def _facts(
+        self, draft: Draft, window: Window, plan: Soundscape, roots: Roots
+    ) -> dict[str, Any]:
+        """What is known of an item before it is made, hashes of its sources among it."""
         return {
             "item": draft.name,
             "split": draft.split,
@@ -93,8 +102,11 @@ class ItemMaker:
             "label": draft.event.label,
             "group": draft.event.group,
             "event_file": draft.event.file,
+            "event_sha256": source_sha256(roots["foreground"] / draft.event.file),
             "event_duration_s": draft.event.duration_s,
+            "background_part": PART_OF_SPLIT[draft.split],
             "background_file": window.background.file,
+            "background_sha256": source_sha256(roots["background"] / window.background.file),
             "background_label": window.background.label,
             "start_s": window.start_s,
             "snr_db": plan.events[1].snr_db,

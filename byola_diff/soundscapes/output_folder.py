@@ -96,7 +96,8 @@ class OutputFolder:
 
 def listing(rows: Sequence[Any], what: str = "recordings") -> dict[str, Any]:
     """Number of rows under the name `what`, and a hash of them as JSON."""
-    return {what: len(rows), "sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest()}
+    digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return {what: len(rows), "listing_sha256": digest}
 
 
 def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:

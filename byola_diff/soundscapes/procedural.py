@@ -135,9 +135,14 @@ def _begin(
     text, record = json.dumps(settings, indent=2) + "\n", folder / _RECORD
     if record.exists():
         if record.read_text(encoding="utf-8", errors="replace") != text:
-            raise ValueError(f"{folder} holds procedural sounds of other settings; see {record}")
+            raise ValueError(
+                f"{folder} holds procedural sounds of other settings (see {record}): give another "
+                "--out, or remove it"
+            )
     elif folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty and holds no procedural sounds; give another one")
+        raise ValueError(
+            f"{folder} is not empty and holds no procedural sounds: give another --out"
+        )
     else:
         write_text(record, text)
 

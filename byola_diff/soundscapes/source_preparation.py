@@ -56,20 +56,30 @@ def prepare(source: SourceFile, folder: Path) -> None:
     """Write the prepared copy below `folder`, unless the same bytes are there.
 
     Raises:
-        AudioFileError: If the recording can't be read, or is silent.
+        AudioFileError: If the recording can't be read, or is silent; a copy of an earlier version
+            of it is then removed.
     """
-    waveform, sample_rate = read_audio(source.recording)
-    make = prepared_background if source.is_background else prepared_event
+    path = folder / source.name
     try:
-        samples = make(waveform, sample_rate)
-    except ValueError as error:
-        raise AudioFileError(source.recording, str(error)) from None
+        samples, sample_rate = _prepared(source)
+    except AudioFileError:
+        path.unlink(missing_ok=True)
+        raise
     content = io.BytesIO()
     soundfile.write(content, samples, sample_rate, format="WAV", subtype="PCM_16")
-    path = folder / source.name
     if not path.is_file() or path.read_bytes() != content.getvalue():
         with atomic_path(path) as temporary:
             temporary.write_bytes(content.getvalue())
+
+
+def _prepared(source: SourceFile) -> tuple[Int16[np.ndarray, " sample"], int]:
+    """Samples of the copy and their rate."""
+    waveform, sample_rate = read_audio(source.recording)
+    make = prepared_background if source.is_background else prepared_event
+    try:
+        return make(waveform, sample_rate), sample_rate
+    except ValueError as error:
+        raise AudioFileError(source.recording, str(error)) from None
 
 
 def prepared_event(

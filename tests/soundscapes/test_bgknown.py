@@ -15,6 +15,7 @@ from byola_diff.soundscapes.bgknown_windows import find_window
 from byola_diff.soundscapes.library import Library, LibraryError, Source
 from byola_diff.soundscapes.loudness import integrated_lufs
 from byola_diff.soundscapes.mixer import mix
+from byola_diff.storage import sha256
 
 RATE = 8000
 SMALL = BgKnownSettings(seed=5, duration_s=1.0, sample_rate=RATE, ref_db=-35.0)
@@ -138,6 +139,57 @@ def test_finished_items_are_not_rendered_again(sources, tmp_path):
     assert again[0]["counts"]["items"] == 5
 
 
+def change_backgrounds(sources):
+    """Other noise in files of the same names and lengths."""
+    for library in sources[1].values():
+        for number, source in enumerate(library.sources):
+            noise = 0.05 * np.random.default_rng(
+                [77, number, len(library.sources)]
+            ).standard_normal(int(2.5 * RATE))
+            write_wav(library.root / source.file, noise, RATE)
+
+
+def change_events(sources):
+    for number, source in enumerate(sources[0].sources):
+        write_wav(sources[0].root / source.file, event_sound(9 + number), RATE)
+
+
+@pytest.mark.parametrize("change", [change_backgrounds, change_events])
+def test_items_of_changed_sources_are_made_again(sources, tmp_path, change):
+    """Never some of one version of a recording and some of another."""
+    make(sources, tmp_path / "out")
+    before = files(tmp_path / "out")
+    change(sources)
+    for path in (tmp_path / "out/audio/train").glob("*_a.wav"):
+        path.unlink()
+    make(sources, tmp_path / "out")
+    make(sources, tmp_path / "new")
+    assert files(tmp_path / "out") == files(tmp_path / "new")
+    same = [file for file, content in before.items() if files(tmp_path / "new")[file] == content]
+    kinds = {file.stem[-1] for file in same if file.suffix == ".wav"}
+    assert kinds == (set() if change is change_backgrounds else set("abc"))
+
+
+def test_rows_name_part_and_content_of_the_sources(sources, tmp_path):
+    make(sources, tmp_path / "out")
+    for row in rows(tmp_path / "out" / "items.csv"):
+        assert row["background_part"] == {"train": "dev", "test": "eval"}[row["split"]]
+        grounds = sources[1][row["background_part"]].root
+        assert row["event_sha256"] == sha256(sources[0].root / row["event_file"])
+        assert row["background_sha256"] == sha256(grounds / row["background_file"])
+
+
+def test_listings_of_parts_with_the_same_names_differ(sources, tmp_path):
+    events, grounds = sources
+    dev = dataclasses.replace(grounds["dev"], sources=grounds["dev"].sources[:3])
+    make((events, {**grounds, "dev": dev}), tmp_path / "out")
+    settings = json.loads((tmp_path / "out" / "bgknown.json").read_text())["settings"]
+    parts = settings["backgrounds"]
+    assert set(settings["events"]) == {"recordings", "listing_sha256"}
+    assert parts["dev"]["recordings"] == parts["eval"]["recordings"] == 3
+    assert parts["dev"]["listing_sha256"] != parts["eval"]["listing_sha256"]
+
+
 def test_normalised_references_have_one_loudness(sources, tmp_path):
     settings = dataclasses.replace(SMALL, reference_level="normalised", output_rate=4000)
     make(sources, tmp_path / "out", settings)
@@ -255,7 +307,7 @@ def test_a_reference_that_clips_is_refused(sources, tmp_path):
     summary, refused = make(sources, tmp_path / "out", settings)
     assert summary is None
     assert {one.reason.partition(": ")[2] for one in refused} == {
-        "reference (b) clips; lower ref_db"
+        "reference (b) clips; lower --ref-db"
     }
     assert not list(tmp_path.rglob("*_mix.wav"))
 

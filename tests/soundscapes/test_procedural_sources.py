@@ -49,11 +49,11 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(tmp_path):
 
 def test_other_settings_and_other_files_are_refused(tmp_path):
     write_procedural_events(tmp_path / "a", **EVENTS)
-    with pytest.raises(ValueError, match="holds procedural sounds of other settings"):
+    with pytest.raises(ValueError, match=r"sounds of other settings \(see .*give another --out"):
         write_procedural_events(tmp_path / "a", **EVENTS | {"seed": 4})
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine.wav").touch()
-    with pytest.raises(ValueError, match="not empty and holds no procedural sounds"):
+    with pytest.raises(ValueError, match="holds no procedural sounds: give another --out"):
         write_procedural_events(tmp_path / "b", **EVENTS)
     with pytest.raises(ValueError, match="unknown labels rain"):
         write_procedural_events(tmp_path / "c", **EVENTS | {"labels": ["rain"]})

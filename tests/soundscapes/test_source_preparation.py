@@ -176,6 +176,22 @@ def test_a_finished_copy_is_kept_and_a_changed_one_made_again(tmp_path):
     assert path.read_bytes() == content
 
 
+def test_the_copy_follows_its_recording(tmp_path):
+    """Of the same name and length: made again; silent: no copy is left to make items of."""
+    source = SourceFile(tmp_path / "rain.wav", "dev", "background", "rain/1.wav", True)
+    path = tmp_path / source.name
+    copies = []
+    for frequency_hz in (900.0, 700.0):
+        soundfile.write(tmp_path / "rain.wav", 0.5 * tone(16_000, frequency_hz), 8_000)
+        prepare(source, tmp_path)
+        copies.append(path.read_bytes())
+    assert copies[0] != copies[1]
+    soundfile.write(tmp_path / "rain.wav", np.zeros(16_000), 8_000)
+    with pytest.raises(AudioFileError, match="silent"):
+        prepare(source, tmp_path)
+    assert not path.exists()
+
+
 def test_a_silent_recording_is_named(tmp_path):
     soundfile.write(tmp_path / "nothing.wav", np.zeros(1_000), 8_000)
     source = SourceFile(tmp_path / "nothing.wav", "dev", "foreground", "dog/1.wav", False)
