@@ -122,13 +122,24 @@ def test_main_ratio_is_the_one_nearest_0():
 
 
 def test_projection_by_hand():
-    # Centred movements along the second axis (deviation 4) and a little along the first one.
-    zero = torch.zeros(4, 3)
-    moved = torch.tensor([[0, 4, 9], [0, -4, 9], [1, 0, 9], [-1, 0, 9]], dtype=torch.float32)
-    shown = project((zero, moved, zero, 2 * moved), ["a", "b", "c", "d"])
-    np.testing.assert_allclose(shown.first, [[4, 0], [-4, 0], [0, 1], [0, -1]], atol=1e-6)
-    np.testing.assert_allclose(shown.second, 2 * shown.first, atol=1e-6)
-    assert shown.shares == pytest.approx((16 / 17, 1 / 17))
+    # Unit movements along the second axis and, fewer, along the first one. Lengths do not count.
+    zero = torch.zeros(6, 3)
+    units = [[0, 1, 0], [0, -1, 0], [0, 1, 0], [0, -1, 0], [1, 0, 0], [-1, 0, 0]]
+    lengths = torch.tensor([[1.0], [2.0], [3.0], [4.0], [5.0], [6.0]])
+    moved = lengths * torch.tensor(units, dtype=torch.float32)
+    shown = project((zero, moved, zero, 2 * moved), list("abcdef"))
+    expected = [[1, 0], [-1, 0], [1, 0], [-1, 0], [0, 1], [0, -1]]
+    np.testing.assert_allclose(shown.first, expected, atol=1e-6)
+    np.testing.assert_allclose(shown.second, expected, atol=1e-6)
+    assert shown.shares == pytest.approx((4 / 6, 2 / 6))
+
+
+def test_projection_leaves_out_what_is_common_to_all_events():
+    zero, half = torch.zeros(2, 2), 0.5**0.5
+    moved = torch.tensor([[1.0, 1.0], [1.0, -1.0]])  # unit length: (half, half), (half, -half)
+    shown = project((zero, moved, zero, moved), ["a", "b"])
+    np.testing.assert_allclose(shown.first, [[half, 0], [-half, 0]], atol=1e-6)
+    assert shown.shares == pytest.approx((1, 0))
 
 
 def test_projection_of_an_encoder_that_ignores_its_input():

@@ -16,7 +16,7 @@ figures are:
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -46,15 +46,12 @@ def additivity(
     Raises:
         ValueError: If there are fewer than two events, or an embedding is not finite.
     """
-    embeddings = torch.stack([first_background, first_mixture, second_background, second_mixture])
-    if embeddings.shape[1] < 2:
+    embeddings = (first_background, first_mixture, second_background, second_mixture)
+    if len(first_background) < 2:
         raise ValueError("additivity is measured over at least two events")
-    if not embeddings.isfinite().all():
+    if not all(side.isfinite().all() for side in embeddings):
         raise ValueError("an embedding is NaN or infinite")
-    embeddings = embeddings.double()
-    shortest = _ROUNDING * embeddings.norm(dim=-1).mean().item()
-    first = _directions(embeddings[1] - embeddings[0], shortest)
-    second = _directions(embeddings[3] - embeddings[2], shortest)
+    first, second = unit_movements(*embeddings)
     raw = (first * second).sum(1)
     cosines = _centred_directions(first) @ _centred_directions(second).T
     both_ways = (cosines, cosines.T)  # [first, second] and [second, first]
@@ -64,6 +61,20 @@ def additivity(
         sum(recall_at(1, way) for way in both_ways) / 2,
         sum(recall_at(5, way) for way in both_ways) / 2,
     )
+
+
+def unit_movements(
+    first_background: Float[Tensor, "event dim"],
+    first_mixture: Float[Tensor, "event dim"],
+    second_background: Float[Tensor, "event dim"],
+    second_mixture: Float[Tensor, "event dim"],
+) -> tuple[Float64[Tensor, "event dim"], Float64[Tensor, "event dim"]]:
+    """Movements over the first and second backgrounds, of length 1; 0 where there is none."""
+    embeddings = torch.stack([first_background, first_mixture, second_background, second_mixture])
+    embeddings = embeddings.double()
+    shortest = _ROUNDING * embeddings.norm(dim=-1).mean().item()
+    first, second = embeddings[1] - embeddings[0], embeddings[3] - embeddings[2]
+    return _directions(first, shortest), _directions(second, shortest)
 
 
 def centred(movements: Float[Tensor, "event dim"]) -> Float[Tensor, "event dim"]:

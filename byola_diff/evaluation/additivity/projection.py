@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from byola_diff.evaluation.additivity.embedded import Quadruples
-from byola_diff.evaluation.additivity.measures import centred
+from byola_diff.evaluation.additivity.measures import centred, unit_movements
 
 MAX_LABELS = 10
 """In a picture: more can't be told apart."""
@@ -28,12 +28,11 @@ class Projection:
 
 
 def project(embedded: Quadruples, labels: Sequence[str]) -> Projection:
-    """Principal components of the centred movements over both backgrounds.
+    """Principal components of centred movements of unit length, over both backgrounds.
 
     The sign is that in which the largest weight of each component is positive.
     """
-    background, mixture, other_background, other_mixture = (side.double() for side in embedded)
-    first, second = centred(mixture - background), centred(other_mixture - other_background)
+    first, second = (centred(movements) for movements in unit_movements(*embedded))
     both = torch.cat([first, second])
     _, singular, components = torch.linalg.svd(both, full_matrices=False)
     axes = torch.zeros(2, both.shape[1], dtype=both.dtype)

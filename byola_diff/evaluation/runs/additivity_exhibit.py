@@ -28,9 +28,9 @@ def write_projection(
         print(f"evaluate.py: no picture of {named.name}: {error}", file=sys.stderr)
         return
     caption = (
-        f"{named.name} on {task}, seed {seed}: how an event moves the embedding at {snr_db:g} dB, "
-        f"less the mean movement of all {len(projection.labels)} events, in the two directions of "
-        "most variance. Circle: over the first background; cross: over the second; a line joins "
+        f"{named.name} on {task}, seed {seed}: where an event moves the embedding at {snr_db:g} "
+        f"dB, of length 1, less the mean over all {len(projection.labels)} events, in the two "
+        "directions of most variance. Circle: over the first background; cross: over the second; a line joins "
         "the same event, and is short if the encoder is additive."
     )
     if n_left := len(set(projection.labels)) - len(shown):
