@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import signal
 
 import numpy as np
 import pytest
@@ -40,6 +41,16 @@ SMALL = {
         tensorboard=False,
     ),
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def processes_that_can_be_interrupted():
+    """Processes started by tests take Ctrl-C, even if this one was started in the background."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
