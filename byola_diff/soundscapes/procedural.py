@@ -17,6 +17,7 @@ from byola_diff.audio.files import write_wav
 from byola_diff.randomness import derive_seed
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
 from byola_diff.soundscapes.library import Library, Source
+from byola_diff.soundscapes.workers import one_thread
 
 N_FOLDS = 5
 PARTS = ("dev", "eval")
@@ -161,7 +162,8 @@ def _write(
         path = folder / _file(label, number)
         if path.is_file() and path.stat().st_size == _WAV_HEADER_BYTES + 2 * n_samples:
             continue
-        waveform = render([label], seed, torch.tensor([number]), n_samples, sample_rate)
+        with one_thread():
+            waveform = render([label], seed, torch.tensor([number]), n_samples, sample_rate)
         write_wav(path, waveform[0].numpy(), sample_rate)
 
 

@@ -37,14 +37,21 @@ def outcomes(
     return _in_processes(items, work, n_workers) if n_workers > 1 else _in_turn(items, work)
 
 
-def _in_turn(items: Sequence[T], work: Callable[[T], R]) -> Generator[tuple[int, Callable[[], R]]]:
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch in one thread: the last bits of sums depend on the number of threads."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for place, item in enumerate(items):
-            yield place, partial(work, item)
+        yield
     finally:
         torch.set_num_threads(n_threads)
+
+
+def _in_turn(items: Sequence[T], work: Callable[[T], R]) -> Generator[tuple[int, Callable[[], R]]]:
+    with one_thread():
+        for place, item in enumerate(items):
+            yield place, partial(work, item)
 
 
 def _in_processes(

@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from byola_diff.soundscapes.library import read_folder
 from byola_diff.soundscapes.procedural import (
@@ -32,6 +33,21 @@ def test_same_seed_same_bytes_also_when_stopped(tmp_path):
     assert hashes(write_procedural_events(tmp_path / "b", **EVENTS)) == before
     other = write_procedural_events(tmp_path / "c", **EVENTS | {"seed": 4})
     assert not set(hashes(other)) & set(before)
+
+
+def test_same_bytes_with_any_number_of_threads(tmp_path):
+    before = torch.get_num_threads()
+    settings = {"per_label": 1, "seed": 0, "duration_s": 12.0, "labels": ["rain", "stream", "wind"]}
+    found = []
+    try:
+        for n_threads in (1, 2):
+            torch.set_num_threads(n_threads)
+            parts = write_procedural_backgrounds(tmp_path / str(n_threads), **settings)
+            found.append([hashes(part) for part in parts.values()])
+            assert torch.get_num_threads() == n_threads
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
 
 
 def test_no_background_is_in_both_parts(tmp_path):

@@ -30,8 +30,8 @@ def write_projection(
     caption = (
         f"{named.name} on {task}, seed {seed}: where an event moves the embedding at {snr_db:g} "
         f"dB, of length 1, less the mean over all {len(projection.labels)} events, in the two "
-        "directions of most variance. Circle: over the first background; cross: over the second; a line joins "
-        "the same event, and is short if the encoder is additive."
+        "directions of most variance. Circle: over the first background; cross: over the second; "
+        "a line joins the same event, and is short if the encoder is additive."
     )
     if n_left := len(set(projection.labels)) - len(shown):
         caption += f" {n_left} more labels are left out."
