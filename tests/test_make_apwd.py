@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from file_hashes import file_hashes
 
 from byola_diff.data.pairs import read_pairs
 from byola_diff.soundscapes import items
@@ -54,14 +55,6 @@ def arguments(recordings, out, *more):
     given = ["--events", recordings / "events", "--background", recordings / "beds", "--out", out]
     counts = ["--pairs-dev", 12, "--pairs-eval", 4, "--sample-rate", RATE, "--scene", "rain"]
     return [str(word) for word in (*given, *counts, "--renderer", "mixer", *more)]
-
-
-def hashes(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +107,7 @@ def test_rows_tell_the_changes_of_the_plans(corpus):
         (first, second), _ = plans(corpus, pair)
         assert row["changes"].split(";") == [str(change) for change in changes(first, second)]
         assert len(pair.text.split(" and ")) == len(row["changes"].split(";"))
-        assert hashes(corpus)[pair.second] == row["second_sha256"]
+        assert file_hashes(corpus)[pair.second] == row["second_sha256"]
 
 
 def test_audio_is_as_planned(corpus):
@@ -153,7 +146,7 @@ def test_no_recording_is_in_both_splits(corpus):
 
 def test_two_workers_make_the_same_bytes(script, recordings, corpus, tmp_path):
     assert script.main(arguments(recordings, tmp_path / "rain", "--workers", "2")) == 0
-    assert hashes(tmp_path / "rain") == hashes(corpus)
+    assert file_hashes(tmp_path / "rain") == file_hashes(corpus)
 
 
 def test_a_stopped_run_goes_on(script, recordings, corpus, tmp_path, monkeypatch, capsys):
@@ -178,7 +171,7 @@ def test_a_stopped_run_goes_on(script, recordings, corpus, tmp_path, monkeypatch
     damaged.write_bytes(damaged.read_bytes()[:1000])
     assert script.main(arguments(recordings, out)) == 0
     assert kept.stat().st_mtime_ns == written
-    assert hashes(out) == hashes(corpus)
+    assert file_hashes(out) == file_hashes(corpus)
 
 
 def test_a_run_stopped_in_a_finished_corpus_leaves_no_table(
@@ -192,11 +185,11 @@ def test_a_run_stopped_in_a_finished_corpus_leaves_no_table(
 
     monkeypatch.setattr(script, "render", stop)
     assert script.main(arguments(recordings, out)) == 130
-    left = {name for name in hashes(corpus) if name not in hashes(out)}
+    left = {name for name in file_hashes(corpus) if name not in file_hashes(out)}
     assert left == {"pairs.csv", "apwd.json"}
     monkeypatch.undo()
     assert script.main(arguments(recordings, out)) == 0
-    assert hashes(out) == hashes(corpus)
+    assert file_hashes(out) == file_hashes(corpus)
 
 
 @pytest.mark.parametrize(
@@ -215,12 +208,12 @@ def test_another_corpus_is_not_touched(
     write(tmp_path / "events/beep/0.wav", np.ones(RATE))
     write(tmp_path / "events/buzz/0.wav", np.ones(RATE))
     write(tmp_path / "events/beep/1.wav", np.ones(RATE))
-    before = hashes(corpus)
+    before = file_hashes(corpus)
     words = [str(tmp_path / "events") if word == "EVENTS" else word for word in more]
     assert script.main(arguments(recordings, corpus, *words, "--pairs-eval", "4")) == 2
     told = capsys.readouterr().err
     assert f"holds a data set of other settings ({differing}; see {corpus}/settings.json)" in told
-    assert hashes(corpus) == before
+    assert file_hashes(corpus) == before
 
 
 def test_procedural_sounds_of_another_seed_are_not_begun(script, recordings, corpus, capsys):
@@ -234,7 +227,7 @@ def test_a_folder_with_other_files_is_refused(script, recordings, tmp_path, caps
     write(tmp_path / "out/audio/mine.wav", np.ones(RATE))
     assert script.main(arguments(recordings, tmp_path / "out")) == 2
     assert "holds other files, such as audio: give another --out" in capsys.readouterr().err
-    assert set(hashes(tmp_path / "out")) == {"audio/mine.wav"}
+    assert set(file_hashes(tmp_path / "out")) == {"audio/mine.wav"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
@@ -264,11 +257,11 @@ def test_pairs_of_a_refused_source_say_so(script, recordings, tmp_path):
 def test_a_changed_source_is_rendered_anew(script, recordings, corpus, tmp_path):
     arguments_ = arguments(recordings, tmp_path / "rain", "--seed", "1")
     script.main(arguments_)
-    before = hashes(tmp_path / "rain")
+    before = file_hashes(tmp_path / "rain")
     copy = sorted((tmp_path / "rain/source/dev/background/rain").glob("*.wav"))[0]
     copy.write_bytes(b"")
     script.main(arguments_)
-    assert hashes(tmp_path / "rain") == before
+    assert file_hashes(tmp_path / "rain") == before
 
 
 def test_a_pair_that_clips_is_refused_and_counted(script, recordings, tmp_path, capsys):

@@ -1,5 +1,4 @@
 import csv
-import hashlib
 import importlib.util
 import json
 import shutil
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from file_hashes import file_hashes
 
 from byola_diff.data.pairs import read_pairs
 from byola_diff.soundscapes import items
@@ -150,14 +150,6 @@ def arguments(recordings, published, out, *more):
     return [str(word) for word in given]
 
 
-def hashes(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
-
-
 @pytest.fixture(scope="module")
 def rendered(script, recordings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
@@ -186,7 +178,7 @@ def test_pairs_of_the_published_files(rendered):
 
 
 def test_sources_lie_where_the_published_program_puts_them(rendered):
-    found = {path for path in hashes(rendered) if path.startswith("source/")}
+    found = {path for path in file_hashes(rendered) if path.startswith("source/")}
     assert found == {
         *(f"source/dev/background/rain/{n}.wav" for n in (11, 12)),
         *(f"source/eval/background/car_passing/{n}.wav" for n in (21, 22)),
@@ -213,11 +205,11 @@ def test_clips_are_10_s_at_the_planned_loudness(rendered):
 
 
 def test_running_again_changes_nothing(script, recordings, rendered):
-    before = hashes(rendered)
+    before = file_hashes(rendered)
     written = (rendered / "wav/dev/apwd_rain_sc_dev_00000_s1.wav").stat().st_mtime_ns
     published = rendered.parent / "datasets"
     assert script.main(arguments(recordings, published, rendered)) == 0
-    assert hashes(rendered) == before
+    assert file_hashes(rendered) == before
     assert (rendered / "wav/dev/apwd_rain_sc_dev_00000_s1.wav").stat().st_mtime_ns == written
 
 
@@ -284,7 +276,7 @@ def test_bad_files_are_refused_by_name_and_the_rest_goes_on(with_bad_files, rend
     good = read_pairs(rendered / "pairs.csv").pairs
     assert read_pairs(out / "pairs.csv").pairs == good
     for pair in good:
-        assert hashes(out)[pair.first] == hashes(rendered)[pair.first]
+        assert file_hashes(out)[pair.first] == file_hashes(rendered)[pair.first]
 
 
 def test_the_summary_counts_everything(with_bad_files):
@@ -300,7 +292,7 @@ def test_the_summary_counts_everything(with_bad_files):
 def test_nothing_is_written_outside(with_bad_files):
     out, _ = with_bad_files
     assert {path.name for path in out.parent.iterdir()} == {"datasets", "out"}
-    assert {path.split("/")[0] for path in hashes(out)} == {
+    assert {path.split("/")[0] for path in file_hashes(out)} == {
         *("source", "wav", "jams"),
         *("pairs.csv", "apwd.json", "refused.csv", "settings.json"),
     }
@@ -346,7 +338,7 @@ def test_limit_counts_pairs_of_each_scene_and_split(script, recordings, rendered
 
 
 def test_a_folder_of_other_settings_is_not_touched(script, recordings, rendered, capsys):
-    before = hashes(rendered)
+    before = file_hashes(rendered)
     for more, differing in (
         (["--limit", "1"], "limit, jams"),
         (["--seed", "1", "--dry-run"], "seed"),
@@ -355,7 +347,7 @@ def test_a_folder_of_other_settings_is_not_touched(script, recordings, rendered,
         published = rendered.parent / "datasets"
         assert script.main(arguments(recordings, published, rendered, *more)) == 2
         assert f"of other settings ({differing}; see" in capsys.readouterr().err
-    assert hashes(rendered) == before
+    assert file_hashes(rendered) == before
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")

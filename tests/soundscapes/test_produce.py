@@ -1,6 +1,5 @@
 import csv
 import errno
-import hashlib
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from file_hashes import file_hashes
 from scenes import bed, event, scene, write_sources
 
 from byola_diff.audio.files import AudioFileError
@@ -20,7 +20,7 @@ from byola_diff.soundscapes.mixer import mix
 from byola_diff.soundscapes.produce import Refusal, produce, write_refused
 
 N_ITEMS = 12
-REPOSITORY = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 
 
 def square(number):
@@ -63,15 +63,6 @@ def make_all(out, sources, n_workers):
     return produce(range(N_ITEMS), work, str, n_workers=n_workers, title="items")
 
 
-def tree(folder):
-    """Digest of every file by its path."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
-
-
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sources")
@@ -83,7 +74,7 @@ def sources(tmp_path_factory):
 def one_by_one(sources, tmp_path_factory):
     out = tmp_path_factory.mktemp("one")
     assert not make_all(out, sources, 1).refused
-    return tree(out)
+    return file_hashes(out)
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
@@ -159,7 +150,7 @@ def test_list_of_refused_items(tmp_path):
 def test_four_workers_make_the_same_bytes(one_by_one, sources, tmp_path):
     production = make_all(tmp_path, sources, 4)
     assert [item for item, _ in production.done] == list(range(N_ITEMS))
-    assert tree(tmp_path) == one_by_one
+    assert file_hashes(tmp_path) == one_by_one
 
 
 def test_what_is_finished_is_left_alone(one_by_one, sources, tmp_path):
@@ -169,14 +160,14 @@ def test_what_is_finished_is_left_alone(one_by_one, sources, tmp_path):
     make_all(tmp_path, sources, 1)
     changed = {p.name for p, time_ns in times.items() if p.stat().st_mtime_ns != time_ns}
     assert changed == {"3_mix.wav", "3_dog.wav"}
-    assert tree(tmp_path) == one_by_one
+    assert file_hashes(tmp_path) == one_by_one
 
 
 def start(out, sources, n_workers=2):
     """A process that makes the items, slowly."""
     code = (
         "import sys, time\n"
-        f"sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(REPOSITORY)!r}]\n"
+        f"sys.path[:0] = {[str(path) for path in (Path(__file__).parent, TESTS, TESTS.parent)]}\n"
         "import test_produce\n"
         f"test_produce.make_slowly({str(out)!r}, {str(sources)!r}, {n_workers})\n"
     )
@@ -223,10 +214,12 @@ def test_stopped_and_continued(one_by_one, sources, tmp_path, kill):
     n_done = len(list(out.glob("jams/*.jams")))
     assert 2 <= n_done < N_ITEMS
     make_all(out, sources, 1)
-    left_over = [name for name in tree(out) if name.startswith("worker-") or name.endswith(".tmp")]
+    left_over = [
+        name for name in file_hashes(out) if name.startswith("worker-") or name.endswith(".tmp")
+    ]
     if kill == signal.SIGINT:
         assert not [name for name in left_over if name.endswith(".tmp")]
-    assert {k: v for k, v in tree(out).items() if k not in left_over} == one_by_one
+    assert {k: v for k, v in file_hashes(out).items() if k not in left_over} == one_by_one
 
 
 def wait_until(condition, seconds=20.0):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from byola_diff.evaluation.results.curve import Curve
-from byola_diff.evaluation.results.figures import LINES, new_figure, to_png
+from byola_diff.evaluation.results.figures import LINES, add_legend, new_figure, to_png
 from byola_diff.evaluation.results.result_figures import MAX_CURVES
 from byola_diff.evaluation.results.task_names import (
     is_share,
@@ -63,21 +63,7 @@ def curve_figure(metric: str, curves: Sequence[EncoderCurve]) -> bytes:
         axes.set_title(task_title(task), fontsize=10)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)
-    handles = {
-        label: handle
-        for axes in figure.axes
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    names = [name for name in (*encoders, "chance") if name in handles]
-    figure.legend(
-        [handles[name] for name in names],
-        names,
-        loc="outside lower center",
-        ncols=min(2, len(names)),
-        fontsize=8,
-        frameon=False,
-        handlelength=4,
-    )
+    add_legend(figure, (*encoders, "chance"))
     return to_png(figure)
 
 

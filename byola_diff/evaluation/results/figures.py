@@ -178,6 +178,25 @@ def new_figure(width_inches: float, height_inches: float) -> "Figure":
     return Figure(figsize=(width_inches, height_inches), layout="constrained")
 
 
+def add_legend(figure: "Figure", names: Sequence[str]) -> None:
+    """One legend below all panels, in the order of `names`, without those that are not drawn."""
+    handles = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    drawn = [name for name in names if name in handles]
+    figure.legend(
+        [handles[name] for name in drawn],
+        drawn,
+        loc="outside lower center",
+        ncols=min(2, len(drawn)),
+        fontsize=8,
+        frameon=False,
+        handlelength=4,
+    )
+
+
 def to_png(figure: "Figure", dpi: int = 130) -> bytes:
     """The figure as a PNG file."""
     buffer = io.BytesIO()

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from byola_diff.evaluation.results.figures import LINES, new_figure, to_png
+from byola_diff.evaluation.results.figures import LINES, add_legend, new_figure, to_png
 from byola_diff.evaluation.results.intervals import Interval
 from byola_diff.evaluation.results.layer_results import FusionGain, LayerCurve
 from byola_diff.evaluation.results.result_tables import column_title
@@ -52,20 +52,7 @@ def layer_figure(curves: Sequence[LayerCurve]) -> bytes:
         axes.set_xlabel(_label_layers(axes, drawn), fontsize=9)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)
-    handles = {
-        label: handle
-        for axes in figure.axes
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        [handles[encoder] for encoder in encoders],
-        encoders,
-        loc="outside lower center",
-        ncols=min(2, len(encoders)),
-        fontsize=8,
-        frameon=False,
-        handlelength=4,
-    )
+    add_legend(figure, encoders)
     return to_png(figure)
 
 
