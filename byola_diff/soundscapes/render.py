@@ -25,6 +25,9 @@ from byola_diff.soundscapes.mixer import place
 from byola_diff.soundscapes.plan import Roots, Soundscape
 from byola_diff.soundscapes.rendered import Rendered, RenderError, check_rendered
 
+NEEDS_EXTRA = "generate"
+"""Of which this file imports packages when it is loaded."""
+
 RENDERER_NAME = f"scaper {scaper.__version__}"
 
 # Scaper lists the labels in its folders, for nothing here; a folder of FSD50K has 40 000 files.

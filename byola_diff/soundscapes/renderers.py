@@ -1,7 +1,6 @@
 """The choice of what renders soundscapes: Scaper, or our own mixer of the same convention."""
 
 from collections.abc import Callable
-from importlib import import_module
 from shutil import which
 from typing import Literal
 
@@ -33,7 +32,7 @@ def open_renderer(name: RendererName) -> tuple[str, Renderer]:
     try:
         if which("sox") is None:
             raise ModuleNotFoundError("no program sox", name="the program sox")
-        scaper_render = import_module("byola_diff.soundscapes.render")
+        from byola_diff.soundscapes import render as scaper_render
     except ModuleNotFoundError as error:
         if name == "auto":
             return MIXER_NAME, mix

@@ -23,8 +23,8 @@ R = TypeVar("R")
 
 _WAITING_PER_WORKER = 3
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_SLOW_TO_IMPORT = ("byola_diff.soundscapes.items", "pyloudnorm")
-_SCAPER = "byola_diff.soundscapes.render"
+_SLOW_TO_IMPORT = "pyloudnorm"
+_ROOM = ".".join(__name__.split(".")[:2])
 
 
 def outcomes(
@@ -77,13 +77,14 @@ def _in_processes(
 def _context() -> BaseContext:
     """How workers start: not by a fork of this process, whose threads would not survive it.
 
-    A fork server imports what is slow to import once for all of them; not every system has one.
+    A fork server imports once for all of them what this process has loaded of this folder, and
+    what that is slow to import; not every system has one.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    scaper = [_SCAPER] if _SCAPER in sys.modules else []
-    context.set_forkserver_preload([*_SLOW_TO_IMPORT, *scaper])
+    loaded = sorted(name for name in sys.modules if name.startswith(f"{_ROOM}."))
+    context.set_forkserver_preload([_SLOW_TO_IMPORT, *loaded])
     forkserver.ensure_running()
     return context
 

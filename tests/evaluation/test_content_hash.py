@@ -1,3 +1,4 @@
+import importlib
 from types import MappingProxyType
 
 import pytest
@@ -6,7 +7,8 @@ from torch import nn
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.evaluation.encoders.content_hash import content_hash
+from byola_diff.evaluation.encoders import source_code
+from byola_diff.evaluation.encoders.content_hash import _kind, content_hash
 from byola_diff.evaluation.encoders.ensemble import EnsembleEncoder, Member
 from byola_diff.evaluation.encoders.fusion import FusedEncoder
 from byola_diff.models.cnn import AudioNTT2020
@@ -97,3 +99,89 @@ def test_settings_and_types_of_someone_elses_module():
 def test_an_encoder_whose_weights_can_not_be_seen_is_refused():
     with pytest.raises(TypeError, match=r"Contract must be an nn\.Module"):
         content_hash(Contract())
+
+
+LAYER = '''
+"""A front end."""
+
+from torch import nn
+
+from {package}.{filters} import gain
+
+
+class FrontEnd(nn.Module):
+    """Louder."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2))
+
+    def forward(self, waveform):
+        return gain(waveform) * 2  # twice
+'''.replace("from torch import nn", "import torch\nfrom torch import nn")
+FILTERS = "def gain(waveform):\n    return waveform * 3\n"
+
+
+@pytest.fixture
+def moved(tmp_path, monkeypatch):
+    """Hash of a front end of a package of that name, with its files where they are put."""
+
+    def make(package, layer="audio.layer", filters="audio.filters", texts=(LAYER, FILTERS)):
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(source_code, "PACKAGE", package)
+        for module, text in zip((layer, filters), texts, strict=True):
+            path = tmp_path.joinpath(package, *module.split(".")).with_suffix(".py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text.format(package=package, filters=filters))
+        (tmp_path / package / "__init__.py").touch()
+        encoder = Counting()
+        encoder.front_end = importlib.import_module(f"{package}.{layer}").FrontEnd()
+        return content_hash(encoder)
+
+    return make
+
+
+def test_a_move_within_the_package_changes_nothing(moved):
+    first = moved("house_1")
+    assert moved("house_2") == first
+    assert moved("house_3", "front_ends.one", "models.deep.filters") == first
+
+
+def test_words_about_the_code_change_nothing(moved):
+    told = LAYER.replace("Louder", "As loud as four").replace("  # twice", "  # two times\n")
+    assert moved("house_4", texts=(told, FILTERS)) == moved("house_5")
+
+
+def test_an_edited_front_end_has_another_hash(moved):
+    hashes = {
+        moved("house_6"),
+        moved("house_7", texts=(LAYER.replace("* 2", "* 4"), FILTERS)),
+        moved("house_8", texts=(LAYER, FILTERS.replace("3", "5"))),
+        moved("house_9", texts=(LAYER.replace("torch.ones", "torch.zeros"), FILTERS)),
+    }
+    assert len(hashes) == 4
+
+
+def test_what_is_imported_from_rooms_that_compute_no_embeddings_does_not_count(moved):
+    edited = (LAYER, FILTERS.replace("3", "5"))
+    assert moved("house_10", filters="reports.page") == moved(
+        "house_11", filters="reports.page", texts=edited
+    )
+
+
+def test_the_functions_that_our_encoders_rely_on_count(monkeypatch):
+    """The crop of a waveform, the mel bank and the network, each in a file of its own."""
+    before, code = content_hash(make_encoder()), source_code._code
+    for edited in ("log_mel.py", "normalize.py", "waveform.py", "cnn.py", "encoder.py"):
+
+        def other(file, edited=edited):
+            text, imports = code(file)
+            return text + "edited" * (file.name == edited), imports
+
+        monkeypatch.setattr(source_code, "_code", other)
+        assert content_hash(make_encoder()) != before, edited
+
+
+def test_the_place_of_a_class_of_ours_is_no_part_of_its_kind():
+    assert _kind(LogMel) == "LogMel"
+    assert _kind(nn.Linear) == "torch.nn.modules.linear.Linear"

@@ -7,6 +7,7 @@ import torch
 from corpus import RATE, tone, write_corpus
 from counting_encoder import named
 
+from byola_diff.audio import resample
 from byola_diff.audio.files import write_wav
 from byola_diff.data.manifest import Clip, Manifest, read_manifest
 from byola_diff.evaluation.embeddings import cache as embedding_cache
@@ -17,6 +18,7 @@ from byola_diff.evaluation.embeddings.extract import (
     extract,
 )
 from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
+from byola_diff.evaluation.encoders import source_code
 
 WHOLE = Preprocessing()
 
@@ -189,6 +191,13 @@ def test_seeds_count_where_clips_are_cut_at_random(manifest, tmp_path):
 def test_resamplers_do_not_share(manifest, tmp_path, monkeypatch):
     run(named(), manifest, tmp_path)
     monkeypatch.setattr("byola_diff.evaluation.embeddings.extract.resampler_name", lambda: "other")
+    assert run(named(), manifest, tmp_path).n_cached == 0
+
+
+def test_edited_reading_of_clips_does_not_share(manifest, tmp_path, monkeypatch):
+    run(named(), manifest, tmp_path)
+    code, edited = source_code._code, {Path(resample.__file__): ("another resampler", [])}
+    monkeypatch.setattr(source_code, "_code", lambda file: edited.get(file) or code(file))
     assert run(named(), manifest, tmp_path).n_cached == 0
 
 

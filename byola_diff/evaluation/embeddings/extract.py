@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,10 +24,11 @@ from byola_diff.evaluation.embeddings.extracted import (
     clip_embeddings,
 )
 from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
-from byola_diff.evaluation.embeddings.reading import UnreadableClipsError
+from byola_diff.evaluation.embeddings.reading import UnreadableClipsError, read_clip
 from byola_diff.evaluation.encoders.contract import Encoder
 from byola_diff.evaluation.encoders.fusion import layer_scenes
 from byola_diff.evaluation.encoders.open import NamedEncoder
+from byola_diff.evaluation.encoders.source_code import code_digest
 from byola_diff.models.precision import Precision, bfloat16_networks, resolved_precision
 
 __all__ = ["NonFiniteEmbeddingError", "UnreadableClipsError", "embed_clips", "extract"]
@@ -160,7 +160,7 @@ def _settings(
         "device": device.type,  # convolutions on GPUs round to TensorFloat-32
         "decoder": decoder_name(),
         "resampler": resampler_name(),
-        "byola_diff": version("byola-diff"),
+        "code": code_digest((ClipBatches, Preprocessing, read_clip, layer_scenes, Extracted)),
         "torch": ".".join(torch.__version__.split(".")[:2]),
     }
 
