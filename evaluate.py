@@ -31,40 +31,44 @@ from pathlib import Path
 import numpy as np
 
 from byola_diff.atomic import atomic_path, write_text
-from byola_diff.evaluation.embeddings.extract import extract
-from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
-from byola_diff.evaluation.encoders.open import NamedEncoder
+from byola_diff.corpora.task import read_task
+from byola_diff.data.preprocessing import Preprocessing
+from byola_diff.embeddings.extract import extract
+from byola_diff.encoders.open import NamedEncoder
+from byola_diff.evaluation.additivity.options import additivity_options
+from byola_diff.evaluation.additivity.run import additivity_job
+from byola_diff.evaluation.bgknown.options import bgknown_options
+from byola_diff.evaluation.bgknown.run import bgknown_job
 from byola_diff.evaluation.hear.archive import unpack_task
+from byola_diff.evaluation.hear.options import USUAL_HEAR, hear_options
 from byola_diff.evaluation.hear.run import run_hear_task
 from byola_diff.evaluation.hear.task_folder import HearTask, read_hear_task
-from byola_diff.evaluation.results.exhibits import read_exhibits
-from byola_diff.evaluation.results.records import read_records
-from byola_diff.evaluation.results.results_csv import to_csv
-from byola_diff.evaluation.results.results_page import to_markdown, write_report
-from byola_diff.evaluation.results.scores import Record, score_record
-from byola_diff.evaluation.results.text_table import print_paper_table
-from byola_diff.evaluation.runs.additivity_runs import additivity_job
-from byola_diff.evaluation.runs.bgknown_runs import bgknown_job
-from byola_diff.evaluation.runs.deviations import deviations
-from byola_diff.evaluation.runs.hear_options import USUAL_HEAR
-from byola_diff.evaluation.runs.jobs import USER_ERRORS, Job, open_on, run_jobs
-from byola_diff.evaluation.runs.linear_runs import linear_run
-from byola_diff.evaluation.runs.linear_steps import (
+from byola_diff.evaluation.jobs import USER_ERRORS, Job, open_on, run_jobs
+from byola_diff.evaluation.linear.options import linear_options
+from byola_diff.evaluation.linear.run import linear_run
+from byola_diff.evaluation.linear.steps import (
     StepsOf,
     ensemble_steps,
     fusion_steps,
     layer_steps,
     scene_steps,
 )
-from byola_diff.evaluation.runs.options import evaluation_parser
-from byola_diff.evaluation.runs.retrieval_runs import retrieval_jobs
-from byola_diff.evaluation.runs.search_run import search as search_folder
-from byola_diff.evaluation.tasks.task import read_task
+from byola_diff.evaluation.options import LINEAR, deviations, evaluation_parser
+from byola_diff.evaluation.retrieval.options import retrieval_options
+from byola_diff.evaluation.retrieval.run import retrieval_jobs
+from byola_diff.evaluation.retrieval.search_options import search_options
+from byola_diff.evaluation.retrieval.search_run import search as search_folder
+from byola_diff.reports.exhibits import read_exhibits
+from byola_diff.reports.results_csv import to_csv
+from byola_diff.reports.results_page import to_markdown, write_report
+from byola_diff.reports.text_table import print_paper_table
+from byola_diff.scores.read import read_records
+from byola_diff.scores.write import Record, score_record
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status: 2 if anything failed."""
-    options = evaluation_parser(__doc__ or "", VERBS).parse_args(arguments)
+    options = evaluation_parser(__doc__ or "", VERBS, SPECIAL).parse_args(arguments)
     try:
         return options.run(options) or 0
     except USER_ERRORS as error:
@@ -164,6 +168,16 @@ VERBS = (
     *(bgknown, retrieval, search, additivity),
     *(embed, report),
 )
+
+
+SPECIAL = {
+    **dict.fromkeys(LINEAR, linear_options),
+    "hear": hear_options,
+    "bgknown": bgknown_options,
+    "retrieval": retrieval_options,
+    "search": search_options,
+    "additivity": additivity_options,
+}
 
 
 def _with_paper_table(protocol: str, options: argparse.Namespace, status: int) -> int:

@@ -18,7 +18,7 @@ from byola_diff.config import PretrainConfig
 from byola_diff.data.packed import PackedStoreError
 from byola_diff.data.rejected import TooManyRejectedError
 from byola_diff.data.resident import StoreTooLargeError
-from byola_diff.evaluation.embeddings.extract import UnreadableClipsError
+from byola_diff.embeddings.extract import UnreadableClipsError
 from byola_diff.storage import BrokenFileError
 from byola_diff.training.interruption import StoppedError
 from byola_diff.training.lightning_noise import hide_lightning_noise

@@ -27,10 +27,10 @@ from byola_diff.audio.files import write_wav
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.evaluation.embeddings.extract import extract
-from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
-from byola_diff.evaluation.encoders.content_hash import content_hash
-from byola_diff.evaluation.encoders.open import NamedEncoder
+from byola_diff.data.preprocessing import Preprocessing
+from byola_diff.embeddings.extract import extract
+from byola_diff.encoders.content_hash import content_hash
+from byola_diff.encoders.open import NamedEncoder
 from byola_diff.models.cnn import AudioNTT2022
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.precision import Precision, computes_bfloat16

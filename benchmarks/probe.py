@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from byola_diff.evaluation.probes.protocols import EVAR, LEARNING_RATES
-from byola_diff.evaluation.probes.settings import ProbeSettings
-from byola_diff.evaluation.probes.trainer import train_probes
+from byola_diff.probing.protocols import EVAR, LEARNING_RATES
+from byola_diff.probing.settings import ProbeSettings
+from byola_diff.probing.trainer import train_probes
 from byola_diff.randomness import torch_generator
 
 N_CLIPS, N_FEATURES, N_CLASSES, N_FOLDS = 2000, 3072, 50, 5

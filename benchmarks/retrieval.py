@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from byola_diff.evaluation.retrieval.embedded_pairs import EmbeddedPairs, PairBatch
-from byola_diff.evaluation.retrieval.retrieval_loss import retrieval_loss
-from byola_diff.evaluation.retrieval.retrieval_network import seeded_retrieval_network
-from byola_diff.evaluation.retrieval.train_retrieval import RetrievalRules, train_retrieval
+from byola_diff.evaluation.retrieval.loss import retrieval_loss
+from byola_diff.evaluation.retrieval.network import seeded_retrieval_network
+from byola_diff.evaluation.retrieval.train import RetrievalRules, train_retrieval
 
 N_WORDINGS, TEXT_FEATURES, N_CLASSES = 5000, 768, 6
 RULES = RetrievalRules()

@@ -13,14 +13,15 @@ from pathlib import Path
 
 from byola_diff.atomic import write_text
 from byola_diff.data.manifest import Manifest, read_manifest
-from byola_diff.evaluation.adapters.untrained_byola import untrained_like
-from byola_diff.evaluation.additivity import measure_additivity, procedural_events
-from byola_diff.evaluation.embeddings.extract import embed_clips
-from byola_diff.evaluation.probes.logistic_manifest import probe_manifest
-from byola_diff.evaluation.results.figures import Panel, curves
-from byola_diff.evaluation.results.intervals import student_interval
+from byola_diff.embeddings.extract import embed_clips
+from byola_diff.encoders.untrained_byola import untrained_like
+from byola_diff.evaluation.additivity.embedded import measure_additivity
+from byola_diff.evaluation.additivity.procedural import procedural_events
 from byola_diff.export import encoder_from_checkpoint
 from byola_diff.models.encoder import AudioEncoder
+from byola_diff.probing.logistic_manifest import probe_manifest
+from byola_diff.reports.figures import Panel, curves
+from byola_diff.scores.intervals import student_interval
 from byola_diff.storage import load_checked
 
 PANELS = (

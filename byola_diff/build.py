@@ -200,8 +200,8 @@ def _callbacks(config: PretrainConfig, world_size: int) -> list[pl.Callback]:
 
 def nearest_neighbour_score(manifest_path: Path) -> Callable[[Learner], dict[str, float]]:
     """Score of a learner's online encoder on a labelled manifest, which is checked now."""
-    from byola_diff.evaluation.embeddings.extract import embed_clips
-    from byola_diff.evaluation.nearest import judged_sides, nearest_neighbour_accuracy
+    from byola_diff.embeddings.extract import embed_clips
+    from byola_diff.probing.nearest import judged_sides, nearest_neighbour_accuracy
 
     manifest = read_manifest(manifest_path)
     judged_sides(manifest)

@@ -22,14 +22,15 @@ from typing import Any
 from byola_diff.atomic import write_text
 from byola_diff.data.manifest import read_manifest
 from byola_diff.demo_report import demo_report
-from byola_diff.evaluation.adapters.untrained_byola import untrained_like
-from byola_diff.evaluation.additivity import measure_additivity, procedural_events
-from byola_diff.evaluation.embeddings.extract import embed_clips
-from byola_diff.evaluation.encoders.content_hash import content_hash
-from byola_diff.evaluation.encoders.open import NamedEncoder
-from byola_diff.evaluation.probes.logistic_manifest import probe_manifest
-from byola_diff.evaluation.results.scores import score_record, write_record
+from byola_diff.embeddings.extract import embed_clips
+from byola_diff.encoders.content_hash import content_hash
+from byola_diff.encoders.open import NamedEncoder
+from byola_diff.encoders.untrained_byola import untrained_like
+from byola_diff.evaluation.additivity.embedded import measure_additivity
+from byola_diff.evaluation.additivity.procedural import procedural_events
 from byola_diff.models.bundle import load_encoder
+from byola_diff.probing.logistic_manifest import probe_manifest
+from byola_diff.scores.write import score_record, write_record
 from byola_diff.storage import BrokenFileError
 
 WEIGHTS = ("0", "0.5")

@@ -7,8 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.evaluation.results import figures
-from byola_diff.evaluation.results.report import (
+from byola_diff.losses.difference import mix_with_neighbour, neighbour
+from byola_diff.models.encoder import AudioEncoder
+from byola_diff.randomness import torch_generator
+from byola_diff.reports import figures
+from byola_diff.reports.report import (
     Picture,
     Section,
     Table,
@@ -16,9 +19,6 @@ from byola_diff.evaluation.results.report import (
     best_cells,
     render_html,
 )
-from byola_diff.losses.difference import mix_with_neighbour, neighbour
-from byola_diff.models.encoder import AudioEncoder
-from byola_diff.randomness import torch_generator
 from byola_diff.sounds import training_batch
 from byola_diff.training.views import ViewMaker
 

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import sys
 import tarfile
 from pathlib import Path
 
@@ -14,24 +13,20 @@ import pytest
 import torch
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parent / "evaluation"))
-sys.path.insert(0, str(Path(__file__).parent / "evaluation/hear"))
-
-from corpus import RATE, write_corpus
-from hear_folders import write_event_task, write_scene_task
-
 import evaluate
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.evaluation.adapters.cnn14 import Cnn14
-from byola_diff.evaluation.adapters.cnn14_front_end import Cnn14LogMel
-from byola_diff.evaluation.adapters.log_mel_statistics import LogMelStatistics
-from byola_diff.evaluation.encoders.content_hash import content_hash
-from byola_diff.evaluation.probes.protocols import PROTOCOLS
-from byola_diff.evaluation.runs import linear_runs
+from byola_diff.encoders.cnn14 import Cnn14
+from byola_diff.encoders.cnn14_front_end import Cnn14LogMel
+from byola_diff.encoders.content_hash import content_hash
+from byola_diff.encoders.log_mel_statistics import LogMelStatistics
+from byola_diff.evaluation.linear import run as linear_runs
 from byola_diff.models.bundle import load_encoder, write_bundle
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
+from byola_diff.probing.protocols import PROTOCOLS
+from tests.corpus import RATE, write_corpus
+from tests.evaluation.hear.hear_folders import write_event_task, write_scene_task
 
 LAYERS = ["conv1", "conv2", "conv3", "fc1", "fc2", "output"]
 QUICK = ["--learning-rates", "1e-2", "1e-1", "--seeds", "0", "1"]

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from file_hashes import file_hashes
 
 from byola_diff.data.pairs import read_pairs
 from byola_diff.soundscapes import items
@@ -18,6 +17,7 @@ from byola_diff.soundscapes.loudness import integrated_lufs
 from byola_diff.soundscapes.mixer import mix
 from byola_diff.soundscapes.pair_changes import changes
 from byola_diff.soundscapes.source_preparation import source_roots
+from tests.file_hashes import file_hashes
 
 SCRIPTS = Path(__file__).parents[1] / "datasets"
 RATE = 8_000

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from file_hashes import file_hashes
 
 from byola_diff.data.pairs import read_pairs
 from byola_diff.soundscapes import items
 from byola_diff.soundscapes.difference_text import TEMPLATES
 from byola_diff.soundscapes.loudness import integrated_lufs
+from tests.file_hashes import file_hashes
 
 SCRIPT = Path(__file__).parents[1] / "datasets" / "render_apwd.py"
 RATE = 8_000

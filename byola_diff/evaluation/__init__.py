@@ -1,0 +1,1 @@
+"""The benchmarks, a folder for each, and what they share."""

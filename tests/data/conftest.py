@@ -1,5 +1,6 @@
 import pytest
-from store_maker import pack, write_sounds
+
+from tests.data.store_maker import pack, write_sounds
 
 
 @pytest.fixture

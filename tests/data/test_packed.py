@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 import soundfile
-from store_maker import RATE, pack, write_sounds, write_synthetic_store
 
 from byola_diff.data.packed import PackedStore, PackedStoreError
+from tests.data.store_maker import RATE, pack, write_sounds, write_synthetic_store
 
 
 def test_clips_are_the_files(store, tmp_path):

@@ -5,12 +5,12 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-from store_maker import RATE, pack, write_sounds
 
 from byola_diff.audio.resample import resample
 from byola_diff.data.pack_plan import begin, plan_store
 from byola_diff.data.pack_shard import pack_shard, record_path
 from byola_diff.data.packed import PackedStoreError
+from tests.data.store_maker import RATE, pack, write_sounds
 
 
 def hashes(folder):

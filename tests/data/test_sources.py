@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from store_maker import RATE, pack, write_sounds
 from torch.utils.data import DataLoader
 
 from byola_diff.audio.files import read_audio
@@ -14,6 +13,7 @@ from byola_diff.data.rejected import TooManyRejectedError
 from byola_diff.data.resident import ResidentSource, StoreTooLargeError
 from byola_diff.data.stored import PackedSource
 from byola_diff.training.clip_module import StepBatches
+from tests.data.store_maker import RATE, pack, write_sounds
 
 CROP = 15_200
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from scenes import bed, event, scene
 
 from byola_diff.soundscapes import items
 from byola_diff.soundscapes.items import finish, finished
 from byola_diff.soundscapes.jams_file import read_facts
 from byola_diff.soundscapes.rendered import RenderError
+from tests.soundscapes.scenes import bed, event, scene
 
 PLAN = scene(bed(), event(at_s=0.1))
 FACTS = {"renderer": "mixer", "pair": 3, "labels": ("dog", "rain")}

@@ -3,11 +3,11 @@ import math
 from pathlib import Path
 
 import pytest
-from scenes import KINDS, bed, event, scene, write_sources
 
 from byola_diff.soundscapes.jams_file import JamsError, read_facts, read_jams, to_jams
 from byola_diff.soundscapes.mixer import mix
 from byola_diff.soundscapes.plan import Event
+from tests.soundscapes.scenes import KINDS, bed, event, scene, write_sources
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@ import pickle
 
 import numpy as np
 import pytest
-from scenes import KINDS, RATE, bed, event, scene, write, write_sources
 
 from byola_diff.audio.files import AudioFileError
 from byola_diff.soundscapes.loudness import integrated_lufs
 from byola_diff.soundscapes.mixer import mix
 from byola_diff.soundscapes.plan import Event, Soundscape
 from byola_diff.soundscapes.rendered import Rendered, RenderError, check_rendered
+from tests.soundscapes.scenes import KINDS, RATE, bed, event, scene, write, write_sources
 
 
 @pytest.fixture(scope="module")

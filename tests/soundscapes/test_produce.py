@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from file_hashes import file_hashes
-from scenes import bed, event, scene, write_sources
 
 from byola_diff.audio.files import AudioFileError
 from byola_diff.soundscapes.items import finish, finished
 from byola_diff.soundscapes.mixer import mix
 from byola_diff.soundscapes.produce import Refusal, produce, write_refused
+from tests.file_hashes import file_hashes
+from tests.soundscapes.scenes import bed, event, scene, write_sources
 
 N_ITEMS = 12
 TESTS = Path(__file__).parents[1]
@@ -167,8 +167,8 @@ def start(out, sources, n_workers=2):
     """A process that makes the items, slowly."""
     code = (
         "import sys, time\n"
-        f"sys.path[:0] = {[str(path) for path in (Path(__file__).parent, TESTS, TESTS.parent)]}\n"
-        "import test_produce\n"
+        f"sys.path[:0] = {[str(TESTS.parent)]}\n"
+        "from tests.soundscapes import test_produce\n"
         f"test_produce.make_slowly({str(out)!r}, {str(sources)!r}, {n_workers})\n"
     )
     return subprocess.Popen(

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scenes import KINDS, RATE, bed, event, scene, write_sources
 
 from byola_diff.soundscapes.jams_file import read_jams, to_jams
 from byola_diff.soundscapes.loudness import integrated_lufs
 from byola_diff.soundscapes.mixer import MIXER_NAME, mix
 from byola_diff.soundscapes.rendered import RenderError
 from byola_diff.soundscapes.renderers import open_renderer
+from tests.soundscapes.scenes import KINDS, RATE, bed, event, scene, write_sources
 
 TOLERANCE = 1e-4  # of full scale
 

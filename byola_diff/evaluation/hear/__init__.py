@@ -1,0 +1,1 @@
+"""The HEAR benchmark: its tasks, its grid of probes and its scores."""

@@ -20,7 +20,7 @@ from byola_diff.evaluation.hear.event_metrics import (
 from byola_diff.evaluation.hear.events import Event, PostProcessing, find_events
 from byola_diff.evaluation.hear.frame_labels import frame_targets
 from byola_diff.evaluation.hear.task_folder import HearTask
-from byola_diff.evaluation.hear.task_metadata import LOWER_IS_BETTER
+from byola_diff.scores.task_names import LOWER_IS_BETTER
 
 _DETECTION: dict[str, dict[str, float]] = {
     "event_onset_200ms_fms": {"collar_s": 0.2},

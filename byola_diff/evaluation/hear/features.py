@@ -10,8 +10,8 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from byola_diff.data.manifest import Manifest
-from byola_diff.evaluation.embeddings.extracted import Extracted, Readout
-from byola_diff.evaluation.encoders.open import NamedEncoder
+from byola_diff.embeddings.extracted import Extracted, Readout
+from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.hear.task_folder import HearTask
 
 ClipExtractor = Callable[[NamedEncoder, Manifest, Readout], Extracted]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from byola_diff.evaluation.probes.settings import Initialisation, ProbeSettings, TrainingRules
+from byola_diff.probing.settings import Initialisation, ProbeSettings, TrainingRules
 
 GridName = Literal["default", "fast", "faster"]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from byola_diff.atomic import write_text
 from byola_diff.audio.resample import resampler_name
-from byola_diff.evaluation.encoders.open import NamedEncoder
+from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.hear.event_answers import EventAnswers, event_answers
 from byola_diff.evaluation.hear.events import PostProcessing
 from byola_diff.evaluation.hear.features import ClipExtractor, TaskFeatures, embed_task
@@ -26,9 +26,9 @@ from byola_diff.evaluation.hear.grid import GridName, GridPoint, hyperparameter_
 from byola_diff.evaluation.hear.result import FoldResult, HearResult
 from byola_diff.evaluation.hear.scene_answers import SceneAnswers, scene_answers
 from byola_diff.evaluation.hear.task_folder import Fold, HearTask
-from byola_diff.evaluation.hear.task_metadata import LOWER_IS_BETTER
-from byola_diff.evaluation.probes.settings import TrainingRules
-from byola_diff.evaluation.probes.trainer import TrainedProbe, train_probes
+from byola_diff.probing.settings import TrainingRules
+from byola_diff.probing.trainer import TrainedProbe, train_probes
+from byola_diff.scores.task_names import LOWER_IS_BETTER
 
 _SEED = 42
 

@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from byola_diff.evaluation import metrics
 from byola_diff.evaluation.hear.annotations import Annotation, Labels
 from byola_diff.evaluation.hear.task_folder import HearTask
+from byola_diff.probing import metrics
 
 
 @dataclass(frozen=True)

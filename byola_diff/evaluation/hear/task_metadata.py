@@ -26,7 +26,6 @@ EVENT_METRICS = (
     "event_onset_offset_50ms_20perc_fms",
     "segment_1s_er",
 )
-LOWER_IS_BETTER = ("segment_1s_er",)
 
 
 class HearTaskError(ValueError):

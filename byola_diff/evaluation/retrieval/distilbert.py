@@ -15,13 +15,13 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from byola_diff.evaluation.adapters.pretrained_folder import (
+from byola_diff.encoders.pretrained_folder import (
     find_folder,
     read_network,
     read_settings,
     transformers,
 )
-from byola_diff.evaluation.adapters.weights_file import WeightsSource
+from byola_diff.encoders.weights_file import WeightsSource
 from byola_diff.storage import BrokenFileError, sha256
 
 DISTILBERT = WeightsSource(

@@ -12,9 +12,9 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from byola_diff.data.pairs import PairTable
-from byola_diff.evaluation.embeddings.extract import extract
-from byola_diff.evaluation.embeddings.preprocessing import Preprocessing
-from byola_diff.evaluation.encoders.open import NamedEncoder
+from byola_diff.data.preprocessing import Preprocessing
+from byola_diff.embeddings.extract import extract
+from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.retrieval.embedded_pairs import (
     EmbeddedPairs,
     embedded_pairs,
@@ -22,7 +22,7 @@ from byola_diff.evaluation.retrieval.embedded_pairs import (
     statistics,
     unique_texts,
 )
-from byola_diff.evaluation.retrieval.retrieval_network import RetrievalNetwork
+from byola_diff.evaluation.retrieval.network import RetrievalNetwork
 from byola_diff.evaluation.retrieval.text_encoders import TextEncoder
 
 _CHUNK = 4096

@@ -2,12 +2,12 @@ import io
 import tarfile
 
 import pytest
-from hear_folders import write_scene_task
 
 from byola_diff.evaluation.hear import archive as module
 from byola_diff.evaluation.hear.archive import unpack_task
 from byola_diff.evaluation.hear.task_folder import read_hear_task
 from byola_diff.evaluation.hear.task_metadata import HearTaskError
+from tests.evaluation.hear.hear_folders import write_scene_task
 
 
 def pack(path, members=(), folder=None):

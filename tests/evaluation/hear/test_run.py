@@ -5,7 +5,17 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hear_folders import (
+
+from byola_diff.audio.files import read_audio
+from byola_diff.embeddings.extract import NonFiniteEmbeddingError
+from byola_diff.encoders.open import NamedEncoder
+from byola_diff.evaluation.hear.event_answers import EventAnswers
+from byola_diff.evaluation.hear.events import Event, PostProcessing
+from byola_diff.evaluation.hear.run import run_hear_task
+from byola_diff.evaluation.hear.scene_answers import SceneAnswers
+from byola_diff.evaluation.hear.task_folder import HearTask, read_hear_task
+from byola_diff.probing.trainer import train_probes
+from tests.evaluation.hear.hear_folders import (
     FAST_GRID,
     FOLDS,
     NAMED,
@@ -15,16 +25,6 @@ from hear_folders import (
     write_event_task,
     write_scene_task,
 )
-
-from byola_diff.audio.files import read_audio
-from byola_diff.evaluation.embeddings.extract import NonFiniteEmbeddingError
-from byola_diff.evaluation.encoders.open import NamedEncoder
-from byola_diff.evaluation.hear.event_answers import EventAnswers
-from byola_diff.evaluation.hear.events import Event, PostProcessing
-from byola_diff.evaluation.hear.run import run_hear_task
-from byola_diff.evaluation.hear.scene_answers import SceneAnswers
-from byola_diff.evaluation.hear.task_folder import HearTask, read_hear_task
-from byola_diff.evaluation.probes.trainer import train_probes
 
 
 class WatchedTask(HearTask):

@@ -2,7 +2,11 @@ import json
 import random
 
 import pytest
-from hear_folders import (
+
+from byola_diff.evaluation.hear.events import Event, PostProcessing
+from byola_diff.evaluation.hear.task_folder import Fold, read_hear_task
+from byola_diff.evaluation.hear.task_metadata import HearTaskError, read_metadata
+from tests.evaluation.hear.hear_folders import (
     EVENTS,
     FAST_GRID,
     FOLDS,
@@ -11,10 +15,6 @@ from hear_folders import (
     write_event_task,
     write_scene_task,
 )
-
-from byola_diff.evaluation.hear.events import Event, PostProcessing
-from byola_diff.evaluation.hear.task_folder import Fold, read_hear_task
-from byola_diff.evaluation.hear.task_metadata import HearTaskError, read_metadata
 
 
 @pytest.fixture

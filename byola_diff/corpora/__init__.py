@@ -1,0 +1,1 @@
+"""Published data sets: from the layout of their files to clips with labels and splits."""

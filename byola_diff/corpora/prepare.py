@@ -1,0 +1,195 @@
+"""From the extracted folder of a data set to our manifest, with everything counted.
+
+What is missing or not as published is refused, or recorded beside the manifest if the user wants to
+go on: a score on part of a task must not pass for one on the whole.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from byola_diff.atomic import write_text
+from byola_diff.corpora.layout import LayoutError
+from byola_diff.corpora.spec import OwnSplit, TaskSpec
+from byola_diff.corpora.task import file_sha256, sidecar_path
+from byola_diff.data.manifest import SPLITS, Clip, write_manifest
+from byola_diff.data.manifest_checks import (
+    ClipFiles,
+    check_files_once,
+    check_groups,
+    check_splits,
+)
+
+_SHOWN = 10
+
+
+class TaskDataError(ValueError):
+    """Data that no task can be made of; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What the user decides."""
+
+    split_file: Path | None = None
+    seed: int = 0
+    """Of our own split, where there is no published one."""
+    allow_missing: float = 0.0
+    """Share of the listed files that may be absent."""
+    allow_partial: bool = False
+    """Whether the numbers of clips and classes may differ from the published ones."""
+
+
+def prepare_task(spec: TaskSpec, source: Path, out: Path, choices: Choices) -> dict[str, Any]:
+    """Write the manifest to `out` and its sidecar next to it; returns what the sidecar says.
+
+    Raises:
+        TaskDataError: If the folder has another layout, too many files are missing, the counts are
+            not those published, a group leaks, or a split is empty.
+    """
+    with _explained(spec, source):
+        listed = _clips(spec, source, choices)
+        clips, missing = _present(source, listed)
+        _refuse_missing(missing, len(listed), choices.allow_missing)
+        expected = _expected(spec, choices)
+        if not choices.allow_partial:
+            _refuse_deviations(deviations(count(listed), expected))
+        _check(clips)
+        write_manifest(out, clips)
+    facts = _facts(spec, source, out, choices)
+    counts = count(clips)
+    facts |= {"counts": counts, "expected": dict(expected)}
+    found = deviations(counts, expected)
+    other_split = [] if _is_published(spec, choices, found) else [f"split: {facts['split']}"]
+    facts |= {"deviations": other_split + found}
+    facts |= {"listed": len(listed), "missing": len(missing), "first_missing": missing[:_SHOWN]}
+    facts["manifest_sha256"] = file_sha256(out)
+    write_text(sidecar_path(out), json.dumps(facts, indent=2) + "\n")
+    return facts
+
+
+def count(clips: Sequence[Clip]) -> dict[str, int]:
+    """Number of clips by split or "fold K", then of "clips" and "classes"."""
+    splits = Counter(clip.split for clip in clips)
+    folds = Counter(clip.fold for clip in clips if clip.fold is not None)
+    counts = {split: splits[split] for split in SPLITS if split in splits}
+    counts |= {f"fold {fold}": folds[fold] for fold in sorted(folds)}
+    classes = {label for clip in clips for label in clip.labels}
+    return counts | {"clips": len(clips), "classes": len(classes)}
+
+
+def deviations(counts: Mapping[str, int], expected: Mapping[str, int]) -> list[str]:
+    """In what the counts differ from those expected, in words."""
+    return [
+        f"{name}: {counts.get(name, 0)}, not {number}"
+        for name, number in expected.items()
+        if counts.get(name, 0) != number
+    ]
+
+
+@contextmanager
+def _explained(spec: TaskSpec, source: Path) -> Iterator[None]:
+    """Say what was expected, for a folder of another layout."""
+    try:
+        yield
+    except LayoutError as error:
+        expectation = f"{source} must hold {spec.layout}, as extracted from {spec.where}"
+        raise TaskDataError(f"{error}\n{expectation}") from error
+    except ValueError as error:
+        raise TaskDataError(str(error)) from error
+
+
+def _expected(spec: TaskSpec, choices: Choices) -> Mapping[str, int]:
+    if isinstance(spec.clips, OwnSplit) and choices.split_file is None:
+        return spec.clips.counts
+    return spec.counts
+
+
+def _is_published(spec: TaskSpec, choices: Choices, found: Sequence[str]) -> bool:
+    """Whether the split is the published one.
+
+    A file of the user's is, where the size of each split is published and none deviates.
+    """
+    if not isinstance(spec.clips, OwnSplit):
+        return True
+    return choices.split_file is not None and not found and set(SPLITS) <= spec.counts.keys()
+
+
+def _clips(spec: TaskSpec, source: Path, choices: Choices) -> list[Clip]:
+    if isinstance(spec.clips, OwnSplit):
+        clips = spec.clips.clips(source, choices.split_file, choices.seed)
+    elif choices.split_file is None:
+        clips = spec.clips(source)
+    else:
+        raise TaskDataError(f"{spec.name} comes with its split and takes no other")
+    if unknown := {clip.split for clip in clips} - {*SPLITS, None}:
+        names = ", ".join(repr(name) for name in unknown)
+        raise TaskDataError(f"unknown split {names} in {choices.split_file}: not {SPLITS}")
+    return clips
+
+
+def _present(source: Path, listed: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
+    """Clips with a file, and the names of the absent files."""
+    files = ClipFiles(source)
+    clips, missing = [], []
+    for clip in listed:
+        if (source / clip.file).is_file():
+            files.check(clip.file)  # that it does not leave the folder
+            clips.append(clip)
+        else:
+            missing.append(clip.file)
+    return clips, missing
+
+
+def _refuse_missing(missing: Sequence[str], n_listed: int, allowed: float) -> None:
+    if len(missing) > allowed * n_listed:
+        shown = "\n".join(f"  {file}" for file in missing[:_SHOWN])
+        more = "\n  ..." if len(missing) > _SHOWN else ""
+        raise TaskDataError(
+            f"{len(missing)} of {n_listed} listed files are missing "
+            f"({allowed:.1%} allowed), the first:\n{shown}{more}\n"
+            "Extract all archives into this folder, or allow a larger share with --allow-missing"
+        )
+
+
+def _refuse_deviations(found: Sequence[str]) -> None:
+    if found:
+        raise TaskDataError(
+            f"the data are not those published: {'; '.join(found)}\n"
+            "Extract them anew, or take them as they are with --allow-partial"
+        )
+
+
+def _check(clips: Sequence[Clip]) -> None:
+    """The checks of a manifest, before it is there."""
+    if not clips:
+        raise LayoutError("no clips found")
+    check_files_once(clips, "file")
+    check_groups(clips)
+    check_splits(clips, () if clips[0].split is None else SPLITS)
+
+
+def _facts(spec: TaskSpec, source: Path, out: Path, choices: Choices) -> dict[str, Any]:
+    if not isinstance(spec.clips, OwnSplit):
+        split = "published"
+    elif choices.split_file is not None:
+        split = f"file {choices.split_file.name}"
+    else:
+        split = f"our own, seed {choices.seed}"
+    here = source.resolve() == out.parent.resolve()
+    return {
+        "task": spec.name,
+        "title": spec.title,
+        "unit_s": spec.unit_s,
+        "metric": spec.metric,
+        "split": split,
+        # A folder that is moved as a whole stays usable.
+        "source": "." if here else os.fspath(source.resolve()),
+        "where": spec.where,
+        "licence": spec.licence,
+    }

@@ -1,0 +1,124 @@
+"""A task to score encoders on: a manifest, and what its sidecar says about it.
+
+The sidecar of `esc50.csv` is `esc50.task.json`; `datasets/prepare_task.py` writes both. A manifest
+of the user's own needs none.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from byola_diff.corpora.spec import Metric
+from byola_diff.data.manifest import Clip, Manifest, ManifestError, read_manifest
+
+
+@dataclass(frozen=True)
+class Task:
+    """Clips with labels and splits, and how they are scored."""
+
+    name: str
+    manifest: Manifest
+    unit_s: float | None
+    """Clips are cut or padded to this length. None: they are taken as they are."""
+    metric: Metric
+    deviations: tuple[str, ...] = ()
+    """In what the clips differ from the published task, which scores should be shown with."""
+
+
+def read_task(path: Path | str, root: Path | None = None) -> Task:
+    """The task of the manifest at `path`, with files relative to `root` if given.
+
+    Without a sidecar it is named after folder and file, clips keep their length, and the metric is
+    accuracy if every clip has one label, else mAP. As in EVAR, a comma in any `label` of a manifest
+    with the column `file_name` makes the task multi-label; with the column `file`, a comma is a
+    character like others.
+
+    Raises:
+        ManifestError: As `read_manifest`; if the sidecar can't be understood or was written for
+            another manifest; or if accuracy is asked of clips with several labels.
+    """
+    path = Path(path)
+    facts = _read_sidecar(path)
+    manifest = read_manifest(path, root=root or path.parent / facts.get("source", "."))
+    if _is_evar(path) and any("," in label for clip in manifest.clips for label in clip.labels):
+        manifest = _split_at_commas(path, manifest)
+    unit_s = facts.get("unit_s")
+    several = [clip.file for clip in manifest.clips if len(clip.labels) > 1]
+    metric: Metric = facts.get("metric", "mAP" if several else "accuracy")
+    if several and metric == "accuracy":
+        raise ManifestError(f"{path}: accuracy needs one label per clip, {several[0]} has several")
+    return Task(
+        name=facts.get("task", f"{path.resolve().parent.name}/{path.stem}"),
+        manifest=manifest,
+        unit_s=None if unit_s is None else float(unit_s),
+        metric=metric,
+        deviations=tuple(facts.get("deviations", ())),
+    )
+
+
+def sidecar_path(manifest: Path) -> Path:
+    """Where the sidecar of a manifest lies."""
+    return manifest.with_name(f"{manifest.stem}.task.json")
+
+
+def file_sha256(path: Path) -> str:
+    """By which a sidecar knows its manifest."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read_sidecar(manifest: Path) -> dict[str, Any]:
+    path = sidecar_path(manifest)
+    if not path.exists():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{path}: unreadable sidecar: {error}") from error
+    if not isinstance(facts, dict):
+        raise ManifestError(f"{path}: unreadable sidecar: no JSON object")
+    if wrong := _wrong_keys(facts):
+        raise ManifestError(f"{path}: what it says of {', '.join(wrong)} can't be used")
+    expected = facts.get("manifest_sha256")
+    if expected is not None and manifest.is_file() and file_sha256(manifest) != expected:
+        remedy = "prepare the task again, or remove the sidecar if these are clips of your own"
+        raise ManifestError(f"{path}: {manifest.name} was changed since; {remedy}")
+    return facts
+
+
+def _wrong_keys(facts: dict[str, Any]) -> list[str]:
+    """Keys whose values are not what they must be."""
+    unit_s, deviations = facts.get("unit_s"), facts.get("deviations", [])
+    is_number = isinstance(unit_s, int | float) and not isinstance(unit_s, bool)
+    right = {
+        "task": isinstance(facts.get("task", ""), str),
+        "source": isinstance(facts.get("source", ""), str),
+        "unit_s": unit_s is None or (is_number and 0 < unit_s < math.inf),
+        "metric": facts.get("metric", "accuracy") in ("accuracy", "mAP"),
+        "deviations": isinstance(deviations, list) and all(isinstance(d, str) for d in deviations),
+    }
+    return [key for key, good in right.items() if not good]
+
+
+def _is_evar(path: Path) -> bool:
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        header = {name.strip() for name in next(csv.reader(stream))}
+    return {"file_name", "label"} <= header
+
+
+def _split_at_commas(path: Path, manifest: Manifest) -> Manifest:
+    clips = tuple(dataclasses.replace(clip, labels=_labels(path, clip)) for clip in manifest.clips)
+    classes = tuple(sorted({label for clip in clips for label in clip.labels}))
+    return dataclasses.replace(manifest, clips=clips, classes=classes)
+
+
+def _labels(path: Path, clip: Clip) -> tuple[str, ...]:
+    labels = tuple(label.strip() for label in clip.labels[0].split(","))
+    if not all(labels) or len(set(labels)) < len(labels):
+        cell = clip.labels[0]
+        raise ManifestError(f"{path}: {clip.file}: a label of {cell!r} is empty or there twice")
+    return labels

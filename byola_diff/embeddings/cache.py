@@ -1,0 +1,145 @@
+"""Embeddings on disk, under the hash of all that they depend on.
+
+A folder for each combination of settings (encoder, readout, length of a unit, precision, kind of
+device, versions) holds parts of about 1024 clips, or 256 MiB. Within it, a clip is known by its
+digest (`clip_digests.py`): labels can change, rows come and go, data sets be moved, and only new
+clips are embedded.
+
+A part appears whole or not at all, and its name is the SHA-256 of its content.
+"""
+
+import hashlib
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+from tqdm import tqdm
+
+from byola_diff.atomic import atomic_path, write_text
+from byola_diff.embeddings.extracted import ClipEmbeddings, Extracted
+from byola_diff.storage import sha256
+
+FORMAT = 2
+"""To be raised when the same settings would give other embeddings, or files look different."""
+
+_PART_CLIPS = 1024
+_PART_BYTES = 1 << 28
+_CLIPS, _COUNTS, _VALUE = "clips", "counts", "value/"
+
+
+class EmbeddingCache:
+    """Parts for one combination of settings."""
+
+    def __init__(self, root: Path, settings: Mapping[str, Any]) -> None:
+        """Nothing is written before there is a part.
+
+        Args:
+            root: Of all combinations.
+            settings: Plain values that every embedding depends on.
+        """
+        self._about = json.dumps({"format": FORMAT, **settings}, indent=2, sort_keys=True) + "\n"
+        self.folder = root / hashlib.sha256(self._about.encode()).hexdigest()
+        self._waiting: list[tuple[UInt8[Tensor, "clip 32"], ClipEmbeddings]] = []
+
+    def load(self, extracted: Extracted, digests: Sequence[bytes]) -> None:
+        """Put what is stored of the clips with these digests, one to a clip, into `extracted`.
+
+        Damaged parts are removed, which is said on the standard error.
+        """
+        clips_of = defaultdict(list)
+        for clip, digest in enumerate(digests):
+            clips_of[digest].append(clip)
+        for path in sorted(self.folder.glob("*.safetensors")):
+            if sha256(path) != path.stem:
+                note = f"{path}: damaged (its SHA-256 is not its name); its clips are embedded anew"
+                tqdm.write(note, file=sys.stderr)
+                path.unlink()
+                continue
+            stored, embeddings = _unpacked(load_file(path))
+            found = [
+                (place, clip)
+                for place, digest in enumerate(stored)
+                for clip in clips_of.get(digest, ())
+            ]
+            if found:
+                places, clips = zip(*found, strict=True)
+                extracted.put(clips, embeddings.take(places))
+        extracted.n_cached = len(digests) - len(extracted.missing())
+
+    def add(self, digests: Sequence[bytes], embeddings: ClipEmbeddings) -> None:
+        """Take embeddings, one digest to a clip; a part is written when there are enough."""
+        packed = torch.frombuffer(bytearray(b"".join(digests)), dtype=torch.uint8)
+        self._waiting.append((packed.reshape(len(digests), -1), embeddings))
+        n_clips = sum(len(packed) for packed, _ in self._waiting)
+        n_bytes = sum(
+            value.nbytes for _, waiting in self._waiting for value in waiting.values.values()
+        )
+        if n_clips >= _PART_CLIPS or n_bytes >= _PART_BYTES:
+            self.flush()
+
+    def count(self, digests: Sequence[bytes]) -> int:
+        """How many of the clips with these digests are stored. Nothing is written or removed.
+
+        Embeddings are not read: a truncated part counts nothing, but one whose values were altered,
+        which `load` would remove, counts as if it were whole.
+        """
+        stored: set[bytes] = set()
+        for path in self.folder.glob("*.safetensors"):
+            try:
+                with safe_open(path, "pt") as part:
+                    stored.update(_digests(part.get_tensor(_CLIPS)))
+            except SafetensorError:
+                continue  # damaged
+        return sum(digest in stored for digest in digests)
+
+    def __enter__(self) -> "EmbeddingCache":
+        """A block after which all that was added is written, also if an error ends it."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write the last part. If an error ended the block, that is the one that is raised."""
+        try:
+            self.flush()
+        except OSError as problem:
+            if kind is None:
+                raise
+            tqdm.write(f"{self.folder}: the last part is lost: {problem}", file=sys.stderr)
+
+    def flush(self) -> None:
+        """Write what was added since the last part."""
+        if not self._waiting:
+            return
+        digests, waiting = zip(*self._waiting, strict=True)
+        tensors = {
+            _CLIPS: torch.cat(digests),
+            _COUNTS: torch.cat([embeddings.counts for embeddings in waiting]),
+        }
+        for name in waiting[0].values:
+            tensors[_VALUE + name] = torch.cat([embeddings.values[name] for embeddings in waiting])
+        content = save(tensors)
+        path = self.folder / f"{hashlib.sha256(content).hexdigest()}.safetensors"
+        write_text(self.folder / "settings.json", self._about)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+        self._waiting.clear()
+
+
+def _digests(clips: UInt8[Tensor, "clip 32"]) -> list[bytes]:
+    return [bytes(digest) for digest in clips.numpy()]
+
+
+def _unpacked(tensors: Mapping[str, Tensor]) -> tuple[list[bytes], ClipEmbeddings]:
+    values = {
+        name.removeprefix(_VALUE): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(_VALUE)
+    }
+    return _digests(tensors[_CLIPS]), ClipEmbeddings(values, tensors[_COUNTS])

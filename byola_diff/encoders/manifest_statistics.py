@@ -1,0 +1,81 @@
+"""Normalisation statistics for encoders that come without: of the task that they are evaluated on.
+
+As in EVAR they are those of the stretches that are embedded: same crops, same zeros on the right.
+Labels are not used.
+
+Source:
+    Niizumi et al., EVAR, https://github.com/nttcslab/eval-audio-repr, evar/ar_base.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from byola_diff.audio.log_mel import LogMel
+from byola_diff.audio.normalize import corpus_statistics
+from byola_diff.data.manifest import Clip, Manifest
+from byola_diff.data.preprocessing import Preprocessing
+from byola_diff.data.reading import read_clip
+from byola_diff.randomness import torch_generator
+
+MAX_CLIPS = 5000
+"""EVAR stops at the first batch that reaches so many."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A task, cut as for its embeddings."""
+
+    manifest: Manifest
+    preprocessing: Preprocessing
+
+    def training_clips(self) -> tuple[Clip, ...]:
+        """The training split, or all clips but the first fold where there are folds.
+
+        So the statistics are those of the training part of the first fold, for every fold: as in
+        EVAR, where one encoder embeds them all. A little is seen of the other folds' test clips.
+        A manifest that has neither gives all its clips.
+        """
+        clips, folds = self.manifest.clips, self.manifest.folds
+        not_held_out = tuple(clip for clip in clips if folds and clip.fold != folds[0])
+        return not_held_out or self.manifest.in_split("train") or clips
+
+
+def log_mel_statistics(corpus: Corpus, log_mel: LogMel) -> tuple[float, float]:
+    """Mean and deviation of the log-mels of up to `MAX_CLIPS` training clips."""
+
+    def padded(waveform: Tensor) -> Tensor:
+        missing = max(0, log_mel.min_samples - waveform.shape[-1])
+        return log_mel(nn.functional.pad(waveform, (0, missing)))
+
+    return feature_statistics(corpus, log_mel.sample_rate, padded)
+
+
+def feature_statistics(
+    corpus: Corpus,
+    sample_rate: int,
+    features: Callable[[Float[Tensor, "1 sample"]], Float[Tensor, "1 1 mel frame"]],
+    max_clips: int = MAX_CLIPS,
+) -> tuple[float, float]:
+    """Mean and population deviation of what a front end makes of the training clips.
+
+    Args:
+        corpus: Whose clips, of which up to `max_clips` are drawn by a fixed seed.
+        sample_rate: Of the front end, in Hz.
+        features: The front end, for clips of any length.
+        max_clips: The most to read.
+
+    Raises:
+        AudioFileError: If a file can't be read.
+        ValueError: If all values are equal, as of silence.
+    """
+    clips = corpus.training_clips()
+    order = torch.randperm(len(clips), generator=torch_generator("statistics clips"))
+    chosen = [clips[number] for number in sorted(order[:max_clips].tolist())]
+    return corpus_statistics(
+        features(read_clip(corpus.manifest, clip, sample_rate, corpus.preprocessing)[None])
+        for clip in chosen
+    )

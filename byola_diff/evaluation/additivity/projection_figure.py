@@ -1,0 +1,62 @@
+"""A picture of movements in a plane: what the same event does over two backgrounds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from byola_diff.reports.figures import new_figure, to_png
+
+# Okabe and Ito's seven colours, then again with other markers: label and marker go together.
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+MAX_LABELS = 10
+
+
+def projection_figure(
+    first: Float[np.ndarray, "event 2"],
+    second: Float[np.ndarray, "event 2"],
+    labels: Sequence[str],
+    shown: Sequence[str],
+    shares: tuple[float, float],
+) -> bytes:
+    """Movements over the first background as circles, over the second as crosses, joined by event.
+
+    Args:
+        first: Points of the movements over the first background.
+        second: Those over the second one.
+        labels: Of the events.
+        shown: Labels to draw, in the order of the legend.
+        shares: Of the variance along either axis.
+
+    Raises:
+        ValueError: If there are more labels than can be told apart.
+    """
+    if len(shown) > MAX_LABELS:
+        raise ValueError(f"{len(shown)} labels in one picture; at most {MAX_LABELS} are told apart")
+    figure = new_figure(8.4, 5.4)
+    axes = figure.add_subplot()
+    for number, label in enumerate(shown):
+        rows = np.array([name == label for name in labels])
+        # Beyond seven labels a colour comes again: dashed lines, hollow circles, upright crosses.
+        again = number >= len(_COLOURS)
+        colour = _COLOURS[number % len(_COLOURS)]
+        for start, end in zip(first[rows], second[rows], strict=True):
+            ends = np.stack([start, end])
+            axes.plot(
+                *ends.T, color=colour, linewidth=0.7, alpha=0.6, linestyle="--" if again else "-"
+            )
+        face = "white" if again else colour
+        axes.scatter(
+            *first[rows].T, s=34, marker="o", facecolor=face, edgecolor=colour, label=label
+        )
+        cross = "+" if again else "x"
+        axes.scatter(*second[rows].T, s=60 if again else 38, marker=cross, color=colour, lw=1.4)
+    for marker, background in (("o", "first"), ("x", "second")):
+        axes.scatter([], [], s=34, marker=marker, color="#777777", label=f"{background} background")
+    axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+    axes.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+    axes.set_xlabel(f"first component ({100 * shares[0]:.0f} % of the variance)", fontsize=9)
+    axes.set_ylabel(f"second component ({100 * shares[1]:.0f} %)", fontsize=9)
+    axes.tick_params(labelsize=8)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False, title="event")
+    return to_png(figure)

@@ -1,0 +1,155 @@
+"""Background-known ESC-50: from a data set to score records, and an exhibit of its sounds."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from byola_diff.data.manifest import Manifest
+from byola_diff.data.preprocessing import Preprocessing
+from byola_diff.embeddings.extract import count_cached, extract
+from byola_diff.encoders.open import NamedEncoder
+from byola_diff.evaluation.bgknown.data import BgKnown, difference_embeddings, read_bgknown
+from byola_diff.evaluation.bgknown.exhibit import bgknown_exhibit
+from byola_diff.evaluation.bgknown.options import USUAL_BGKNOWN
+from byola_diff.evaluation.jobs import Job
+from byola_diff.evaluation.options import deviations
+from byola_diff.models.precision import resolved_precision
+from byola_diff.probing.parts import probe_parts
+from byola_diff.probing.probe_task import manifest_targets, probe_task
+from byola_diff.probing.protocols import BGKNOWN, LinearProtocol
+from byola_diff.reports.exhibits import SUFFIX, write_exhibit
+from byola_diff.scores.write import Record, score_record
+
+_WHOLE = Preprocessing()
+"""Mixtures and references are of one length and taken whole: a crop of one is none of the other."""
+
+
+def bgknown_job(folder: Path, options: argparse.Namespace) -> Job:
+    """Mix, (a), (b) and (c) of a data set; it is checked before anything is embedded.
+
+    Encoders that take statistics from a task take those of the training mixtures, and embed the
+    references by them too: a difference needs one scale.
+
+    Raises:
+        FileNotFoundError: If it is no such data set.
+        ValueError: If it was altered, or can't be probed, or a seed occurs twice.
+    """
+    data = read_bgknown(folder)
+    rates, seeds = tuple(options.learning_rates), tuple(options.seeds)
+    if len(set(rates)) < len(rates) or len(set(seeds)) < len(seeds):
+        raise ValueError("a learning rate or seed is given twice")
+    run = BgKnownRun(data, replace(BGKNOWN, learning_rates=rates, seeds=seeds), options)
+    try:
+        probe_parts(data.mixtures)
+        manifest_targets(data.mixtures, "accuracy")
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from error
+    return Job(
+        protocol=BGKNOWN.name,
+        task=BGKNOWN.name,
+        settings=run.settings(),
+        records=run.records,
+        plan=run.plan,
+        manifest=data.mixtures,
+        preprocessing=_WHOLE,
+    )
+
+
+@dataclass(frozen=True)
+class BgKnownRun:
+    """How encoders are evaluated on a data set, whatever the encoder."""
+
+    data: BgKnown
+    protocol: LinearProtocol
+    options: argparse.Namespace
+
+    def settings(self) -> dict[str, Any]:
+        """What a record says of how it came about."""
+        return {
+            **asdict(self.protocol),
+            "n_items": len(self.data.mixtures.clips),
+            "data": dict(self.data.settings),
+            "manifests": dict(self.data.hashes),
+            "deviations": [*self.data.deviations, *deviations(self.options, USUAL_BGKNOWN)],
+            "precision": resolved_precision(self.options.precision, self.options.device),
+            "device": torch.device(self.options.device).type,
+        }
+
+    def records(self, named: NamedEncoder) -> Iterator[Record]:
+        """The record; then the exhibit of the data set, unless it is there."""
+        start = time.monotonic()
+        self.data.check_audio()
+        embeddings = {
+            variant: extract(
+                named,
+                manifest,
+                "scene",
+                _WHOLE,
+                batch_size=self.options.batch_size,
+                n_workers=self.options.workers,
+                **self._cached(),
+            ).scene.numpy()
+            for variant, manifest in self.data.manifests.items()
+        }
+        mixtures = self.data.mixtures
+        scores, learning_rates = {}, {}
+        for variant, difference in difference_embeddings(embeddings).items():
+            result = probe_task(
+                difference,
+                manifest_targets(mixtures, "accuracy"),
+                probe_parts(mixtures),
+                len(mixtures.classes),
+                "accuracy",
+                self.protocol,
+                device=self.options.device,
+            )
+            scores[variant] = result.per_seed()
+            [learning_rates[variant]] = result.learning_rates.values()
+        wall_s = time.monotonic() - start
+        yield score_record(
+            protocol=self.protocol.name,
+            task=self.protocol.name,
+            encoder=named,
+            scores=scores,
+            settings=self.settings(),
+            wall_s=wall_s,
+            probe={"learning_rates": learning_rates},
+        )
+        self._exhibit()
+
+    def plan(self, named: NamedEncoder) -> Iterator[str]:
+        """What `records` would do, in words; nothing is embedded."""
+        manifests = self.data.manifests.values()
+        n_clips = sum(len(manifest.clips) for manifest in manifests)
+        n_cached = sum(self._n_cached(named, manifest) for manifest in manifests)
+        n_probes = len(manifests) * len(self.protocol.seeds) * len(self.protocol.learning_rates)
+        yield (
+            f"{named.name} ({named.encoder.sample_rate} Hz, "
+            f"{named.encoder.scene_embedding_size}-dimensional, {named.content_hash[:8]}) on "
+            f"{self.data.root}: {len(self.data.mixtures.clips)} mixtures with three references "
+            f"each, {n_clips} clips, {n_cached} of them cached; {n_probes} probes"
+        )
+
+    def _n_cached(self, named: NamedEncoder, manifest: Manifest) -> int:
+        return count_cached(named, manifest, "scene", _WHOLE, **self._cached())
+
+    def _cached(self) -> dict[str, Any]:
+        names = ("cache", "device", "precision")
+        return {name: getattr(self.options, name) for name in names}
+
+    def _exhibit(self) -> None:
+        """Show two items of the data set, once; scores stand without it."""
+        folder = self.options.out / "exhibits"
+        name = f"{self.protocol.name}_{self.data.hashes['mix.csv'][:8]}"
+        if (folder / f"{name}{SUFFIX}").exists():
+            return
+        try:
+            write_exhibit(folder, name, bgknown_exhibit(self.data))
+        except ModuleNotFoundError as error:
+            print(f"evaluate.py: no exhibit of {self.data.root}: {error}", file=sys.stderr)

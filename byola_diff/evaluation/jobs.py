@@ -1,0 +1,116 @@
+"""Encoders on tasks, one after another: a record of each score, and of whatever failed."""
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from byola_diff.audio.files import AudioFileError
+from byola_diff.data.manifest import Manifest
+from byola_diff.data.preprocessing import Preprocessing
+from byola_diff.encoders.open import NamedEncoder, check_word, open_encoder
+from byola_diff.scores.write import Record, failure_record, write_record
+from byola_diff.storage import BrokenFileError
+
+USER_ERRORS = (AudioFileError, BrokenFileError, ModuleNotFoundError, OSError, ValueError)
+"""What users can mend: told without a traceback."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One protocol on one task, for whatever encoder."""
+
+    protocol: str
+    task: str
+    settings: Mapping[str, Any]
+    records: Callable[[NamedEncoder], Iterable[Record]]
+    """Score records, as they are ready."""
+    plan: Callable[[NamedEncoder], Iterable[str]]
+    """What `records` would do, in words."""
+    manifest: Manifest | None = None
+    """For encoders that take statistics from the task."""
+    preprocessing: Preprocessing | None = None
+    """Of the clips of the manifest."""
+
+
+def run_jobs(
+    words: Sequence[str],
+    jobs: Sequence[Job],
+    *,
+    device: torch.device | str,
+    out: Path,
+    dry_run: bool = False,
+) -> int:
+    """Each encoder with each job, whatever comes of the others.
+
+    Args:
+        words: Encoders, as of `open_encoder`.
+        jobs: What to do with each.
+        device: Where encoders go.
+        out: Folder for the records, which are printed too.
+        dry_run: Whether to print plans instead, and write nothing.
+
+    Returns:
+        The exit status: 2 if anything failed. The reason is on the standard error and in a record.
+
+    Raises:
+        ValueError: If a word names no kind of encoder: before anything is done.
+        FileNotFoundError: If there is no such configuration.
+    """
+    for word in words:
+        check_word(word)
+    ended = [_run(word, job, device, out, dry_run) for word in words for job in jobs]
+    return 0 if all(ended) else 2
+
+
+def open_on(
+    device: torch.device | str,
+    word: str,
+    manifest: Manifest | None,
+    preprocessing: Preprocessing | None,
+) -> NamedEncoder:
+    """`open_encoder` on a device."""
+    named = open_encoder(word, manifest, preprocessing)
+    if isinstance(named.encoder, nn.Module):
+        named.encoder.to(device)
+    return named
+
+
+def _run(word: str, job: Job, device: torch.device | str, out: Path, dry_run: bool) -> bool:
+    """Whether it went well."""
+    start, name, sha256 = time.monotonic(), word, None
+    try:
+        named = open_on(device, word, job.manifest, job.preprocessing)
+        name, sha256 = named.name, named.content_hash
+        if dry_run:
+            print(*job.plan(named), sep="\n", flush=True)
+            return True
+        for record in job.records(named):
+            _print(record, write_record(out, record))
+    except Exception as error:  # modules of others may raise anything, and memory may run out
+        if not isinstance(error, USER_ERRORS):
+            traceback.print_exc()
+        print(f"evaluate.py: {name} on {job.task}: {error}", file=sys.stderr)
+        if not dry_run:
+            wall_s = time.monotonic() - start
+            about = (job.protocol, job.task, name, error, job.settings, wall_s)
+            path = write_record(out, failure_record(*about, sha256=sha256))
+            print(f"  record: {path}", file=sys.stderr)
+        return False
+    return True
+
+
+def _print(record: Record, path: Path) -> None:
+    layer = f" layer {record['layer']['name']}" if record["layer"] else ""
+    for metric, score in record["scores"].items():
+        each = "  ".join(f"{name} {value:.4f}" for name, value in score["values"].items())
+        spread = "" if score["ci95"] is None else f" ± {score['ci95']:.4f}"
+        what = f"{record['encoder']['name']}{layer}  {record['task']} {metric}"
+        print(f"{what} {score['mean']:.4f}{spread}  ({each})")
+    print(f"  record: {path}", flush=True)

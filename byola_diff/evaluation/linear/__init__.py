@@ -1,0 +1,1 @@
+"""Linear evaluation: probes on scenes, layers, fused layers and members of ensembles."""

@@ -1,0 +1,225 @@
+"""Linear evaluation of an encoder on a task: from a manifest to score records."""
+
+import argparse
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from byola_diff.corpora.task import Task
+from byola_diff.data.manifest import Manifest
+from byola_diff.data.preprocessing import Preprocessing
+from byola_diff.embeddings.extract import count_cached, extract
+from byola_diff.embeddings.extracted import Extracted, Readout
+from byola_diff.encoders.open import NamedEncoder
+from byola_diff.evaluation.linear.steps import Step
+from byola_diff.models.precision import Precision, resolved_precision
+from byola_diff.probing.logistic_manifest import check_probe, probe_manifest
+from byola_diff.probing.parts import probe_parts
+from byola_diff.probing.probe_task import manifest_targets, probe_task
+from byola_diff.probing.protocols import PROTOCOLS, LinearProtocol
+from byola_diff.scores.write import Record, Values, score_record
+
+LOGISTIC = "logistic"
+"""Name of the probe by logistic regression, which has no learning rate and no seed."""
+
+
+@dataclass(frozen=True)
+class LinearRun:
+    """How encoders are evaluated, whatever encoder and task."""
+
+    protocol: LinearProtocol | None
+    """None for logistic regression."""
+    cache: Path | None = None
+    batch_size: int = 32
+    device: torch.device | str = "cpu"
+    precision: Precision = "auto"
+    n_workers: int = 2
+    progress: bool = True
+
+    @property
+    def name(self) -> str:
+        """Of the protocol."""
+        return self.protocol.name if self.protocol else LOGISTIC
+
+    def check(self, task: Task) -> None:
+        """Do nothing if the task can be evaluated: before anything is embedded for it.
+
+        Raises:
+            ValueError: If its splits, folds or labels do not allow it.
+        """
+        if self.protocol is None:
+            if task.metric != "accuracy":
+                raise ValueError(
+                    f"it is scored by {task.metric}, logistic regression by accuracy: "
+                    f"use one of the protocols {', '.join(PROTOCOLS)}"
+                )
+            check_probe(task.manifest)
+        else:
+            probe_parts(task.manifest)
+            manifest_targets(task.manifest, task.metric)
+
+    def n_probes(self, task: Task) -> int:
+        """Probes that are trained for one embedding of the task."""
+        parts = probe_parts(task.manifest)
+        if self.protocol is None:
+            return len(parts)
+        return len(parts) * len(self.protocol.seeds) * len(self.protocol.learning_rates)
+
+    def settings(self, task: Task) -> dict[str, Any]:
+        """What a record says of how it came about."""
+        protocol = asdict(self.protocol) if self.protocol else {"name": LOGISTIC}
+        return {
+            **protocol,
+            "unit_s": task.unit_s,
+            "n_clips": len(task.manifest.clips),
+            "clips_sha256": hashlib.sha256(repr(task.manifest.clips).encode()).hexdigest(),
+            "deviations": [*task.deviations, *self._deviations()],
+            "precision": resolved_precision(self.precision, self.device),
+            "device": torch.device(self.device).type,
+        }
+
+    def _deviations(self) -> list[str]:
+        """In what the protocol is not as published."""
+        if self.protocol is None:
+            return []
+        published = PROTOCOLS[self.protocol.name]
+        counts = {
+            "learning rates": (self.protocol.learning_rates, published.learning_rates),
+            "seeds": (self.protocol.seeds, published.seeds),
+        }
+        return [
+            f"{what}: {', '.join(f'{value:g}' for value in ours)} only"
+            for what, (ours, theirs) in counts.items()
+            if ours != theirs
+        ]
+
+    def embed(self, named: NamedEncoder, task: Task, readout: Readout) -> Extracted:
+        """Embeddings of all clips of the task."""
+        preprocessing = Preprocessing(task.unit_s)
+        return extract(named, task.manifest, readout, preprocessing, **self.extraction())
+
+    def extraction(self) -> dict[str, Any]:
+        """What `extract` takes besides encoder and clips."""
+        return {
+            "cache": self.cache,
+            "batch_size": self.batch_size,
+            "device": self.device,
+            "precision": self.precision,
+            "n_workers": self.n_workers,
+            "progress": self.progress,
+        }
+
+    def n_cached(
+        self,
+        named: NamedEncoder,
+        manifest: Manifest,
+        readout: Readout,
+        preprocessing: Preprocessing,
+    ) -> int:
+        """Clips that would not be embedded again."""
+        return count_cached(
+            named,
+            manifest,
+            readout,
+            preprocessing,
+            cache=self.cache,
+            device=self.device,
+            precision=self.precision,
+        )
+
+    def records(self, step: Step, task: Task) -> Iterator[Record]:
+        """Record of the scene embedding, or of each layer in turn."""
+        start = time.monotonic()
+        named, about = step.named, step.about
+        embedded = self.embed(named, task, step.readout)
+        if step.readout == "scene":
+            yield self._record(named, task, embedded.scene.numpy(), start, **about)
+            return
+        names = list(named.encoder.layer_strides)
+        for index, name in enumerate(names, start=1):
+            start, layer = time.monotonic(), (name, index, len(names))
+            embeddings = embedded.layers[name].numpy()
+            yield self._record(named, task, embeddings, start, layer=layer, **about)
+
+    def plan(self, step: Step, task: Task) -> str:
+        """What `records` would do, in words; nothing is embedded."""
+        named, encoder = step.named, step.named.encoder
+        clips = task.manifest.clips
+        n_cached = self.n_cached(named, task.manifest, step.readout, Preprocessing(task.unit_s))
+        size = f"{encoder.scene_embedding_size}-dimensional"
+        what = size if step.readout == "scene" else f"{step.n_embeddings} layers"
+        return (
+            f"{named.name} ({encoder.sample_rate} Hz, {what}, {named.content_hash[:8]}) "
+            f"on {task.name}: {len(clips)} clips, {n_cached} of them cached; "
+            f"{self.n_probes(task) * step.n_embeddings} probes by protocol {self.name}"
+        )
+
+    def _record(
+        self,
+        named: NamedEncoder,
+        task: Task,
+        embeddings: Float[np.ndarray, "clip dim"],
+        start: float,
+        **about: Any,
+    ) -> Record:
+        scores, probe = self._probe(embeddings, task)
+        wall_s = time.monotonic() - start
+        settings = self.settings(task)
+        return score_record(
+            self.name, task.name, named, scores, settings, wall_s, probe=probe, **about
+        )
+
+    def _probe(
+        self, embeddings: Float[np.ndarray, "clip dim"], task: Task
+    ) -> tuple[dict[str, Values], dict[str, Any]]:
+        """Scores by metric, and what was chosen on validation clips."""
+        if self.protocol is None:
+            return {"accuracy": probe_manifest(embeddings, task.manifest)}, {}
+        result = probe_task(
+            embeddings,
+            manifest_targets(task.manifest, task.metric),
+            probe_parts(task.manifest),
+            len(task.manifest.classes),
+            task.metric,
+            self.protocol,
+            device=self.device,
+            progress=self.progress,
+        )
+        values = {
+            f"seed {seed}": {part: scores[seed] for part, scores in result.per_part.items()}
+            for seed in self.protocol.seeds
+        }
+        return {result.metric: values}, {"learning_rates": result.learning_rates}
+
+
+def linear_run(options: argparse.Namespace) -> LinearRun:
+    """How encoders are evaluated, by the options of a verb.
+
+    Raises:
+        ValueError: If learning rates or seeds are given for a probe that has none.
+    """
+    name = getattr(options, "protocol", LOGISTIC)
+    changes = {
+        key: tuple(value)
+        for key in ("learning_rates", "seeds")
+        if name in PROTOCOLS and (value := getattr(options, key, None))
+    }
+    if name == LOGISTIC and (
+        getattr(options, "learning_rates", None) or getattr(options, "seeds", None)
+    ):
+        raise ValueError("logistic regression has no learning rate and no seed")
+    return LinearRun(
+        protocol=replace(PROTOCOLS[name], **changes) if name in PROTOCOLS else None,
+        cache=options.cache,
+        batch_size=options.batch_size,
+        device=options.device,
+        precision=options.precision,
+        n_workers=options.workers,
+    )

@@ -1,0 +1,105 @@
+"""Two queries to look at: the one found most clearly, and the one missed by most."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from byola_diff.data.pairs import Pair, PairTable
+from byola_diff.evaluation.retrieval.metrics import pessimistic_ranks
+from byola_diff.reports.exhibits import Exhibit
+from byola_diff.reports.heard_clips import HeardClip, heard_clips
+from byola_diff.reports.report import Part, Table, Text
+
+_SHOWN = 3
+"""Candidates of the highest scores; the right one is shown too."""
+
+
+def retrieval_example(
+    table: PairTable,
+    query: Float[Tensor, "query dim"],
+    gallery: Float[Tensor, "query dim"],
+    title: str,
+    sample_rate: int,
+) -> Exhibit:
+    """The best query and, if any failed, the worst: with their candidates, the right one marked.
+
+    Args:
+        table: Of one scene.
+        query: Unit vectors of its test pairs.
+        gallery: Those of their second clips.
+        title: Of the exhibit.
+        sample_rate: Of what is played, in Hz.
+
+    Raises:
+        AudioFileError: If a clip can't be read.
+        ModuleNotFoundError: If Matplotlib is absent; it names the extra.
+    """
+    pairs = table.in_split("test")
+    best, failed = chosen_queries(query, gallery)
+    shown: list[tuple[str, int | None]] = [("Found", best), ("Missed", failed)]
+    parts: list[Part] = []
+    for word, place in shown:
+        if place is not None:
+            similarity = (gallery @ query[place]).cpu()
+            parts += _query_parts(word, table, pairs, place, similarity, sample_rate)
+    return Exhibit("Retrieval with a text modifier", title, tuple(parts))
+
+
+def chosen_queries(
+    query: Float[Tensor, "query dim"], gallery: Float[Tensor, "query dim"]
+) -> tuple[int | None, int | None]:
+    """The query of rank 1 that is farthest ahead, and the one of the worst rank below 1."""
+    own = torch.arange(len(query), device=query.device)
+    ranks = pessimistic_ranks(query, gallery, own)
+    similarity = query @ gallery.T
+    others = similarity.masked_fill(torch.eye(len(query), device=query.device).bool(), -torch.inf)
+    lead = similarity.diagonal() - others.amax(dim=1)
+    found = ranks == 1
+    best = int(lead.where(found, -torch.inf).argmax()) if found.any() else None
+    worst = int(ranks.argmax())
+    return best, worst if ranks[worst] > 1 else None
+
+
+def _query_parts(
+    word: str,
+    table: PairTable,
+    pairs: Sequence[Pair],
+    place: int,
+    similarity: Float[Tensor, " candidate"],
+    sample_rate: int,
+) -> list[Part]:
+    scores = similarity.tolist()  # the right one comes after others of its score
+    order = sorted(range(len(scores)), key=lambda c: (-scores[c], c == place))
+    rank = order.index(place) + 1
+    shown = order[:_SHOWN] + ([place] if rank > _SHOWN else [])
+    labels, text = _words(pairs[place].first_labels), pairs[place].text
+    query = _clip(table, pairs[place].first, f"Query: “{text}”", labels)
+    rows, clips = [], {}
+    for candidate in shown:
+        pair, number = pairs[candidate], order.index(candidate) + 1
+        score, events = f"{float(similarity[candidate]):.3f}", _words(pair.second_labels)
+        right = "right" if candidate == place else ""
+        rows.append([str(number), score, events, right])
+        title = f"{'Right: place' if right else 'Place'} {number}, cosine {score}"
+        clips[candidate] = _clip(table, pair.second, title, events)
+    # The right one is heard after the query, whatever its place: the text tells their difference.
+    heard = heard_clips([query, clips.pop(place), *clips.values()], sample_rate)
+    lead = (
+        f"{word}: a recording with {labels}, and the text “{text}”. The right one of "
+        f"{len(pairs)} candidates comes at place {rank}."
+    )
+    marked = frozenset(row for row, candidate in enumerate(shown) if candidate == place)
+    header = ["place", "cosine", "events in it", ""]
+    found = Table(header, rows, marked=marked, text_columns=frozenset({2, 3}))
+    return [Text(lead), *heard, found]
+
+
+def _clip(table: PairTable, file: str, title: str, events: str) -> HeardClip:
+    return HeardClip(table.root / file, f"{title}\nwith {events}\n{PurePosixPath(file).name}")
+
+
+def _words(labels: Sequence[str]) -> str:
+    return ", ".join(labels) or "no event"

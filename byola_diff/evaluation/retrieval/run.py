@@ -1,0 +1,226 @@
+"""Retrieval with a text modifier: from a table of pairs to score records, systems and an example.
+
+A system is trained for each scene and seed, as the paper's figures are per scene.
+"""
+
+import argparse
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from byola_diff.audio.files import AudioFileError
+from byola_diff.data.manifest import SPLITS
+from byola_diff.data.pairs import PairTable, read_pairs
+from byola_diff.data.preprocessing import Preprocessing
+from byola_diff.embeddings.extract import count_cached
+from byola_diff.encoders.open import NamedEncoder
+from byola_diff.evaluation.jobs import Job
+from byola_diff.evaluation.options import deviations
+from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
+from byola_diff.evaluation.retrieval.embedded_scene import EmbeddedScene, embed_scene
+from byola_diff.evaluation.retrieval.example import retrieval_example
+from byola_diff.evaluation.retrieval.metrics import pessimistic_ranks, recall_at_k
+from byola_diff.evaluation.retrieval.options import USUAL_RETRIEVAL
+from byola_diff.evaluation.retrieval.pair_deviations import scene_deviations, table_deviations
+from byola_diff.evaluation.retrieval.system import save_system
+from byola_diff.evaluation.retrieval.text_encoders import (
+    BAG_OF_WORDS,
+    TextEncoder,
+    open_text_encoder,
+)
+from byola_diff.evaluation.retrieval.train import (
+    RetrievalRules,
+    TrainedRetrieval,
+    retrieval_parts,
+    train_retrieval,
+)
+from byola_diff.evaluation.retrieval.trained_systems import system_name, trained_system
+from byola_diff.models.precision import resolved_precision
+from byola_diff.reports.exhibits import Exhibit, write_exhibit
+from byola_diff.scores.write import Record, score_record
+
+PROTOCOL = "retrieval"
+_KS = (1, 5, 10)
+
+
+def retrieval_jobs(options: argparse.Namespace) -> list[Job]:
+    """A job for each table of `--pairs`.
+
+    Raises:
+        ValueError: If two tables have pairs of one scene, whose scores would be of one name; and as
+            `retrieval_job`.
+    """
+    table_of: dict[str, Path] = {}
+    for path in options.pairs:
+        for scene in read_pairs(path).scenes:
+            if scene in table_of:
+                raise ValueError(
+                    f"{table_of[scene]} and {path} both have pairs of the scene {scene}: give them "
+                    "in two commands with --out of their own"
+                )
+            table_of[scene] = path
+    return [retrieval_job(path, options) for path in options.pairs]
+
+
+def retrieval_job(path: Path, options: argparse.Namespace) -> Job:
+    """All scenes of a table of pairs; everything is checked before anything is embedded.
+
+    Raises:
+        ValueError: If the table or an option can't be used, or a scene lacks pairs to train on or
+            to test.
+        FileNotFoundError: If there are no weights of the text encoder; says where to get them.
+    """
+    table = read_pairs(path)
+    run = RetrievalRun(path, options, open_text_encoder(options.text_encoder, options.device))
+    scenes = {scene: table.of_scene(scene) for scene in table.scenes}
+    for scene, pairs in scenes.items():
+        try:
+            _check(pairs, options.seeds, run.rules)
+        except ValueError as error:
+            raise ValueError(f"{path}: scene {scene}: {error}") from error
+
+    def records(named: NamedEncoder) -> Iterator[Record]:
+        for scene, pairs in scenes.items():
+            yield from run.records(named, scene, pairs)
+
+    def plan(named: NamedEncoder) -> Iterator[str]:
+        for scene, pairs in scenes.items():
+            yield run.plan(named, scene, pairs)
+
+    settings = {**run.settings(), "deviations": run.deviations()}
+    task = task_name(table.scenes[0]) if len(scenes) == 1 else "apwd"
+    return Job(PROTOCOL, task, settings, records, plan, pair_manifest(table), Preprocessing())
+
+
+def task_name(scene: str) -> str:
+    """Of a scene, in records."""
+    return f"apwd_{scene}"
+
+
+@dataclass(frozen=True)
+class RetrievalRun:
+    """How encoders are evaluated on a table, whatever the encoder and scene."""
+
+    path: Path
+    options: argparse.Namespace
+    text_encoder: TextEncoder
+
+    @property
+    def rules(self) -> RetrievalRules:
+        """Of the training."""
+        precision = resolved_precision(self.options.precision, self.options.device)
+        return RetrievalRules(max_epochs=self.options.epochs, precision=precision)
+
+    def settings(self) -> dict[str, Any]:
+        """What a record says of how it came about, whatever the scene."""
+        return {
+            **asdict(self.rules),
+            "seeds": list(self.options.seeds),
+            "text_encoder": self.options.text_encoder,
+            "text_encoder_sha256": self.text_encoder.content_hash,
+            "standardised": "audio embeddings, by the clips of training pairs",
+            "device": torch.device(self.options.device).type,
+        }
+
+    def deviations(self) -> list[str]:
+        """In what the protocol, or the table as a whole, is not as published."""
+        found = deviations(self.options, USUAL_RETRIEVAL)
+        if self.options.text_encoder == BAG_OF_WORDS:
+            found.append("text encoder: bag-of-words, not DistilBERT")
+        return found + table_deviations(self.path)
+
+    def scene_settings(self, table: PairTable) -> dict[str, Any]:
+        """`settings` with what is particular to the pairs of a scene."""
+        counts = {split: len(table.in_split(split)) for split in SPLITS}
+        digest = hashlib.sha256(repr(table.pairs).encode()).hexdigest()
+        found = [*self.deviations(), *scene_deviations(table)]
+        return {**self.settings(), "n_pairs": counts, "pairs_sha256": digest, "deviations": found}
+
+    def extraction(self) -> dict[str, Any]:
+        """What `extract` takes besides encoder and clips."""
+        return {
+            "cache": self.options.cache,
+            "batch_size": self.options.batch_size,
+            "device": self.options.device,
+            "precision": self.options.precision,
+            "n_workers": self.options.workers,
+        }
+
+    def records(self, named: NamedEncoder, scene: str, table: PairTable) -> Iterator[Record]:
+        """The record of a scene; then systems and an example are written."""
+        start = time.monotonic()
+        device = self.options.device
+        embedded = embed_scene(table, named, self.text_encoder, self.extraction(), device)
+        settings, task = self.scene_settings(table), task_name(scene)
+        folder = self.options.systems / system_name(task, named, settings)
+        scores: dict[str, dict[str, float]] = {f"recall@{k}": {} for k in _KS}
+        best_epochs, networks = {}, []
+        for seed in self.options.seeds:
+            parts = retrieval_parts(table, seed, self.rules)
+            trained = train_retrieval(embedded.pairs, *parts, seed, self.rules, progress=True)
+            for k, share in _recalls(embedded, trained).items():
+                scores[f"recall@{k}"][f"seed {seed}"] = share
+            best_epochs[f"seed {seed}"] = trained.best_epoch
+            system = trained_system(
+                self.path, named, self.text_encoder, embedded, trained, seed, settings
+            )
+            save_system(system, folder / f"seed_{seed}")
+            networks.append(trained.network)
+        probe = {"best_epochs": best_epochs, "systems": str(folder)}
+        wall_s = time.monotonic() - start
+        yield score_record(PROTOCOL, task, named, scores, settings, wall_s, probe=probe)
+        for seed in self.options.seeds:
+            print(f"  system for search: {folder / f'seed_{seed}'}", flush=True)
+        title = f"{task}: {named.name}, seed {self.options.seeds[0]}, {self.options.text_encoder}"
+        latents = embedded.test_latents(networks[0])
+        example = partial(retrieval_example, table, *latents, title, named.encoder.sample_rate)
+        self._exhibit(f"{PROTOCOL} {folder.name}", example)
+
+    def plan(self, named: NamedEncoder, scene: str, table: PairTable) -> str:
+        """What `records` would do, in words; nothing is embedded."""
+        manifest, options = pair_manifest(table), self.options
+        n_test = len(table.in_split("test"))
+        n_cached = count_cached(
+            named,
+            manifest,
+            "scene",
+            Preprocessing(),
+            cache=options.cache,
+            device=options.device,
+            precision=options.precision,
+        )
+        return (
+            f"{named.name} ({named.encoder.sample_rate} Hz, "
+            f"{named.encoder.scene_embedding_size}-dimensional, {named.content_hash[:8]}) on "
+            f"{task_name(scene)}: {len(manifest.clips)} clips, {n_cached} of them cached; "
+            f"{len(table.pairs) - n_test} training pairs, {n_test} queries; "
+            f"{len(options.seeds)} systems of {options.epochs} epochs with {options.text_encoder}"
+        )
+
+    def _exhibit(self, name: str, example: Callable[[], Exhibit]) -> None:
+        """Show queries with what was found; scores stand without it."""
+        try:
+            write_exhibit(self.options.out / "exhibits", name, example())
+        except (ModuleNotFoundError, AudioFileError) as error:
+            print(f"evaluate.py: no exhibit of {self.path}: {error}", file=sys.stderr)
+
+
+def _check(table: PairTable, seeds: list[int], rules: RetrievalRules) -> None:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"a seed occurs twice in {' '.join(map(str, seeds))}")
+    retrieval_parts(table, seeds[0], rules)
+    if not table.in_split("test"):
+        raise ValueError("no test pairs: add rows of split test")
+
+
+def _recalls(embedded: EmbeddedScene, trained: TrainedRetrieval) -> dict[int, float]:
+    query, gallery = embedded.test_latents(trained.network)
+    ranks = pessimistic_ranks(query, gallery, torch.arange(len(query), device=query.device))
+    return {k: recall_at_k(ranks, k) for k in _KS}

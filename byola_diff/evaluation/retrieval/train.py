@@ -1,0 +1,177 @@
+"""Training of the adapters on pairs that are embedded; the epoch of lowest validation loss is kept.
+
+Nothing is read while it trains: batches are gathered from tables on the device.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from tqdm import tqdm
+
+from byola_diff.data.pairs import PairTable
+from byola_diff.evaluation.retrieval.embedded_pairs import EmbeddedPairs
+from byola_diff.evaluation.retrieval.loss import retrieval_loss
+from byola_diff.evaluation.retrieval.network import (
+    RetrievalNetwork,
+    seeded_retrieval_network,
+)
+from byola_diff.randomness import torch_generator
+
+Validate = Callable[[RetrievalNetwork], float]
+"""Validation loss; smaller is better."""
+
+
+@dataclass(frozen=True)
+class RetrievalRules:
+    """How every system is trained. Epochs and the validation share are the paper's."""
+
+    max_epochs: int = 300
+    batch_size: int = 512
+    learning_rate: float = 1e-3
+    class_weight: float = 1.0
+    valid_share: float = 0.1
+    dim: int = 512
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the adapters' products while they are trained; losses and results are float32."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "batch_size", "dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.valid_share < 1:
+            raise ValueError(f"valid_share must be between 0 and 1, not {self.valid_share}")
+
+
+@dataclass
+class LowestLoss:
+    """Weights of the epoch of lowest validation loss; of the first of them, if several."""
+
+    loss: float = math.inf
+    epoch: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def offer(self, epoch: int, loss: float, network: RetrievalNetwork) -> None:
+        """Take over the weights if the loss is lower than any before; NaN never is."""
+        if loss < self.loss:
+            self.loss, self.epoch = loss, epoch
+            self.weights = {name: value.clone() for name, value in network.state_dict().items()}
+
+
+@dataclass(frozen=True)
+class TrainedRetrieval:
+    """A network at its best epoch."""
+
+    network: RetrievalNetwork
+    best_epoch: int
+    valid_losses: tuple[float, ...]
+    """By epoch."""
+
+
+def retrieval_parts(
+    table: PairTable, seed: int, rules: RetrievalRules
+) -> tuple[Int[Tensor, " train"], Int[Tensor, " valid"]]:
+    """Places of the pairs to train on and to validate by.
+
+    Validation pairs are those of the split valid, or else a share of the training pairs.
+
+    Raises:
+        ValueError: If one of the two parts is empty.
+    """
+    splits = [pair.split for pair in table.pairs]
+    train, valid = (
+        torch.tensor([row for row, split in enumerate(splits) if split == part], dtype=torch.int64)
+        for part in ("train", "valid")
+    )
+    if not len(valid) and len(train) > 1:
+        order = torch.randperm(len(train), generator=torch_generator("retrieval validation", seed))
+        n_valid = max(1, round(rules.valid_share * len(train)))
+        valid = train[order[:n_valid].sort().values]
+        train = train[order[n_valid:].sort().values]
+    if not len(train) or not len(valid):
+        raise ValueError(
+            f"{len(train)} training and {len(valid)} validation pairs: both are needed; add "
+            "pairs of split train, of which a part serves for validation, or of split valid"
+        )
+    return train, valid
+
+
+def train_retrieval(
+    pairs: EmbeddedPairs,
+    train: Int[Tensor, " train"],
+    valid: Int[Tensor, " valid"],
+    seed: int,
+    rules: RetrievalRules,
+    *,
+    validate: Validate | None = None,
+    progress: bool = False,
+) -> TrainedRetrieval:
+    """A network trained on the device of the pairs, at its best epoch.
+
+    Args:
+        pairs: Embeddings, which are constants.
+        train: Places of the pairs to train on.
+        valid: Places of those whose loss decides.
+        seed: Of the weights and of the order of the pairs.
+        rules: Of the training.
+        validate: To judge by instead of the loss on `valid`.
+        progress: Whether to show a bar, on the standard error.
+
+    Raises:
+        ValueError: If the validation loss never was a number.
+    """
+    device = pairs.audio.device
+    sizes = (pairs.audio.shape[1], pairs.text.shape[1], pairs.first_labels.shape[1])
+    network = seeded_retrieval_network(seed, *sizes, rules.dim).to(device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=rules.learning_rate, fused=True)
+    judge = validate or _loss_on(pairs, valid.to(device), rules)
+    best, losses = LowestLoss(), []
+    epochs = range(1, rules.max_epochs + 1)
+    for epoch in tqdm(epochs, unit=" epochs", disable=not progress, leave=False):
+        for rows in _batches(train, rules.batch_size, seed, epoch, device):
+            optimizer.zero_grad()
+            _loss(network, pairs, rows, rules).backward()
+            optimizer.step()
+            network.bound_temperature()
+        losses.append(judge(network))
+        best.offer(epoch, losses[-1], network)
+    if not best.weights:
+        raise ValueError("the validation loss never was a number: the training diverged")
+    network.load_state_dict(best.weights)
+    return TrainedRetrieval(network.eval().requires_grad_(False), best.epoch, tuple(losses))
+
+
+def _loss_on(pairs: EmbeddedPairs, rows: Tensor, rules: RetrievalRules) -> Validate:
+    """Mean loss over the pairs, in batches as large as those of the training.
+
+    The contrastive loss depends on the size of the batch, so it is not taken over all at once.
+    """
+
+    @torch.no_grad()
+    def judge(network: RetrievalNetwork) -> float:
+        total = torch.zeros((), dtype=torch.float64, device=rows.device)
+        for part in rows.split(rules.batch_size):
+            total += _loss(network, pairs, part, rules).double() * len(part)
+        return (total / len(rows)).item()
+
+    return judge
+
+
+def _loss(
+    network: RetrievalNetwork, pairs: EmbeddedPairs, rows: Tensor, rules: RetrievalRules
+) -> Tensor:
+    is_short = rules.precision == "bfloat16"
+    with torch.autocast(rows.device.type, torch.bfloat16, enabled=is_short):
+        return retrieval_loss(network, pairs.batch(rows), rules.class_weight)["total"]
+
+
+def _batches(
+    train: Tensor, batch_size: int, seed: int, epoch: int, device: torch.device
+) -> Iterator[Tensor]:
+    """Places of the pairs of each batch, in an order of seed and epoch alone."""
+    order = torch.randperm(len(train), generator=torch_generator("retrieval order", seed, epoch))
+    yield from train[order].to(device).split(batch_size)

@@ -1,0 +1,1 @@
+"""What can be read off frozen embeddings: probes, nearest neighbours, and their metrics."""

@@ -1,0 +1,198 @@
+"""Linear evaluation of one task: every learning rate, seed and fold, and the test at the very end.
+
+The learning rate is chosen for each fold by its own validation clips. Labels of test clips are
+asked for once, after everything has been trained and chosen.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from byola_diff.data.manifest import Manifest
+from byola_diff.probing.linear_stack import Targets
+from byola_diff.probing.metrics import accuracy, mean_average_precision
+from byola_diff.probing.parts import Part
+from byola_diff.probing.protocols import LinearProtocol
+from byola_diff.probing.settings import ProbeSettings
+from byola_diff.probing.standardisation import Standardisation
+from byola_diff.probing.trainer import Judge, TrainedProbe, train_probes
+from byola_diff.probing.validation import (
+    TargetsOf,
+    carve_stratified,
+    carve_validation,
+)
+
+Metric = Literal["accuracy", "mAP"]
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """Test scores of a task, in 0..1."""
+
+    metric: Metric
+    per_part: dict[str, dict[int, float]]
+    """By part ("test", or "fold 1"), by seed."""
+    learning_rates: dict[str, float]
+    """Chosen, by part."""
+    validation: dict[str, dict[float, float]]
+    """Mean over the seeds of what was monitored, by part and learning rate."""
+
+    def per_seed(self) -> dict[str, float]:
+        """Mean over the parts, with equal weight."""
+        seeds = next(iter(self.per_part.values()))
+        return {
+            f"seed {seed}": float(np.mean([scores[seed] for scores in self.per_part.values()]))
+            for seed in seeds
+        }
+
+
+def probe_task(
+    embeddings: Float[np.ndarray, "clip dim"],
+    targets_of: TargetsOf,
+    parts: Sequence[Part],
+    n_classes: int,
+    metric: Metric,
+    protocol: LinearProtocol,
+    *,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+) -> ProbeResult:
+    """Train all probes of a task and test those chosen on validation clips.
+
+    Args:
+        embeddings: Of all clips.
+        targets_of: Classes (accuracy), or ones and zeros (mAP), of some clips.
+        parts: From `probe_parts`.
+        n_classes: Number of classes.
+        metric: What is reported, and monitored where the protocol monitors the score.
+        protocol: Such as `EVAR`.
+        device: Where probes are trained.
+        progress: Whether to show a bar, on the standard error.
+
+    Raises:
+        ValueError: If an embedding is not finite, or no learning rate gives a finite score.
+    """
+    bench = _Bench(embeddings, targets_of, n_classes, metric, protocol, device)
+    total = len(parts) * len(protocol.seeds)
+    with tqdm(total=total, unit=" stacks", disable=not progress, leave=False) as bar:
+        chosen = {part.name: bench.choose(part, bar.update) for part in parts}
+    # Only here are the labels of test clips looked at.
+    per_part = {part.name: bench.test(part, chosen[part.name]) for part in parts}
+    return ProbeResult(
+        metric,
+        per_part,
+        {name: choice.learning_rate for name, choice in chosen.items()},
+        {name: choice.validation for name, choice in chosen.items()},
+    )
+
+
+def manifest_targets(manifest: Manifest, metric: Metric) -> TargetsOf:
+    """Targets of the clips of a manifest, by the sorted order of its classes.
+
+    Raises:
+        ValueError: If accuracy is asked of clips with several labels.
+    """
+    number = {label: place for place, label in enumerate(manifest.classes)}
+    several = [clip.file for clip in manifest.clips if len(clip.labels) != 1]
+    if metric == "accuracy" and several:
+        raise ValueError(f"accuracy needs one label per clip, {several[0]} has several")
+
+    def targets_of(places: Int[np.ndarray, " clip"]) -> Targets:
+        labels = [manifest.clips[place].labels for place in places]
+        if metric == "accuracy":
+            return torch.tensor([number[names[0]] for names in labels], dtype=torch.long)
+        targets = torch.zeros(len(labels), len(number))
+        for row, names in enumerate(labels):
+            targets[row, [number[name] for name in names]] = 1
+        return targets
+
+    return targets_of
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What was chosen for one part, on validation clips."""
+
+    learning_rate: float
+    probes: dict[int, TrainedProbe]
+    """By seed."""
+    validation: dict[float, float]
+    """By learning rate, the mean over the seeds."""
+    scale: Standardisation
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """A task, and how to train and test probes on it."""
+
+    embeddings: Float[np.ndarray, "clip dim"]
+    targets_of: TargetsOf
+    n_classes: int
+    metric: Metric
+    protocol: LinearProtocol
+    device: torch.device | str
+
+    def choose(self, part: Part, done: Callable[[], object]) -> _Choice:
+        """Train probes of all learning rates and seeds; of equal rates the smallest is chosen."""
+        scale = Standardisation(self.embeddings[part.train])
+        trained = {}
+        for seed in self.protocol.seeds:
+            trained[seed] = self._train(part, scale, seed)
+            done()
+        rates = self.protocol.learning_rates
+        means = {
+            rate: float(np.mean([probes[place].best_score for probes in trained.values()]))
+            for place, rate in enumerate(rates)
+        }
+        best = max(means, key=lambda rate: (means[rate], -rate))
+        if not np.isfinite(means[best]):
+            raise ValueError(f"{part.name}: no learning rate gave a finite validation score")
+        chosen = {seed: probes[rates.index(best)] for seed, probes in trained.items()}
+        return _Choice(best, chosen, means, scale)
+
+    def test(self, part: Part, choice: _Choice) -> dict[int, float]:
+        """Test scores by seed."""
+        test = choice.scale(self.embeddings[part.test], self.device)
+        true = self.targets_of(part.test)
+        return {
+            seed: _score(probe.logits(test).cpu(), true, self.metric)
+            for seed, probe in choice.probes.items()
+        }
+
+    def _train(self, part: Part, scale: Standardisation, seed: int) -> list[TrainedProbe]:
+        """Probes of all learning rates."""
+        train, valid = part.train, part.valid
+        if not len(valid):
+            carve = carve_stratified if self.protocol.stratified else carve_validation
+            train, valid = carve(part, self.targets_of, self.protocol.valid_share, seed)
+        return train_probes(
+            scale(self.embeddings[train], self.device),
+            self.targets_of(train).to(self.device),
+            scale(self.embeddings[valid], self.device),
+            _judge(self.targets_of(valid).to(self.device), self.metric, self.protocol),
+            [ProbeSettings(rate, seed) for rate in self.protocol.learning_rates],
+            self.protocol.rules,
+            self.n_classes,
+        )
+
+
+def _judge(true: Targets, metric: Metric, protocol: LinearProtocol) -> Judge:
+    if protocol.monitor == "score":
+        return lambda logits: _score(logits, true, metric)
+    if metric == "accuracy":
+        return lambda logits: -functional.cross_entropy(logits, true).item()
+    return lambda logits: -functional.binary_cross_entropy_with_logits(logits, true).item()
+
+
+def _score(logits: Tensor, true: Targets, metric: Metric) -> float:
+    if not logits.isfinite().all():
+        return float("-inf")  # diverged: never chosen, never an improvement
+    score = accuracy if metric == "accuracy" else mean_average_precision
+    return score(logits.cpu().numpy(), true.cpu().numpy())

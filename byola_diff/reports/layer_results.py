@@ -1,0 +1,108 @@
+"""What records say about layers: scores over the layers of an encoder, and what fusion gains."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from byola_diff.scores.intervals import Interval, student_interval
+from byola_diff.scores.read import Record, Score
+from byola_diff.scores.task_names import lower_is_better, metric_name, task_order
+
+
+@dataclass(frozen=True)
+class LayerPoint:
+    """One layer's score."""
+
+    index: int
+    """From 1."""
+    name: str
+    score: Score
+
+
+@dataclass(frozen=True)
+class LayerCurve:
+    """Scores over the layers of one encoder on one task, in their order."""
+
+    protocol: str
+    task: str
+    metric: str
+    encoder: str
+    points: tuple[LayerPoint, ...]
+
+
+@dataclass(frozen=True)
+class FusionGain:
+    """How much better a fusion is than what it is made from; positive is better."""
+
+    protocol: str
+    task: str
+    metric: str
+    fusion: str
+    best_layer: str | None
+    over_layer: Interval | None
+    """Over the best measured single layer; None if no layer was measured."""
+    over_scene: Interval | None
+    """Over the scene embedding of the same encoder; None if that was not measured."""
+
+
+def main_score(record: Record) -> tuple[str, Score]:
+    """The metric that stands first, and its score."""
+    metric, score = next(iter(record.scores.items()))
+    return metric_name(metric), score
+
+
+def layer_curves(records: Iterable[Record]) -> list[LayerCurve]:
+    """One curve per protocol, task and encoder that has records of single layers."""
+    groups: dict[tuple[str, str, str, str], list[LayerPoint]] = {}
+    for record in records:
+        if record.layer:
+            metric, score = main_score(record)
+            key = record.protocol, record.task, metric, record.base or record.encoder
+            point = LayerPoint(record.layer["index"], record.layer["name"], score)
+            groups.setdefault(key, []).append(point)
+    curves = [
+        LayerCurve(*key, tuple(sorted(points, key=lambda point: point.index)))
+        for key, points in groups.items()
+    ]
+    return sorted(curves, key=lambda curve: (curve.protocol, task_order(curve.task), curve.encoder))
+
+
+def fusion_gains(records: Sequence[Record]) -> list[FusionGain]:
+    """Every fusion against the layers and the scene embedding of its own encoder.
+
+    The best layer is the best on the test clips, which flatters it: its gain is a lower bound.
+    Scores on different forms of a task, such as a part of it, are not compared.
+    """
+    curves = {(curve.protocol, curve.task, curve.encoder): curve for curve in layer_curves(records)}
+    scenes = {record.key[:3]: record for record in records if record.whole and not record.fusion}
+    gains = []
+    for record in records:
+        if not record.fusion:
+            continue
+        metric, score = main_score(record)
+        sign = -1 if lower_is_better(metric) else 1
+        place = record.protocol, record.task, record.fusion["of"]
+        curve, scene = curves.get(place), scenes.get(place)
+        points = curve.points if curve and curve.metric == metric else ()
+        comparable = [point for point in points if point.score.deviations == score.deviations]
+        best = max(comparable, key=lambda point: sign * point.score.mean, default=None)
+        plain = main_score(scene)[1] if scene and main_score(scene)[0] == metric else None
+        if plain and plain.deviations != score.deviations:
+            plain = None
+        gains.append(
+            FusionGain(
+                *(record.protocol, record.task, metric, record.encoder),
+                best.name if best else None,
+                _difference(score, best.score, sign) if best else None,
+                _difference(score, plain, sign) if plain else None,
+            )
+        )
+    return sorted(gains, key=lambda gain: (gain.protocol, gain.fusion, task_order(gain.task)))
+
+
+def _difference(score: Score, other: Score, sign: int) -> Interval:
+    """Paired by seed: what two probes of one seed share cancels. Else without an interval."""
+    if score.values.keys() != other.values.keys():
+        return Interval(sign * (score.mean - other.mean), None)
+    return student_interval(
+        [sign * (score.values[name] - other.values[name]) for name in score.values]
+    )

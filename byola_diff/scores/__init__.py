@@ -1,0 +1,1 @@
+"""Score records: one file for each run, with values, intervals and curves."""

@@ -1,0 +1,289 @@
+"""Which encoder a word names. What each kind does is tested beside its adapter."""
+
+import pytest
+import torch
+
+from byola_diff.audio.log_mel import LogMel
+from byola_diff.audio.normalize import Normalize
+from byola_diff.data.preprocessing import Preprocessing
+from byola_diff.encoders import registry
+from byola_diff.encoders.contract import Encoder
+from byola_diff.encoders.ensemble import EnsembleEncoder
+from byola_diff.encoders.fusion import FusedEncoder
+from byola_diff.encoders.open import open_encoder
+from byola_diff.encoders.registry import KINDS
+from byola_diff.models.bundle import write_bundle
+from byola_diff.models.cnn import AudioNTT2020
+from byola_diff.models.encoder import AudioEncoder
+from tests.corpus import write_corpus
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    torch.manual_seed(5)
+    encoder = AudioEncoder(LogMel(f_max_hz=7000.0), Normalize(-9.0, 4.5), AudioNTT2020(dim=48))
+    folder = tmp_path_factory.mktemp("encoders") / "bundle"
+    write_bundle(folder, encoder, training={})
+    return folder
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Loaders of kinds with files are replaced by ones that note their arguments."""
+    noted = []
+
+    def replaced(name):
+        def loader(**arguments):
+            noted.append((name, arguments))
+            return AudioEncoder(LogMel(), Normalize(-9.0, 4.5), AudioNTT2020(dim=8))
+
+        return loader
+
+    def load(self, loader, **given):
+        return replaced(loader.__name__)(**given, **self.options)
+
+    monkeypatch.setattr(registry.Request, "load", load)
+    return noted
+
+
+def noise(batch, n_samples):
+    return torch.rand(batch, n_samples, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def test_a_bundle_by_its_folder(bundle):
+    named = open_encoder(str(bundle))
+    assert named.name == str(bundle)
+    assert named.encoder.scene_embedding_size == 48
+    assert isinstance(named.encoder, Encoder)
+
+
+@pytest.mark.parametrize(
+    ("word", "loader", "arguments"),
+    [
+        ("vggish:a.pth", "load_vggish", {"weights": "a.pth"}),
+        ("cnn14:a:b.pth", "load_cnn14", {"weights": "a:b.pth", "sample_rate": 16_000}),
+        ("cnn14-32k:a.pth", "load_cnn14", {"weights": "a.pth", "sample_rate": 32_000}),
+        ("ast:folder", "load_ast", {"weights": "folder", "corpus": None}),
+        ("wav2vec2:org/name", "load_wav2vec2", {"weights": "org/name"}),
+        ("hubert:folder", "load_hubert", {"weights": "folder"}),
+        ("crepe", "load_crepe", {}),
+        ("crepe:tiny", "load_crepe", {"capacity": "tiny"}),
+        ("crepe:./tiny", "load_crepe", {"weights": "tiny"}),
+        ("byola:a.pth", "load_byola", {"weights": "a.pth", "corpus": None}),
+        ("byola-layers:a.pth", "load_byola_layers", {"weights": "a.pth", "corpus": None}),
+        ("log-mel-statistics", "load_log_mel_statistics", {}),
+        ("untrained:vggish", "untrained_vggish", {"seed": 0}),
+        ("untrained:cnn14:7", "untrained_cnn14", {"seed": 7, "sample_rate": 16_000}),
+        ("untrained:cnn14-32k:7", "untrained_cnn14", {"seed": 7, "sample_rate": 32_000}),
+        (
+            "untrained:AudioNTT2022:3072:4",
+            "untrained_network",
+            {"name": "AudioNTT2022", "dim": 3072, "seed": 4, "corpus": None},
+        ),
+    ],
+)
+def test_what_each_word_opens(calls, word, loader, arguments):
+    open_encoder(word)
+    ((found, given),) = calls
+    paths = {name: str(value) if name == "weights" else value for name, value in given.items()}
+    assert (found, paths) == (loader, arguments)
+
+
+def test_every_kind_has_a_word_in_the_test_above_or_its_own():
+    assert set(KINDS) == {
+        *("vggish", "cnn14", "cnn14-32k", "ast", "wav2vec2", "hubert", "crepe", "hear"),
+        *("byola", "byola-layers", "log-mel-statistics", "untrained"),
+    }
+    assert all(kind in entry.usage for kind, entry in KINDS.items())
+
+
+def test_the_name_of_a_kind_is_no_folder(bundle, tmp_path, monkeypatch):
+    (tmp_path / "log-mel-statistics").symlink_to(bundle)
+    monkeypatch.chdir(tmp_path)
+    assert open_encoder("log-mel-statistics").encoder.scene_embedding_size == 128
+    assert open_encoder("./log-mel-statistics").encoder.scene_embedding_size == 48
+
+
+def test_layers_in_brackets_are_fused(bundle):
+    fusion = open_encoder(f"{bundle}[conv3,fc1]").encoder
+    assert isinstance(fusion, FusedEncoder)
+    assert (fusion.names, fusion.pooling) == (("conv3", "fc1"), "mean+max")
+    assert fusion.scene_embedding_size == 512 + 48
+    with pytest.raises(ValueError, match="no layer 99: the encoder has conv1"):
+        open_encoder(f"{bundle}[99]")
+
+
+def test_untrained_bundles_depend_on_the_seed(bundle):
+    words = [f"untrained:{bundle}", f"untrained:{bundle}:0", f"untrained:{bundle}:1", str(bundle)]
+    first, same, other, trained = (open_encoder(word) for word in words)
+    assert first.content_hash == same.content_hash
+    assert len({first.content_hash, other.content_hash, trained.content_hash}) == 3
+    assert open_encoder(f"untrained:{bundle}[fc1]:1").encoder.scene_embedding_size == 48
+
+
+def test_statistics_come_from_the_manifest(bundle, tmp_path):
+    manifest = write_corpus(tmp_path)
+    path = tmp_path / "w.pth"
+    torch.save(AudioNTT2020(dim=16).state_dict(), path)
+    encoder = open_encoder(f"byola:{path}", manifest).encoder
+    assert encoder.normalize.mean < -9.5  # tones leave most bands empty
+    cut = Preprocessing(unit_s=1.0)  # longer than any clip: zeros
+    padded = open_encoder(f"byola:{path}", manifest, cut).encoder
+    assert padded.normalize.mean < encoder.normalize.mean - 1
+    whole = open_encoder(f"byola:{path}", manifest, Preprocessing()).encoder
+    assert whole.normalize.mean == encoder.normalize.mean
+    with pytest.raises(ValueError, match="give a manifest"):
+        open_encoder(f"byola:{path}")
+
+
+@pytest.mark.parametrize(
+    ("word", "error", "match"),
+    [
+        ("vgish:file", ValueError, "no kind 'vgish', did you mean 'vggish'.*There are: .*hear"),
+        ("cnn", ValueError, "no kind 'cnn', did you mean 'cnn14'"),
+        ("vggish", ValueError, "lacks its weights, as in vggish:FILE"),
+        ("vggish:", ValueError, "lacks its weights, as in vggish:FILE"),
+        ("hear:", ValueError, "lacks a module"),
+        ("crepe:small", ValueError, "no such file .* no size 'small'. There are: full, tiny"),
+        ("crepe:tinny", ValueError, "no size 'tinny', did you mean 'tiny'"),
+        ("log-mel-statistics:3", ValueError, "nothing follows"),
+        ("untrained:vgish", ValueError, "neither a bundle nor one of .*'vgish', did you mean 'vgg"),
+        ("untrained:", ValueError, "neither a bundle"),
+        ("untrained:vggish:one", ValueError, "expected one whole number, not 'one'"),
+        ("untrained:AudioNTT2022", ValueError, "lacks a width"),
+        (
+            "untrained:AudioNTT2022:1024",
+            ValueError,
+            "AudioNTT2022:1024: the number is the dimension .* exceed the 1024 conv features",
+        ),
+        ("untrained:AudioNTT2022:3072:1:2", ValueError, "one whole number, not '1:2'"),
+        ("runs/nothing/there", FileNotFoundError, "nothing at runs/nothing/there"),
+        ("vggish:none.pth", FileNotFoundError, "none.pth"),
+        ("none.yaml", FileNotFoundError, "no configuration"),
+    ],
+)
+def test_words_that_name_nothing(word, error, match):
+    with pytest.raises(error, match=match):
+        open_encoder(word)
+
+
+def test_a_file_needs_its_kind(tmp_path):
+    path = tmp_path / "w.pth"
+    path.touch()
+    with pytest.raises(ValueError, match="say what it is of, as in byola:"):
+        open_encoder(str(path))
+
+
+@pytest.fixture
+def write_config(tmp_path):
+    def write(text):
+        path = tmp_path / "my encoder.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_a_file_of_one_encoder(bundle, write_config):
+    named = open_encoder(write_config(f"encoder: {bundle}\nlayers: [conv3, fc2]\npooling: mean"))
+    assert named.name == "my encoder"
+    assert (named.encoder.names, named.encoder.pooling) == (("conv3", "fc2"), "mean")
+    named = open_encoder(write_config(f"name: ours\nencoder: {bundle}"))
+    assert named.name == "ours"
+    assert named.content_hash == open_encoder(str(bundle)).content_hash
+
+
+def test_options_go_to_the_loader(write_config):
+    text = "encoder: log-mel-statistics\noptions: {front_end: {n_mels: 40}}"
+    assert open_encoder(write_config(text)).encoder.scene_embedding_size == 80
+    with pytest.raises(ValueError, match="unknown key 'frontend', did you mean 'front_end'"):
+        open_encoder(write_config(text.replace("front_end", "frontend")))
+
+
+def test_members_of_an_ensemble_take_the_statistics_of_the_task(bundle, write_config, tmp_path):
+    torch.save(AudioNTT2020(dim=16).state_dict(), tmp_path / "w.pth")
+    member = f"{{encoder: byola, weights: {tmp_path / 'w.pth'}}}"
+    text = f"ensemble: {{combine: concat, members: [{member}]}}"
+    manifest, cut = write_corpus(tmp_path), Preprocessing(unit_s=1.0)
+    ((found,), single) = (
+        open_encoder(write_config(text), manifest, cut).encoder.members,
+        open_encoder(f"byola:{tmp_path / 'w.pth'}", manifest, cut).encoder,
+    )
+    assert found.encoder.normalize.mean == single.normalize.mean
+
+
+def test_layers_of_a_file_are_numbers_or_names(write_config):
+    text = "encoder: crepe:tiny\nlayers: [5, 6]"
+    named = open_encoder(write_config(text))
+    assert named.encoder.names == ("5", "6")
+    assert named.content_hash == open_encoder("crepe[5,6]:tiny").content_hash
+    file = write_config("encoder: crepe:tiny")
+    assert open_encoder(f"{file}[5,6]").content_hash == named.content_hash
+    assert open_encoder(f"{file}[5,6]").name == "my encoder[5,6]"
+
+
+def test_layers_given_twice(bundle, write_config):
+    for text in (f"encoder: {bundle}[fc1]\nlayers: [fc2]", f"encoder: {bundle}\nlayers: [fc2]"):
+        word = write_config(text) + ("" if "[fc1]" in text else "[fc1]")
+        with pytest.raises(ValueError, match=r"layers are given twice, .*fc1.*fc2"):
+            open_encoder(word)
+
+
+def test_bundles_take_no_options(bundle, write_config):
+    with pytest.raises(ValueError, match="takes no options, not hop"):
+        open_encoder(write_config(f"encoder: {bundle}\noptions: {{hop: 1}}"))
+
+
+def test_a_file_of_an_ensemble(bundle, write_config):
+    named = open_encoder(
+        write_config(
+            f"""
+            name: two
+            ensemble:
+              combine: concat
+              scene_groups: 2
+              members:
+                - {{encoder: '{bundle}[fc1]', states: mean}}
+                - encoder: crepe:tiny
+                  options: {{hop_samples: 800, pooling: mean+max}}
+                  scene_options: {{hop_samples: 4000}}
+            """
+        )
+    )
+    ensemble = named.encoder
+    assert named.name == "two"
+    assert isinstance(ensemble, EnsembleEncoder)
+    assert (ensemble.combine, ensemble.scene_groups, ensemble.reference) == ("concat", 2, 0)
+    ours, crepe = ensemble.members
+    assert (ours.encoder.names, ours.states, ours.scene_encoder) == (("fc1",), "mean", None)
+    assert crepe.states == "last"
+    assert [crepe.encoder.settings()["hop_samples"], crepe.scene_encoder.settings()["hop_samples"]
+    ] == [800, 4000]  # fmt: skip
+    assert crepe.scene_encoder.pooling == "mean+max"
+    waveform = noise(1, 32_000)
+    expected = ours.encoder.timestamps(waveform)[0]
+    torch.testing.assert_close(ensemble.timestamps(waveform)[0][..., :48], expected)
+
+
+def test_a_fusion_can_be_a_member(bundle, write_config):
+    text = f"ensemble: {{combine: average, members: [{{encoder: '{bundle}[fc1,fc2]'}}]}}"
+    (member,) = open_encoder(write_config(text)).encoder.members
+    assert isinstance(member.encoder, FusedEncoder)
+
+
+def test_a_hear_module_takes_its_options_and_weights(bundle, write_config):
+    text = f"encoder: hear:byola_diff.hear\nweights: {bundle}"
+    named = open_encoder(write_config(text))
+    assert named.encoder.scene_embedding_size == 48
+    assert named.content_hash == open_encoder(f"hear:byola_diff.hear:{bundle}").content_hash
+    with pytest.raises(ValueError, match="a bundle with its own statistics"):
+        open_encoder(write_config(f"{text}\noptions: {{statistics: [1.0, 2.0]}}"))
+
+
+def test_no_two_encoders_share_a_hash(bundle, tmp_path):
+    torch.manual_seed(6)
+    other = AudioEncoder(LogMel(f_max_hz=7000.0), Normalize(-9.0, 4.5), AudioNTT2020(dim=48))
+    write_bundle(tmp_path / "other", other, training={})
+    words = [str(bundle), str(tmp_path / "other"), f"{bundle}[fc1]", f"{bundle}[fc2]"]
+    words += [f"hear:byola_diff.hear:{bundle}", "log-mel-statistics", "crepe:tiny"]
+    assert len({open_encoder(word).content_hash for word in words}) == len(words)

@@ -1,0 +1,212 @@
+import argparse
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_retrieval_runs import QUICK, WORD, run
+
+from byola_diff.audio.files import AudioFileError, write_wav
+from byola_diff.evaluation.retrieval.search_options import search_options
+from byola_diff.evaluation.retrieval.search_run import search
+from tests.evaluation.retrieval.retrieval_cases import RATE, write_tone_pairs
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    root = tmp_path_factory.mktemp("search")
+    write_tone_pairs(root)
+    assert run(root, *QUICK) == 0
+    return root
+
+
+def system_of(root):
+    return next((root / "systems").glob("*/seed_1"))
+
+
+def search_in(root, *words, system=None, **changes):
+    parser = argparse.ArgumentParser()
+    search_options(parser)
+    given = ["--system", str(system or system_of(root)), "--folder", str(root / "wav")]
+    given += ["--query", str(root / "wav/rain_00_s1.wav"), "--text", "add a beep"]
+    options = parser.parse_args([*given, "--out", str(root / "page.html"), *words])
+    common = {"device": torch.device("cpu"), "precision": "auto", "batch_size": 8, "workers": 1}
+    more = {"cache": root / "cache", "dry_run": False}
+    return search(argparse.Namespace(**vars(options) | common | more | changes))
+
+
+def places(text):
+    """Place, cosine and file of each printed line."""
+    return [
+        (int(found[1]), float(found[2]), found[3])
+        for found in re.finditer(r"^ +(\d+) +(-?\d\.\d+) +(\S+)$", text, re.MULTILINE)
+    ]
+
+
+def test_a_page_that_needs_nothing_else(trained, capsys):
+    assert search_in(trained, "--top", "4") == 0
+    found = places(capsys.readouterr().out)
+    assert [place for place, _, _ in found] == [1, 2, 3, 4]
+    cosines = [cosine for _, cosine, _ in found]
+    assert cosines == sorted(cosines, reverse=True)
+    page = (trained / "page.html").read_text(encoding="utf-8")
+    assert page.count("<audio") == 5  # the query and four files
+    assert page.count("<img") == 5
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page)
+    assert captions == [
+        "<b>“add a beep”</b><br>rain_00_s1.wav",
+        *(f"<b>Place {n}, cosine {cosine:.3f}</b><br>{file}" for n, cosine, file in found),
+    ]
+    assert re.findall(r"<h2>(.*?)</h2>", page) == ["Query", "Found", "Scores"]
+    assert [page[: page.index("<table>")].count(word) for word in ("<figure>", 'sounds">')] == [
+        5,
+        2,
+    ]
+    assert "of 31 files" in page  # the query itself is one of 32
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert "rain_00_s1.wav" not in [file for _, _, file in found]
+
+
+def test_the_text_decides_among_others(trained, capsys):
+    found = []
+    for text in ("add a beep", "remove the beep", "Add a BEEP!"):
+        search_in(trained, "--top", "3", "--text", text)
+        found.append(places(capsys.readouterr().out))
+    assert found[0] != found[1]
+    assert found[0] == found[2]
+
+
+def test_scores_are_those_of_the_system(trained, tmp_path, capsys):
+    """A file that is a copy of the best match has its score, wherever it lies."""
+    search_in(trained, "--top", "1")
+    ((_, cosine, file),) = places(capsys.readouterr().out)
+    (tmp_path / "deep").mkdir()
+    shutil.copy(trained / "wav" / file, tmp_path / "deep/copy.wav")
+    search_in(trained, "--folder", str(tmp_path))
+    assert places(capsys.readouterr().out) == [(1, cosine, "deep/copy.wav")]
+
+
+def test_unreadable_files_are_left_out_and_counted(trained, tmp_path, capsys):
+    write_wav(tmp_path / "good.wav", np.ones(800) / 2, RATE)
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    (tmp_path / "empty.flac").touch()
+    assert search_in(trained, "--folder", str(tmp_path)) == 0
+    out = capsys.readouterr().out
+    assert [file for _, _, file in places(out)] == ["good.wav"]
+    assert "2 files could not be read" in out
+    page = (trained / "page.html").read_text(encoding="utf-8")
+    assert "2 files could not be read" in page
+    assert "empty.flac" in page
+
+
+def test_nothing_to_search(trained, tmp_path):
+    with pytest.raises(ValueError, match="no audio files to search"):
+        search_in(trained, "--folder", str(tmp_path))
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    with pytest.raises(ValueError, match=r"none of the 1 files .* can be read, such as bad\.wav"):
+        search_in(trained, "--folder", str(tmp_path))
+    with pytest.raises(NotADirectoryError):
+        search_in(trained, "--folder", str(tmp_path / "nowhere"))
+
+
+def test_a_query_that_can_not_be_read(trained, tmp_path):
+    with pytest.raises(AudioFileError, match=r"gone\.wav"):
+        search_in(trained, "--query", str(tmp_path / "gone.wav"))
+
+
+def test_a_text_without_words(trained):
+    with pytest.raises(ValueError, match="has no words"):
+        search_in(trained, "--text", "...")
+
+
+def test_words_that_the_system_never_saw_are_named(trained, capsys):
+    assert search_in(trained, "--text", "remove the beep and add a Frobnicator") == 0
+    warning = "trained without the words frobnicator: to a bag of words they mean nothing"
+    assert warning in capsys.readouterr().err
+    assert warning in (trained / "page.html").read_text()
+    assert search_in(trained, "--text", "remove the beep") == 0
+    assert "trained without" not in capsys.readouterr().err
+    assert "trained without" not in (trained / "page.html").read_text()
+
+
+def test_systems_of_before_words_were_kept_can_be_searched_with(trained, tmp_path, capsys):
+    system = Path(shutil.copytree(system_of(trained), tmp_path / "system"))
+    about = json.loads((system / "system.json").read_text())
+    assert about.pop("words") == ["a", "add", "beep", "remove", "the"]
+    (system / "system.json").write_text(json.dumps(about))
+    assert search_in(trained, "--text", "frobnicate", system=system) == 0
+    assert "trained without" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        (("--query", "gone.wav"), AudioFileError, r"gone\.wav"),
+        (("--text", "..."), ValueError, "has no words"),
+    ],
+)
+def test_a_dry_run_checks_query_and_text(trained, words, error, message):
+    with pytest.raises(error, match=message):
+        search_in(trained, *words, dry_run=True)
+
+
+@pytest.fixture
+def quick_statistics(monkeypatch):
+    """Instead of those of 1000 procedural sounds."""
+    module = "byola_diff.encoders.untrained_byola"
+    monkeypatch.setattr(f"{module}._procedural_statistics", lambda log_mel: (-5.0, 4.0))
+
+
+def test_another_encoder_is_refused(trained, quick_statistics):
+    assert search_in(trained, "--encoder", WORD, "--top", "1") == 0
+    with pytest.raises(ValueError, match=r"was trained with log-mel-statistics of content .{8}, a"):
+        search_in(trained, "--encoder", "untrained:AudioNTT2020:64")
+
+
+def altered(root, tmp_path, **changes):
+    folder = Path(shutil.copytree(system_of(root), tmp_path / "system"))
+    about = json.loads((folder / "system.json").read_text())
+    (folder / "system.json").write_text(json.dumps(about | changes))
+    return folder
+
+
+def test_an_encoder_that_is_not_found_by_its_name(trained, tmp_path):
+    system = altered(trained, tmp_path, encoder="my ensemble")
+    with pytest.raises(ValueError, match=r"'my ensemble', which can't be opened .* by --encoder"):
+        search_in(trained, system=system)
+    assert search_in(trained, "--encoder", WORD, "--top", "1", system=system) == 0
+
+
+def test_another_text_encoder_is_refused(trained, tmp_path):
+    system = altered(trained, tmp_path, text_encoder_sha256="0" * 64)
+    with pytest.raises(ValueError, match="is not the text encoder that the system was trained"):
+        search_in(trained, system=system)
+
+
+def test_statistics_of_the_pairs_are_found_again(tmp_path, monkeypatch, quick_statistics):
+    """An untrained encoder takes its statistics from the training clips: a search does so too."""
+    monkeypatch.setattr("test_retrieval_runs.WORD", "untrained:AudioNTT2020:64")
+    write_tone_pairs(tmp_path, n_train=4, n_test=1)
+    assert run(tmp_path, "--epochs", "1", "--seeds", "1") == 0
+    assert search_in(tmp_path, "--top", "1") == 0
+    (tmp_path / "pairs.csv").unlink()
+    with pytest.raises(ValueError, match="give the former as --encoder"):
+        search_in(tmp_path)
+
+
+def test_a_dry_run_writes_nothing(trained, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert search_in(trained, dry_run=True, out=page) == 0
+    assert "31 files to search" in capsys.readouterr().out
+    assert not page.exists()
+
+
+def test_long_files_are_cut_on_the_page(trained, tmp_path):
+    rng = np.random.default_rng(0)
+    write_wav(tmp_path / "long.wav", 0.1 * rng.standard_normal(31 * 800), 800)
+    assert search_in(trained, "--folder", str(tmp_path)) == 0
+    page = (trained / "page.html").read_text(encoding="utf-8")
+    assert "long.wav (the first 30 s)" in page

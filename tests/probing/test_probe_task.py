@@ -1,0 +1,246 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from byola_diff.data.manifest import Clip, Manifest
+from byola_diff.probing.parts import Part, probe_parts
+from byola_diff.probing.probe_task import manifest_targets, probe_task
+from byola_diff.probing.protocols import DIFF24, EVAR, LEARNING_RATES
+from byola_diff.probing.settings import TrainingRules
+
+QUICK = replace(
+    EVAR,
+    learning_rates=(1e-5, 1e-2),
+    seeds=(1, 2),
+    rules=TrainingRules(batch_size=50, max_epochs=40, patience=40),
+)
+
+
+def manifest_of(labels, **columns):
+    clips = tuple(
+        Clip(f"{row}.wav", (label,) if isinstance(label, str) else label, **values)
+        for row, (label, values) in enumerate(
+            zip(
+                labels,
+                [
+                    dict(zip(columns, cells, strict=True))
+                    for cells in zip(*columns.values(), strict=True)
+                ],
+                strict=True,
+            )
+        )
+    )
+    classes = tuple(sorted({name for clip in clips for name in clip.labels}))
+    return Manifest(Path(), clips, classes)
+
+
+@pytest.fixture
+def task():
+    """Three classes that a linear layer can tell apart, in three folds."""
+    rng = np.random.default_rng(0)
+    number = rng.integers(0, 3, 240)
+    embeddings = rng.normal(size=(240, 12)).astype(np.float32)
+    embeddings[np.arange(240), number] += 4
+    # A large offset and scale, which standardisation must take out; and a constant feature.
+    embeddings = embeddings * 50 + 1000
+    embeddings[:, 11] = 7
+    manifest = manifest_of([f"class {n}" for n in number], fold=[n % 3 + 1 for n in range(240)])
+    return embeddings, manifest
+
+
+def test_scores_of_each_fold_and_seed(task):
+    embeddings, manifest = task
+    parts = probe_parts(manifest)
+    targets_of = manifest_targets(manifest, "accuracy")
+    result = probe_task(embeddings, targets_of, parts, 3, "accuracy", QUICK, progress=False)
+    assert list(result.per_part) == ["fold 1", "fold 2", "fold 3"]
+    assert set(result.learning_rates.values()) == {1e-2}
+    for seed in (1, 2):
+        each = [scores[seed] for scores in result.per_part.values()]
+        assert result.per_seed()[f"seed {seed}"] == pytest.approx(np.mean(each))
+        assert min(each) > 0.9
+    for means in result.validation.values():
+        assert means[1e-2] > means[1e-5]
+
+
+def test_labels_of_test_clips_are_read_once_and_last(task):
+    embeddings, manifest = task
+    parts = probe_parts(manifest)
+    targets_of = manifest_targets(manifest, "accuracy")
+    asked = []
+
+    def recording(places):
+        asked.append(set(places.tolist()))
+        return targets_of(places)
+
+    # One part: in cross-validation each clip is a training clip of the other folds.
+    part = parts[0]
+    probe_task(embeddings, recording, [part], 3, "accuracy", QUICK, progress=False)
+    test = set(part.test.tolist())
+    assert asked[-1] == test
+    assert not any(places & test for places in asked[:-1])
+    # In cross-validation all training comes before all tests.
+    asked.clear()
+    probe_task(embeddings, recording, parts, 3, "accuracy", QUICK, progress=False)
+    assert asked[-3:] == [set(part.test.tolist()) for part in parts]
+
+
+def test_test_labels_change_the_score_and_nothing_else(task):
+    embeddings, manifest = task
+    parts = probe_parts(manifest)[:1]
+    targets_of = manifest_targets(manifest, "accuracy")
+
+    def shifted(places):
+        is_test = set(places.tolist()) == set(parts[0].test.tolist())
+        return (targets_of(places) + 1) % 3 if is_test else targets_of(places)
+
+    right, wrong = (
+        probe_task(embeddings, which, parts, 3, "accuracy", QUICK, progress=False)
+        for which in (targets_of, shifted)
+    )
+    assert right.learning_rates == wrong.learning_rates
+    assert right.validation == wrong.validation
+    assert right.per_part["fold 1"][1] > 0.9
+    assert wrong.per_part["fold 1"][1] < 0.1
+
+
+def test_the_best_validation_loss_chooses_where_the_protocol_says_so(task):
+    embeddings, manifest = task
+    parts = probe_parts(manifest)[:1]
+    targets_of = manifest_targets(manifest, "accuracy")
+    by_loss = replace(QUICK, monitor="loss")
+    result = probe_task(embeddings, targets_of, parts, 3, "accuracy", by_loss, progress=False)
+    assert all(value < 0 for value in result.validation["fold 1"].values())
+    assert DIFF24.monitor == "loss"
+    assert EVAR.monitor == "score"
+
+
+def test_validation_split_judges_and_is_not_trained_on(task):
+    embeddings, manifest = task
+    split = ["train"] * 120 + ["valid"] * 60 + ["test"] * 60
+    split_manifest = manifest_of([clip.labels[0] for clip in manifest.clips], split=split)
+    [part] = probe_parts(split_manifest)
+    assert part.name == "test"
+    assert [len(side) for side in (part.train, part.valid, part.test)] == [120, 60, 60]
+    asked = []
+    targets_of = manifest_targets(split_manifest, "accuracy")
+
+    def recording(places):
+        asked.append(len(places))
+        return targets_of(places)
+
+    probe_task(embeddings, recording, [part], 3, "accuracy", QUICK, progress=False)
+    assert asked == [120, 60] * 2 + [60]
+
+
+def test_a_tenth_is_carved_out_with_every_class_on_both_sides(task):
+    embeddings, manifest = task
+    part = probe_parts(manifest)[0]
+    targets_of = manifest_targets(manifest, "accuracy")
+    asked = []
+
+    def recording(places):
+        asked.append(places)
+        return targets_of(places)
+
+    probe_task(embeddings, recording, [part], 3, "accuracy", QUICK, progress=False)
+    seen = [asked[1:3], asked[4:6]]  # each seed first asks for all training clips
+    for train, valid in seen:
+        assert len(valid) == 16
+        assert sorted([*train, *valid]) == sorted(part.train)
+        assert len(targets_of(valid).unique()) == len(targets_of(train).unique()) == 3
+    assert set(seen[0][1].tolist()) != set(seen[1][1].tolist()), "the seeds share a validation part"
+
+
+def test_standardisation_is_fitted_to_training_clips_alone(task):
+    embeddings, manifest = task
+    parts = probe_parts(manifest)[:1]
+    targets_of = manifest_targets(manifest, "accuracy")
+    moved = embeddings.copy()
+    # Were test clips part of the statistics, these would drown all else.
+    moved[parts[0].test[:5]] = 1e6
+    plain, other = (
+        probe_task(which, targets_of, parts, 3, "accuracy", QUICK, progress=False)
+        for which in (embeddings, moved)
+    )
+    assert plain.validation == other.validation
+
+
+def test_several_labels_are_scored_by_mean_average_precision():
+    rng = np.random.default_rng(1)
+    has = rng.random((200, 3)) < 0.4
+    has[~has.any(axis=1), 0] = True
+    embeddings = (rng.normal(size=(200, 6)) + np.hstack([4 * has, has])).astype(np.float32)
+    labels = [tuple(f"label {n}" for n in np.flatnonzero(row)) for row in has]
+    manifest = manifest_of(labels, split=["train"] * 120 + ["valid"] * 40 + ["test"] * 40)
+    result = probe_task(
+        embeddings,
+        manifest_targets(manifest, "mAP"),
+        probe_parts(manifest),
+        3,
+        "mAP",
+        QUICK,
+        progress=False,
+    )
+    assert min(result.per_seed().values()) > 0.9
+    with pytest.raises(ValueError, match=r"one label per clip, .*wav has several"):
+        manifest_targets(manifest, "accuracy")
+
+
+def test_nan_embeddings_are_refused(task):
+    embeddings, manifest = task
+    embeddings[3, 2] = math.nan
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        probe_task(
+            embeddings,
+            manifest_targets(manifest, "accuracy"),
+            probe_parts(manifest),
+            3,
+            "accuracy",
+            QUICK,
+            progress=False,
+        )
+
+
+@pytest.mark.parametrize(
+    ("labels", "columns", "message"),
+    [
+        (
+            ["a", "b", "c"],
+            {"split": ["train", "train", "test"]},
+            r"without a training clip: \['c'\]",
+        ),
+        (["a", "b", "a"], {"split": ["train", "valid", "test"]}, "fewer than two labels"),
+        (["a", "b", "a"], {"split": ["train", "train", "valid"]}, "no clip in split 'test'"),
+        (["a", "b", "a"], {"split": ["train", None, "test"]}, "not every clip a split"),
+        (["a", "b", "c", "a", "b"], {"fold": [1, 1, 1, 2, 2]}, r"fold 1: .*without .*\['c'\]"),
+    ],
+)
+def test_tasks_that_can_not_be_probed_are_refused(labels, columns, message):
+    with pytest.raises(ValueError, match=message):
+        probe_parts(manifest_of(labels, **columns))
+
+
+def test_thirteen_learning_rates_four_to_a_decade():
+    assert len(LEARNING_RATES) == 13
+    assert (LEARNING_RATES[0], LEARNING_RATES[4], LEARNING_RATES[-1]) == (1e-5, 1e-4, 1e-2)
+
+
+def test_constants_of_evar():
+    assert (EVAR.rules.batch_size, EVAR.rules.max_epochs, EVAR.rules.patience) == (200, 200, 20)
+    assert EVAR.rules.weight_decay == 1e-8
+    assert EVAR.rules.later_wins
+    assert EVAR.rules.divide_by_classes
+    assert EVAR.seeds == (42, 43, 44)
+    assert EVAR.valid_share == 0.1
+
+
+def test_parts_have_names_and_places():
+    part = probe_parts(manifest_of(["a", "b", "a", "b"], fold=[7, 7, 2, 2]))[0]
+    assert isinstance(part, Part)
+    assert (part.name, part.test.tolist(), part.train.tolist()) == ("fold 2", [2, 3], [0, 1])
+    nobody = manifest_targets(manifest_of(["b", "a"], fold=[1, 2]), "accuracy")(part.test[:0])
+    assert nobody.shape == (0,)
