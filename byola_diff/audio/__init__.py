@@ -1,0 +1,1 @@
+"""Waveforms: files, resampling, and the log-mel front end."""

@@ -1,0 +1,1 @@
+"""Tables of clips, packed stores, and sources of training batches."""

@@ -1,9 +1,12 @@
-"""Weights files of published models: read by safe loaders alone, put into a network strictly."""
+"""Weights files of published models: read by safe loaders alone, put into a network strictly.
 
-from collections.abc import Collection, Mapping, Sequence
+Without a file, weights are drawn by a seed: baselines for what training adds.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,7 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from byola_diff.randomness import derive_seed
 from byola_diff.storage import BrokenFileError, load_tensors
+
+Network = TypeVar("Network")
 
 _SHOWN = 5
 """Names an error lists of each kind: a file of another architecture differs in hundreds."""
@@ -124,7 +130,7 @@ def _list(names: Sequence[str]) -> str:
 
 
 def seeded_network(build: Callable[[], Network], seed: int) -> Network:
-    """What `build` returns, with weights drawn by `seed`: an untrained baseline."""
+    """What `build` returns, with weights drawn by `seed`."""
     # Modules draw their weights from the global generator: seeded here, and left as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))

@@ -1,0 +1,1 @@
+"""Losses: functions from tensors to one number."""

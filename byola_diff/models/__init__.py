@@ -1,0 +1,1 @@
+"""Networks, their bundles on disk, and pairs of an online and a target network."""

@@ -1,0 +1,1 @@
+"""Pretraining: views, objective, learner, checkpoints and monitors."""

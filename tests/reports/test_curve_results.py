@@ -1,10 +1,8 @@
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from byola_diff.evaluation.additivity.projection_figure import projection_figure
 from byola_diff.reports.curve_figures import EncoderCurve, curve_figure
 from byola_diff.reports.curve_results import ADDITIVITY_NOTE, curve_parts
 from byola_diff.reports.deviation_marks import MARK
@@ -111,14 +109,3 @@ def test_figure_of_a_single_point():
     pytest.importorskip("matplotlib")
     single = Curve("SNR (dB)", {"0": {"seed 0": 0.5}})
     assert curve_figure("cosine", [EncoderCurve("t", "a", single)]).startswith(PNG)
-
-
-def test_projection_figure():
-    pytest.importorskip("matplotlib")
-    points, labels = np.arange(24.0).reshape(12, 2), [f"label {n % 11}" for n in range(12)]
-    shown = sorted(set(labels))[:10]
-    png = projection_figure(points, points + 1, labels, shown, (0.5, 0.2))
-    assert png.startswith(PNG)
-    assert len(png) > 5000
-    with pytest.raises(ValueError, match="11 labels in one picture"):
-        projection_figure(points, points, labels, sorted(set(labels)), (0.5, 0.2))
