@@ -118,9 +118,10 @@ def test_objective_and_gradients_against_float64(device, monkeypatch):
     for (name, weight), wanted in zip(pair.named_parameters(), oracle.parameters(), strict=True):
         assert (weight.grad is None) == (wanted.grad is None), name
         if wanted.grad is not None:
-            # A bias before a batch normalisation has no gradient but rounding.
-            scale = max(wanted.grad.abs().max().item(), 1e-2)
-            assert_close(weight.grad, wanted.grad, 2e-3 * scale)
+            # As a whole: rounding moves a maximum to its neighbour here and there, and with it the
+            # gradient. A bias before a batch normalisation has none but rounding.
+            error = (weight.grad.cpu().double() - wanted.grad).norm() / (wanted.grad.norm() + 1e-3)
+            assert error < 0.02, name
 
 
 def test_resident_store_gives_the_crops_of_the_disk(device, store):
