@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from plain_loop import PlainStep
 
 from byola_diff.allocator import keep_freed_memory
 from byola_diff.build import build_learner
@@ -96,8 +95,33 @@ def our_step(
     return step
 
 
+def learner_step(
+    precision: Precision,
+    weight: float,
+    batch: int,
+    device: torch.device,
+    projection_hidden: int = 4096,
+) -> Callable[[int], None]:
+    """One whole step on waveforms that lie on the device already; waits for nothing."""
+    config = _config(precision, weight, projection_hidden)
+    learner = build_learner(config, STATISTICS).to(device)
+    optimizer = learner.configure_optimizers()
+    waveform = torch.randn(batch, UNIT_SAMPLES, device=device) / 10
+
+    def step(index: int) -> None:
+        loss = learner.training_step({"waveform": waveform, "step": index}, index)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        update_target(learner.pair.online, learner.pair.target, 0.99)
+
+    return step
+
+
 def plain_step(device: torch.device) -> Callable[[int, int, Clock], None]:
     """One step of the plain loop, timed by the same parts."""
+    from plain_loop import PlainStep  # needs nnAudio
+
     plain = PlainStep(STATISTICS).to(device)
 
     def step(index: int, batch: int, clock: Clock) -> None:
@@ -133,12 +157,12 @@ def measure(variant: str, batch: int, n_steps: int, device: torch.device) -> dic
     return {part: clock.seconds[part] / n_steps for part in PARTS}
 
 
-def _config(precision: Precision, weight: float) -> PretrainConfig:
+def _config(precision: Precision, weight: float, projection_hidden: int = 4096) -> PretrainConfig:
     return PretrainConfig(
-        front_end=FrontEndConfig(window_samples=400, n_fft=400, f_min_hz=50, f_max_hz=8000),
+        front_end=FrontEndConfig(window_samples=400, n_fft=400, f_min_hz=50.0, f_max_hz=8000.0),
         data=DataConfig(source="procedural"),
         objective=ObjectiveConfig(difference_weight=weight),
-        training=TrainingConfig(steps=1, precision=precision),
+        training=TrainingConfig(steps=1, precision=precision, projection_hidden=projection_hidden),
     )
 
 

@@ -18,10 +18,11 @@ from byola_diff.atomic import write_text
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize, corpus_statistics
 from byola_diff.commit import code_commit
-from byola_diff.config import PretrainConfig, to_plain
+from byola_diff.config import DataConfig, PretrainConfig, SourceKind, to_plain
 from byola_diff.data.clips import ClipSource, RejectingSource
 from byola_diff.data.folder import FolderSource
 from byola_diff.data.manifest import read_manifest
+from byola_diff.data.mixture import MixedSource
 from byola_diff.data.order import steps_per_epoch
 from byola_diff.data.packed import PackedStore
 from byola_diff.data.resident import ResidentSource
@@ -45,6 +46,7 @@ from byola_diff.training.procedural import ProceduralSource
 from byola_diff.training.progress import Progress
 from byola_diff.training.rejected_files import ListRejectedFiles
 from byola_diff.training.schedules import SCHEDULES
+from byola_diff.training.time_limit import UNBOUNDED_STEPS, TimeLimit
 from byola_diff.training.views import ViewMaker
 
 
@@ -68,7 +70,7 @@ def build_learner(config: PretrainConfig, statistics: tuple[float, float]) -> Le
         pair,
         objective,
         configure_optimizer=lambda weights: torch.optim.Adam(weights, lr=training.lr, fused=True),
-        lr_at=partial(SCHEDULES[training.schedule], training.lr),
+        lr_at=partial(SCHEDULES[training.schedule], training.lr, training.warmup_share),
         config=to_plain(config),
         ema_decay=training.ema_decay,
         bfloat16=use_bfloat16(config),
@@ -90,26 +92,43 @@ def build_source(config: PretrainConfig, device: torch.device | str) -> ClipSour
         StoreTooLargeError: If a store to be resident does not fit into the memory of the device.
         ValueError: If it is a folder without audio, or a store at another sample rate.
     """
-    data, rate, n_samples = config.data, config.front_end.sample_rate, config.unit_samples
-    if data.source == "procedural":
-        return ProceduralSource(config.seed, n_samples, rate, on_device=data.num_workers == 0)
-    if data.root is None or not data.root.exists():
-        raise FileNotFoundError(f"data.root {data.root} does not exist")
-    if data.source == "folder":
+    data = config.data
+    if not data.sources:
+        return _open_source(config, data.source, data.root, device)
+    if any(_needs_host(data, part.source) for part in data.sources):
+        device = "meta"  # all clips are made where some have to be
+    sources = [_open_source(config, part.source, part.root, device) for part in data.sources]
+    return MixedSource(sources, [part.share for part in data.sources], config.seed)
+
+
+def _needs_host(data: DataConfig, kind: SourceKind) -> bool:
+    return kind in ("folder", "packed") or (kind == "procedural" and data.num_workers > 0)
+
+
+def _open_source(
+    config: PretrainConfig, kind: SourceKind, root: Path | None, device: torch.device | str
+) -> ClipSource:
+    rate, n_samples = config.front_end.sample_rate, config.unit_samples
+    if kind == "procedural":
+        on_device = config.data.num_workers == 0
+        return ProceduralSource(config.seed, n_samples, rate, on_device=on_device)
+    if root is None or not root.exists():
+        raise FileNotFoundError(f"data.root {root} does not exist")
+    if kind == "folder":
         return FolderSource(
-            data.root,
+            root,
             sample_rate=rate,
             crop_samples=n_samples,
             seed=config.seed,
-            max_rejected=data.max_rejected,
+            max_rejected=config.data.max_rejected,
         )
-    store = PackedStore.open(data.root)
+    store = PackedStore.open(root)
     if store.sample_rate != rate:
         raise ValueError(
-            f"the store {data.root} is at {store.sample_rate} Hz, front_end.sample_rate is {rate}: "
+            f"the store {root} is at {store.sample_rate} Hz, front_end.sample_rate is {rate}: "
             f"prepare it again with --sample-rate {rate}"
         )
-    if data.source == "packed" or torch.device(device).type == "meta":
+    if kind == "packed" or torch.device(device).type == "meta":
         return PackedSource(store, crop_samples=n_samples, seed=config.seed)
     return ResidentSource(store, crop_samples=n_samples, seed=config.seed, device=device)
 
@@ -118,7 +137,7 @@ def compute_statistics(config: PretrainConfig, source: ClipSource) -> tuple[floa
     """Mean and deviation of the log-mels of seeded random crops of the source."""
     n_clips = min(config.data.statistics_clips, source.n_clips)
     generator = torch_generator(config.seed, "statistics")
-    if isinstance(source, ProceduralSource):
+    if source.endless:
         clips = torch.arange(n_clips)  # an endless stream is in random order already
     else:
         clips = torch.randperm(source.n_clips, generator=generator)[:n_clips]
@@ -167,6 +186,7 @@ def build_trainer(config: PretrainConfig) -> pl.Trainer:
         strategy=strategy,
         sync_batchnorm=training.sync_batchnorm,
         max_steps=count_steps(config),
+        deterministic=training.deterministic,
         accumulate_grad_batches=training.accumulate,
         callbacks=_callbacks(config, world_size),
         plugins=[CheckedCheckpointIO()],
@@ -187,15 +207,25 @@ def _callbacks(config: PretrainConfig, world_size: int) -> list[pl.Callback]:
         out_dir / "checkpoints", training.checkpoint_every, training.keep_checkpoints
     )
     callbacks: list[pl.Callback] = [meter, Progress(meter), checkpoints]
+    if training.minutes is not None:
+        callbacks.insert(0, TimeLimit(training.minutes, training.log_every))
     if world_size == 1:
         callbacks.append(FinishStep(checkpoints))
-    if config.data.source == "folder":
-        n_clips = build_source(config, "meta").n_clips
-        callbacks.append(ListRejectedFiles(out_dir, n_clips, config.data.max_rejected))
+    n_files = count_files(config)
+    if n_files:
+        callbacks.append(ListRejectedFiles(out_dir, n_files, config.data.max_rejected))
     if config.monitor.manifest:
         score = nearest_neighbour_score(config.monitor.manifest)
         callbacks.append(ScoreDuringTraining(score, out_dir, config.monitor.every))
     return callbacks
+
+
+def count_files(config: PretrainConfig) -> int:
+    """Files that are decoded as training goes on, of which some may turn out unreadable."""
+    data = config.data
+    parts = [(part.source, part.root) for part in data.sources] or [(data.source, data.root)]
+    folders = [root for kind, root in parts if kind == "folder"]
+    return sum(_open_source(config, "folder", root, "meta").n_clips for root in folders)
 
 
 def nearest_neighbour_score(manifest_path: Path) -> Callable[[Learner], dict[str, float]]:
@@ -207,20 +237,29 @@ def nearest_neighbour_score(manifest_path: Path) -> Callable[[Learner], dict[str
     judged_sides(manifest)
 
     def score(learner: Learner) -> dict[str, float]:
-        # A copy: the encoder for users is frozen and in eval mode, the learner's must not be.
-        parts = learner.log_mel, learner.normalize, learner.pair.online.encoder
-        encoder = AudioEncoder(*copy.deepcopy(parts))
+        encoder = online_encoder(learner)
         embeddings = embed_clips(encoder, manifest, device=learner.device, progress=False)
         return {"knn/accuracy": nearest_neighbour_accuracy(embeddings, manifest)}
 
     return score
 
 
+def online_encoder(learner: Learner) -> AudioEncoder:
+    """The encoder as it is now, for use: a copy, since it is frozen and the learner's must not be.
+
+    On the device of the learner.
+    """
+    parts = learner.log_mel, learner.normalize, learner.pair.online.encoder
+    return AudioEncoder(*copy.deepcopy(parts))
+
+
 def count_steps(config: PretrainConfig) -> int:
-    """Optimiser steps of the run."""
+    """Optimiser steps of the run; for one bounded by minutes, more than it can reach."""
     training, data = config.training, config.data
     if training.steps is not None:
         return training.steps
+    if training.minutes is not None:
+        return UNBOUNDED_STEPS
     world_size = count_devices(config) * training.nodes
     # Counting clips needs no device: "meta" keeps a resident store on disk.
     n_clips = build_source(config, "meta").n_clips
@@ -280,8 +319,9 @@ def statistics_of_run(config: PretrainConfig, checkpoint: Path | None) -> tuple[
     # "meta" keeps a resident store on disk, where its crops are the same.
     source = build_source(config, "meta")
     mean, std = compute_statistics(config, source)
-    if isinstance(source, RejectingSource):
-        rejected = ListRejectedFiles(config.out_dir, source.n_clips, config.data.max_rejected)
+    n_files = count_files(config)
+    if n_files and isinstance(source, RejectingSource):
+        rejected = ListRejectedFiles(config.out_dir, n_files, config.data.max_rejected)
         rejected.add(source.take_rejected())
     _say(f"log-mel statistics of the corpus: mean {mean:.4f}, std {std:.4f}")
     statistics = {"mean": mean, "std": std}

@@ -25,14 +25,37 @@ class FrontEndConfig:
                 raise ValueError(f"front_end.{name} must be at least 1, not {getattr(self, name)}")
 
 
+SourceKind = Literal["folder", "packed", "resident", "procedural"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    """One of several sources that training clips are mixed from."""
+
+    source: SourceKind
+    """As `data.source`."""
+    root: Path | None = None
+    """As `data.root`."""
+    share: float
+    """Share of the clips that come from it, to 0.1 %."""
+
+    def __post_init__(self) -> None:
+        _check_root(self.source, self.root, "data.sources: ")
+        if not 0.001 <= self.share <= 1:
+            raise ValueError(f"data.sources: a share must be in [0.001, 1], not {self.share}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Where training clips come from."""
 
-    source: Literal["folder", "packed", "resident", "procedural"] = "folder"
+    source: SourceKind = "folder"
     """A folder of audio decoded as needed; a packed store read from disk; the same store held on
     the device; or procedural sounds, which take no `root`."""
     root: Path | None = None
+    sources: tuple[SourceConfig, ...] = ()
+    """Several sources mixed at stated shares, in place of `source` and `root`, such as
+    `[{source: packed, root: packed/mine, share: 0.7}, {source: procedural, share: 0.3}]`."""
     unit_s: float = 0.95
     """Length of a training clip in seconds."""
     batch_size: int = 256
@@ -46,9 +69,10 @@ class DataConfig:
     """Random crops from which the mean and deviation of the corpus are computed."""
 
     def __post_init__(self) -> None:
-        if (self.root is None) != (self.source == "procedural"):
-            needs = "takes no" if self.source == "procedural" else "needs"
-            raise ValueError(f"data.source '{self.source}' {needs} data.root")
+        if self.sources:
+            self._check_sources()
+        else:
+            _check_root(self.source, self.root, "data.")
         if self.batch_size < 2:
             raise ValueError("data.batch_size must be at least 2: batch normalisation needs it")
         if self.statistics_clips < 1 or self.unit_s <= 0:
@@ -57,6 +81,24 @@ class DataConfig:
             raise ValueError(f"data.num_workers must be at least 0, not {self.num_workers}")
         if not 0 <= self.max_rejected <= 1:
             raise ValueError(f"data.max_rejected must be in [0, 1], not {self.max_rejected}")
+
+    def _check_sources(self) -> None:
+        if self.root is not None or self.source != "folder":
+            raise ValueError("data.sources stands in place of data.source and data.root: give one")
+        total = sum(part.share for part in self.sources)
+        if abs(total - 1) > 5e-4:
+            raise ValueError(f"the shares of data.sources must add up to 1, not {total:g}")
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether there is no pass over all clips that could end: the run must be bounded."""
+        return bool(self.sources) or self.source == "procedural"
+
+
+def _check_root(source: SourceKind, root: Path | None, prefix: str) -> None:
+    if (root is None) != (source == "procedural"):
+        needs = "takes no" if source == "procedural" else "needs"
+        raise ValueError(f"{prefix}source '{source}' {needs} {prefix.removesuffix(': ')}root")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +156,17 @@ class TrainingConfig:
     lr: float = 1e-3
     schedule: Literal["constant", "cosine"] = "constant"
     """Of the learning rate; the published runs hold it constant."""
+    warmup_share: float = 0.05
+    """Share of the run in which the rate of the cosine schedule rises."""
     ema_decay: float = 0.99
     epochs: int = 100
-    """Passes over the clips; not used where `steps` is given."""
+    """Passes over the clips; not used where `steps` or `minutes` is given."""
     steps: int | None = None
-    """Optimiser steps; needed for procedural sounds, which have no epoch."""
+    """Optimiser steps; these or `minutes` are needed for procedural and mixed sources, which have
+    no epoch."""
+    minutes: float | None = None
+    """Time for all steps, in place of `steps`: the schedule follows the clock and ends with it, so
+    two runs are not the same to the bit."""
     accumulate: int = 1
     """Batches per optimiser step."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -128,6 +176,8 @@ class TrainingConfig:
     accelerator: str = "auto"
     devices: int | Literal["auto"] = "auto"
     nodes: int = 1
+    deterministic: bool = False
+    """Only operations that give the same bits each time, at some cost of speed on a GPU."""
     sync_batchnorm: bool = False
     """Off, as in the published code: each process normalises by its own batch."""
     log_every: int = 10
@@ -148,6 +198,12 @@ class TrainingConfig:
                 raise ValueError(f"training.{name} must be at least 1, not {getattr(self, name)}")
         if self.steps is not None and self.steps < 1:
             raise ValueError(f"training.steps must be at least 1, not {self.steps}")
+        if self.minutes is not None and not 0 < self.minutes < float("inf"):
+            raise ValueError(f"training.minutes must be positive, not {self.minutes}")
+        if self.steps is not None and self.minutes is not None:
+            raise ValueError("training.steps and training.minutes both bound the run: give one")
+        if not 0 < self.warmup_share <= 1:
+            raise ValueError(f"training.warmup_share must be in (0, 1], not {self.warmup_share}")
         if self.devices != "auto" and self.devices < 1:
             raise ValueError(f"training.devices must be at least 1 or 'auto', not {self.devices}")
 
@@ -182,8 +238,11 @@ class PretrainConfig:
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
 
     def __post_init__(self) -> None:
-        if self.data.source == "procedural" and self.training.steps is None:
-            raise ValueError("procedural sounds never end: give training.steps")
+        bounded = self.training.steps is not None or self.training.minutes is not None
+        if self.data.is_endless and not bounded:
+            raise ValueError(
+                "procedural and mixed sources never end: give training.steps or training.minutes"
+            )
 
     @property
     def unit_samples(self) -> int:

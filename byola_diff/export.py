@@ -31,6 +31,7 @@ def export(
     onnx: bool = False,
     licence: str = "not stated",
     data: str | None = None,
+    half: bool = False,
 ) -> list[Path]:
     """Write the bundle of a training checkpoint; returns its files.
 
@@ -40,6 +41,7 @@ def export(
         onnx: Whether to write ONNX too.
         licence: Licence of the weights, for the model card.
         data: Description of the training data; the `data` part of the configuration if None.
+        half: Whether the bundle holds kernels and matrices in half precision, and no `.pth`.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
@@ -58,9 +60,11 @@ def export(
         "training": config,
     }
     with whole_folder(folder) as temporary:
-        fill_bundle(temporary, encoder, name=folder.name, **facts)
-        weights = {key: value.contiguous() for key, value in encoder.network.state_dict().items()}
-        save_checked(weights, temporary / f"{weights_name(encoder, config)}.pth")
+        fill_bundle(temporary, encoder, name=folder.name, half=half, **facts)
+        if not half:
+            state = encoder.network.state_dict()
+            weights = {key: value.contiguous() for key, value in state.items()}
+            save_checked(weights, temporary / f"{weights_name(encoder, config)}.pth")
         if onnx:
             write_onnx(encoder, temporary / ONNX_NAME)
     return sorted(folder.iterdir())
@@ -150,9 +154,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--onnx", action="store_true", help="write ONNX too (log-mel to embedding)")
     parser.add_argument("--licence", default="not stated", help="licence of the weights")
     parser.add_argument("--data", help="what the training data was, for the model card")
+    parser.add_argument("--half", action="store_true", help="half precision, for small files")
     options = parser.parse_args(arguments)
     try:
-        files = export(options.checkpoint, options.out, options.onnx, options.licence, options.data)
+        files = export(
+            options.checkpoint,
+            options.out,
+            options.onnx,
+            options.licence,
+            options.data,
+            options.half,
+        )
     except (OSError, BrokenFileError, ModuleNotFoundError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     for path in files:

@@ -100,7 +100,10 @@ def test_keys_are_documented():
         (["--objective.difference_weight=half"], "objective.difference_weight"),
         (["--objective.difference_weight=2"], "must be in [0, 1], not 2"),
         (["--data.source=packed"], "data.source 'packed' needs data.root"),
-        (["--training.steps=null"], "procedural sounds never end: give training.steps"),
+        (
+            ["--training.steps=null"],
+            "never end: give training.steps or training.minutes",
+        ),
         (["--resum=auto"], "Did you mean 'resume'"),
     ],
 )

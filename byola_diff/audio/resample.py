@@ -1,7 +1,6 @@
 """Change of sample rate, by one named resampler: results depend on which one is used."""
 
 import numpy as np
-import soxr
 from jaxtyping import Float32
 
 _QUALITY = "HQ"
@@ -16,6 +15,8 @@ def resample(
     """
     if from_rate == to_rate:
         return waveform
+    import soxr  # here, so that audio at the rate of training can be used without it
+
     return soxr.resample(waveform, from_rate, to_rate, quality=_QUALITY)
 
 
@@ -26,4 +27,8 @@ def resampled_length(n_samples: int, from_rate: int, to_rate: int) -> int:
 
 def resampler_name() -> str:
     """Resampler with version and quality, as recorded beside resampled audio."""
+    try:
+        import soxr
+    except ModuleNotFoundError:
+        return "none"
     return f"soxr {soxr.__version__} {_QUALITY}"

@@ -22,6 +22,8 @@ class ClipSource(Protocol):
 
     sample_rate: int
     n_clips: int
+    endless: bool
+    """Whether any index is a clip, so that there is no pass over all of them."""
     on_device: bool
     """Whether `batch` makes the waveform on a device, so that no loader is needed."""
 

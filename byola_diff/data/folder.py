@@ -33,6 +33,7 @@ class FolderSource:
     """
 
     on_device = False
+    endless = False
 
     def __init__(
         self,

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from byola_diff.atomic import atomic_path, write_text
-from byola_diff.data.pack_plan import PackPlan
-from byola_diff.data.pack_shard import ShardRecord, record_path
-from byola_diff.data.packed import UNDECODABLE
+from byola_diff.data.pack_plan import PackPlan, begin
+from byola_diff.data.pack_shard import ShardRecord, record_path, write_waveforms
+from byola_diff.data.packed import UNDECODABLE, shard_name
 
 
 def write_index(plan: PackPlan, out: Path, records: Sequence[ShardRecord]) -> None:
@@ -25,6 +27,20 @@ def write_index(plan: PackPlan, out: Path, records: Sequence[ShardRecord]) -> No
     write_rejected(out, [pair for record in records for pair in record.rejected])
     meta = json.dumps(_meta(plan, out, records), indent=1)
     write_text(out / "meta.json", meta + "\n")
+
+
+def write_rendered_store(
+    out: Path, waveforms: Iterable[tuple[str, Float[Tensor, " sample"]]], sample_rate: int
+) -> None:
+    """Write named waveforms in [-1, 1], such as procedural sounds, as a store of one shard.
+
+    Raises:
+        PackedStoreError: If the folder holds something else.
+    """
+    begin(PackPlan(out, (), sample_rate, 1), out)
+    record = write_waveforms(out / shard_name(0), waveforms, sample_rate)
+    plan = PackPlan(out, tuple(clip.file for clip in record.clips), sample_rate, 1)
+    write_index(plan, out, [record])
 
 
 def write_rejected(out: Path, rejected: Iterable[tuple[str, str]]) -> None:

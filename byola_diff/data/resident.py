@@ -21,6 +21,7 @@ class ResidentSource:
     """
 
     on_device = True
+    endless = False
 
     def __init__(
         self, store: PackedStore, *, crop_samples: int, seed: int, device: torch.device | str
@@ -45,7 +46,7 @@ class ResidentSource:
         device: torch.device | str | None = None,
     ) -> Float[Tensor, "batch sample"]:
         """Crops of the given clips, padded with zeros on the right; on `device` if given."""
-        clips = clips.to(self.device)
+        clips = _to_device(clips, self.device)
         lengths = self._lengths[clips]
         draws = crop_draws(self.seed, epoch, clips)
         starts = crop_starts(draws, lengths, self.crop_samples)
@@ -55,6 +56,13 @@ class ResidentSource:
         where = ((self._first[clips] + starts)[:, None] + positions).where(inside, 0)
         waveform = self._samples[where].float().where(inside, 0.0) / 32768
         return waveform if device is None else waveform.to(device)
+
+
+def _to_device(clips: Tensor, device: torch.device) -> Tensor:
+    """The numbers on the device; from pinned memory, for which a GPU need not be waited for."""
+    if device.type != "cuda" or clips.device.type != "cpu":
+        return clips.to(device)
+    return clips.pin_memory().to(device, non_blocking=True)
 
 
 def _check_fits(store: PackedStore, device: torch.device) -> None:

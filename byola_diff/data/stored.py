@@ -13,6 +13,7 @@ class PackedSource:
     """Crops read from a packed store, each by one read of just its bytes."""
 
     on_device = False
+    endless = False
 
     def __init__(self, store: PackedStore, *, crop_samples: int, seed: int) -> None:
         self.store = store

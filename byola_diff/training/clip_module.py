@@ -73,6 +73,17 @@ class ClipModule(LightningDataModule):
         """Seconds that training has spent without a batch so far."""
         return self._loader.waited_s + self._making_s
 
+    def transfer_batch_to_device(
+        self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
+    ) -> dict[str, Any]:
+        """The batch on the device; the numbers of clips to be made there stay on the host.
+
+        A source looks at them before it uses the device, which would otherwise be waited for.
+        """
+        if "waveform" not in batch:
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """The batch with its waveform, made here for a source on the device."""
         if "waveform" not in batch:
@@ -142,7 +153,7 @@ class StepBatches(Dataset):
 
     def clips_of(self, step: int) -> tuple[int, Int[Tensor, " batch"]]:
         """Epoch and clips of a step: shuffled passes, or the next of an endless stream."""
-        if getattr(self.source, "endless", False):
+        if self.source.endless:
             start = (step * self.world_size + self.rank) * self.batch_size
             return 0, torch.arange(start, start + self.batch_size)
         per_epoch = steps_per_epoch(self.source.n_clips, self.batch_size, self.world_size)

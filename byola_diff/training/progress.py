@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 from tqdm import tqdm
 
 from byola_diff.training.monitors import Meter, ends_step
+from byola_diff.training.time_limit import UNBOUNDED_STEPS
 
 
 class Progress(pl.Callback):
@@ -23,11 +24,11 @@ class Progress(pl.Callback):
             return
         precision = "bfloat16" if pl_module.uses_bfloat16 else "float32"
         devices = f"{trainer.world_size} x {pl_module.device.type}"
-        print(f"pretraining on {devices} in {precision}, {trainer.max_steps} steps", flush=True)
+        print(f"pretraining on {devices} in {precision}, {_length(trainer)}", flush=True)
         if sys.stderr.isatty():
             self.bar = tqdm(
                 desc="pretraining",
-                total=trainer.max_steps,
+                total=_steps(trainer),
                 initial=trainer.global_step,
                 unit="step",
                 dynamic_ncols=True,
@@ -42,16 +43,27 @@ class Progress(pl.Callback):
         step, row = self.meter.latest
         text = describe(row) if step == trainer.global_step else ""
         if self.bar is None and text:
-            print(f"step {step}/{trainer.max_steps}: {text}", flush=True)
+            print(f"step {step}/{_steps(trainer) or '?'}: {text}", flush=True)
         elif self.bar is not None:
             if text:
                 self.bar.set_postfix_str(text, refresh=False)
+                self.bar.total = _steps(trainer)  # a run bounded by minutes learns it by and by
             self.bar.update()
 
     def teardown(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Leave the bar as it is, also after an error."""
         if self.bar is not None:
             self.bar.close()
+
+
+def _steps(trainer: pl.Trainer) -> int | None:
+    """Steps of the run, as far as known."""
+    return None if trainer.max_steps == UNBOUNDED_STEPS else trainer.max_steps
+
+
+def _length(trainer: pl.Trainer) -> str:
+    steps = _steps(trainer)
+    return "as many steps as the time allows" if steps is None else f"{steps} steps"
 
 
 def describe(row: dict[str, Any]) -> str:

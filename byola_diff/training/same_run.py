@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-_LENGTH = {"training.epochs", "training.steps"}
+_LENGTH = {"training.epochs", "training.steps", "training.minutes"}
 
 # What may differ: where things lie, how long to go on, what is logged, on how many processors.
 _FREE = _LENGTH | {

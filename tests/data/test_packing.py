@@ -5,11 +5,13 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from byola_diff.audio.resample import resample
+from byola_diff.data.pack_index import write_rendered_store
 from byola_diff.data.pack_plan import begin, plan_store
 from byola_diff.data.pack_shard import pack_shard, record_path
-from byola_diff.data.packed import PackedStoreError
+from byola_diff.data.packed import PackedStore, PackedStoreError
 from tests.data.store_maker import RATE, pack, write_sounds
 
 
@@ -112,3 +114,15 @@ def test_changed_source_or_setting_is_refused(source, tmp_path):
 def test_foreign_folder_is_left_alone(source):
     with pytest.raises(PackedStoreError, match="neither empty nor"):
         begin(plan_store(source, RATE), source)
+
+
+def test_made_sounds_become_a_store(tmp_path):
+    waveforms = [torch.full((100,), 0.5), torch.full((70,), -1.0)]
+    named = ((f"sound-{number}", waveform) for number, waveform in enumerate(waveforms))
+    write_rendered_store(tmp_path / "made", named, RATE)
+    store = PackedStore.open(tmp_path / "made")
+    store.verify()
+    assert store.files() == ["sound-0", "sound-1"]
+    assert (len(store), store.sample_rate) == (2, RATE)
+    assert store.read(0).tolist() == [16384] * 100
+    assert store.read(1).tolist() == [-32768] * 70

@@ -333,3 +333,16 @@ def test_hash_beside_a_weight_file_is_verified(tmp_path):
     save(released_state(2020, dim=40), path)
     with pytest.raises(BrokenFileError, match="does not match its SHA-256"):
         load_encoder(path, statistics=(-5.0, 5.0))
+
+
+def test_half_precision_halves_the_file_and_hardly_moves_an_embedding(tmp_path):
+    encoder = make_encoder()
+    encoder.network.features[1].running_var.fill_(1e6)  # beyond the range of float16
+    whole, half = write(tmp_path / "whole", encoder), write(tmp_path / "half", encoder, half=True)
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (whole, half)]
+    assert sizes[1] < 0.51 * sizes[0]
+    loaded = load_encoder(half)
+    assert {value.dtype for value in loaded.network.parameters()} == {torch.float32}
+    before, after = encoder.scene(WAVEFORM), loaded.scene(WAVEFORM)
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-3 * before.abs().max().item())

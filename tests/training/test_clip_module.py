@@ -11,7 +11,7 @@ from byola_diff.training.procedural import ProceduralSource
 class Numbers:
     """Ten clips, each of which holds nothing but its number and the epoch."""
 
-    sample_rate, n_clips, on_device = 16_000, 10, False
+    sample_rate, n_clips, on_device, endless = 16_000, 10, False, False
 
     def batch(self, epoch, clips, device):
         return torch.stack([clips.float(), torch.full((len(clips),), float(epoch))], 1)

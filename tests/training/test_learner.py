@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from byola_diff import build
 from byola_diff.training import learner as learner_module
@@ -51,6 +52,35 @@ def test_draws_depend_on_step_and_seed_alone(learner, waveform, small_config, tm
     other = build.build_learner(small_config(tmp_path, views={"mixup_share": 0.0}), (-9.6, 3.8))
     other.seed = 43
     assert loss(learner, 3).item() != loss(other, 3).item()
+
+
+class ReadsBack(TorchDispatchMode):
+    """Notes the operations for which a host has to wait until the device has finished its work."""
+
+    waits = ("aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero", "aten::unique")
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function._schema.name.startswith(self.waits):
+            self.found.append(function._schema.name)
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_step_reads_nothing_back_from_the_device(learner, waveform):
+    learner.uses_bfloat16 = True  # in float32 a CPU takes a path of its own
+    learner.training_step({"waveform": waveform, "step": 0}, 0)  # fills the memory
+    optimizer = learner.configure_optimizers()
+    with ReadsBack() as reads:
+        learner.training_step({"waveform": waveform, "step": 1}, 0)["loss"].backward()
+        optimizer.step()
+        learner_module.update_target(learner.pair.online, learner.pair.target, 0.99)
+    assert reads.found == []
+    with ReadsBack() as reads:
+        waveform.sum().item()
+    assert reads.found == ["aten::_local_scalar_dense"]
 
 
 def test_nothing_flows_to_the_target(learner, waveform):

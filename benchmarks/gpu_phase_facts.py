@@ -1,0 +1,80 @@
+"""First phase of `gpu_run.py`: what machine this is, and whether its GPU computes as a CPU does."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from gpu_phase import parse_phase, write_json
+
+REPOSITORY = Path(__file__).parents[1]
+PACKAGES = ("torch", "pytorch-lightning", "numpy", "einops", "soundfile")
+TAIL_LINES = 60
+TESTS = {"cuda": "tests/cuda", "cpu": "tests/cuda/test_parts.py"}
+"""A rehearsal on a CPU leaves out training in bfloat16, which many have to emulate."""
+
+
+def facts(device: str) -> dict[str, object]:
+    """Card, driver and versions."""
+    found: dict[str, object] = {
+        "device": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+    if device == "cuda":
+        query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv"]
+        found["nvidia_smi"] = subprocess.run(query, capture_output=True, text=True).stdout
+        found["device"] = torch.cuda.get_device_name()
+        found["cuda"], found["cudnn"] = torch.version.cuda, torch.backends.cudnn.version()
+        found["memory_gib"] = torch.cuda.get_device_properties(0).total_memory / 2**30
+    return found
+
+
+def run_tests(device: str, seconds: float) -> tuple[str, list[str]]:
+    """A summary, and the last lines printed, of the tests marked `cuda`."""
+    if find_spec("pytest") is None:
+        return "pytest is not installed", []
+    command = [sys.executable, "-m", "pytest", "-v", "-m", "cuda", "--tb=short", TESTS[device]]
+    # Without what the settings of the project ask for: checks of types, and warnings as errors.
+    command += ["-o", "addopts=", "-o", "filterwarnings=", "-p", "no:cacheprovider"]
+    environment = os.environ | {"BYOLA_DIFF_CUDA_TESTS_ON": device}
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
+    try:
+        done = subprocess.run(
+            command,
+            cwd=REPOSITORY,
+            env=environment,
+            timeout=max(seconds, 1),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        printed, end = done.stdout, f"exit status {done.returncode}"
+    except subprocess.TimeoutExpired as ended:
+        printed, end = ended.stdout or b"", "ended by the clock"
+    lines = printed.decode(errors="replace").splitlines()
+    counts = {word: sum(f" {word}" in line for line in lines) for word in ("PASSED", "FAILED")}
+    return f"{counts['PASSED']} passed, {counts['FAILED']} failed, {end}", lines[-TAIL_LINES:]
+
+
+def main() -> None:
+    """Write the facts, then the outcome of the tests beside them."""
+    start, options = time.monotonic(), parse_phase(__doc__)
+    found = facts(options.device) | {"commit": options.commit}
+    write_json(options.out / "facts.json", found)
+    print(f"{found['device']}, torch {torch.__version__}", flush=True)
+    left_s = options.seconds - (time.monotonic() - start)
+    found["tests"], found["test_log"] = run_tests(options.device, left_s)
+    write_json(options.out / "facts.json", found)
+    print(f"tests: {found['tests']}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Last phase of `gpu_run.py`: one pretraining run that ends with its time.
+
+Settings are those of configs/pretrain/diff2024.yaml, but for batch, warm-up, cosine schedule, the
+mixup memory (eight batches, as there) and the sources.
+"""
+
+import csv
+import json
+import shutil
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from gpu_phase import parse_phase, write_json
+
+from byola_diff import build
+from byola_diff.allocator import keep_freed_memory
+from byola_diff.atomic import atomic_path
+from byola_diff.config import (
+    DataConfig,
+    FrontEndConfig,
+    ObjectiveConfig,
+    PretrainConfig,
+    SourceConfig,
+    TrainingConfig,
+    ViewsConfig,
+    to_plain,
+)
+from byola_diff.models.bundle import write_bundle
+from byola_diff.training.lightning_noise import hide_lightning_noise
+
+PART_BYTES = 15 * 2**20
+CORPUS_SHARE = 0.75
+BATCH = {"cuda": 1024, "cpu": 4}
+PROJECTION_HIDDEN = {"cuda": 4096, "cpu": 64}
+"""On a CPU the run is a rehearsal, of which only the encoder need be the real one."""
+SET_UP_S, END_S = 4, 8
+"""Seconds kept for statistics before, and for the last checkpoint and export after the steps."""
+
+
+def config_of(
+    weight: float, seconds: float, device: str, scratch: Path, name: str
+) -> PretrainConfig:
+    """The run, on whichever stores the phase before has finished."""
+    batch = BATCH[device]
+    training = TrainingConfig(
+        lr=1e-3,
+        projection_hidden=PROJECTION_HIDDEN[device],
+        schedule="cosine",
+        minutes=max(seconds - SET_UP_S - END_S, 2) / 60,
+        accelerator="gpu" if device == "cuda" else "cpu",
+        devices=1,
+        log_every=20 if device == "cuda" else 1,
+        checkpoint_every=2**40,  # only at the end: what counts here are the bundles
+        tensorboard=False,
+    )
+    return PretrainConfig(
+        out_dir=scratch / name,
+        seed=0,
+        front_end=FrontEndConfig(window_samples=400, n_fft=400, f_min_hz=50.0, f_max_hz=8000.0),
+        data=DataConfig(
+            sources=sources_in(scratch), batch_size=batch, num_workers=0, statistics_clips=4 * batch
+        ),
+        views=ViewsConfig(mixup_memory=8 * batch),
+        objective=ObjectiveConfig(difference_weight=weight),
+        training=training,
+    )
+
+
+def sources_in(scratch: Path) -> tuple[SourceConfig, ...]:
+    """Finished stores at their shares; sounds made on the way where there is none."""
+    shares = {"corpus": CORPUS_SHARE, "procedural": 1 - CORPUS_SHARE}
+    stores = [name for name in shares if (scratch / name / "meta.json").is_file()]
+    if not stores:
+        return (SourceConfig(source="procedural", share=1.0),)
+    total = sum(shares[name] for name in stores)
+    return tuple(
+        SourceConfig(source="resident", root=scratch / name, share=shares[name] / total)
+        for name in stores
+    )
+
+
+class WriteEncoders(pl.Callback):
+    """Writes the encoder, its log and its score at a half of the run and at the end."""
+
+    def __init__(self, config: PretrainConfig, name: str, options: Any) -> None:
+        self.config, self.name, self.options = config, name, options
+        self.figures: dict[str, Any] = {"commit": options.commit, "scores": {}, "files": []}
+        manifest = options.corpus / "labelled" / "manifest.csv"
+        self.score = build.nearest_neighbour_score(manifest) if manifest.is_file() else None
+        self._is_half_written = False
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write at the half."""
+        if not self._is_half_written and trainer.global_step >= trainer.max_steps / 2:
+            self._is_half_written = True
+            self.write(trainer, pl_module, "half")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Write at the end."""
+        self.write(trainer, pl_module, "end")
+
+    def write(self, trainer: pl.Trainer, learner: Any, moment: str) -> None:
+        """Bundle and log into a tar file, figures into pretrain.json."""
+        folder = self.config.out_dir / f"{self.name}_{moment}"
+        encoder = build.online_encoder(learner).cpu()
+        shutil.rmtree(folder, ignore_errors=True)
+        write_bundle(
+            folder,
+            encoder,
+            training=to_plain(self.config),
+            steps=trainer.global_step,
+            data=json.dumps(to_plain(self.config)["data"]["sources"]),
+            commit=self.options.commit,
+            half=True,
+        )
+        shutil.copyfile(self.config.out_dir / "metrics.csv", folder / "metrics.csv")
+        self.figures["files"] += write_parts(folder, self.options.out)
+        self.figures |= speed(self.config.out_dir / "metrics.csv", self.config.data.batch_size)
+        self._save()
+        if self.score:
+            self.figures["scores"][moment] = self.score(learner)
+            self._save()
+        print(f"{self.name} {moment}: {self.figures}", flush=True)
+
+    def _save(self) -> None:
+        path = self.options.out / "pretrain.json"
+        found = json.loads(path.read_text()) if path.is_file() else {}
+        write_json(path, found | {self.name: self.figures})
+
+
+def write_parts(folder: Path, out: Path) -> list[str]:
+    """Put a folder into a tar file in `out`, cut into parts where it is too large; their names."""
+    whole = folder.with_name(f"{folder.name}.tar")  # a weight may have a point in it
+    with tarfile.open(whole, "w") as archive:
+        archive.add(folder, folder.name)
+    n_parts = -(-whole.stat().st_size // PART_BYTES)
+    names = [f"{whole.name}.{part}" if n_parts > 1 else whole.name for part in range(n_parts)]
+    with whole.open("rb") as stream:
+        for name in names:
+            with atomic_path(out / name) as temporary:
+                temporary.write_bytes(stream.read(PART_BYTES))
+    return names
+
+
+def speed(metrics: Path, batch: int) -> dict[str, float]:
+    """Clips so far and the median speed of the rows of a log, its first left out."""
+    with metrics.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    speeds = sorted(float(row["clips_per_s"]) for row in rows[1:] or rows)
+    return {
+        "steps": int(rows[-1]["step"]),
+        "clips": int(rows[-1]["step"]) * batch,
+        "clips_per_s": round(speeds[len(speeds) // 2], 1),
+        "loss": float(rows[-1]["loss/total"]),
+    }
+
+
+def main() -> None:
+    """Build and fit."""
+    start, options = time.monotonic(), parse_phase(__doc__)
+    keep_freed_memory()
+    hide_lightning_noise()
+    name = f"weight_{options.weight:g}"
+    left_s = options.seconds - (time.monotonic() - start)
+    config = config_of(options.weight, left_s, options.device, options.scratch, name)
+    learner = build.build_learner(config, build.statistics_of_run(config, None))
+    trainer = build.build_trainer(config)
+    trainer.callbacks.append(WriteEncoders(config, name, options))  # pyright: ignore
+    trainer.fit(learner, build.build_clip_module(config))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Second phase of `gpu_run.py`: speed and memory of a whole training step, and a profile of it.
+
+Waveforms lie on the device already; what data costs shows in the log of the pretraining runs.
+"""
+
+import time
+from collections.abc import Callable
+
+import torch
+from gpu_phase import parse_phase, write_json
+from torch.profiler import ProfilerActivity, profile
+from train_step import learner_step
+
+BATCHES = {"cuda": (1024, 256, 64, 4096), "cpu": (4, 2)}
+"""The most telling first: time may run out."""
+WEIGHTS = (0.5, 0.0)
+TIMED_S = 3.0
+"""Seconds for which steps are timed at each size."""
+WARM_UP, MOST_STEPS = {"cuda": 3, "cpu": 1}, 200
+PROJECTION_HIDDEN = {"cuda": 4096, "cpu": 64}
+"""On a CPU this is a rehearsal."""
+KERNELS = 30
+
+
+def timed(step: Callable[[int], None], batch: int, seconds: float, device: str) -> dict[str, float]:
+    """Speed of whole steps: the clock is read before the first and after the last alone."""
+    for index in range(WARM_UP[device]):
+        step(index)
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    one_s = _seconds(step, 1, device)
+    n_steps = max(1, min(MOST_STEPS, round(seconds / one_s)))
+    step_s = _seconds(step, n_steps, device) / n_steps
+    peak = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0
+    return {
+        "clips_per_s": batch / step_s,
+        "step_ms": 1e3 * step_s,
+        "steps_timed": n_steps,
+        "peak_memory_gib": peak,
+    }
+
+
+def profiled(step: Callable[[int], None], device: str) -> dict[str, object]:
+    """The dearest kernels of a few steps, and how often the host waited or copied."""
+    activities = [ProfilerActivity.CPU]
+    activities += [ProfilerActivity.CUDA] if device == "cuda" else []
+    step(0)
+    with profile(activities=activities) as found:
+        for index in range(WARM_UP[device]):
+            step(1 + index)
+        _wait(device)
+    events = found.key_averages()
+    by = "self_device_time_total" if device == "cuda" else "self_cpu_time_total"
+    table = events.table(sort_by=by, row_limit=KERNELS, max_name_column_width=70)
+    waits = {
+        event.key: event.count
+        for event in events
+        if any(word in event.key for word in ("Synchronize", "Memcpy", "_local_scalar_dense"))
+    }
+    launches = sum(event.count for event in events if "LaunchKernel" in event.key)
+    return {"table": table.splitlines(), "waits_and_copies": waits, "launches": launches}
+
+
+def main() -> None:
+    """Measure size by size, and write the figures after each."""
+    options = parse_phase(__doc__)
+    end = time.monotonic() + options.seconds
+    precision = "bfloat16" if options.device == "cuda" else "float32"
+    found: dict = {"precision": precision, "commit": options.commit, "steps": [], "profiles": {}}
+    for batch in BATCHES[options.device]:
+        for weight in WEIGHTS:
+            if time.monotonic() > end - 5:
+                continue
+            row: dict[str, object] = {"batch": batch, "weight": weight}
+            try:
+                device, hidden = torch.device(options.device), PROJECTION_HIDDEN[options.device]
+                step = learner_step(precision, weight, batch, device, hidden)
+                row |= timed(step, batch, min(TIMED_S, options.seconds / 16), options.device)
+                if batch == BATCHES[options.device][0]:
+                    found["profiles"][f"{weight:g}"] = profiled(step, options.device)
+            except RuntimeError as error:  # out of memory among them: other sizes may fit
+                row["error"] = str(error).splitlines()[0][:200]
+            found["steps"].append(row)
+            write_json(options.out / "steps.json", found)
+            print(row, flush=True)
+            step = None
+            if options.device == "cuda":
+                torch.cuda.empty_cache()
+
+
+def _seconds(step: Callable[[int], None], n_steps: int, device: str) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    for index in range(n_steps):
+        step(index)
+    _wait(device)
+    return time.perf_counter() - start
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""The GPU run, rehearsed on a CPU: every phase, on a machine that has little installed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from byola_diff import load_encoder
+
+REPOSITORY = Path(__file__).parents[2]
+ABSENT = ("soxr", "scipy", "matplotlib", "sklearn", "beartype", "nnAudio")
+
+# Read by Python when it starts: these packages are not to be found, whoever asks.
+HIDE = f"""
+import functools, importlib.machinery, importlib.metadata
+ABSENT = {ABSENT!r}
+find_spec = importlib.machinery.PathFinder.find_spec
+def find_visible(name, path=None, target=None):
+    return None if name.split(".")[0] in ABSENT else find_spec(name, path, target)
+importlib.machinery.PathFinder.find_spec = functools.partial(find_visible)
+distribution = importlib.metadata.distribution
+def visible(name):
+    if name.replace("scikit-learn", "sklearn") in ABSENT:
+        raise importlib.metadata.PackageNotFoundError(name)
+    return distribution(name)
+importlib.metadata.distribution = visible
+"""
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A dozen clips to train on, and four labelled ones."""
+    folder = tmp_path / "corpus"
+    (folder / "clips").mkdir(parents=True)
+    (folder / "labelled").mkdir()
+    rows = ["file,label,split"]
+    for number in range(16):
+        samples = 0.1 * np.random.default_rng(number).standard_normal(12_000 + 1000 * number)
+        labelled = number >= 12
+        name = f"{'labelled' if labelled else 'clips'}/{number}.ogg"
+        soundfile.write(folder / name, samples, 16_000)
+        if labelled:
+            split = "train" if number < 14 else "test"
+            rows.append(f"{number}.ogg,{'ab'[number % 2]},{split}")
+    (folder / "labelled" / "manifest.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture
+def command(corpus, tmp_path):
+    """Arguments and environment of the dry run."""
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "sitecustomize.py").write_text(HIDE)
+    path = os.pathsep.join([str(tmp_path / "hidden"), str(REPOSITORY)])
+    script = str(REPOSITORY / "benchmarks" / "gpu_run.py")
+    words = [sys.executable, script, "--device", "cpu", "--minutes", "0.5"]
+    words += ["--corpus", str(corpus), "--out", str(tmp_path / "out")]
+    return words, os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def test_every_phase_leaves_its_figures(command, tmp_path):
+    words, environment = command
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("not installed: soxr")
+    out = tmp_path / "out"
+    found = {path.stem: json.loads(path.read_text()) for path in out.glob("*.json")}
+    assert found.keys() == {"facts", "steps", "corpus", "pretrain"}, done.stdout + done.stderr
+    # A busy machine may not come to all of them in their time.
+    assert re.match(r"[1-9] passed, 0 failed", found["facts"]["tests"])
+    assert found["steps"]["steps"][0]["batch"] == 4  # a busy machine may not come to the others
+    assert all(row["clips_per_s"] > 0 for row in found["steps"]["steps"])
+    assert len(found["steps"]["profiles"]["0.5"]["table"]) > 30
+    assert found["corpus"]["corpus"]["clips"] == 12
+    assert found["corpus"]["procedural"]["clips"] == 64
+    assert found["pretrain"].keys() == {"weight_0.5", "weight_0"}
+    for name, run in found["pretrain"].items():
+        assert run["scores"].keys() == {"half", "end"}
+        assert run["files"] == [f"{name}_half.tar", f"{name}_end.tar"]
+        with tarfile.open(out / f"{name}_end.tar") as archive:
+            archive.extractall(tmp_path / "bundles", filter="data")
+        bundle = tmp_path / "bundles" / f"{name}_end"
+        assert len((bundle / "metrics.csv").read_text().splitlines()) == 1 + run["steps"]
+        assert load_encoder(bundle).scene(torch.zeros(1, 16_000)).shape == (1, 3072)
+    sizes = [path.stat().st_size for path in out.iterdir()]
+    assert len(sizes) == 8
+    assert max(sizes) < 15 * 2**20
+
+
+def test_what_is_missing_is_said_in_the_first_second(command, tmp_path):
+    words, environment = command
+    words = [*words[:2], "--minutes", "1", "--corpus", str(tmp_path / "nowhere"), *words[-2:]]
+    start = time.monotonic()
+    done = subprocess.run(words, env=environment | {"PATH": ""}, capture_output=True, text=True)
+    assert time.monotonic() - start < 5  # a second on a quiet machine
+    assert done.returncode == 2
+    assert f"missing: the corpus {tmp_path / 'nowhere'}, a GPU" in done.stderr
+    assert "gpu_requirements.txt" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stop_leaves_what_is_there_and_no_process(command, tmp_path):
+    words, environment = command
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
+    facts = tmp_path / "out" / "facts.json"
+    end = time.monotonic() + 60
+    while not facts.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "stopped: what there is" in printed
+    assert "tests: none" in printed
+    assert json.loads(facts.read_text())["cores"] >= 1

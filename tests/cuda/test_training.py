@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from byola_diff import build
+from byola_diff.sounds import training_batch
+
+
+@pytest.fixture
+def make_learner(small_config, tmp_path, device):
+    def make(precision, encoder=None):
+        changes = {"training": {"precision": precision}, "encoder": encoder or {}}
+        return build.build_learner(small_config(tmp_path, **changes), (-9.6, 3.8)).to(device)
+
+    return make
+
+
+def test_a_step_in_bfloat16_is_near_the_one_in_float32(make_learner, device):
+    waveform = training_batch(0, torch.arange(4, device=device), 5120, 16_000)
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        learner = make_learner(precision)
+        optimizer = learner.configure_optimizers()
+        losses[precision] = []
+        for step in range(4):
+            loss = learner.training_step({"waveform": waveform, "step": step % 2}, 0)["loss"]
+            losses[precision].append(loss.item())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    assert losses["bfloat16"][0] == pytest.approx(losses["float32"][0], abs=0.1)
+    for values in losses.values():
+        assert values[-1] < values[1] < 8
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_resumed_run_has_the_same_bits_in_deterministic_mode(
+    precision, device, store, small_config, pretrain, assert_same_training, tmp_path
+):
+    def config(name, steps):
+        training = {"steps": steps, "deterministic": True, "precision": precision}
+        training["accelerator"] = "gpu" if device.type == "cuda" else "cpu"
+        data = {"source": "resident", "root": store}
+        return small_config(tmp_path / name, data=data, training=training)
+
+    try:
+        pretrain(config("whole", 6))
+        pretrain(config("parts", 3))
+        pretrain(config("parts", 6), "auto")
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert_same_training(tmp_path / "whole", tmp_path / "parts")

@@ -1,0 +1,74 @@
+import csv
+import time
+
+import pytest
+import torch
+
+from byola_diff import build
+from byola_diff.storage import load_checked
+from byola_diff.training import time_limit
+from byola_diff.training.time_limit import UNBOUNDED_STEPS, TimeLimit
+
+
+class Clock:
+    """Stands in for the time module: a tick at each reading."""
+
+    def __init__(self, tick_s):
+        self.now, self.tick_s = 0.0, tick_s
+
+    def perf_counter(self):
+        self.now += self.tick_s
+        return self.now
+
+
+@pytest.fixture
+def rows(small_config, pretrain, tmp_path, monkeypatch):
+    """Rows of the log of a run whose clock ticks six seconds a step, bounded to a minute."""
+    monkeypatch.setattr(time_limit, "time", Clock(6.0))
+    training = {"steps": None, "minutes": 1.0, "schedule": "cosine", "warmup_share": 0.5}
+    pretrain(small_config(tmp_path, training=training))
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_run_and_schedule_end_with_the_time(rows, tmp_path):
+    assert [int(row["step"]) for row in rows] == list(range(1, 11))
+    rates = [float(row["lr"]) for row in rows]
+    # Before the first look at the clock nothing is known; then step n + 1 of 10 follows n of 10.
+    expected = [
+        min(1, 2 * p) * (1 + torch.cos(torch.tensor(torch.pi * p)).item()) / 2
+        for p in (step / 10 for step in range(2, 11))
+    ]
+    assert rates[0] < 1e-9
+    assert rates[1:] == pytest.approx([1e-3 * share for share in expected], abs=1e-9)
+    checkpoint = load_checked(tmp_path / "checkpoints" / "last.ckpt")
+    assert checkpoint["global_step"] == 10
+
+
+def test_a_resumed_run_has_the_rest_of_the_time(small_config, pretrain, tmp_path, monkeypatch):
+    training = {"steps": None, "minutes": 1.0, "checkpoint_every": 4}
+    config = small_config(tmp_path, training=training)
+    monkeypatch.setattr(time_limit, "time", Clock(6.0))
+    pretrain(config)
+    for name in ("step_00000010.ckpt", "last.ckpt"):
+        (tmp_path / "checkpoints" / name).unlink()
+    monkeypatch.setattr(time_limit, "time", Clock(3.0))  # a machine twice as fast
+    pretrain(config, "auto")  # from step 8, with 12 of 60 seconds left
+    assert load_checked(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 12
+
+
+def test_really_takes_the_time_asked_for(small_config, tmp_path):
+    training = {"steps": None, "minutes": 1.5 / 60}
+    config = small_config(tmp_path, training=training)
+    trainer = build.build_trainer(config)
+    learner = build.build_learner(config, (-10.0, 4.0))
+    start = time.perf_counter()
+    trainer.fit(learner, build.build_clip_module(config))
+    assert trainer.global_step > 1
+    assert 1.5 < time.perf_counter() - start < 15  # set-up, and a checkpoint at the end
+
+
+def test_length_before_it_is_known(small_config, tmp_path):
+    config = small_config(tmp_path, training={"steps": None, "minutes": 1.0})
+    assert build.count_steps(config) == UNBOUNDED_STEPS
+    assert isinstance(build.build_trainer(config).callbacks[0], TimeLimit)
