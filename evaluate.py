@@ -32,7 +32,6 @@ import numpy as np
 
 from byola_diff.atomic import atomic_path, write_text
 from byola_diff.corpora.task import read_task
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.embeddings.extract import extract
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.options import additivity_options
@@ -64,6 +63,7 @@ from byola_diff.reports.results_page import to_markdown, write_report
 from byola_diff.reports.text_table import print_paper_table
 from byola_diff.scores.read import read_records
 from byola_diff.scores.write import Record, score_record
+from byola_diff.tables.preprocessing import Preprocessing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,13 +13,13 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from byola_diff import build
 from byola_diff.allocator import keep_freed_memory
+from byola_diff.clips.rejected import TooManyRejectedError
+from byola_diff.clips.resident import StoreTooLargeError
 from byola_diff.command_line import HelpfulParser
 from byola_diff.config import PretrainConfig
-from byola_diff.data.packed import PackedStoreError
-from byola_diff.data.rejected import TooManyRejectedError
-from byola_diff.data.resident import StoreTooLargeError
 from byola_diff.embeddings.extract import UnreadableClipsError
 from byola_diff.storage import BrokenFileError
+from byola_diff.store.packed import PackedStoreError
 from byola_diff.training.interruption import StoppedError
 from byola_diff.training.lightning_noise import hide_lightning_noise
 from byola_diff.training.monitors import DivergedError

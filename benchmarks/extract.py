@@ -26,14 +26,14 @@ from plain_loop import PlainEncoder
 from byola_diff.audio.files import write_wav
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.embeddings.extract import extract
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.models.cnn import AudioNTT2022
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.precision import Precision, computes_bfloat16
+from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.preprocessing import Preprocessing
 
 STATISTICS = (-10.0, 4.0)
 RATE, CLIP_S = 16_000, 5

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from byola_diff.atomic import write_text
-from byola_diff.data.manifest import Manifest, read_manifest
 from byola_diff.embeddings.extract import embed_clips
 from byola_diff.encoders.untrained_byola import untrained_like
 from byola_diff.evaluation.additivity.embedded import measure_additivity
@@ -23,6 +22,7 @@ from byola_diff.probing.logistic_manifest import probe_manifest
 from byola_diff.reports.figures import Panel, curves
 from byola_diff.scores.intervals import student_interval
 from byola_diff.storage import load_checked
+from byola_diff.tables.manifest import Manifest, read_manifest
 
 PANELS = (
     Panel("accuracy", "Linear probe", "accuracy"),

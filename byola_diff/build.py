@@ -17,21 +17,22 @@ from torch import Tensor
 from byola_diff.atomic import write_text
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize, corpus_statistics
+from byola_diff.clips.folder import FolderSource
+from byola_diff.clips.mixture import MixedSource
+from byola_diff.clips.order import steps_per_epoch
+from byola_diff.clips.procedural import ProceduralSource
+from byola_diff.clips.resident import ResidentSource
+from byola_diff.clips.source import ClipSource, RejectingSource
+from byola_diff.clips.stored import PackedSource
 from byola_diff.commit import code_commit
 from byola_diff.config import DataConfig, PretrainConfig, SourceKind, to_plain
-from byola_diff.data.clips import ClipSource, RejectingSource
-from byola_diff.data.folder import FolderSource
-from byola_diff.data.manifest import read_manifest
-from byola_diff.data.mixture import MixedSource
-from byola_diff.data.order import steps_per_epoch
-from byola_diff.data.packed import PackedStore
-from byola_diff.data.resident import ResidentSource
-from byola_diff.data.stored import PackedSource
 from byola_diff.models.cnn import ENCODERS
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.pair import OnlineTargetPair
 from byola_diff.randomness import derive_seed, torch_generator
 from byola_diff.storage import check_hash
+from byola_diff.store.packed import PackedStore
+from byola_diff.tables.manifest import read_manifest
 from byola_diff.training.checkpoints import (
     CheckedCheckpointIO,
     KeepCheckpoints,
@@ -42,7 +43,6 @@ from byola_diff.training.interruption import FinishStep
 from byola_diff.training.learner import Learner
 from byola_diff.training.monitors import Meter, ScoreDuringTraining
 from byola_diff.training.objective import Objective
-from byola_diff.training.procedural import ProceduralSource
 from byola_diff.training.progress import Progress
 from byola_diff.training.rejected_files import ListRejectedFiles
 from byola_diff.training.schedules import SCHEDULES

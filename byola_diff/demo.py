@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from byola_diff.atomic import write_text
-from byola_diff.data.manifest import read_manifest
 from byola_diff.demo_report import demo_report
 from byola_diff.embeddings.extract import embed_clips
 from byola_diff.encoders.content_hash import content_hash
@@ -32,6 +31,7 @@ from byola_diff.models.bundle import load_encoder
 from byola_diff.probing.logistic_manifest import probe_manifest
 from byola_diff.scores.write import score_record, write_record
 from byola_diff.storage import BrokenFileError
+from byola_diff.tables.manifest import read_manifest
 
 WEIGHTS = ("0", "0.5")
 

@@ -18,9 +18,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from byola_diff.audio.files import write_wav
-from byola_diff.data.manifest import Clip, write_manifest
 from byola_diff.randomness import counter_uniform, derive_seed
 from byola_diff.sounds import BACKGROUNDS, class_names, render
+from byola_diff.tables.manifest import Clip, write_manifest
 
 _CHUNK = 16
 _WAV_HEADER_BYTES = 44

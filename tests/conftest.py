@@ -17,10 +17,10 @@ from byola_diff.config import (
     TrainingConfig,
     ViewsConfig,
 )
-from byola_diff.data.pack_index import remove_records, write_index
-from byola_diff.data.pack_plan import begin, plan_store
-from byola_diff.data.pack_shard import pack_shard
 from byola_diff.storage import load_checked
+from byola_diff.store.index import remove_records, write_index
+from byola_diff.store.plan import begin, plan_store
+from byola_diff.store.shard import pack_shard
 
 SMALL = {
     "data": DataConfig(

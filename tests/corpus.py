@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from byola_diff.audio.files import write_wav
-from byola_diff.data.manifest import Clip, read_manifest, write_manifest
+from byola_diff.tables.manifest import Clip, read_manifest, write_manifest
 
 RATE = 8000
 

@@ -7,11 +7,11 @@ import soundfile
 import torch
 
 from byola_diff import build
+from byola_diff.clips.folder import FolderSource
+from byola_diff.clips.procedural import ProceduralSource
+from byola_diff.clips.resident import ResidentSource
+from byola_diff.clips.stored import PackedSource
 from byola_diff.config import FrontEndConfig
-from byola_diff.data.folder import FolderSource
-from byola_diff.data.resident import ResidentSource
-from byola_diff.data.stored import PackedSource
-from byola_diff.training.procedural import ProceduralSource
 
 
 def test_weights_depend_on_the_seed_alone(small_config, tmp_path):

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from byola_diff.data.pairs import read_pairs
 from byola_diff.soundscapes import items
 from byola_diff.soundscapes.jams_file import read_jams
 from byola_diff.soundscapes.loudness import integrated_lufs
 from byola_diff.soundscapes.mixer import mix
 from byola_diff.soundscapes.pair_changes import changes
 from byola_diff.soundscapes.source_preparation import source_roots
+from byola_diff.tables.pairs import read_pairs
 from tests.file_hashes import file_hashes
 
 SCRIPTS = Path(__file__).parents[1] / "datasets"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from byola_diff.data.packed import PackedStore
+from byola_diff.store.packed import PackedStore
 
 REPOSITORY = Path(__file__).parent.parent
 SCRIPT = REPOSITORY / "datasets" / "prepare_clips.py"

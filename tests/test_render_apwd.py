@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from byola_diff.data.pairs import read_pairs
 from byola_diff.soundscapes import items
 from byola_diff.soundscapes.difference_text import TEMPLATES
 from byola_diff.soundscapes.loudness import integrated_lufs
+from byola_diff.tables.pairs import read_pairs
 from tests.file_hashes import file_hashes
 
 SCRIPT = Path(__file__).parents[1] / "datasets" / "render_apwd.py"

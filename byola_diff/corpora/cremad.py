@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from byola_diff.corpora.group_split import split_groups
 from byola_diff.corpora.layout import LayoutError, audio_below, read_columns
-from byola_diff.data.manifest import Clip
+from byola_diff.tables.manifest import Clip
 
 _ACTORS = {"train": 63, "valid": 9, "test": 19}
 _NAME = re.compile(r"(?P<actor>\d{4})_[A-Z]{3}_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)_[A-Z]{1,2}")

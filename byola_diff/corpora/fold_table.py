@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from byola_diff.corpora.layout import read_columns, whole_number
-from byola_diff.data.manifest import Clip
+from byola_diff.tables.manifest import Clip
 
 
 def clips_in_folds(table: Path, folder: str, *, file: str, label: str, group: str) -> list[Clip]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from byola_diff.corpora.layout import LayoutError, read_columns
-from byola_diff.data.manifest import Clip
+from byola_diff.tables.manifest import Clip
 
 _SPLITS = {"train": "train", "val": "valid"}
 

@@ -7,7 +7,7 @@ by some 10 to 15 % once that was mended (github.com/Hguimaraes/gtzan.keras, issu
 from pathlib import Path, PurePosixPath
 
 from byola_diff.corpora.layout import LayoutError, read_lines
-from byola_diff.data.manifest import Clip
+from byola_diff.tables.manifest import Clip
 
 LISTS_SOURCE = "https://github.com/jongpillee/music_dataset_split (GTZAN_split)"
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from byola_diff.corpora.layout import LayoutError
-from byola_diff.data.manifest import Clip
+from byola_diff.tables.manifest import Clip
 
 
 def nsynth_clips(root: Path) -> list[Clip]:

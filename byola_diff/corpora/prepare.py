@@ -17,8 +17,8 @@ from byola_diff.atomic import write_text
 from byola_diff.corpora.layout import LayoutError
 from byola_diff.corpora.spec import OwnSplit, TaskSpec
 from byola_diff.corpora.task import file_sha256, sidecar_path
-from byola_diff.data.manifest import SPLITS, Clip, write_manifest
-from byola_diff.data.manifest_checks import (
+from byola_diff.tables.manifest import SPLITS, Clip, write_manifest
+from byola_diff.tables.manifest_checks import (
     ClipFiles,
     check_files_once,
     check_groups,

@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 from byola_diff.corpora.layout import LayoutError, audio_below, folders_in, read_lines
-from byola_diff.data.manifest import Clip
+from byola_diff.tables.manifest import Clip
 
 
 def spcv2_clips(root: Path) -> list[Clip]:

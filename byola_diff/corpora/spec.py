@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from byola_diff.data.manifest import Clip
+from byola_diff.tables.manifest import Clip
 
 Metric = Literal["accuracy", "mAP"]
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from byola_diff.corpora.group_split import split_groups
 from byola_diff.corpora.layout import LayoutError, audio_below, read_lines
-from byola_diff.data.manifest import Clip
+from byola_diff.tables.manifest import Clip
 
 _TONES = {"train": 1692, "valid": 195, "test": 197}
 

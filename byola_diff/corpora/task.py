@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from byola_diff.corpora.spec import Metric
-from byola_diff.data.manifest import Clip, Manifest, ManifestError, read_manifest
+from byola_diff.tables.manifest import Clip, Manifest, ManifestError, read_manifest
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from byola_diff.corpora.fold_table import clips_in_folds
-from byola_diff.data.manifest import Clip
+from byola_diff.tables.manifest import Clip
 
 
 def us8k_clips(root: Path) -> list[Clip]:

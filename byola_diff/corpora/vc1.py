@@ -6,7 +6,7 @@ Development and test archives are unpacked into the same folder wav/: speakers o
 from pathlib import Path
 
 from byola_diff.corpora.layout import LayoutError, read_lines
-from byola_diff.data.manifest import Clip
+from byola_diff.tables.manifest import Clip
 
 _SPLITS = {"1": "train", "2": "valid", "3": "test"}
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from byola_diff.corpora.group_split import split_groups
 from byola_diff.corpora.layout import LayoutError, audio_below, folders_in, read_columns
-from byola_diff.data.manifest import Clip
+from byola_diff.tables.manifest import Clip
 
 LANGUAGES = ("de", "en", "es", "fr", "it", "ru")
 

@@ -9,9 +9,9 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from byola_diff.audio.files import AudioFileError
-from byola_diff.data.manifest import Manifest
-from byola_diff.data.preprocessing import Preprocessing
-from byola_diff.data.reading import clip_lengths, read_ahead, read_clip
+from byola_diff.tables.manifest import Manifest
+from byola_diff.tables.preprocessing import Preprocessing
+from byola_diff.tables.reading import clip_lengths, read_ahead, read_clip
 
 _BATCH_S = 600
 """Audio in a batch, at most, unless one clip is longer: bounds the memory that long clips take."""

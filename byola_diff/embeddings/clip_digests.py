@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from byola_diff.data.manifest import Manifest
-from byola_diff.data.preprocessing import Preprocessing
+from byola_diff.tables.manifest import Manifest
+from byola_diff.tables.preprocessing import Preprocessing
 
 _BLOCKS, _BLOCK_BYTES = 32, 4096
 

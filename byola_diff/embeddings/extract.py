@@ -13,9 +13,6 @@ from tqdm import tqdm
 
 from byola_diff.audio.files import decoder_name
 from byola_diff.audio.resample import resampler_name
-from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.data.preprocessing import Preprocessing
-from byola_diff.data.reading import UnreadableClipsError, read_clip
 from byola_diff.embeddings.batches import ClipBatches
 from byola_diff.embeddings.cache import EmbeddingCache
 from byola_diff.embeddings.clip_digests import clip_digests
@@ -30,6 +27,9 @@ from byola_diff.encoders.fusion import layer_scenes
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.encoders.source_code import code_digest
 from byola_diff.models.precision import Precision, bfloat16_networks, resolved_precision
+from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.preprocessing import Preprocessing
+from byola_diff.tables.reading import UnreadableClipsError, read_clip
 
 __all__ = ["NonFiniteEmbeddingError", "UnreadableClipsError", "embed_clips", "extract"]
 

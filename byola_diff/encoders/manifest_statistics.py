@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import corpus_statistics
-from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.data.preprocessing import Preprocessing
-from byola_diff.data.reading import read_clip
 from byola_diff.randomness import torch_generator
+from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.preprocessing import Preprocessing
+from byola_diff.tables.reading import read_clip
 
 MAX_CLIPS = 5000
 """EVAR stops at the first batch that reaches so many."""

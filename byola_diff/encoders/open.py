@@ -10,8 +10,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from byola_diff.data.manifest import Manifest
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.encoders.config import (
     SUFFIXES,
     EncoderConfig,
@@ -25,6 +23,8 @@ from byola_diff.encoders.ensemble import EnsembleEncoder, Member
 from byola_diff.encoders.fusion import FusedEncoder
 from byola_diff.encoders.manifest_statistics import Corpus
 from byola_diff.encoders.registry import check_kind, open_kind
+from byola_diff.tables.manifest import Manifest
+from byola_diff.tables.preprocessing import Preprocessing
 
 _LAYERS = re.compile(r"\[([^][:]*)\](?=:|$)")
 

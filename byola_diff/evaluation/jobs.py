@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from byola_diff.audio.files import AudioFileError
-from byola_diff.data.manifest import Manifest
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.encoders.open import NamedEncoder, check_word, open_encoder
 from byola_diff.scores.write import Record, failure_record, write_record
 from byola_diff.storage import BrokenFileError
+from byola_diff.tables.manifest import Manifest
+from byola_diff.tables.preprocessing import Preprocessing
 
 USER_ERRORS = (AudioFileError, BrokenFileError, ModuleNotFoundError, OSError, ValueError)
 """What users can mend: told without a traceback."""

@@ -3,10 +3,10 @@
 import numpy as np
 from jaxtyping import Float
 
-from byola_diff.data.manifest import Manifest
 from byola_diff.probing.logistic import probe_folds, probe_split
 from byola_diff.probing.parts import probe_parts
 from byola_diff.probing.probe_task import manifest_targets
+from byola_diff.tables.manifest import Manifest
 
 
 def probe_manifest(

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from byola_diff.data.manifest import Manifest
+from byola_diff.tables.manifest import Manifest
 
 _QUERIES_AT_ONCE = 1024
 

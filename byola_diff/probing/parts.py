@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from byola_diff.data.manifest import Clip, Manifest
+from byola_diff.tables.manifest import Clip, Manifest
 
 
 @dataclass(frozen=True)

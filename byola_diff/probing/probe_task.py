@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from byola_diff.data.manifest import Manifest
 from byola_diff.probing.linear_stack import Targets
 from byola_diff.probing.metrics import accuracy, mean_average_precision
 from byola_diff.probing.parts import Part
@@ -28,6 +27,7 @@ from byola_diff.probing.validation import (
     carve_stratified,
     carve_validation,
 )
+from byola_diff.tables.manifest import Manifest
 
 Metric = Literal["accuracy", "mAP"]
 

@@ -19,7 +19,6 @@ from typing import Any
 
 from byola_diff.atomic import write_text
 from byola_diff.commit import code_commit
-from byola_diff.data.pairs import Pair, write_pairs
 from byola_diff.soundscapes.clipping import n_clipping
 from byola_diff.soundscapes.difference_text import difference_text
 from byola_diff.soundscapes.items import finish, finished
@@ -31,6 +30,7 @@ from byola_diff.soundscapes.rendered import check_rendered
 from byola_diff.soundscapes.renderers import RendererName, open_renderer
 from byola_diff.soundscapes.source_preparation import source_roots
 from byola_diff.storage import sha256
+from byola_diff.tables.pairs import Pair, write_pairs
 
 _TABLE, _SUMMARY, _REFUSED = "pairs.csv", "apwd.json", "refused.csv"
 _TABLE_SPLITS = {"dev": "train", "eval": "test"}

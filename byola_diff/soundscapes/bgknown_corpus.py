@@ -5,8 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from byola_diff.data.manifest_checks import check_groups
-from byola_diff.data.manifest_table import Clip
 from byola_diff.soundscapes.bgknown import (
     PART_OF_SPLIT,
     BgKnownSettings,
@@ -22,6 +20,8 @@ from byola_diff.soundscapes.library import Library, LibraryError
 from byola_diff.soundscapes.output_folder import OutputFolder, listing
 from byola_diff.soundscapes.produce import Refusal, produce, write_refused
 from byola_diff.soundscapes.renderers import Renderer
+from byola_diff.tables.manifest_checks import check_groups
+from byola_diff.tables.manifest_table import Clip
 
 _PUBLISHED_ITEMS = {"train": 1200, "test": 800}
 _PUBLISHED_CLASSES = 50

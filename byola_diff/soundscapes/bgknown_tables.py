@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from byola_diff.atomic import atomic_path, write_text
-from byola_diff.data.manifest import Clip, read_manifest, write_manifest
 from byola_diff.soundscapes.bgknown_items import KINDS, audio_file
 from byola_diff.storage import sha256
+from byola_diff.tables.manifest import Clip, read_manifest, write_manifest
 
 SUMMARY = "bgknown.json"
 

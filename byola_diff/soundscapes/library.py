@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from byola_diff.audio.files import AudioFileError, find_audio, open_audio
-from byola_diff.data.manifest import read_manifest
+from byola_diff.tables.manifest import read_manifest
 
 
 @dataclass(frozen=True)

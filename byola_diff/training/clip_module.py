@@ -11,8 +11,8 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from byola_diff.data.clips import ClipSource, RejectingSource
-from byola_diff.data.order import batch_indices, steps_per_epoch
+from byola_diff.clips.order import batch_indices, steps_per_epoch
+from byola_diff.clips.source import ClipSource, RejectingSource
 
 
 class ClipModule(LightningDataModule):

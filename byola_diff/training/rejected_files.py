@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from byola_diff.data.rejected import RejectionLog
+from byola_diff.clips.rejected import RejectionLog
 
 
 class ListRejectedFiles(pl.Callback):

@@ -9,7 +9,7 @@ import pytest
 from byola_diff.corpora.prepare import Choices, TaskDataError, count, prepare_task
 from byola_diff.corpora.registry import TASKS
 from byola_diff.corpora.task import read_task
-from byola_diff.data.manifest import read_manifest
+from byola_diff.tables.manifest import read_manifest
 from tests.corpora.layouts import ESC50_HEADER, audio, put, put_esc50
 
 ESC50 = TASKS["esc50"]

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from byola_diff.corpora.task import file_sha256, read_task
-from byola_diff.data.manifest import ManifestError
+from byola_diff.tables.manifest import ManifestError
 from tests.corpora.layouts import audio, put
 
 

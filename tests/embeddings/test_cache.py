@@ -7,8 +7,6 @@ import torch
 
 from byola_diff.audio import resample
 from byola_diff.audio.files import write_wav
-from byola_diff.data.manifest import Clip, Manifest, read_manifest
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.embeddings import cache as embedding_cache
 from byola_diff.embeddings.extract import (
     NonFiniteEmbeddingError,
@@ -17,6 +15,8 @@ from byola_diff.embeddings.extract import (
     extract,
 )
 from byola_diff.encoders import source_code
+from byola_diff.tables.manifest import Clip, Manifest, read_manifest
+from byola_diff.tables.preprocessing import Preprocessing
 from tests.corpus import RATE, tone, write_corpus
 from tests.embeddings.counting_encoder import named
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.embeddings.clip_digests import clip_digests
+from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.preprocessing import Preprocessing
 
 WHOLE = Preprocessing()
 SMALL, LARGE = 100_000, 1_000_003  # bytes: read whole, and in blocks

@@ -5,8 +5,6 @@ import torch
 from byola_diff.audio.files import write_wav
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.embeddings import batches
 from byola_diff.embeddings.extract import UnreadableClipsError, embed_clips, extract
 from byola_diff.encoders.fusion import FusedEncoder
@@ -14,6 +12,8 @@ from byola_diff.encoders.open import NamedEncoder
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.precision import computes_bfloat16
+from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.preprocessing import Preprocessing
 from tests.corpus import RATE, PowerEncoder, tone, write_corpus
 from tests.embeddings.counting_encoder import named
 

@@ -12,13 +12,13 @@ from torch.nn import functional
 from transformers import ASTConfig, ASTForAudioClassification
 
 from byola_diff.audio.files import write_wav
-from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.encoders.ast import fitted_positions, load_ast
 from byola_diff.encoders.ast_front_end import AUDIOSET_STATISTICS, ast_features
 from byola_diff.encoders.manifest_statistics import Corpus
 from byola_diff.encoders.open import open_encoder
 from byola_diff.storage import BrokenFileError
+from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.preprocessing import Preprocessing
 
 DIM, N_BLOCKS, N_COLUMNS = 128, 2, 11
 MAX_FRAMES = 16 + 10 * (N_COLUMNS - 1)

@@ -3,11 +3,11 @@ import torch
 from torch.nn import functional
 
 from byola_diff.audio.log_mel import LogMel
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.encoders.byola import layer_features, load_byola, load_byola_layers
 from byola_diff.encoders.manifest_statistics import Corpus, log_mel_statistics
 from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
 from byola_diff.storage import BrokenFileError
+from byola_diff.tables.preprocessing import Preprocessing
 from tests.corpus import write_corpus
 
 STATISTICS = (-9.66, 4.72)

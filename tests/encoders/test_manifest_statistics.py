@@ -6,15 +6,15 @@ import torch
 
 from byola_diff.audio.files import write_wav
 from byola_diff.audio.log_mel import LogMel
-from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.data.preprocessing import Preprocessing
-from byola_diff.data.reading import read_clip
 from byola_diff.encoders.manifest_statistics import (
     MAX_CLIPS,
     Corpus,
     feature_statistics,
     log_mel_statistics,
 )
+from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.preprocessing import Preprocessing
+from byola_diff.tables.reading import read_clip
 
 RATE = 8000
 LEVELS = [0.125, 0.25, 0.5, -0.125, -0.25, -0.5]

@@ -5,7 +5,6 @@ import torch
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.encoders import registry
 from byola_diff.encoders.contract import Encoder
 from byola_diff.encoders.ensemble import EnsembleEncoder
@@ -15,6 +14,7 @@ from byola_diff.encoders.registry import KINDS
 from byola_diff.models.bundle import write_bundle
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
+from byola_diff.tables.preprocessing import Preprocessing
 from tests.corpus import write_corpus
 
 

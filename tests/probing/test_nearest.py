@@ -4,12 +4,12 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from byola_diff.data.manifest import Clip, Manifest
 from byola_diff.probing.nearest import (
     judged_sides,
     nearest_accuracy,
     nearest_neighbour_accuracy,
 )
+from byola_diff.tables.manifest import Clip, Manifest
 
 
 def test_by_hand():

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from byola_diff.data.manifest import Clip, Manifest
 from byola_diff.probing.parts import Part, probe_parts
 from byola_diff.probing.probe_task import manifest_targets, probe_task
 from byola_diff.probing.protocols import DIFF24, EVAR, LEARNING_RATES
 from byola_diff.probing.settings import TrainingRules
+from byola_diff.tables.manifest import Clip, Manifest
 
 QUICK = replace(
     EVAR,

@@ -8,7 +8,6 @@ import pytest
 import soundfile
 
 from byola_diff.audio.files import write_wav
-from byola_diff.data.manifest import read_manifest
 from byola_diff.soundscapes.bgknown import BgKnownSettings, draft_items, limited, soundscape
 from byola_diff.soundscapes.bgknown_corpus import make_bgknown, plan_bgknown
 from byola_diff.soundscapes.bgknown_windows import find_window
@@ -16,6 +15,7 @@ from byola_diff.soundscapes.library import Library, LibraryError, Source
 from byola_diff.soundscapes.loudness import integrated_lufs
 from byola_diff.soundscapes.mixer import mix
 from byola_diff.storage import sha256
+from byola_diff.tables.manifest import read_manifest
 
 RATE = 8000
 SMALL = BgKnownSettings(seed=5, duration_s=1.0, sample_rate=RATE, ref_db=-35.0)

@@ -6,9 +6,9 @@ import pytest
 import soundfile
 
 from byola_diff.audio.files import write_wav
-from byola_diff.data.manifest import ManifestError
 from byola_diff.soundscapes.layouts import read_backgrounds, usable
 from byola_diff.soundscapes.library import LibraryError, read_esc50, read_folder, read_fsd50k
+from byola_diff.tables.manifest import ManifestError
 
 
 def noise(path, seed, duration_s=0.2, rate=8000):

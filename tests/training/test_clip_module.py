@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from byola_diff import build
+from byola_diff.clips.procedural import ProceduralSource
 from byola_diff.training.clip_module import RunLoader, RunSampler, StepBatches
-from byola_diff.training.procedural import ProceduralSource
 
 
 class Numbers:

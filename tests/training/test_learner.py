@@ -5,8 +5,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from byola_diff import build
+from byola_diff.clips.procedural import ProceduralSource
 from byola_diff.training import learner as learner_module
-from byola_diff.training.procedural import ProceduralSource
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import soundfile
 import torch
 
 from byola_diff import build
-from byola_diff.data.rejected import TooManyRejectedError
+from byola_diff.clips.procedural import ProceduralSource
+from byola_diff.clips.rejected import TooManyRejectedError
 from byola_diff.training import monitors
 from byola_diff.training.learner import Learner
 from byola_diff.training.monitors import DivergedError, require_finite, spread
 from byola_diff.training.objective import Objective
-from byola_diff.training.procedural import ProceduralSource
 from byola_diff.training.rejected_files import ListRejectedFiles
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from byola_diff.audio.files import AudioFileError, find_audio, open_audio, read_audio
 from byola_diff.audio.resample import resample
-from byola_diff.data.manifest import read_manifest
 from byola_diff.randomness import derive_seed
+from byola_diff.tables.manifest import read_manifest
 
 SHORTEST_EVENT_S = 0.05
 _SEARCH_STEP_S = 0.01

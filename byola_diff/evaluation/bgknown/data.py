@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from byola_diff.data.manifest import Manifest, read_manifest
-from byola_diff.data.manifest_table import FIRST_ROW
 from byola_diff.storage import sha256
+from byola_diff.tables.manifest import Manifest, read_manifest
+from byola_diff.tables.manifest_table import FIRST_ROW
 
 MIXTURE = "mix"
 REFERENCES = ("a", "b", "c")

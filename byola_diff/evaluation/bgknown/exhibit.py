@@ -4,12 +4,12 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from byola_diff.data.manifest import Clip
 from byola_diff.evaluation.bgknown.data import MIXTURE, BgKnown
 from byola_diff.reports.exhibits import Exhibit
 from byola_diff.reports.heard_clips import HeardClip, heard_clips
 from byola_diff.reports.published import MISSING
 from byola_diff.reports.report import Part, Table, Text
+from byola_diff.tables.manifest import Clip
 
 SECTION = "Background-known ESC-50"
 

@@ -10,8 +10,6 @@ from typing import Any
 
 import torch
 
-from byola_diff.data.manifest import Manifest
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.embeddings.extract import count_cached, extract
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.bgknown.data import BgKnown, difference_embeddings, read_bgknown
@@ -25,6 +23,8 @@ from byola_diff.probing.probe_task import manifest_targets, probe_task
 from byola_diff.probing.protocols import BGKNOWN, LinearProtocol
 from byola_diff.reports.exhibits import SUFFIX, write_exhibit
 from byola_diff.scores.write import Record, score_record
+from byola_diff.tables.manifest import Manifest
+from byola_diff.tables.preprocessing import Preprocessing
 
 _WHOLE = Preprocessing()
 """Mixtures and references are of one length and taken whole: a crop of one is none of the other."""

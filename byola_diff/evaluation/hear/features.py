@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from byola_diff.data.manifest import Manifest
 from byola_diff.embeddings.extracted import Extracted, Readout
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.hear.task_folder import HearTask
+from byola_diff.tables.manifest import Manifest
 
 ClipExtractor = Callable[[NamedEncoder, Manifest, Readout], Extracted]
 """`embeddings/extract.py::extract` with all else that it takes: whole clips, cache, device."""

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.data.manifest_checks import ClipFiles
 from byola_diff.evaluation.hear.annotations import (
     Annotation,
     Labels,
@@ -20,6 +18,8 @@ from byola_diff.evaluation.hear.annotations import (
     read_vocabulary,
 )
 from byola_diff.evaluation.hear.task_metadata import HearTaskError, TaskMetadata, read_metadata
+from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.manifest_checks import ClipFiles
 
 
 @dataclass(frozen=True)

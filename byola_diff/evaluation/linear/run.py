@@ -13,8 +13,6 @@ import torch
 from jaxtyping import Float
 
 from byola_diff.corpora.task import Task
-from byola_diff.data.manifest import Manifest
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.embeddings.extract import count_cached, extract
 from byola_diff.embeddings.extracted import Extracted, Readout
 from byola_diff.encoders.open import NamedEncoder
@@ -25,6 +23,8 @@ from byola_diff.probing.parts import probe_parts
 from byola_diff.probing.probe_task import manifest_targets, probe_task
 from byola_diff.probing.protocols import PROTOCOLS, LinearProtocol
 from byola_diff.scores.write import Record, Values, score_record
+from byola_diff.tables.manifest import Manifest
+from byola_diff.tables.preprocessing import Preprocessing
 
 LOGISTIC = "logistic"
 """Name of the probe by logistic regression, which has no learning rate and no seed."""

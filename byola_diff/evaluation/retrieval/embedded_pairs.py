@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
-from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.data.pairs import Pair, PairTable
+from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.pairs import Pair, PairTable
 
 _CHUNK = 4096
 

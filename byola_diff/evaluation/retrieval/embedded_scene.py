@@ -11,8 +11,6 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
-from byola_diff.data.pairs import PairTable
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.embeddings.extract import extract
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.retrieval.embedded_pairs import (
@@ -24,6 +22,8 @@ from byola_diff.evaluation.retrieval.embedded_pairs import (
 )
 from byola_diff.evaluation.retrieval.network import RetrievalNetwork
 from byola_diff.evaluation.retrieval.text_encoders import TextEncoder
+from byola_diff.tables.pairs import PairTable
+from byola_diff.tables.preprocessing import Preprocessing
 
 _CHUNK = 4096
 

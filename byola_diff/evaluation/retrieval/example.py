@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.data.pairs import Pair, PairTable
 from byola_diff.evaluation.retrieval.metrics import pessimistic_ranks
 from byola_diff.reports.exhibits import Exhibit
 from byola_diff.reports.heard_clips import HeardClip, heard_clips
 from byola_diff.reports.report import Part, Table, Text
+from byola_diff.tables.pairs import Pair, PairTable
 
 _SHOWN = 3
 """Candidates of the highest scores; the right one is shown too."""

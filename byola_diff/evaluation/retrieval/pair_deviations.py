@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from byola_diff.data.pairs import PairTable
+from byola_diff.tables.pairs import PairTable
 
 _TRAINING_PAIRS, _GALLERY = 50_000, 1000
 """Of each scene of APwD."""

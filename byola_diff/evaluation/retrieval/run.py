@@ -16,9 +16,6 @@ from typing import Any
 import torch
 
 from byola_diff.audio.files import AudioFileError
-from byola_diff.data.manifest import SPLITS
-from byola_diff.data.pairs import PairTable, read_pairs
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.embeddings.extract import count_cached
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.jobs import Job
@@ -45,6 +42,9 @@ from byola_diff.evaluation.retrieval.trained_systems import system_name, trained
 from byola_diff.models.precision import resolved_precision
 from byola_diff.reports.exhibits import Exhibit, write_exhibit
 from byola_diff.scores.write import Record, score_record
+from byola_diff.tables.manifest import SPLITS
+from byola_diff.tables.pairs import PairTable, read_pairs
+from byola_diff.tables.preprocessing import Preprocessing
 
 PROTOCOL = "retrieval"
 _KS = (1, 5, 10)

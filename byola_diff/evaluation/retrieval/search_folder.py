@@ -8,13 +8,13 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from byola_diff.audio.files import AudioFileError, find_audio, read_audio
-from byola_diff.data.manifest import Clip, Manifest
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.embeddings.extract import UnreadableClipsError, extract
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.retrieval.search_page import Match
 from byola_diff.evaluation.retrieval.system import RetrievalSystem
 from byola_diff.evaluation.retrieval.text_encoders import TextEncoder
+from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.preprocessing import Preprocessing
 
 
 class Ranking(NamedTuple):

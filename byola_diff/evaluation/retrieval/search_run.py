@@ -7,8 +7,6 @@ from pathlib import Path
 import torch
 
 from byola_diff.audio.files import read_audio
-from byola_diff.data.pairs import read_pairs
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.jobs import open_on
 from byola_diff.evaluation.retrieval.bag_of_words import words_of
@@ -21,6 +19,8 @@ from byola_diff.evaluation.retrieval.search_page import (
 )
 from byola_diff.evaluation.retrieval.system import SystemAbout, load_system
 from byola_diff.evaluation.retrieval.text_encoders import TextEncoder, open_text_encoder
+from byola_diff.tables.pairs import read_pairs
+from byola_diff.tables.preprocessing import Preprocessing
 
 
 def search(options: argparse.Namespace) -> int:

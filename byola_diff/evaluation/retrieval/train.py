@@ -13,7 +13,6 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
-from byola_diff.data.pairs import PairTable
 from byola_diff.evaluation.retrieval.embedded_pairs import EmbeddedPairs
 from byola_diff.evaluation.retrieval.loss import retrieval_loss
 from byola_diff.evaluation.retrieval.network import (
@@ -21,6 +20,7 @@ from byola_diff.evaluation.retrieval.network import (
     seeded_retrieval_network,
 )
 from byola_diff.randomness import torch_generator
+from byola_diff.tables.pairs import PairTable
 
 Validate = Callable[[RetrievalNetwork], float]
 """Validation loss; smaller is better."""

@@ -6,10 +6,10 @@ import numpy as np
 import soundfile
 import torch
 
-from byola_diff.data.manifest import Clip, write_manifest
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.storage import sha256
+from byola_diff.tables.manifest import Clip, write_manifest
 from tests.corpus import RATE, tone
 
 VARIANTS = ("mix", "a", "b", "c")

@@ -3,8 +3,8 @@ from shutil import copyfile
 import numpy as np
 import pytest
 
-from byola_diff.data.manifest import Clip
 from byola_diff.evaluation.bgknown.data import difference_embeddings, read_bgknown
+from byola_diff.tables.manifest import Clip
 from tests.evaluation.bgknown.bgknown_sets import write_facts, write_set
 
 

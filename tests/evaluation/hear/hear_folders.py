@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from byola_diff.audio.files import write_wav
-from byola_diff.data.preprocessing import Preprocessing
 from byola_diff.embeddings.extract import extract as extract_embeddings
 from byola_diff.encoders.open import NamedEncoder
+from byola_diff.tables.preprocessing import Preprocessing
 
 RATE = 16_000
 TONES_HZ = {"low": 1000.0, "mid": 3000.0, "high": 5000.0}  # in a band of 2 kHz each

@@ -3,8 +3,8 @@
 import torch
 
 from byola_diff.audio.files import write_wav
-from byola_diff.data.pairs import Pair, write_pairs
 from byola_diff.evaluation.retrieval.embedded_pairs import EmbeddedPairs
+from byola_diff.tables.pairs import Pair, write_pairs
 
 N_PAIRS, N_TRAIN, N_VALID = 700, 500, 100
 TRAIN, VALID = torch.arange(N_TRAIN), torch.arange(N_TRAIN, N_TRAIN + N_VALID)

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from byola_diff.audio.files import write_wav
-from byola_diff.data.pairs import read_pairs
 from byola_diff.encoders.log_mel_statistics import LogMelStatistics
 from byola_diff.evaluation.jobs import run_jobs
 from byola_diff.evaluation.retrieval import run as retrieval_runs
@@ -19,6 +18,7 @@ from byola_diff.reports.exhibits import read_exhibits
 from byola_diff.reports.report import Audio, Table, Text
 from byola_diff.reports.text_table import print_paper_table
 from byola_diff.storage import BrokenFileError, sha256
+from byola_diff.tables.pairs import read_pairs
 from tests.evaluation.retrieval.retrieval_cases import RATE, write_tone_pairs
 
 WORD = "log-mel-statistics"

@@ -4,7 +4,6 @@ import math
 import pytest
 import torch
 
-from byola_diff.data.pairs import Pair, PairTable
 from byola_diff.evaluation.retrieval import network as retrieval_network
 from byola_diff.evaluation.retrieval.embedded_pairs import (
     embedded_pairs,
@@ -19,6 +18,7 @@ from byola_diff.evaluation.retrieval.train import (
     retrieval_parts,
     train_retrieval,
 )
+from byola_diff.tables.pairs import Pair, PairTable
 from tests.evaluation.retrieval.retrieval_cases import N_PAIRS, TEST, TRAIN, VALID, learnable_pairs
 
 QUICK = RetrievalRules(max_epochs=20, batch_size=64, dim=64)

@@ -1,0 +1,1 @@
+"""Sources of training clips, and which crop of which clip belongs to which step."""

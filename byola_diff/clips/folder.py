@@ -1,0 +1,118 @@
+"""Clips decoded on the fly from a folder of audio files, with nothing prepared.
+
+For a first try and for small sets: decoding costs far more than reading a packed store.
+"""
+
+from math import gcd
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int
+from torch import Tensor
+
+from byola_diff.audio.files import AudioFileError, AudioReader, find_audio, open_audio
+from byola_diff.audio.resample import resample, resampled_length
+from byola_diff.clips.crops import crop_draws, crop_starts
+from byola_diff.clips.rejected import Rejection, RejectionLog
+
+# Context on both sides of a crop, in samples of the slower of the two rates: with it, a resampled
+# crop differs from the same stretch of the resampled file by less than 1e-6.
+_MARGIN_SAMPLES = 256
+
+
+class FolderSource:
+    """Crops of the audio files below a folder, at `sample_rate`.
+
+    A file that can't be read is noted in `rejected` and replaced by the next one that can, in the
+    order of the files: the batch depends on the files alone, not on what was met before.
+
+    Raises:
+        ValueError: If the folder holds no audio files.
+        TooManyRejectedError: From `batch`, if more than `max_rejected` of the files can't be read.
+    """
+
+    on_device = False
+    endless = False
+
+    def __init__(
+        self,
+        root: Path | str,
+        *,
+        sample_rate: int,
+        crop_samples: int,
+        seed: int,
+        max_rejected: float = 0.05,
+    ) -> None:
+        self.root = Path(root)
+        self.files = find_audio(self.root)
+        if not self.files:
+            raise ValueError(f"no audio files below {self.root}")
+        self.sample_rate = sample_rate
+        self.crop_samples = crop_samples
+        self.seed = seed
+        self.n_clips = len(self.files)
+        self.rejected = RejectionLog(self.n_clips, max_rejected)
+        self._fresh: list[Rejection] = []
+
+    def batch(
+        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
+    ) -> Float[Tensor, "batch sample"]:
+        """Crops of the given clips, on `device`, padded with zeros on the right."""
+        waveform = np.zeros((len(clips), self.crop_samples), np.float32)
+        draws = crop_draws(self.seed, epoch, clips.cpu())
+        for row, clip in enumerate(clips.tolist()):
+            crop = self._readable_crop(clip, draws[row : row + 1])
+            waveform[row, : len(crop)] = crop
+        return torch.from_numpy(waveform).to(device)
+
+    def take_rejected(self) -> list[Rejection]:
+        """Files rejected since the last call, each once for each time it was met."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+    def _readable_crop(self, clip: int, draw: Tensor) -> Float32[np.ndarray, " sample"]:
+        """Crop of the clip, or of the next one that can be read."""
+        for offset in range(self.n_clips):
+            path = self.files[(clip + offset) % self.n_clips]
+            try:
+                with open_audio(path) as reader:
+                    return self._crop(reader, path, draw)
+            except AudioFileError as error:
+                rejection = Rejection(path.relative_to(self.root).as_posix(), error.reason)
+                self._fresh.append(rejection)
+                self.rejected.add([rejection])
+        raise ValueError(f"none of the {self.n_clips} files below {self.root} can be read")
+
+    def _crop(
+        self, reader: AudioReader, path: Path, draw: Tensor
+    ) -> Float32[np.ndarray, " sample"]:
+        """Decode the crop and its margins only, resample, and cut the margins off."""
+        rates = reader.sample_rate, self.sample_rate
+        length = resampled_length(reader.n_samples, *rates)
+        if length == 0:
+            raise AudioFileError(path, f"empty at {self.sample_rate} Hz")
+        start = int(crop_starts(draw, torch.tensor([length]), self.crop_samples))
+        first, n_samples, cut = _source_stretch(start, self.crop_samples, *rates)
+        waveform = resample(reader.read(first, n_samples), *rates)
+        # Lossy codecs and resampling overshoot; a packed store has such peaks clipped too.
+        return np.clip(waveform[cut : cut + self.crop_samples], -1, 1)
+
+
+def _source_stretch(
+    start: int, crop_samples: int, from_rate: int, to_rate: int
+) -> tuple[int, int, int]:
+    """What to read for a crop: first sample, number of samples, resampled samples to cut off.
+
+    The first sample is one at which both rates have a sample, or else the resampled crop would be
+    shifted by a fraction of a sample. Rates that share few such instants are read from the start.
+    """
+    if from_rate == to_rate:
+        return start, crop_samples, 0
+    common = gcd(from_rate, to_rate)
+    margin = -(-_MARGIN_SAMPLES * to_rate // min(from_rate, to_rate))
+    block = max(0, start - margin) // (to_rate // common)
+    first = block * (from_rate // common)
+    cut = start - block * (to_rate // common)
+    n_samples = -(-(cut + crop_samples + margin) * from_rate // to_rate)
+    return first, n_samples, cut

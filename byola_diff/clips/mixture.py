@@ -1,0 +1,113 @@
+"""One endless stream of clips from several sources, each with a stated share of it."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from byola_diff.clips.rejected import Rejection
+from byola_diff.clips.source import ClipSource, RejectingSource
+from byola_diff.randomness import torch_generator
+
+_PERIOD = 1000
+"""Clips within which each source has its exact share."""
+
+
+class MixedSource:
+    """Clip k of the stream comes from a source, and is a clip of it, by (seed, k) alone.
+
+    Every thousand clips hold each source as often as its share says, in an order drawn anew. A
+    source is passed through in shuffled epochs of its own, none of its clips left out.
+
+    Raises:
+        ValueError: If the shares do not add up to 1 (to 0.1 %), or the sample rates differ.
+    """
+
+    endless = True
+
+    def __init__(self, sources: Sequence[ClipSource], shares: Sequence[float], seed: int) -> None:
+        rates = {source.sample_rate for source in sources}
+        if len(rates) != 1:
+            raise ValueError(f"sources of one stream need one sample rate, not {sorted(rates)}")
+        self.sources, self.seed = list(sources), seed
+        self.counts = clips_per_period(shares)
+        self.sample_rate = rates.pop()
+        self.on_device = all(source.on_device for source in sources)
+        self.n_clips = 2**62
+        """Any index is a clip."""
+
+    def batch(
+        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str
+    ) -> Float[Tensor, "batch sample"]:
+        """Clips of the stream in the order asked for, on `device`; it has but one epoch."""
+        number, taken = self.places(clips.cpu())
+        parts, rows = [], []
+        for index, source in enumerate(self.sources):
+            mine = (number == index).nonzero()[:, 0]
+            for source_epoch, inside, source_clips in self._by_epoch(index, taken[mine]):
+                parts.append(source.batch(source_epoch, source_clips, device))
+                rows.append(mine[inside])
+        order = torch.cat(rows).argsort().to(device, non_blocking=True)
+        return torch.cat(parts)[order]
+
+    def places(
+        self, clips: Int[Tensor, " batch"]
+    ) -> tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]:
+        """Of each clip of the stream: which source, and how many clips that gave before it."""
+        period, place = torch.div(clips, _PERIOD, rounding_mode="floor"), clips % _PERIOD
+        number, before = torch.empty_like(clips), torch.empty_like(clips)
+        for one in period.unique().tolist():
+            here = period == one
+            numbers, befores = _period_order(self.seed, one, tuple(self.counts))
+            number[here], before[here] = numbers[place[here]], befores[place[here]]
+        return number, period * torch.tensor(self.counts)[number] + before
+
+    def take_rejected(self) -> list[Rejection]:
+        """Files that sources could not read since the last call."""
+        rejecting = [source for source in self.sources if isinstance(source, RejectingSource)]
+        return [rejection for source in rejecting for rejection in source.take_rejected()]
+
+    def _by_epoch(
+        self, index: int, taken: Int[Tensor, " some"]
+    ) -> list[tuple[int, Int[Tensor, " _"], Int[Tensor, " _"]]]:
+        """Epoch, places within `taken`, and clips of the source, of each epoch touched."""
+        source = self.sources[index]
+        if source.endless:
+            return [(0, torch.arange(len(taken)), taken)]
+        epochs, found = torch.div(taken, source.n_clips, rounding_mode="floor"), []
+        for epoch in epochs.unique().tolist():
+            inside = (epochs == epoch).nonzero()[:, 0]
+            order = _source_order(self.seed, index, epoch, source.n_clips)
+            found.append((epoch, inside, order[taken[inside] % source.n_clips]))
+        return found
+
+
+def clips_per_period(shares: Sequence[float]) -> list[int]:
+    """Clips of each source among a thousand: the shares, rounded so that none is lost.
+
+    Raises:
+        ValueError: If they do not add up to 1, or one is too small to give a clip.
+    """
+    if abs(sum(shares) - 1) > 5e-4 or min(shares) < 1 / _PERIOD:
+        raise ValueError(f"shares of at least {1 / _PERIOD} that add up to 1, not {list(shares)}")
+    ends = [round(sum(shares[: end + 1]) * _PERIOD) for end in range(len(shares))]
+    return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+@lru_cache(maxsize=8)  # a batch of a few thousand clips lies across several
+def _period_order(seed: int, period: int, counts: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Source of each place of a period, and how often that source came before in it."""
+    sorted_numbers = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    order = torch.randperm(_PERIOD, generator=torch_generator(seed, "shares", period))
+    numbers = sorted_numbers[order]
+    before = torch.empty_like(numbers)
+    for number, count in enumerate(counts):
+        before[numbers == number] = torch.arange(count)
+    return numbers, before
+
+
+@lru_cache(maxsize=16)
+def _source_order(seed: int, index: int, epoch: int, n_clips: int) -> Tensor:
+    return torch.randperm(n_clips, generator=torch_generator(seed, "order", index, epoch))

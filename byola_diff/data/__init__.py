@@ -1,1 +1,0 @@
-"""Tables of clips, packed stores, and sources of training batches."""

@@ -1,0 +1,1 @@
+"""The packed store: many clips as 16-bit samples in a few large files, read at random."""

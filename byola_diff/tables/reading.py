@@ -1,0 +1,105 @@
+"""The audio of a manifest's clips: mono, at the rate of an encoder, cut as asked."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from byola_diff.audio.files import AudioFileError, AudioReader, open_audio
+from byola_diff.audio.resample import resample, resampled_length
+from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.preprocessing import Preprocessing
+
+_WHOLE = Preprocessing()
+_MAX_LISTED = 50
+_BATCHES_AHEAD = 2
+
+
+class UnreadableClipsError(ValueError):
+    """Clips of a manifest that can't be read: scores over the others would be of another task."""
+
+    def __init__(self, errors: Sequence[AudioFileError], n_clips: int) -> None:
+        listed = [f"  {error}" for error in errors[:_MAX_LISTED]]
+        if len(errors) > _MAX_LISTED:
+            listed.append(f"  and {len(errors) - _MAX_LISTED} more")
+        head = f"{len(errors)} of {n_clips} clips can't be read; mend them or drop their rows:"
+        super().__init__("\n".join([head, *listed]))
+
+
+def read_clip(
+    manifest: Manifest, clip: Clip, sample_rate: int, preprocessing: Preprocessing = _WHOLE
+) -> Float32[Tensor, " sample"]:
+    """Mono waveform of a clip at `sample_rate`; one zero where it is too short for a sample.
+
+    Crops are cut before they are resampled, so that only they are read.
+
+    Raises:
+        AudioFileError: If the file can't be read.
+    """
+    with open_audio(manifest.path(clip)) as reader:
+        first, n_samples = _stretch(manifest, clip, reader)
+        offset, n_samples = preprocessing.crop(clip, n_samples, reader.sample_rate)
+        waveform = reader.read(first + offset, n_samples)
+    resampled = resample(waveform, reader.sample_rate, sample_rate)
+    clip_waveform = torch.from_numpy(resampled) if len(resampled) else torch.zeros(1)
+    return preprocessing.fit(clip_waveform, sample_rate)
+
+
+def clip_lengths(
+    manifest: Manifest,
+    clips: Sequence[Clip],
+    sample_rate: int,
+    preprocessing: Preprocessing,
+    n_workers: int,
+) -> list[int]:
+    """Samples of each clip as `read_clip` gives it, from the headers of the files.
+
+    Raises:
+        UnreadableClipsError: If files can't be opened, or end before their clip, with all of them.
+    """
+
+    def length(clip: Clip) -> int | AudioFileError:
+        try:
+            with open_audio(manifest.path(clip)) as reader:
+                _, n_samples = _stretch(manifest, clip, reader)
+                resampled = resampled_length(n_samples, reader.sample_rate, sample_rate)
+                return preprocessing.unit_samples(sample_rate) or resampled
+        except AudioFileError as error:
+            return error
+
+    with ThreadPoolExecutor(n_workers) as pool:
+        lengths = list(pool.map(length, clips))
+    if broken := [length for length in lengths if isinstance(length, AudioFileError)]:
+        raise UnreadableClipsError(broken, len(manifest.clips))
+    return [length for length in lengths if isinstance(length, int)]
+
+
+def read_ahead(
+    read: Callable[[int], Tensor], batches: Iterable[Sequence[int]], n_workers: int
+) -> Iterator[dict[int, Future[Tensor]]]:
+    """Clips of each batch, in order, while those of the next two batches are being read."""
+    queue: deque[dict[int, Future[Tensor]]] = deque()
+    pool = ThreadPoolExecutor(n_workers)
+    try:
+        for batch in batches:
+            queue.append({index: pool.submit(read, index) for index in batch})
+            if len(queue) > _BATCHES_AHEAD:
+                yield queue.popleft()
+        yield from queue
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _stretch(manifest: Manifest, clip: Clip, reader: AudioReader) -> tuple[int, int]:
+    """First sample of the clip in its file, and how many it has."""
+    start_s = clip.start_s or 0.0
+    first = round(start_s * reader.sample_rate)
+    left = reader.n_samples - first
+    if left < 1:
+        raise AudioFileError(manifest.path(clip), f"ends before {start_s} s")
+    if clip.duration_s is not None:
+        left = min(left, max(1, round(clip.duration_s * reader.sample_rate)))
+    return first, left

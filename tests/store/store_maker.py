@@ -1,0 +1,50 @@
+"""Small folders of sounds and packed stores of them, for the tests of this folder."""
+
+import json
+
+import numpy as np
+import soundfile
+
+from byola_diff.store.index import remove_records, write_index
+from byola_diff.store.packed import FORMAT_VERSION, PackedStore, shard_name
+from byola_diff.store.plan import begin, plan_store
+from byola_diff.store.shard import pack_shard
+
+RATE = 16_000
+
+
+def write_sounds(folder, lengths, rate=RATE, subtype="PCM_16"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, length in enumerate(lengths):
+        samples = 0.2 * np.random.default_rng(number).standard_normal(length)
+        soundfile.write(folder / f"{number:03d}.wav", samples, rate, subtype=subtype)
+    return folder
+
+
+def pack(source, out, shard_mib=1):
+    plan = plan_store(source, RATE, shard_mib)
+    begin(plan, out)
+    records = [pack_shard(plan.job(out, shard)) for shard in range(plan.n_shards)]
+    write_index(plan, out, records)
+    remove_records(plan, out)
+    return PackedStore.open(out)
+
+
+def write_synthetic_store(out, n_clips, clip_samples):
+    """A store with a true index over one shard full of holes."""
+    out.mkdir()
+    index = np.zeros((n_clips, 3), np.int64)
+    index[:, 1] = np.arange(n_clips) * clip_samples
+    index[:, 2] = clip_samples
+    np.save(out / "index.npy", index)
+    with (out / shard_name(0)).open("wb") as stream:
+        stream.truncate(n_clips * clip_samples * 2)
+    meta = {
+        "format_version": FORMAT_VERSION,
+        "sample_rate": RATE,
+        "resampler": "none",
+        "decoder": "none",
+        "counts": {"clips": n_clips},
+        "shards": [{"samples": n_clips * clip_samples, "sha256": "0" * 64}],
+    }
+    (out / "meta.json").write_text(json.dumps(meta))

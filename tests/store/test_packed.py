@@ -1,0 +1,116 @@
+import json
+import pickle
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from byola_diff.store.packed import PackedStore, PackedStoreError
+from tests.store.store_maker import RATE, pack, write_sounds, write_synthetic_store
+
+
+def test_clips_are_the_files(store, tmp_path):
+    assert store.files() == [f"{number:03d}.wav" for number in range(5)]
+    assert len(store) == 5
+    for clip, file in enumerate(store.files()):
+        samples, _ = soundfile.read(tmp_path / "source" / file, dtype="int16")
+        np.testing.assert_array_equal(store.read(clip), samples)
+    np.testing.assert_array_equal(store.read(3, 7, 11), store.read(3)[7:18])
+
+
+def test_several_shards_hold_the_same(tmp_path):
+    source = write_sounds(tmp_path / "source", [200_000 + n for n in range(7)])
+    store = pack(source, tmp_path / "store")
+    assert len(store.meta["shards"]) == 4
+    for clip, file in enumerate(store.files()):
+        samples, _ = soundfile.read(source / file, dtype="int16")
+        np.testing.assert_array_equal(store.read(clip), samples)
+
+
+def test_reads_outside_are_refused(store):
+    for clip, start, length in [(5, 0, 1), (-1, 0, 1), (2, 0, 101), (2, 100, 1), (2, -1, 1)]:
+        with pytest.raises(ValueError, match="clip"):
+            store.read(clip, start, length)
+
+
+def test_description(store, tmp_path):
+    assert store.meta["sample_rate"] == RATE
+    counts = {"found": 5, "clips": 5, "rejected": 0, "upsampled": 0, "samples": 65_301}
+    assert store.meta["counts"] == counts
+    assert store.meta["resampler"].startswith("soxr ")
+    assert store.meta["decoder"].startswith("soundfile ")
+    written = "".join(p.read_text() for p in store.path.iterdir() if p.suffix in (".json", ".csv"))
+    assert str(tmp_path) not in written
+    lines = (store.path / "clips.csv").read_text().splitlines()
+    assert lines[:2] == ["clip,file,source_rate,seconds", "0,000.wav,16000,1.25"]
+
+
+def test_copies_for_other_processes_read_the_same(store):
+    copy = pickle.loads(pickle.dumps(store))
+    np.testing.assert_array_equal(copy.read(3), store.read(3))
+
+
+def test_two_million_clips_open_in_two_seconds(tmp_path):
+    write_synthetic_store(tmp_path / "big", n_clips=2_000_000, clip_samples=1000)
+    start_s = time.perf_counter()
+    big = PackedStore.open(tmp_path / "big")
+    assert time.perf_counter() - start_s < 2
+    assert big.read(1_999_999).tolist() == [0] * 1000
+    assert len(pickle.dumps(big)) < 1000
+
+
+def damage(store, name, change):
+    path = store.path / name
+    change(path)
+    with pytest.raises(PackedStoreError, match=name) as caught:
+        PackedStore.open(store.path)
+    return str(caught.value)
+
+
+def edit_meta(**values):
+    def change(path):
+        path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+    return change
+
+
+def test_other_format_version(store):
+    message = damage(store, "meta.json", edit_meta(format_version=99))
+    assert "format version 99, this program reads 1; pack the source again" in message
+
+
+def test_unfinished_store(store):
+    message = damage(store, "meta.json", lambda path: path.unlink())
+    assert "run the same command again" in message
+
+
+def test_broken_description(store):
+    damage(store, "meta.json", lambda path: path.write_text("{"))
+
+
+def test_missing_shard(store):
+    assert "missing; restore" in damage(store, "shard-00000.i16", lambda path: path.unlink())
+
+
+def test_truncated_shard(store):
+    message = damage(store, "shard-00000.i16", lambda p: p.write_bytes(p.read_bytes()[:-2]))
+    assert "truncated or altered, 130600 bytes instead of 130602" in message
+
+
+def test_bad_index(store):
+    outside = np.array(store.index)
+    outside[4, 1] += 1
+    damage(store, "index.npy", lambda path: path.write_bytes(b"no array"))
+    damage(store, "index.npy", lambda path: np.save(path, np.zeros((4, 3), np.int64)))
+    assert "clip 4" in damage(store, "index.npy", lambda path: np.save(path, outside))
+
+
+def test_verify_finds_one_changed_sample(store):
+    store.verify()
+    path = store.shard_path(0)
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(PackedStoreError, match=r"altered shard-00000\.i16"):
+        PackedStore.open(store.path).verify()

@@ -1,0 +1,128 @@
+import hashlib
+import os
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from byola_diff.audio.resample import resample
+from byola_diff.store.index import write_rendered_store
+from byola_diff.store.packed import PackedStore, PackedStoreError
+from byola_diff.store.plan import begin, plan_store
+from byola_diff.store.shard import pack_shard, record_path
+from tests.store.store_maker import RATE, pack, write_sounds
+
+
+def hashes(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {p.relative_to(folder): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Six sounds that make three shards."""
+    return write_sounds(tmp_path / "source", [200_000 + n for n in range(6)])
+
+
+def test_other_rate_is_resampled_once(tmp_path):
+    source = write_sounds(tmp_path / "source", [44_100], rate=44_100, subtype="FLOAT")
+    waveform, _ = soundfile.read(source / "000.wav", dtype="float32")
+    expected = np.rint(resample(waveform, 44_100, RATE) * 32768)
+    store = pack(source, tmp_path / "store")
+    np.testing.assert_array_equal(store.read(0), expected)
+    assert store.meta["counts"]["upsampled"] == 0
+
+
+def test_upsampled_clips_are_counted(tmp_path):
+    source = write_sounds(tmp_path / "source", [8000], rate=8000)
+    assert pack(source, tmp_path / "store").meta["counts"]["upsampled"] == 1
+
+
+def test_unusable_files_are_listed_and_the_others_kept(tmp_path):
+    source = write_sounds(tmp_path / "source", [100] * 4)
+    (source / "000.wav").write_bytes(b"")
+    (source / "002.wav").write_text("no sound")
+    soundfile.write(source / "003.wav", np.zeros(1), 48_000)
+    (source / "004.wav").symlink_to("nowhere")
+    store = pack(source, tmp_path / "store")
+    assert store.files() == ["001.wav"]
+    assert store.meta["counts"]["rejected"] == 4
+    lines = (store.path / "rejected.csv").read_text().splitlines()
+    assert lines[0] == "file,reason"
+    assert lines[1] == "000.wav,empty: 0 bytes"
+    assert lines[2].startswith("002.wav,unreadable: ")
+    assert lines[3] == "003.wav,empty at 16000 Hz"
+    assert lines[4].startswith("004.wav,unreadable: ")
+
+
+def test_name_that_is_no_utf8(tmp_path):
+    source = write_sounds(tmp_path / "source", [100])
+    odd = os.fsdecode(b"\xff.wav")
+    (source / "000.wav").rename(source / odd)
+    assert pack(source, tmp_path / "store").files() == [odd]
+
+
+def test_no_audio(tmp_path):
+    with pytest.raises(ValueError, match="no audio files"):
+        plan_store(tmp_path, RATE)
+
+
+def test_stopped_run_goes_on_to_the_same_bytes(source, tmp_path):
+    whole = pack(source, tmp_path / "whole")
+    plan, out = plan_store(source, RATE, shard_mib=1), tmp_path / "stopped"
+    begin(plan, out)
+    assert plan.n_shards == 3
+    pack_shard(plan.job(out, 0))
+    pack_shard(plan.job(out, 1))
+    record_path(out, 1).unlink()  # stopped between the shard and its record
+    (out / ".shard-00002.i16.999.tmp").write_bytes(b"half")  # and within a shard
+    kept = (out / "shard-00000.i16").stat().st_mtime_ns
+    continued = pack(source, out)
+    assert hashes(continued.path) == hashes(whole.path)
+    assert (out / "shard-00000.i16").stat().st_mtime_ns == kept
+
+
+def test_a_shard_cut_short_after_its_record_is_written_anew(source, tmp_path):
+    plan, out = plan_store(source, RATE, shard_mib=1), tmp_path / "store"
+    begin(plan, out)
+    pack_shard(plan.job(out, 0))
+    (out / "shard-00000.i16").write_bytes(b"")
+    pack(source, out)
+    assert hashes(out) == hashes(pack(source, tmp_path / "whole").path)
+
+
+def test_error_while_writing_leaves_no_shard(source, tmp_path):
+    plan, out = plan_store(source, RATE), tmp_path / "store"
+    begin(plan, out)
+    (out / "parts").write_text("in the way of the records")
+    with pytest.raises(OSError, match="parts"):
+        pack_shard(plan.job(out, 0))
+    assert not list(out.glob(".*"))
+
+
+def test_changed_source_or_setting_is_refused(source, tmp_path):
+    pack(source, tmp_path / "store")
+    with pytest.raises(PackedStoreError, match=r"sample_rate \(16000 -> 8000\).*delete"):
+        begin(plan_store(source, 8000, shard_mib=1), tmp_path / "store")
+    shutil.copy(source / "000.wav", source / "new.wav")
+    with pytest.raises(PackedStoreError, match=r"found \(6 -> 7\)"):
+        begin(plan_store(source, RATE, shard_mib=1), tmp_path / "store")
+
+
+def test_foreign_folder_is_left_alone(source):
+    with pytest.raises(PackedStoreError, match="neither empty nor"):
+        begin(plan_store(source, RATE), source)
+
+
+def test_made_sounds_become_a_store(tmp_path):
+    waveforms = [torch.full((100,), 0.5), torch.full((70,), -1.0)]
+    named = ((f"sound-{number}", waveform) for number, waveform in enumerate(waveforms))
+    write_rendered_store(tmp_path / "made", named, RATE)
+    store = PackedStore.open(tmp_path / "made")
+    store.verify()
+    assert store.files() == ["sound-0", "sound-1"]
+    assert (len(store), store.sample_rate) == (2, RATE)
+    assert store.read(0).tolist() == [16384] * 100
+    assert store.read(1).tolist() == [-32768] * 70

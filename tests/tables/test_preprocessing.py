@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import torch
+
+from byola_diff.audio.files import AudioFileError, write_wav
+from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.preprocessing import Preprocessing
+from byola_diff.tables.reading import clip_lengths, read_clip
+
+RATE = 8000
+RAMP = np.arange(8000) / 32768  # sample i holds i
+
+
+def clip(name="a.wav", split="train", **fields):
+    return Clip(name, ("x",), split, **fields)
+
+
+def samples(waveform):
+    return (waveform * 32768).round().int().tolist()
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    write_wav(tmp_path / "a.wav", RAMP, RATE)
+    return Manifest(tmp_path, (clip(),), ("x",))
+
+
+def test_crops_of_test_clips_and_folds_are_the_first_unit(manifest):
+    cut = Preprocessing(unit_s=0.5)
+    for which in (clip(split="test"), clip(split=None, fold=2), clip(split=None)):
+        assert cut.crop(which, 8000, RATE) == (0, 4000)
+        assert samples(read_clip(manifest, which, RATE, cut)) == list(range(4000))
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_training_crops_lie_anywhere_and_depend_on_seed_and_clip_alone(split):
+    names = [f"{number}.wav" for number in range(300)]
+    starts = [Preprocessing(0.5).crop(clip(name, split), 4010, RATE)[0] for name in names]
+    assert set(starts) == set(range(11))  # the last place is drawn too
+    again = [Preprocessing(0.5).crop(clip(name, split), 4010, RATE)[0] for name in names[::-1]]
+    assert again[::-1] == starts
+    other = [Preprocessing(0.5, seed=43).crop(clip(name, split), 4010, RATE)[0] for name in names]
+    assert sum(a == b for a, b in zip(starts, other, strict=True)) < 60  # one in eleven by chance
+
+
+def test_cuts_of_one_file_are_drawn_apart():
+    cuts = [clip(start_s=float(start), duration_s=2.0) for start in range(20)]
+    assert len({Preprocessing(0.5).crop(cut, 16_000, RATE)[0] for cut in cuts}) > 15
+
+
+def test_what_is_read_is_the_crop(manifest):
+    cut = Preprocessing(unit_s=0.5)
+    start, n_samples = cut.crop(clip(), 8000, RATE)
+    assert n_samples == 4000
+    assert samples(read_clip(manifest, clip(), RATE, cut)) == list(range(start, start + 4000))
+
+
+def test_the_crop_stays_inside_the_row(manifest):
+    row = clip(split="train", start_s=0.25, duration_s=0.5)
+    got = samples(read_clip(manifest, row, RATE, Preprocessing(unit_s=0.125)))
+    assert got == list(range(got[0], got[0] + 1000))
+    assert 2000 <= got[0] <= 5000
+
+
+def test_short_clips_get_zeros_on_the_right(manifest):
+    got = samples(read_clip(manifest, clip(), RATE, Preprocessing(unit_s=1.25)))
+    assert got == [*range(8000), *[0] * 2000]
+
+
+def test_whole_clips_stay_as_they_are(manifest):
+    assert samples(read_clip(manifest, clip(), RATE)) == list(range(8000))
+    assert Preprocessing().crop(clip(), 8000, RATE) == (0, 8000)
+    assert not Preprocessing().draws(clip())
+
+
+@pytest.mark.parametrize("rate", [16_000, 11_025, 4_800])
+def test_other_rates_give_units_of_exact_length(manifest, rate):
+    # 0.30003 s are 2400.24 samples in the file, which no other rate maps to its own whole number.
+    cut = Preprocessing(unit_s=0.30003)
+    waveform = read_clip(manifest, clip(split="test"), rate, cut)
+    assert len(waveform) == round(0.30003 * rate)
+    # The ramp keeps its slope, away from the edge.
+    middle = len(waveform) // 2
+    assert waveform[middle].item() * 32768 == pytest.approx(middle * RATE / rate, abs=1)
+
+
+def test_lengths_from_headers_are_those_of_the_clips(manifest):
+    for cut, row in [
+        (Preprocessing(), clip()),
+        (Preprocessing(), clip(start_s=0.1, duration_s=0.33)),
+        (Preprocessing(0.4), clip()),
+        (Preprocessing(4.0), clip()),
+    ]:
+        for rate in (RATE, 11_025):
+            [length] = clip_lengths(manifest, [row], rate, cut, n_workers=1)
+            assert length == len(read_clip(manifest, row, rate, cut))
+
+
+def test_units_below_one_sample_have_one():
+    assert Preprocessing(unit_s=1e-6).unit_samples(RATE) == 1
+    fitted = Preprocessing(unit_s=1e-6).fit(torch.tensor([0.5, 0.25]), RATE)
+    assert fitted.tolist() == [0.5]
+
+
+def test_a_clip_that_starts_after_its_file_ends(manifest):
+    with pytest.raises(AudioFileError, match="ends before"):
+        read_clip(manifest, clip(start_s=1.0), RATE)
+
+
+@pytest.mark.parametrize("unit_s", [0.0, -1.0, float("nan"), float("inf")])
+def test_units_are_positive(unit_s):
+    with pytest.raises(ValueError, match="unit_s"):
+        Preprocessing(unit_s)
