@@ -41,8 +41,9 @@ SHARES = {"facts": (0.10, 60), "steps": (0.15, 90), "corpus": (0.10, 60)}
 """Share of the time that a phase may take, and the most seconds."""
 LEAST_S = 20
 """Seconds that each phase gets even so: less than it takes to start is of no use."""
-GRACE_S = 15
-"""Seconds after its time in which a phase is not killed yet, as it may be writing."""
+GRACE_S = {"cuda": 15, "cpu": 90}
+"""Seconds after its time in which a phase is not killed yet, as it may be writing. A rehearsal on a
+CPU that does other work as well is to come to its end."""
 
 
 def main() -> int:
@@ -104,9 +105,11 @@ def run_phase(
     command += ["--commit", options.commit] if options.commit else []
     # The package need not be installed there: this checkout comes first.
     path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
-    process = subprocess.Popen(map(str, command), env=os.environ | {"PYTHONPATH": path})
+    process = subprocess.Popen(
+        [str(word) for word in command], env=os.environ | {"PYTHONPATH": path}
+    )
     try:
-        process.wait(seconds + GRACE_S)
+        process.wait(seconds + GRACE_S[options.device])
     except subprocess.TimeoutExpired:
         print(f"{phase} took more than its time and is ended", flush=True)
     finally:

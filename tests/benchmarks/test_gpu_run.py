@@ -76,7 +76,7 @@ def test_every_phase_leaves_its_figures(command, tmp_path):
     out = tmp_path / "out"
     found = {path.stem: json.loads(path.read_text()) for path in out.glob("*.json")}
     assert found.keys() == {"facts", "steps", "corpus", "pretrain"}, done.stdout + done.stderr
-    # A busy machine may not come to all of them in their time.
+    # A busy machine may not come to all of them in a minute.
     assert re.match(r"[1-9] passed, 0 failed", found["facts"]["tests"])
     assert found["steps"]["steps"][0]["batch"] == 4  # a busy machine may not come to the others
     assert all(row["clips_per_s"] > 0 for row in found["steps"]["steps"])
