@@ -20,6 +20,7 @@ goes on. `select_corpus.py` makes such a folder. What a bare image lacks: `gpu_r
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -40,12 +41,13 @@ SHARES = {"facts": (0.10, 60), "steps": (0.15, 90), "corpus": (0.10, 60)}
 """Share of the time that a phase may take, and the most seconds."""
 LEAST_S = 20
 """Seconds that each phase gets even so: less than it takes to start is of no use."""
-GRACE_S = 15
-"""Seconds after its time in which a phase is not killed yet, as it may be writing."""
+GRACE_S = {"cuda": 15, "cpu": 90}
+"""Seconds after its time in which a phase is not killed yet, as it may be writing. A rehearsal on a
+CPU that does other work as well is to come to its end."""
 
 
 def main() -> int:
-    """Exit status: 0, 2 if something is missing without which nothing runs, 130 if stopped."""
+    """Exit status: 0, 1 if a phase failed, 2 if what all need is missing, 130 if stopped."""
     start = time.monotonic()
     options = parse_args()
     if not say_what_is_missing(options):
@@ -53,23 +55,24 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="gpu_run_", dir=options.scratch))
     signal.signal(signal.SIGTERM, _stop)  # as Ctrl-C does
-    status = 0
+    status, went_well = 0, True
     try:
         for phase in SHARES:
             share, most_s = SHARES[phase]
             seconds = max(min(most_s, share * 60 * options.minutes), LEAST_S)
-            run_phase(phase, seconds, scratch, options)
+            went_well = run_phase(phase, seconds, scratch, options) and went_well
         for runs_left, weight in ((2, "0.5"), (1, "0")):
             left_s = 60 * options.minutes - (time.monotonic() - start)
             seconds = max(left_s / runs_left, LEAST_S)
-            run_phase("pretrain", seconds, scratch, options, "--weight", weight)
+            words = ("--weight", weight)
+            went_well = run_phase("pretrain", seconds, scratch, options, *words) and went_well
     except KeyboardInterrupt:
         print("\nstopped: what there is", flush=True)
         status = 130
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     print_table(options.out, time.monotonic() - start)
-    return status
+    return status or int(not went_well)
 
 
 def say_what_is_missing(options: argparse.Namespace) -> bool:
@@ -93,16 +96,20 @@ def say_what_is_missing(options: argparse.Namespace) -> bool:
 
 def run_phase(
     phase: str, seconds: float, scratch: Path, options: argparse.Namespace, *more: str
-) -> None:
-    """Run a phase in its own process; its failure is printed and changes nothing else."""
+) -> bool:
+    """Run a phase in its own process; whether it went well, which changes nothing for the next."""
     print(f"\n== {' '.join([phase, *more])}: {seconds:.0f} s", flush=True)
     command = [sys.executable, str(HERE / f"gpu_phase_{phase}.py"), *more]
     command += ["--seconds", f"{seconds:.1f}", "--device", options.device, "--out", options.out]
     command += ["--scratch", scratch, "--corpus", options.corpus]
     command += ["--commit", options.commit] if options.commit else []
-    process = subprocess.Popen([str(word) for word in command])
+    # The package need not be installed there: this checkout comes first.
+    path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    process = subprocess.Popen(
+        [str(word) for word in command], env=os.environ | {"PYTHONPATH": path}
+    )
     try:
-        process.wait(seconds + GRACE_S)
+        process.wait(seconds + GRACE_S[options.device])
     except subprocess.TimeoutExpired:
         print(f"{phase} took more than its time and is ended", flush=True)
     finally:
@@ -111,6 +118,7 @@ def run_phase(
             process.wait()
     if process.returncode:
         print(f"{phase} ended with status {process.returncode}", flush=True)
+    return process.returncode == 0
 
 
 def print_table(out: Path, seconds: float) -> None:

@@ -61,7 +61,7 @@ def command(corpus, tmp_path):
     """Arguments and environment of the dry run."""
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / "sitecustomize.py").write_text(HIDE)
-    path = os.pathsep.join([str(tmp_path / "hidden"), str(REPOSITORY)])
+    path = str(tmp_path / "hidden")
     script = str(REPOSITORY / "benchmarks" / "gpu_run.py")
     words = [sys.executable, script, "--device", "cpu", "--minutes", "0.5"]
     words += ["--corpus", str(corpus), "--out", str(tmp_path / "out")]
@@ -76,7 +76,7 @@ def test_every_phase_leaves_its_figures(command, tmp_path):
     out = tmp_path / "out"
     found = {path.stem: json.loads(path.read_text()) for path in out.glob("*.json")}
     assert found.keys() == {"facts", "steps", "corpus", "pretrain"}, done.stdout + done.stderr
-    # A busy machine may not come to all of them in their time.
+    # A busy machine may not come to all of them in a minute.
     assert re.match(r"[1-9] passed, 0 failed", found["facts"]["tests"])
     assert found["steps"]["steps"][0]["batch"] == 4  # a busy machine may not come to the others
     assert all(row["clips_per_s"] > 0 for row in found["steps"]["steps"])
