@@ -72,9 +72,10 @@ def open_encoder(
         encoder = _fused(_ensemble(spec.ensemble, corpus), layers, None)
     else:
         encoder = _single(spec, layers, corpus)
+    named = NamedEncoder(spec.name or encoder_spec, encoder, content_hash(encoder))
     if device is not None and isinstance(encoder, nn.Module):
         encoder.to(device)
-    return NamedEncoder(spec.name or encoder_spec, encoder, content_hash(encoder))
+    return named
 
 
 def check_spec(encoder_spec: str) -> None:

@@ -137,7 +137,7 @@ def _python(argument: str) -> Call:
     if not module or not name:
         raise ValueError(f"'python:{argument}' is not python:MODULE:FUNCTION")
     imported = import_module_of_user(module)
-    loader = getattr(imported, name, None)
+    loader: Any = getattr(imported, name, None)
     if not callable(loader):
         functions = [each for each, value in vars(imported).items() if inspect.isfunction(value)]
         raise unknown_name(f"the module {module} has no function", name, functions)

@@ -40,38 +40,34 @@ def _no_file(encoder: str) -> str:
     return encoder
 
 
-def _short(encoder: str, weights: str | None) -> str:
-    return encoder if weights is None else f"{encoder}:{weights}"
-
-
-class MemberSpec(Options):
-    """One encoder of an ensemble."""
-
+class _OneSpec(Options):
     encoder: Annotated[str, AfterValidator(_no_file)]
     """A kind or a bundle folder; with what follows the kind, as in `untrained:cnn14`."""
     weights: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def short(self) -> str:
+        """Kind, what follows it, and weights as a short text."""
+        return self.encoder if self.weights is None else f"{self.encoder}:{self.weights}"
+
+
+class MemberSpec(_OneSpec):
+    """One encoder of an ensemble."""
+
     states: States = "last"
     """Its timestamp embeddings, or the mean over all its layers."""
     scene_options: dict[str, Any] = Field(default_factory=dict)
     """Where they differ from `options` for scene embeddings."""
 
-    @property
-    def short(self) -> str:
-        """Kind, what follows it, and weights as a short text."""
-        return _short(self.encoder, self.weights)
 
-
-class EncoderSpec(Options):
+class EncoderSpec(_OneSpec):
     """One encoder, or one vector from several of its layers."""
 
-    encoder: Annotated[str, AfterValidator(_no_file)]
-    weights: str | None = None
     layers: tuple[int | str, ...] = ()
     """To be fused, by name or by the number that the paper gives them."""
     pooling: Pooling | None = None
     """How fused layers become the scene embedding; as in the paper if None."""
-    options: dict[str, Any] = Field(default_factory=dict)
     name: str | None = None
     """In tables; that of the file if None."""
 
@@ -80,11 +76,6 @@ class EncoderSpec(Options):
         if self.pooling and not self.layers:
             raise ValueError("pooling is of fused layers: give layers too")
         return self
-
-    @property
-    def short(self) -> str:
-        """The same without layers and options, as a short text."""
-        return _short(self.encoder, self.weights)
 
 
 class EnsembleSpec(Options):

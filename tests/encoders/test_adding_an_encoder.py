@@ -111,7 +111,7 @@ def test_options_in_yaml_and_statistics_of_the_task(write_encoder, weights, tmp_
     assert open_encoder(str(config)).encoder.offset == 2.5
     assert open_encoder(str(config), write_corpus(tmp_path)).encoder.offset == 3.5
     config.write_text(text.replace("offset", "ofset"))
-    with pytest.raises(ValueError, match="load_level: unknown key 'ofset', did you mean 'offset'"):
+    with pytest.raises(ValueError, match="python: unknown key 'ofset', did you mean 'offset'"):
         open_encoder(str(config))
 
 

@@ -137,7 +137,7 @@ def test_layers_of_another_width_or_version(tmp_path):
 
 
 def test_bad_input(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no BYOL-A weights at .*none\.pth.*nttcslab"):
+    with pytest.raises(FileNotFoundError, match=r"no weights of BYOL-A at .*none\.pth.*nttcslab"):
         load_byola(tmp_path / "none.pth", statistics=STATISTICS)
     with pytest.raises(ValueError, match="name a bundle by its folder alone"):
         load_byola(tmp_path, statistics=STATISTICS)

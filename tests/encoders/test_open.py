@@ -57,6 +57,12 @@ def test_a_bundle_by_its_folder(bundle):
     assert isinstance(named.encoder, Encoder)
 
 
+def test_on_a_device(bundle):
+    there, here = open_encoder(str(bundle), device="meta"), open_encoder(str(bundle))
+    assert {value.device.type for value in there.encoder.state_dict().values()} == {"meta"}
+    assert there.content_hash == here.content_hash
+
+
 @pytest.mark.parametrize(
     ("encoder_spec", "loader", "arguments"),
     [
