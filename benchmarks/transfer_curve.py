@@ -13,7 +13,7 @@ from pathlib import Path
 
 from byola_diff.atomic import write_text
 from byola_diff.embeddings.extract import embed_clips
-from byola_diff.encoders.untrained_byola import untrained_like
+from byola_diff.encoders.byola import untrained_like
 from byola_diff.evaluation.additivity.embedded import measure_additivity
 from byola_diff.evaluation.additivity.procedural import procedural_events
 from byola_diff.export import encoder_from_checkpoint

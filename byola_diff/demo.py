@@ -22,9 +22,9 @@ from typing import Any
 from byola_diff.atomic import write_text
 from byola_diff.demo_report import demo_report
 from byola_diff.embeddings.extract import embed_clips
+from byola_diff.encoders.byola import untrained_like
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.encoders.untrained_byola import untrained_like
 from byola_diff.evaluation.additivity.embedded import measure_additivity
 from byola_diff.evaluation.additivity.procedural import procedural_events
 from byola_diff.models.bundle import load_encoder

@@ -16,8 +16,7 @@ import yaml
 import evaluate
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.encoders.cnn14 import Cnn14
-from byola_diff.encoders.cnn14_front_end import Cnn14LogMel
+from byola_diff.encoders.cnn14 import Cnn14, Cnn14LogMel
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.log_mel_statistics import LogMelStatistics
 from byola_diff.evaluation.linear import run as linear_runs

@@ -24,14 +24,15 @@ from byola_diff.encoders.ast_front_end import (
     ast_features,
 )
 from byola_diff.encoders.ast_original import read_original
-from byola_diff.encoders.contract import FrozenEncoder, package_versions
+from byola_diff.encoders.contract import package_versions
 from byola_diff.encoders.manifest_statistics import Corpus, feature_statistics
 from byola_diff.encoders.pretrained_folder import (
     find_folder,
     read_network,
     read_settings,
 )
-from byola_diff.encoders.weights_file import WeightsSource
+from byola_diff.models.frozen import FrozenEncoder
+from byola_diff.models.weights import WeightsSource
 from byola_diff.storage import BrokenFileError
 
 AST = WeightsSource(
@@ -135,26 +136,17 @@ class ASTEncoder(FrozenEncoder):
 
     @torch.no_grad()
     def scene(self, waveform: Tensor) -> Float[Tensor, "batch dim"]:
-        """The last layer.
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
-        """
+        """The last layer."""
         return list(self.layers(waveform).values())[-1][:, 0]
 
     @torch.no_grad()
     def layers(self, waveform: Tensor) -> dict[str, Float[Tensor, "batch 1 dim"]]:
-        """Every layer by name, in order.
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
-        """
+        """Every layer by name, in order."""
         waveform = self._padded(checked_waveform(waveform))
         totals = dict.fromkeys(self.layer_strides, torch.zeros((), device=waveform.device))
         n_total = 0
-        for window, _ in self._windows(waveform):
+        for samples, _ in self._windows(waveform.shape[-1]):
+            window = waveform[:, samples]
             n_total += window.shape[-1]
             for name, embedding in self._layers(window).items():
                 totals[name] = totals[name] + embedding.float() * window.shape[-1]

@@ -4,12 +4,11 @@ Source:
     https://github.com/YuanGongND/ast, src/dataloader.py
 """
 
-from importlib import import_module
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from byola_diff.optional import require
 
 SAMPLE_RATE = 16_000
 WINDOW_SAMPLES = 400
@@ -33,7 +32,7 @@ def ast_features(
     Raises:
         ModuleNotFoundError: If torchaudio is not installed.
     """
-    fbank = _kaldi().fbank
+    fbank = require("torchaudio.compliance.kaldi", "evaluate", "the filter bank of AST").fbank
     with torch.autocast(waveform.device.type, enabled=False):
         clips = [
             fbank(
@@ -51,12 +50,3 @@ def ast_features(
         ]
     mean, deviation = statistics
     return (torch.stack(clips) - mean) / (2 * deviation)
-
-
-def _kaldi() -> Any:
-    try:
-        return import_module("torchaudio.compliance.kaldi")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "the filter bank of AST needs torchaudio: pip install 'byola-diff[evaluate]'"
-        ) from error

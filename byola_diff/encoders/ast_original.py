@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from byola_diff.encoders.ast_front_end import N_MELS
 from byola_diff.encoders.pretrained_folder import build_network, transformers
-from byola_diff.encoders.weights_file import WeightsSource, read_tensors
+from byola_diff.models.weights import WeightsSource, read_tensors
 from byola_diff.storage import BrokenFileError
 
 _HEAD_DIM = 64
-"""Of every size of this vision transformer."""
+"""Width of an attention head, the same at every size of this vision transformer."""
 _LAYER_NORM_EPS = 1e-6
-"""Of timm; the converted files use 1e-12."""
+"""That of timm; the converted files use 1e-12."""
 _INPUTS = {
     "cls_token": "embeddings.cls_token",
     "dist_token": "embeddings.distillation_token",

@@ -1,7 +1,8 @@
 """CNN14 of PANNs at 16 or 32 kHz, with its six blocks as layers "1" to "6".
 
 Kong et al., 2020, "PANNs: large-scale pretrained audio neural networks for audio pattern
-recognition". Blocks 1 to 5 each halve time: 32 log-mel frames of 10 ms give one output frame.
+recognition"; details are those of the released code. Blocks 1 to 5 each halve time: 32 log-mel
+frames of 10 ms give one output frame.
 """
 
 from collections.abc import Mapping
@@ -13,10 +14,10 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from byola_diff.encoders.cnn14_front_end import N_MELS, SAMPLE_RATES, Cnn14LogMel
-from byola_diff.encoders.contract import FrozenEncoder
-from byola_diff.encoders.weights_file import WeightsSource, fill, read_tensors, seeded_network
+from byola_diff.audio.log_mel import mel_filter_bank
+from byola_diff.models.frozen import FrozenEncoder
 from byola_diff.models.pooling import mean_max_pool
+from byola_diff.models.weights import WeightsSource, fill, read_tensors, seeded_network
 from byola_diff.storage import BrokenFileError
 
 _ZENODO = "https://zenodo.org/records/3987831"
@@ -25,9 +26,62 @@ SOURCES = {
     32_000: WeightsSource("CNN14 (32 kHz)", "Cnn14_mAP=0.431.pth", _ZENODO),
 }
 
+N_MELS = 64
+SAMPLE_RATES = (16_000, 32_000)
+"""Hz; for each there are published weights."""
+
+_HOPS_PER_S = 100
+_F_MIN_HZ = 50.0
+_F_MAX_HZ = {16_000: 8000.0, 32_000: 14_000.0}
+_POWER_FLOOR = 1e-10
+
 _N_BLOCKS = 6
 _STRIDE = 32
 _MEL_BANK = "logmel_extractor.melW"
+
+
+class Cnn14LogMel(nn.Module):
+    """Waveform to the log-mel of CNN14: Slaney's mel scale, power in dB. Frames are centred.
+
+    Holds no weights. Runs in float32, whatever autocast says.
+    """
+
+    mel_bank: Tensor
+    window: Tensor
+
+    def __init__(self, sample_rate: int) -> None:
+        """Precompute window and mel bank.
+
+        Raises:
+            ValueError: If there are no published weights for `sample_rate`.
+        """
+        super().__init__()
+        if sample_rate not in SAMPLE_RATES:
+            raise ValueError(f"CNN14 has sample_rate {SAMPLE_RATES}, not {sample_rate}")
+        self.n_fft = 512 * sample_rate // 16_000
+        self.hop_samples = sample_rate // _HOPS_PER_S
+        bank = mel_filter_bank(sample_rate, self.n_fft, N_MELS, _F_MIN_HZ, _F_MAX_HZ[sample_rate])
+        self.register_buffer("mel_bank", bank, persistent=False)
+        window = torch.hann_window(self.n_fft, periodic=True)
+        self.register_buffer("window", window, persistent=False)
+
+    def forward(
+        self, waveform: Float[Tensor, "batch sample"]
+    ) -> Float[Tensor, "batch 1 frame mel"]:
+        """Mel power in dB, -100 or more; waveforms must be longer than half a window."""
+        with torch.autocast(waveform.device.type, enabled=False):
+            spectrum = torch.stft(
+                waveform.float(),
+                self.n_fft,
+                self.hop_samples,
+                window=self.window,
+                center=True,
+                pad_mode="reflect",
+                return_complex=True,
+            )  # [batch, bin, frame]
+            power = torch.view_as_real(spectrum).square().sum(-1)
+            mel = self.mel_bank @ power
+            return 10 * torch.log10(mel.clamp_min(_POWER_FLOOR)).transpose(1, 2)[:, None]
 
 
 class Cnn14(nn.Module):
@@ -172,7 +226,7 @@ def untrained_cnn14(seed: int, sample_rate: int = 16_000) -> Cnn14Encoder:
 
 
 def _check_front_end(weights: Mapping[str, Tensor], sample_rate: int, path: Path) -> None:
-    """Refuse weights of another rate, which nothing tells but the mel bank stored with them."""
+    """Refuse weights of another rate, which only the mel bank stored with them reveals."""
     if _MEL_BANK not in weights:
         raise BrokenFileError(
             path,

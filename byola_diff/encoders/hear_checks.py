@@ -18,7 +18,8 @@ _SIZES = ("scene_embedding_size", "timestamp_embedding_size")
 _CLIP_MS = 1000
 _SPACING_TOLERANCE_MS = 1.0
 _SAME = 1e-4
-"""Of the largest value of a clip: another order of summation changes less, a normalisation more."""
+"""Share of the largest value of a clip: another order of summation changes less, a normalisation
+more."""
 
 
 def check_model(name: str, model: Any) -> None:
@@ -29,7 +30,7 @@ def check_model(name: str, model: Any) -> None:
             positive whole number.
     """
     if not isinstance(model, nn.Module):
-        # Its weights could neither be moved to a device nor be told from others.
+        # Its weights could neither be moved to a device nor be distinguished from others.
         raise ValueError(
             f"{name}.load_model must return a torch.nn.Module, not {type(model).__name__}"
         )

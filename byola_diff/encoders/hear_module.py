@@ -7,14 +7,17 @@ Source:
     https://hearbenchmark.com/hear-api.html
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from byola_diff.audio.waveform import checked_waveform
 from byola_diff.encoders.hear_checks import (
@@ -23,15 +26,14 @@ from byola_diff.encoders.hear_checks import (
     check_timestamps,
     differs,
 )
-from byola_diff.encoders.hear_import import (
-    import_hear_module,
-    module_digest,
-    weights_digest,
-)
+from byola_diff.models.frozen import EvalModule
 from byola_diff.randomness import torch_generator
+from byola_diff.storage import sha256
+
+FUNCTIONS = ("load_model", "get_scene_embeddings", "get_timestamp_embeddings")
 
 
-class HearEncoder(nn.Module):
+class HearEncoder(EvalModule):
     """The model of a HEAR module behind the contract of encoders.
 
     If a clip gets other embeddings alone than in a batch of two, clips are encoded one at a time.
@@ -55,8 +57,7 @@ class HearEncoder(nn.Module):
         self.scene_embedding_size = int(model.scene_embedding_size)
         self.timestamp_embedding_size = int(model.timestamp_embedding_size)
         self.layer_strides: Mapping[str, int] = {"embedding": 1}
-        self.requires_grad_(False)
-        self.eval()
+        self.freeze()
         self.one_at_a_time = False
         self.one_at_a_time = self._depends_on_neighbours()
 
@@ -64,40 +65,20 @@ class HearEncoder(nn.Module):
         """Plain values that the embeddings depend on, besides the weights."""
         return {**self.identity, "one_at_a_time": self.one_at_a_time}
 
-    def train(self, mode: bool = True) -> "HearEncoder":
-        """Stay in eval mode: dropout or batch statistics would make embeddings random."""
-        del mode
-        return super().train(False)
-
     @torch.no_grad()
     def scene(self, waveform: Tensor) -> Float[Tensor, "batch dim"]:
-        """One embedding per clip.
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
-        """
+        """One embedding per clip."""
         return self._scene(checked_waveform(waveform))
 
     @torch.no_grad()
     def timestamps(
         self, waveform: Tensor
     ) -> tuple[Float[Tensor, "batch frame dim"], Float[Tensor, "batch frame"]]:
-        """Frame embeddings, and the centre of each in ms, as the module gives them.
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
-        """
+        """Frame embeddings, and the centre of each in ms, as the module gives them."""
         return self._timestamps(checked_waveform(waveform))
 
     def layers(self, waveform: Tensor) -> dict[str, Tensor]:
-        """The timestamp embeddings, as "embedding": the API shows no other layer.
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
-        """
+        """The timestamp embeddings, as "embedding": the API shows no other layer."""
         return {"embedding": self.timestamps(waveform)[0]}
 
     def _scene(self, waveform: Tensor) -> Tensor:
@@ -154,7 +135,7 @@ def load_hear_module(
         FileNotFoundError: If its `load_model` fails, and there is no file of its weights.
         ValueError: If it lacks functions of the API, or breaks it.
     """
-    imported = import_hear_module(module)
+    imported = _import_module(module)
     try:
         model = imported.load_model(*([weights] if weights else []), **(options or {}))
     except TypeError as error:
@@ -168,8 +149,75 @@ def load_hear_module(
         ) from error
     identity = {
         "module": module,
-        "module_digest": module_digest(imported),
-        "weights_digest": weights_digest(Path(weights).expanduser()) if weights else None,
+        "module_digest": _module_digest(imported),
+        "weights_digest": _weights_digest(Path(weights).expanduser()) if weights else None,
         "options": dict(options or {}),
     }
     return HearEncoder(imported, model, identity)
+
+
+def _import_module(name: str) -> ModuleType:
+    """The module of that import name.
+
+    Raises:
+        ModuleNotFoundError: If there is none, or it needs one that is missing.
+        ValueError: If it lacks functions of the API.
+    """
+    module = import_module_of_user(name)
+    missing = [function for function in FUNCTIONS if not callable(getattr(module, function, None))]
+    if missing:
+        raise ValueError(
+            f"{name} is no HEAR module: it has no {', '.join(missing)} "
+            "(https://hearbenchmark.com/hear-api.html)"
+        )
+    return module
+
+
+def import_module_of_user(name: str) -> ModuleType:
+    """The module of that import name, which a user gave.
+
+    Raises:
+        ModuleNotFoundError: If there is none, or it needs one that is missing.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ModuleNotFoundError(
+                f"no module {name!r}: install the package that has it, or name its folder in "
+                "PYTHONPATH",
+                name=error.name,
+            ) from None
+        raise
+
+
+def _module_digest(module: ModuleType) -> str:
+    """SHA-256 of the version and the code of the package that the module is in.
+
+    The code is all Python files of the top-level package: the network is mostly in another module
+    than the functions of the API. Of a module in no package it is its one file.
+    """
+    package = sys.modules[module.__name__.partition(".")[0]]
+    digest = hashlib.sha256(str(getattr(package, "__version__", None)).encode())
+    for folder in map(Path, getattr(package, "__path__", [])):
+        _update(digest, folder, folder.rglob("*.py"))
+    if not hasattr(package, "__path__") and package.__file__:
+        file = Path(package.__file__)
+        _update(digest, file.parent, [file])
+    return digest.hexdigest()
+
+
+def _weights_digest(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a folder; the path itself if it is neither."""
+    if path.is_file():
+        return sha256(path)
+    if not path.is_dir():
+        return str(path)
+    digest = hashlib.sha256()
+    _update(digest, path, path.rglob("*"))
+    return digest.hexdigest()
+
+
+def _update(digest: "hashlib._Hash", root: Path, paths: Iterable[Path]) -> None:
+    for path in sorted(path for path in paths if path.is_file()):
+        digest.update(f"{path.relative_to(root).as_posix()}\0{sha256(path)}".encode())

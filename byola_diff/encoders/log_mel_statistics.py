@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from byola_diff.audio.log_mel import LogMel
-from byola_diff.encoders.checked_call import checked_call
-from byola_diff.encoders.contract import FrozenEncoder
+from byola_diff.encoders.options import call_with_options
+from byola_diff.models.frozen import FrozenEncoder
 
 
 class LogMelStatistics(FrozenEncoder):
@@ -60,5 +60,5 @@ def load_log_mel_statistics(
     Raises:
         ValueError: If one of them is unknown or of a wrong type.
     """
-    log_mel = checked_call(LogMel, {}, front_end or {}, "front_end")
+    log_mel = call_with_options(LogMel, front_end or {}, "front_end")
     return LogMelStatistics(log_mel, window_s)

@@ -8,14 +8,14 @@ them random; here everything that does not fit is an error.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from byola_diff.encoders.weights_file import WeightsSource
+from byola_diff.models.weights import WeightsSource
+from byola_diff.optional import require
 from byola_diff.storage import BrokenFileError
 
 SAMPLE_RATE = 16_000
@@ -29,13 +29,7 @@ def transformers() -> Any:
     Raises:
         ModuleNotFoundError: If it is not installed.
     """
-    try:
-        return import_module("transformers")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "AST, wav2vec 2.0, HuBERT and DistilBERT need transformers: "
-            "pip install 'byola-diff[evaluate]'"
-        ) from error
+    return require("transformers", "evaluate", "reading AST, wav2vec 2.0, HuBERT or DistilBERT")
 
 
 def find_folder(weights: Path | str, source: WeightsSource) -> Path:

@@ -6,27 +6,34 @@ Source:
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from byola_diff.encoders.contract import FrozenEncoder, Pooling, package_versions
+from byola_diff.encoders.contract import package_versions
 from byola_diff.encoders.pretrained_folder import (
     SAMPLE_RATE,
     find_folder,
     read_network,
     read_settings,
 )
-from byola_diff.encoders.weights_file import WeightsSource
+from byola_diff.models.frozen import FrozenEncoder
+from byola_diff.models.pooling import Pooling
+from byola_diff.models.weights import WeightsSource
 from byola_diff.storage import BrokenFileError
 
 _FOLDER = "a folder with config.json and model.safetensors or pytorch_model.bin"
-WAV2VEC2 = WeightsSource(
-    "wav2vec 2.0", _FOLDER, "https://huggingface.co/facebook/wav2vec2-large-960h-lv60-self"
-)
-HUBERT = WeightsSource("HuBERT", _FOLDER, "https://huggingface.co/facebook/hubert-xlarge-ll60k")
+_HUB = "https://huggingface.co/facebook"
+_FAMILIES = {
+    "wav2vec2": (
+        "Wav2Vec2",
+        WeightsSource("wav2vec 2.0", _FOLDER, f"{_HUB}/wav2vec2-large-960h-lv60-self"),
+    ),
+    "hubert": ("Hubert", WeightsSource("HuBERT", _FOLDER, f"{_HUB}/hubert-xlarge-ll60k")),
+}
+"""By model type: how classes of the library are called, and the source of published weights."""
 
 _RECEPTIVE_FIELD = 400
 """Samples that one frame is computed from before attention."""
@@ -128,39 +135,32 @@ class SpeechEncoder(FrozenEncoder):
         return self.network(waveform).last_hidden_state
 
 
-def load_wav2vec2(
+def load_speech(
     weights: Path | str,
+    model_type: Literal["wav2vec2", "hubert"],
     normalize: bool = False,
     pooling: Pooling = "mean",
     window_s: float = 120.0,
 ) -> SpeechEncoder:
-    """The wav2vec 2.0 network of a folder, or of a name in the download cache.
+    """The wav2vec 2.0 or HuBERT network of a folder, or of a name in the download cache.
+
+    Args:
+        weights: The folder, or the name.
+        model_type: Which of the two it is.
+        normalize: Whether each clip gets zero mean and unit variance.
+        pooling: Of frames to the scene embedding.
+        window_s: Longest stretch read in one pass.
 
     Raises:
         FileNotFoundError: If there is no such folder or it lacks files; says where to get them.
         BrokenFileError: If it is of another architecture or sampling rate, or weights are missing.
     """
-    network = _network(weights, WAV2VEC2, "wav2vec2", "Wav2Vec2")
+    network = _network(weights, model_type)
     return SpeechEncoder(network, normalize=normalize, pooling=pooling, window_s=window_s)
 
 
-def load_hubert(
-    weights: Path | str,
-    normalize: bool = False,
-    pooling: Pooling = "mean",
-    window_s: float = 120.0,
-) -> SpeechEncoder:
-    """The HuBERT network of a folder, or of a name in the download cache.
-
-    Raises:
-        FileNotFoundError: If there is no such folder or it lacks files; says where to get them.
-        BrokenFileError: If it is of another architecture or sampling rate, or weights are missing.
-    """
-    network = _network(weights, HUBERT, "hubert", "Hubert")
-    return SpeechEncoder(network, normalize=normalize, pooling=pooling, window_s=window_s)
-
-
-def _network(weights: Path | str, source: WeightsSource, model_type: str, family: str) -> nn.Module:
+def _network(weights: Path | str, model_type: str) -> nn.Module:
+    family, source = _FAMILIES[model_type]
     folder = find_folder(weights, source)
     read_settings(folder, model_type)
     # Without masking there is no mask embedding, which some published files lack.

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from byola_diff.audio.files import AudioFileError
-from byola_diff.encoders.open import NamedEncoder, check_word, open_encoder
+from byola_diff.encoders.open import NamedEncoder, check_spec, open_encoder
 from byola_diff.scores.write import Record, failure_record, write_record
 from byola_diff.storage import BrokenFileError
 from byola_diff.tables.manifest import Manifest
@@ -64,7 +64,7 @@ def run_jobs(
         FileNotFoundError: If there is no such configuration.
     """
     for word in words:
-        check_word(word)
+        check_spec(word)
     ended = [_run(word, job, device, out, dry_run) for word in words for job in jobs]
     return 0 if all(ended) else 2
 

@@ -13,15 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.model_card import model_card
-from byola_diff.models.weights import build_network, read_weights
+from byola_diff.models.weights import build_network, read_byola, read_safetensors
 from byola_diff.storage import BrokenFileError, sha256
 
 FORMAT_VERSION = 1
@@ -57,7 +56,7 @@ def load_encoder(
             f"nothing at {path}: give a bundle folder (python -m byola_diff.export CHECKPOINT OUT "
             "writes one) or a .pth file of BYOL-A weights"
         )
-    network = build_network(read_weights(path), path)
+    network = read_byola(path)
     if statistics is None:
         raise ValueError(
             f"{path} holds weights without normalisation statistics. Pass statistics=(mean, std) "
@@ -167,14 +166,10 @@ def _load_bundle(folder: Path) -> AudioEncoder:
         raise BrokenFileError(
             weights_path, "its content does not match its SHA-256: truncated or altered"
         )
-    try:
-        weights = load_file(weights_path)
-    except SafetensorError as error:
-        raise BrokenFileError(weights_path, f"not a safetensors file ({error})") from error
-    network = build_network(weights, weights_path)
-    told, found = config["encoder"], {"name": type(network).__name__, "dim": network.dim}
-    if told != found:
-        raise BrokenFileError(config_path, f"says encoder {told}, but the weights are {found}")
+    network = build_network(read_safetensors(weights_path), weights_path)
+    stated, found = config["encoder"], {"name": type(network).__name__, "dim": network.dim}
+    if stated != found:
+        raise BrokenFileError(config_path, f"says encoder {stated}, but the weights are {found}")
     try:
         log_mel = LogMel(**config["front_end"])
         mean, std = (float(config["statistics"][name]) for name in ("mean", "std"))

@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from byola_diff.models.cnn import AudioNTT
-from byola_diff.models.heads import mlp_head
 from byola_diff.models.pooling import mean_max_pool
 
 
@@ -33,8 +32,8 @@ class Branch(nn.Module):
 class OnlineTargetPair(nn.Module):
     """Online branch with its predictors, and the target branch that follows it.
 
-    The target starts as a copy, takes no gradient, and stays in train mode: it normalises by its
-    own batch statistics and drops out like the online branch.
+    The target starts as a copy, holds no weight that takes a gradient, and stays in train mode: it
+    normalises by its own batch statistics and drops out like the online branch.
     """
 
     def __init__(
@@ -64,12 +63,21 @@ class OnlineTargetPair(nn.Module):
             else None
         )
 
-    @torch.no_grad()
-    def target_projection(
-        self, view: Float[Tensor, "batch 1 mel frame"]
-    ) -> Float[Tensor, "batch projection"]:
-        """Target projection of a view; nothing flows back from it."""
-        return self.target(view)
+
+def mlp_head(dim_in: int, dim_hidden: int = 4096, dim_out: int = 256) -> nn.Sequential:
+    """A projector or predictor: linear, batch normalisation, ReLU, linear.
+
+    The output is not normalised.
+
+    Source:
+        Grill et al., 2020, "Bootstrap your own latent", Sec. 3.3; sizes of BYOL-A.
+    """
+    return nn.Sequential(
+        nn.Linear(dim_in, dim_hidden),
+        nn.BatchNorm1d(dim_hidden),
+        nn.ReLU(),
+        nn.Linear(dim_hidden, dim_out),
+    )
 
 
 @torch.no_grad()

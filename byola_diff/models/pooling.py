@@ -1,7 +1,26 @@
 """Frame embeddings to one embedding for the clip."""
 
+from typing import Literal
+
 from jaxtyping import Float
 from torch import Tensor
+
+Pooling = Literal["mean+max", "mean", "first"]
+
+
+def pool(frames: Float[Tensor, "batch frame dim"], pooling: Pooling) -> Float[Tensor, "batch dim"]:
+    """One vector per clip; "first" takes the only frame there is.
+
+    Raises:
+        ValueError: If "first" is asked of several frames.
+    """
+    if pooling == "mean+max":
+        return mean_max_pool(frames)
+    if pooling == "mean":
+        return frames.mean(dim=1)
+    if frames.shape[1] != 1:
+        raise ValueError(f"{frames.shape[1]} frames need pooling; 'first' is for a single one")
+    return frames[:, 0]
 
 
 def mean_max_pool(

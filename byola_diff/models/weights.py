@@ -1,35 +1,88 @@
-"""Weights as published: plain tensors under the names of the released BYOL-A files.
+"""Weights files: read by safe loaders alone, and put into a network strictly.
 
-Which network they belong to is told from the tensors, never from a file name: the released
-"AudioNTT2022-BYOLA-64x96d2048.pth" is a 3072-dimensional model.
+Without a file, weights are drawn by a seed: baselines for what training adds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
-from torch import Tensor
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from byola_diff.models.cnn import AudioNTT, AudioNTT2020, AudioNTT2022
+from byola_diff.randomness import derive_seed
 from byola_diff.storage import BrokenFileError, hash_file, load_checked, load_tensors
 
+Network = TypeVar("Network")
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Weights of one network from a `.pth` file, by their released names.
+_SHOWN = 5
+"""Names an error lists of each kind: a file of another architecture differs in hundreds."""
 
-    A wrapping "state_dict" or "model" key and a prefix before the names are taken off. The hash is
-    verified if one lies beside the file.
+_REBUILD_ARRAY = np.zeros(0).__reduce__()[0]
+_ARRAYS: list[Any] = [
+    np.ndarray,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in (np.bool_, np.int32, np.int64, np.float32, np.float64)),
+    *((_REBUILD_ARRAY, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+]
+"""What pickled arrays of numbers are made of. They hold no code, and the PANNs files have some: the
+state of their sampler."""
+
+
+@dataclass(frozen=True)
+class WeightsSource:
+    """Where the weights of a model are published."""
+
+    model: str
+    """As papers write it."""
+    file: str
+    """Name of the published file."""
+    source: str
+    """URL, or a description that finds it."""
+
+
+BYOLA = WeightsSource(
+    "BYOL-A",
+    "AudioNTT2020-BYOLA-64x96d2048.pth or another one",
+    "pretrained_weights/ and v2/ of https://github.com/nttcslab/byol-a",
+)
+
+
+def read_tensors(path: Path, source: WeightsSource) -> dict[str, Tensor]:
+    """Named tensors of a `.safetensors` or torch file; a "state_dict" or "model" is unwrapped.
+
+    The hash is verified if one lies beside the file.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        BrokenFileError: If it holds anything but tensors and plain values, does not match its hash,
-            or holds no network, or several.
+        FileNotFoundError: If there is no such file; says where to get it.
+        BrokenFileError: If it could run code, is broken or altered, or holds other things than
+            named tensors.
     """
-    content = load_checked(path) if hash_file(path).is_file() else load_tensors(path)
-    for wrapping in ("state_dict", "model"):
-        if isinstance(content.get(wrapping), dict):
-            content = content[wrapping]
+    content = _content(path, source)
+    others = [
+        f"{name} ({type(value).__name__})"
+        for name, value in content.items()
+        if not isinstance(value, Tensor)
+    ]
+    if others or not content:
+        raise BrokenFileError(path, f"not a file of named tensors: {_list(others) or 'empty'}")
+    return content
+
+
+def read_byola(path: Path) -> AudioNTT:
+    """The BYOL-A network (v1, v2 or our own) whose weights a file holds, under any prefix.
+
+    Raises:
+        FileNotFoundError: If there is no such file; says where to get it.
+        BrokenFileError: If it could run code, is broken or altered, or holds no network of BYOL-A,
+            or several.
+    """
+    content = _content(path, BYOLA)
     first = "features.0.weight"
     prefixes = [name.removesuffix(first) for name in content if f".{name}".endswith(f".{first}")]
     if not prefixes:
@@ -40,7 +93,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"holds several networks ({', '.join(map(repr, prefixes))}); if it is a training "
             "checkpoint, export it first: python -m byola_diff.export CHECKPOINT OUT",
         )
-    return select_weights(content, prefixes[0])
+    return build_network(select_weights(content, prefixes[0]), path)
 
 
 def select_weights(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -51,10 +104,12 @@ def select_weights(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def build_network(weights: Mapping[str, Any], path: Path) -> AudioNTT:
-    """Network of the architecture and size that `weights` have, holding them.
+    """Network of the architecture and size that `weights` have, holding a copy of them.
 
     Args:
-        weights: Tensors by their released names.
+        weights: Tensors by their released names. They show which network they belong to, as no file
+            name does: the released "AudioNTT2022-BYOLA-64x96d2048.pth" is a
+            3072-dimensional model.
         path: Where they come from, for the error.
 
     Raises:
@@ -64,29 +119,88 @@ def build_network(weights: Mapping[str, Any], path: Path) -> AudioNTT:
     for name, value in weights.items():
         if not isinstance(value, Tensor):
             raise BrokenFileError(path, f"{name} is a {type(value).__name__}, not a tensor")
-        if not value.isfinite().all():
-            raise BrokenFileError(path, f"{name} holds NaN or infinite values: training diverged")
     with torch.device("meta"):
         network = _empty_network(weights, path)
-    own = network.state_dict()
-    # The batch counters play no part in inference and are absent from some files.
-    missing = [n for n in own if n not in weights and not n.endswith("num_batches_tracked")]
-    unexpected = [name for name in weights if name not in own]
-    reshaped = [
-        f"{name} {list(weights[name].shape)} instead of {list(own[name].shape)}"
-        for name in own
-        if name in weights and weights[name].shape != own[name].shape
-    ]
-    if missing or unexpected or reshaped:
-        raise BrokenFileError(
-            path,
-            f"not the weights of an {type(network).__name__}: missing {missing}, "
-            f"unexpected {unexpected}, wrong shape {reshaped}",
-        )
-    network = network.to_empty(device="cpu")
-    for name, tensor in network.state_dict().items():
-        tensor.copy_(weights[name]) if name in weights else tensor.zero_()
+    fill(network, weights, path)
     return network
+
+
+def fill(
+    network: nn.Module, weights: Mapping[str, Tensor], path: Path, ignored: Collection[str] = ()
+) -> None:
+    """Copy weights into a network, which may be on the meta device and is on the CPU afterwards.
+
+    Args:
+        network: Receives all its parameters and persistent buffers; counters of batch
+            normalisation, which inference does not read, may be absent.
+        weights: Tensors by the names of `network`.
+        path: Where they come from, for the errors.
+        ignored: Names the network has no use for. One that ends in "." stands for all below it.
+
+    Raises:
+        BrokenFileError: If names are missing or unexpected, shapes differ, or values are not
+            finite.
+    """
+    used = {name: value for name, value in weights.items() if not _is_among(name, ignored)}
+    own = network.state_dict()
+    problems = {
+        "missing": [n for n in own if n not in used and not n.endswith("num_batches_tracked")],
+        "unexpected": [name for name in used if name not in own],
+        "of wrong shape": [
+            f"{name} {list(used[name].shape)} instead of {list(own[name].shape)}"
+            for name in own
+            if name in used and used[name].shape != own[name].shape
+        ],
+    }
+    if any(problems.values()):
+        text = "; ".join(f"{kind}: {_list(names)}" for kind, names in problems.items() if names)
+        name = type(network).__name__
+        raise BrokenFileError(path, f"not of {name} (a file of another architecture?): {text}")
+    broken = [name for name, value in used.items() if not value.isfinite().all()]
+    if broken:
+        raise BrokenFileError(path, f"NaN or infinite values in {_list(broken)}")
+    complete = {
+        name: used.get(name, torch.zeros(tensor.shape)).to("cpu", tensor.dtype, copy=True)
+        for name, tensor in own.items()
+    }
+    network.load_state_dict(complete, assign=True)
+
+
+def seeded_network(build: Callable[[], Network], seed: int) -> Network:
+    """What `build` returns, with weights drawn by `seed`."""
+    # Modules draw their weights from the global generator: seeded here, and left as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "weights"))
+        return build()
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Content of a `.safetensors` file.
+
+    Raises:
+        BrokenFileError: If it is none.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise BrokenFileError(path, f"not a safetensors file ({error})") from error
+
+
+def _content(path: Path, source: WeightsSource) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no weights of {source.model} at {path}: download {source.file} from {source.source} "
+            "and give its path"
+        )
+    if path.suffix == ".safetensors":
+        content: dict[str, Any] = dict(read_safetensors(path))
+    else:
+        with torch.serialization.safe_globals(_ARRAYS):
+            content = load_checked(path) if hash_file(path).is_file() else load_tensors(path)
+    for wrapping in ("state_dict", "model"):
+        if isinstance(content.get(wrapping), dict):
+            content = content[wrapping]
+    return content
 
 
 def _empty_network(weights: Mapping[str, Tensor], path: Path) -> AudioNTT:
@@ -108,3 +222,12 @@ def _empty_network(weights: Mapping[str, Tensor], path: Path) -> AudioNTT:
         return AudioNTT2022(n_mels=conv_dim // channels * 4, dim=conv_dim + dim_out)
     except ValueError as error:
         raise BrokenFileError(path, str(error)) from error
+
+
+def _is_among(name: str, ignored: Collection[str]) -> bool:
+    return any(name.startswith(each) if each.endswith(".") else name == each for each in ignored)
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

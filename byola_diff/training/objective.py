@@ -46,7 +46,7 @@ class Objective:
         # went first, so that the running statistics end on clean sounds.
         online = pair.online.represent(first), pair.online.represent(second)
         # In the order of the published code, so that dropout draws alike; then crossed.
-        targets = (pair.target_projection(first), pair.target_projection(second))[::-1]
+        targets = (pair.target(first), pair.target(second))[::-1]
         one_way, other_way = (
             byol_loss(self._predict(pair, pair.predictor, representation), target)
             for representation, target in zip(online, targets, strict=True)

@@ -4,7 +4,7 @@ import torch
 from einops import rearrange
 from torch import nn
 
-from byola_diff.encoders.contract import FrozenEncoder
+from byola_diff.models.frozen import FrozenEncoder
 
 
 class FakeMaps(FrozenEncoder):

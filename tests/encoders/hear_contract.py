@@ -8,7 +8,7 @@ TOLERANCE = 1e-5
 
 
 def assert_hear_contract(encoder):
-    """Run every check on an encoder behind the contract of `evaluation/encoders/contract.py`."""
+    """Run every check on an encoder behind the contract of `encoders/contract.py`."""
     _check_attributes(encoder)
     for seconds in (1.07, 1.98, 4.0):
         _check_timestamps(encoder, _noise(encoder, 2, seconds))

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from byola_diff.audio.log_mel import LogMel
-from byola_diff.encoders.byola import layer_features, load_byola, load_byola_layers
+from byola_diff.encoders.byola import layer_features, load_byola
 from byola_diff.encoders.manifest_statistics import Corpus, log_mel_statistics
 from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
 from byola_diff.storage import BrokenFileError
@@ -30,7 +30,7 @@ def wide(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def layered(wide):
-    return load_byola_layers(wide, statistics=STATISTICS)
+    return load_byola(wide, statistics=STATISTICS, layered=True)
 
 
 def noise(batch, n_samples):
@@ -130,14 +130,14 @@ def test_hear_contract(layered, check_hear_contract):
 def test_layers_of_another_width_or_version(tmp_path):
     narrow = save_network(tmp_path / "v1.pth", AudioNTT2020(dim=512))
     with pytest.raises(BrokenFileError, match=r"v1\.pth: layer conv1 has 2048 .* width of 512"):
-        load_byola_layers(narrow, statistics=STATISTICS)
+        load_byola(narrow, statistics=STATISTICS, layered=True)
     other = save_network(tmp_path / "v2.pth", AudioNTT2022(dim=1060))
     with pytest.raises(BrokenFileError, match=r"v2\.pth: .*not AudioNTT2022"):
-        load_byola_layers(other, statistics=STATISTICS)
+        load_byola(other, statistics=STATISTICS, layered=True)
 
 
 def test_bad_input(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no BYOL-A weights at .*none\.pth.*nttcslab"):
+    with pytest.raises(FileNotFoundError, match=r"no weights of BYOL-A at .*none\.pth.*nttcslab"):
         load_byola(tmp_path / "none.pth", statistics=STATISTICS)
     with pytest.raises(ValueError, match="name a bundle by its folder alone"):
         load_byola(tmp_path, statistics=STATISTICS)

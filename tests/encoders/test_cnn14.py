@@ -10,10 +10,10 @@ from byola_diff.encoders import cnn14
 from byola_diff.encoders.cnn14 import (
     Cnn14,
     Cnn14Encoder,
+    Cnn14LogMel,
     load_cnn14,
     untrained_cnn14,
 )
-from byola_diff.encoders.cnn14_front_end import Cnn14LogMel
 from byola_diff.storage import BrokenFileError
 
 FRONT_ENDS = {16_000: (512, 160, 8000), 32_000: (1024, 320, 14_000)}

@@ -1,6 +1,7 @@
 """Every YAML of configs/evaluate is read and built, on small networks in place of real weights."""
 
 import inspect
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from byola_diff.encoders.cnn14 import Cnn14, Cnn14Encoder, load_cnn14
 from byola_diff.encoders.crepe import load_crepe
 from byola_diff.encoders.ensemble import EnsembleEncoder
 from byola_diff.encoders.registry import KINDS
-from byola_diff.encoders.speech import load_hubert, load_wav2vec2
+from byola_diff.encoders.speech import load_speech
 from byola_diff.encoders.vggish import Vggish, VggishEncoder, load_vggish
 from byola_diff.models.cnn import AudioNTT2022
 from byola_diff.models.encoder import AudioEncoder
@@ -31,9 +32,9 @@ LOADERS = {
     "ast": load_ast,
     "cnn14": load_cnn14,
     "crepe": load_crepe,
-    "hubert": load_hubert,
+    "hubert": partial(load_speech, model_type="hubert"),
     "vggish": load_vggish,
-    "wav2vec2": load_wav2vec2,
+    "wav2vec2": partial(load_speech, model_type="wav2vec2"),
 }
 WIDTHS = {  # timestamp, scene: P sections 7 and 8.2
     "all_layers_of_ours": (2048 + 1024 + 2048 + 36 + 1060,) * 2,  # of the network here
@@ -64,9 +65,9 @@ class Speech(FakeSpeech):
         self.normalize, self.pooling = normalize, pooling
 
 
-def open_small(word, options, corpus):
+def open_small(encoder_spec, options, corpus):
     """What `open_kind` does, with small networks or cheap ones of the published width."""
-    kind, _, weights = word.partition(":")
+    kind, _, weights = encoder_spec.partition(":")
     if kind == "runs/mine/bundle":
         assert not options
         torch.manual_seed(0)

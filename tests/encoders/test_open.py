@@ -1,4 +1,4 @@
-"""Which encoder a word names. What each kind does is tested beside its adapter."""
+"""Which encoder a spec names. What each kind does is tested beside its adapter."""
 
 import pytest
 import torch
@@ -39,10 +39,10 @@ def calls(monkeypatch):
 
         return loader
 
-    def load(self, loader, **given):
-        return replaced(loader.__name__)(**given, **self.options)
+    def load(loader, options, what, **given):
+        return replaced(loader.__name__)(**given, **options)
 
-    monkeypatch.setattr(registry.Request, "load", load)
+    monkeypatch.setattr(registry, "call_with_options", load)
     return noted
 
 
@@ -57,20 +57,26 @@ def test_a_bundle_by_its_folder(bundle):
     assert isinstance(named.encoder, Encoder)
 
 
+def test_on_a_device(bundle):
+    there, here = open_encoder(str(bundle), device="meta"), open_encoder(str(bundle))
+    assert {value.device.type for value in there.encoder.state_dict().values()} == {"meta"}
+    assert there.content_hash == here.content_hash
+
+
 @pytest.mark.parametrize(
-    ("word", "loader", "arguments"),
+    ("encoder_spec", "loader", "arguments"),
     [
         ("vggish:a.pth", "load_vggish", {"weights": "a.pth"}),
         ("cnn14:a:b.pth", "load_cnn14", {"weights": "a:b.pth", "sample_rate": 16_000}),
         ("cnn14-32k:a.pth", "load_cnn14", {"weights": "a.pth", "sample_rate": 32_000}),
         ("ast:folder", "load_ast", {"weights": "folder", "corpus": None}),
-        ("wav2vec2:org/name", "load_wav2vec2", {"weights": "org/name"}),
-        ("hubert:folder", "load_hubert", {"weights": "folder"}),
+        ("wav2vec2:org/name", "load_speech", {"weights": "org/name", "model_type": "wav2vec2"}),
+        ("hubert:folder", "load_speech", {"weights": "folder", "model_type": "hubert"}),
         ("crepe", "load_crepe", {}),
         ("crepe:tiny", "load_crepe", {"capacity": "tiny"}),
         ("crepe:./tiny", "load_crepe", {"weights": "tiny"}),
         ("byola:a.pth", "load_byola", {"weights": "a.pth", "corpus": None}),
-        ("byola-layers:a.pth", "load_byola_layers", {"weights": "a.pth", "corpus": None}),
+        ("byola-layers:a.pth", "load_byola", {"weights": "a.pth", "layered": True, "corpus": None}),
         ("log-mel-statistics", "load_log_mel_statistics", {}),
         ("untrained:vggish", "untrained_vggish", {"seed": 0}),
         ("untrained:cnn14:7", "untrained_cnn14", {"seed": 7, "sample_rate": 16_000}),
@@ -82,19 +88,19 @@ def test_a_bundle_by_its_folder(bundle):
         ),
     ],
 )
-def test_what_each_word_opens(calls, word, loader, arguments):
-    open_encoder(word)
+def test_what_each_spec_opens(calls, encoder_spec, loader, arguments):
+    open_encoder(encoder_spec)
     ((found, given),) = calls
     paths = {name: str(value) if name == "weights" else value for name, value in given.items()}
     assert (found, paths) == (loader, arguments)
 
 
-def test_every_kind_has_a_word_in_the_test_above_or_its_own():
+def test_every_kind_has_a_spec_in_the_test_above_or_its_own():
     assert set(KINDS) == {
         *("vggish", "cnn14", "cnn14-32k", "ast", "wav2vec2", "hubert", "crepe", "hear"),
-        *("byola", "byola-layers", "log-mel-statistics", "untrained"),
+        *("byola", "byola-layers", "log-mel-statistics", "untrained", "python"),
     }
-    assert all(kind in entry.usage for kind, entry in KINDS.items())
+    assert all(kind in registry.__doc__ for kind in KINDS)
 
 
 def test_the_name_of_a_kind_is_no_folder(bundle, tmp_path, monkeypatch):
@@ -114,8 +120,8 @@ def test_layers_in_brackets_are_fused(bundle):
 
 
 def test_untrained_bundles_depend_on_the_seed(bundle):
-    words = [f"untrained:{bundle}", f"untrained:{bundle}:0", f"untrained:{bundle}:1", str(bundle)]
-    first, same, other, trained = (open_encoder(word) for word in words)
+    specs = [f"untrained:{bundle}", f"untrained:{bundle}:0", f"untrained:{bundle}:1", str(bundle)]
+    first, same, other, trained = (open_encoder(encoder_spec) for encoder_spec in specs)
     assert first.content_hash == same.content_hash
     assert len({first.content_hash, other.content_hash, trained.content_hash}) == 3
     assert open_encoder(f"untrained:{bundle}[fc1]:1").encoder.scene_embedding_size == 48
@@ -137,7 +143,7 @@ def test_statistics_come_from_the_manifest(bundle, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("word", "error", "match"),
+    ("encoder_spec", "error", "match"),
     [
         ("vgish:file", ValueError, "no kind 'vgish', did you mean 'vggish'.*There are: .*hear"),
         ("cnn", ValueError, "no kind 'cnn', did you mean 'cnn14'"),
@@ -162,9 +168,9 @@ def test_statistics_come_from_the_manifest(bundle, tmp_path):
         ("none.yaml", FileNotFoundError, "no configuration"),
     ],
 )
-def test_words_that_name_nothing(word, error, match):
+def test_specs_that_name_nothing(encoder_spec, error, match):
     with pytest.raises(error, match=match):
-        open_encoder(word)
+        open_encoder(encoder_spec)
 
 
 def test_a_file_needs_its_kind(tmp_path):
@@ -224,9 +230,9 @@ def test_layers_of_a_file_are_numbers_or_names(write_config):
 
 def test_layers_given_twice(bundle, write_config):
     for text in (f"encoder: {bundle}[fc1]\nlayers: [fc2]", f"encoder: {bundle}\nlayers: [fc2]"):
-        word = write_config(text) + ("" if "[fc1]" in text else "[fc1]")
+        encoder_spec = write_config(text) + ("" if "[fc1]" in text else "[fc1]")
         with pytest.raises(ValueError, match=r"layers are given twice, .*fc1.*fc2"):
-            open_encoder(word)
+            open_encoder(encoder_spec)
 
 
 def test_bundles_take_no_options(bundle, write_config):
@@ -284,6 +290,6 @@ def test_no_two_encoders_share_a_hash(bundle, tmp_path):
     torch.manual_seed(6)
     other = AudioEncoder(LogMel(f_max_hz=7000.0), Normalize(-9.0, 4.5), AudioNTT2020(dim=48))
     write_bundle(tmp_path / "other", other, training={})
-    words = [str(bundle), str(tmp_path / "other"), f"{bundle}[fc1]", f"{bundle}[fc2]"]
-    words += [f"hear:byola_diff.hear:{bundle}", "log-mel-statistics", "crepe:tiny"]
-    assert len({open_encoder(word).content_hash for word in words}) == len(words)
+    specs = [str(bundle), str(tmp_path / "other"), f"{bundle}[fc1]", f"{bundle}[fc2]"]
+    specs += [f"hear:byola_diff.hear:{bundle}", "log-mel-statistics", "crepe:tiny"]
+    assert len({open_encoder(encoder_spec).content_hash for encoder_spec in specs}) == len(specs)

@@ -8,10 +8,10 @@ from byola_diff.encoders import vggish
 from byola_diff.encoders.vggish import (
     Vggish,
     VggishEncoder,
+    VggishLogMel,
     load_vggish,
     untrained_vggish,
 )
-from byola_diff.encoders.vggish_front_end import VggishLogMel
 from byola_diff.storage import BrokenFileError
 
 CONVS = {"2": (64, 64, 96), "5": (128, 32, 48), "8": (256, 16, 24), "10": (256, 16, 24)} | {

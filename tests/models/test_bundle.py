@@ -279,14 +279,17 @@ def changed(**changes):
     [
         ({"layer.weight": torch.zeros(3)}, "no 'features.0.weight'"),
         ({}, "no 'features.0.weight'"),
-        (changed(features__5__bias=None), r"missing \['features.5.bias'\]"),
-        (changed(fc__6__weight=torch.zeros(1)), r"unexpected \['fc.6.weight'\]"),
+        (changed(features__5__bias=None), r"missing: features\.5\.bias$"),
+        (changed(fc__6__weight=torch.zeros(1)), r"unexpected: fc\.6\.weight$"),
         (changed(fc__0__bias=torch.zeros(7)), r"fc.0.bias \[7\] instead of \[32\]"),
         (changed(fc__3__weight=None), "not two matrices"),
         (changed(fc__0__weight=torch.zeros(3)), "not two matrices"),
         (changed(fc__0__weight=torch.zeros(32, 100)), r"fc.0.weight \[32, 100\] instead of"),
         (changed(fc__0__bias="none"), "fc.0.bias is a str"),
-        (changed(fc__0__bias=torch.full((32,), float("nan"))), "fc.0.bias holds NaN"),
+        (
+            changed(fc__0__bias=torch.full((32,), float("nan"))),
+            "NaN or infinite values in fc.0",
+        ),
     ],
 )
 def test_tensors_of_another_architecture(tmp_path, state, reason):

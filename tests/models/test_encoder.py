@@ -123,11 +123,11 @@ def test_a_peak_in_a_frame_shows_up_at_its_center(encoder):
 def test_windows_give_the_result_of_one_pass(encoder, n_samples):
     waveform = noise(2, n_samples)
     whole = encoder.scene(waveform), encoder.timestamps(waveform)[0], encoder.layers(waveform)
-    encoder.window_frames = 48
+    encoder.window_samples = 48 * 160
     try:
         parts = encoder.scene(waveform), encoder.timestamps(waveform)[0], encoder.layers(waveform)
     finally:
-        encoder.window_frames = 4096
+        encoder.window_samples = 4096 * 160
     for one, other in zip(whole[:2], parts[:2], strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
     assert list(whole[2]) == list(parts[2])
@@ -138,9 +138,9 @@ def test_windows_give_the_result_of_one_pass(encoder, n_samples):
 def test_three_minutes_in_windows():
     encoder = make_encoder("2020", window_samples=400, n_fft=400)
     waveform = noise(1, 3 * 60 * 16_000)
-    encoder.window_frames = 20_000
+    encoder.window_samples = 20_000 * 160
     whole = encoder.timestamps(waveform)[0]
-    encoder.window_frames = 1000
+    encoder.window_samples = 1000 * 160
     torch.testing.assert_close(encoder.timestamps(waveform)[0], whole, rtol=0, atol=1e-5)
     torch.testing.assert_close(encoder.scene(waveform), mean_max_pool(whole), rtol=0, atol=1e-5)
 
@@ -175,11 +175,11 @@ def test_neighbours_in_the_batch_do_not_matter(encoder):
 def test_batches_beyond_one_pass_are_split(encoder):
     waveform = noise(5, 8000)
     whole = encoder.scene(waveform), encoder.timestamps(waveform), encoder.layers(waveform)
-    encoder.window_frames = 110  # two clips of 51 frames
+    encoder.window_samples = 110 * 160  # two clips of 51 frames
     try:
         split = encoder.scene(waveform), encoder.timestamps(waveform), encoder.layers(waveform)
     finally:
-        encoder.window_frames = 4096
+        encoder.window_samples = 4096 * 160
     torch.testing.assert_close(split, whole, rtol=0, atol=1e-5)
 
 

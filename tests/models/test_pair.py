@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
-from byola_diff.models.dropout import FastDropout
-from byola_diff.models.pair import Branch, OnlineTargetPair, update_target
+from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022, FastDropout
+from byola_diff.models.pair import Branch, OnlineTargetPair, mlp_head, update_target
 
 
 def make_pair(seed=0, **settings):
@@ -80,12 +79,12 @@ def test_branch_is_representation_then_projector():
     assert torch.equal(branch(make_views()), expected)
 
 
-def test_target_projection_uses_the_targets_weights_and_carries_no_gradient():
+def test_target_uses_the_targets_weights_and_carries_no_gradient():
     pair = make_pair()
     with torch.no_grad():
         pair.target.projector[3].bias += 5
     torch.manual_seed(1)
-    projection = pair.target_projection(make_views())
+    projection = pair.target(make_views())
     torch.manual_seed(1)
     online = pair.online(make_views())
     assert not projection.requires_grad
@@ -159,7 +158,7 @@ def test_target_stays_in_train_mode_with_its_own_statistics():
     assert all(layer.training for layer in layers)
     assert any(isinstance(layer, FastDropout) for layer in layers)
     before, online = snapshot(pair.target), snapshot(pair.online)
-    first, second = (pair.target_projection(make_views()) for _ in range(2))
+    first, second = (pair.target(make_views()) for _ in range(2))
     assert not torch.equal(first, second)  # dropout
     after = pair.target.state_dict()
     moved = {name for name in after if not torch.equal(after[name], before[name])}
@@ -175,7 +174,7 @@ def test_target_normalises_by_its_batch():
             if name.endswith("running_mean"):
                 buffer.fill_(1e6)
     torch.manual_seed(0)
-    target = pair.target_projection(make_views())
+    target = pair.target(make_views())
     torch.manual_seed(0)
     torch.testing.assert_close(target, pair.online(make_views()).detach(), rtol=0, atol=1e-5)
 
@@ -185,7 +184,7 @@ def test_outputs_are_float32_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         assert pair.online.encoder(make_views()).dtype == torch.bfloat16
         assert pair.online.represent(make_views()).dtype == torch.float32
-        assert pair.target_projection(make_views()).dtype == torch.float32
+        assert pair.target(make_views()).dtype == torch.float32
 
 
 @pytest.mark.parametrize("train", [True, False])
@@ -204,3 +203,36 @@ def test_bfloat16_representation_is_near_float32(train):
     # A bfloat16 has 8 bits: a rounding is 0.2 % of the value at most.
     assert error.max() < 0.006
     assert error.min() > 1e-5  # it did round
+
+
+@pytest.mark.parametrize(
+    ("dim_in", "expected"),
+    [(512, 3_158_272), (2048, 9_449_728), (3072, 13_644_032), (256, 2_109_696)],
+)
+def test_parameter_counts_of_heads(dim_in, expected):
+    # Projectors of 512, 2048 and 3072 dimensions, and the predictor.
+    with torch.device("meta"):
+        head = mlp_head(dim_in)
+    assert sum(parameter.numel() for parameter in head.parameters()) == expected
+
+
+def test_head_by_hand():
+    head = mlp_head(1, 2, 1).eval()
+    with torch.no_grad():
+        head[0].weight.copy_(torch.tensor([[1.0], [-1.0]]))
+        head[0].bias.zero_()
+        head[3].weight.copy_(torch.tensor([[2.0, 3.0]]))
+        head[3].bias.fill_(0.5)
+    # Fresh batch statistics divide by sqrt(1 + 1e-5) only. 4 -> (4, 0) -> 8.5; -1 -> (0, 1) -> 3.5.
+    out = head(torch.tensor([[4.0], [-1.0]]))
+    torch.testing.assert_close(out, torch.tensor([[8.5], [3.5]]), rtol=0, atol=1e-4)
+
+
+def test_head_normalises_inside_but_not_its_output():
+    torch.manual_seed(0)
+    head = mlp_head(4, 16, 8).train()
+    inputs = torch.randn(32, 4)
+    torch.testing.assert_close(head(inputs), head(7 * inputs), rtol=0, atol=1e-2)
+    with torch.no_grad():
+        head[3].bias.fill_(100.0)
+    assert (head(inputs).mean() - 100).abs() < 5

@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from byola_diff.models.pooling import mean_max_pool
+from byola_diff.models.pooling import mean_max_pool, pool
 
 
 def test_by_hand():
@@ -24,3 +25,12 @@ def test_is_not_linear():
     # Pooled 3 each, so their difference is 0; the frames' differences -2, 2 pool to 2.
     assert (mean_max_pool(first) - mean_max_pool(second)).item() == 0
     assert mean_max_pool(first - second).item() == 2
+
+
+def test_pool_by_hand():
+    frames = torch.tensor([[[1.0, -1.0], [3.0, 0.0]]])
+    assert pool(frames, "mean").tolist() == [[2.0, -0.5]]
+    assert pool(frames, "mean+max").tolist() == [[5.0, -0.5]]
+    assert pool(frames[:, :1], "first").tolist() == [[1.0, -1.0]]
+    with pytest.raises(ValueError, match="2 frames need pooling"):
+        pool(frames, "first")

@@ -250,7 +250,7 @@ def test_detached_reference_keeps_the_value_and_changes_the_gradient():
     # The reference's part, by hand: representations as leaves.
     online = [pair.online.represent(view) for view in views]
     leaves = [each.detach().requires_grad_() for each in online]
-    targets = [pair.target_projection(view) for view in views]
+    targets = [pair.target(view) for view in views]
     loss = 0
     rates = drawn_rates(0, 2)
     for view, leaf, target, rate in zip(views, leaves, targets[::-1], rates, strict=True):

@@ -21,7 +21,7 @@ from byola_diff.encoders.pretrained_folder import (
     read_settings,
     transformers,
 )
-from byola_diff.encoders.weights_file import WeightsSource
+from byola_diff.models.weights import WeightsSource
 from byola_diff.storage import BrokenFileError, sha256
 
 DISTILBERT = WeightsSource(

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from byola_diff.atomic import atomic_path, write_text
-from byola_diff.encoders.weights_file import WeightsSource, fill, read_tensors
 from byola_diff.evaluation.retrieval.network import RetrievalNetwork
+from byola_diff.models.weights import WeightsSource, fill, read_tensors
 from byola_diff.storage import BrokenFileError, sha256
 
 FORMAT = 1

@@ -156,7 +156,7 @@ def test_a_dry_run_checks_query_and_text(trained, words, error, message):
 @pytest.fixture
 def quick_statistics(monkeypatch):
     """Instead of those of 1000 procedural sounds."""
-    module = "byola_diff.encoders.untrained_byola"
+    module = "byola_diff.encoders.byola"
     monkeypatch.setattr(f"{module}._procedural_statistics", lambda log_mel: (-5.0, 4.0))
 
 

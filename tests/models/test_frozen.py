@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from byola_diff.encoders.contract import Encoder, FrozenEncoder, pool
+from byola_diff.encoders.contract import Encoder
+from byola_diff.models.frozen import FrozenEncoder
+from tests.encoders.hear_contract import assert_hear_contract
 
 
 class Toy(FrozenEncoder):
@@ -121,11 +123,11 @@ def test_short_clips_get_zeros_on_the_right():
     torch.testing.assert_close(encoder.scene(waveform), 2 * expected)  # mean + max of one frame
 
 
-def test_contract(check_hear_contract):
+def test_contract():
     class Hear(Toy):
         sample_rate = 16_000
 
-    check_hear_contract(Hear(window_s=0.5))
+    assert_hear_contract(Hear(window_s=0.5))
 
 
 def test_scene_of_a_head_and_of_another_pooling():
@@ -161,15 +163,6 @@ def test_a_window_must_hold_a_frame():
     Toy(window_s=0.01)
     with pytest.raises(ValueError, match="10 samples"):
         Toy(window_s=0.009)
-
-
-def test_pool_by_hand():
-    frames = torch.tensor([[[1.0, -1.0], [3.0, 0.0]]])
-    assert pool(frames, "mean").tolist() == [[2.0, -0.5]]
-    assert pool(frames, "mean+max").tolist() == [[5.0, -0.5]]
-    assert pool(frames[:, :1], "first").tolist() == [[1.0, -1.0]]
-    with pytest.raises(ValueError, match="2 frames need pooling"):
-        pool(frames, "first")
 
 
 @pytest.mark.parametrize("window_s", [1000.0, 0.05])
