@@ -1,0 +1,28 @@
+"""Options of the commands that make pairs of clips."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from byola_diff.command_line import Count
+
+Folder = Annotated[Path, "DIR"]
+Renderer = Literal["auto", "scaper", "mixer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusOptions:
+    """How a corpus is rendered, and where to."""
+
+    out: Folder
+    """Folder of the corpus."""
+    seed: Annotated[int, "N"] = 0
+    """Of all draws."""
+    workers: Count = 1
+    """Processes."""
+    renderer: Renderer = "auto"
+    """Scaper or our own mixer; auto is Scaper where it is installed."""
+    output_rate: Annotated[Count, "HZ"] | None = None
+    """Resample the finished files once, such as to 16000 Hz."""
+    dry_run: bool = False
+    """Say what there is to make, and stop; nothing is written."""
