@@ -1,23 +1,16 @@
 """Command lines: options from a dataclass, and errors that say which key was meant."""
 
 import argparse
-import ast
 import difflib
-import inspect
 import re
 import sys
-import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, Field, fields, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
-from itertools import pairwise
-from types import NoneType
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
-POSITIONAL = object()
-"""In `Annotated`: the value is given by its place, without the name of the option."""
+from byola_diff.option_fields import arguments_of
 
 Options = TypeVar("Options")
 
@@ -38,9 +31,7 @@ def read_options(
 ) -> Options:
     """The options that a command line gives, as an object of the dataclass `kind`.
 
-    Each field is an option, the text below it is the help. A list takes one word or more, a tuple
-    of fixed length as many, a `Literal` is a choice. `Annotated` has what types don't say: a
-    function that converts and refuses words, names of values for the help, `POSITIONAL`.
+    Each field is an option, as `byola_diff.option_fields.arguments_of` says.
 
     Args:
         kind: Raises ValueError for options that do not go together, which ends the program.
@@ -94,6 +85,20 @@ def called(prog: str, text: str | None) -> str | None:
     return _SCRIPT.sub(" ".join(prog.split()[:2]) if "evaluate" in prog else command, text)
 
 
+def exit_status(
+    prog: str, run: Callable[[], int | None], errors: tuple[type[Exception], ...]
+) -> int:
+    """What `run` returns; 2 after one of `errors`, which is said in a line; 130 after Ctrl-C."""
+    try:
+        return run() or 0
+    except errors as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\n{prog}: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
 class _KeepLines(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
     """Shows the description as it was written, and the help of `add_options`."""
 
@@ -115,17 +120,9 @@ class HelpfulParser(ArgumentParser):
         super().__init__(formatter_class=_KeepLines, allow_abbrev=False, **settings)
 
     def add_options(self, kind: type) -> None:
-        """Add an option for each field of a dataclass, as `read_options` says."""
-        hints, texts = get_type_hints(kind, include_extras=True), _texts_below_fields(kind)
-        known = {field.name: field for field in fields(kind)}
-        own_first = [
-            name for base in kind.__mro__ for name in vars(base).get("__annotations__", ())
-        ]
-        for field in (known[name] for name in dict.fromkeys(own_first)):
-            how = _argument(field, hints[field.name])
-            flag = field.name if how.pop("positional") else f"--{field.name.replace('_', '-')}"
+        """Add an option for each field of a dataclass, as `arguments_of` says."""
+        for flag, how, text in arguments_of(kind):
             action = self.add_argument(flag, **how)
-            text = _with_default(texts.get(field.name, " "), how.get("default"))
             action.whole_help = text  # type: ignore[attr-defined]
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **how: Any) -> Namespace:  # type: ignore[override]
@@ -164,95 +161,6 @@ class HelpfulParser(ArgumentParser):
                 )
                 return f"\nDid you mean '{near}' for '{word}'?"
         return _keys_of_group(message, known)
-
-
-def positive_whole(word: str | int) -> int:
-    """A count."""
-    if not str(word).isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} is no positive whole number")
-    return int(word)
-
-
-def one_of(names: Iterable[str]) -> Callable[[str], str]:
-    """What lets only these words pass."""
-    known = list(names)
-
-    def checked(word: str) -> str:
-        if word not in known:
-            raise argparse.ArgumentTypeError(f"{word!r} is none of {', '.join(known)}")
-        return word
-
-    return checked
-
-
-Count = Annotated[int, positive_whole, "N"]
-
-
-def _argument(field: Field[Any], hint: Any) -> dict[str, Any]:
-    """Arguments of `add_argument` for a field, and whether it is `positional`."""
-    hint, extras = _unwrapped(hint)
-    how: dict[str, Any] = {"positional": POSITIONAL in extras}
-    if field.default_factory is not MISSING:
-        how["default"] = field.default_factory()
-    elif field.default is not MISSING:
-        how["default"] = field.default
-    if hint is bool:
-        return how | {"action": "store_true"}
-    if get_origin(hint) in (list, tuple):
-        parts = get_args(hint)
-        how["nargs"] = "+" if get_origin(hint) is list else len(parts)
-        hint, inner = _unwrapped(parts[0])
-        extras = (*inner, *extras)
-    names = [extra for extra in extras if isinstance(extra, str)]
-    if names:
-        how["metavar"] = tuple(names) if isinstance(how.get("nargs"), int) else names[-1]
-    if get_origin(hint) is Literal:
-        return how | {"choices": get_args(hint), "type": _converter(str)}
-    converters = [extra for extra in extras if callable(extra)]
-    how["type"] = converters[0] if converters else _converter(hint)
-    if not how["positional"] and "default" not in how:
-        how["required"] = True
-    return how
-
-
-def _unwrapped(hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    """A type without `| None` and `Annotated`, and what the latter holds."""
-    extras: tuple[Any, ...] = ()
-    if NoneType in get_args(hint):
-        [hint] = [part for part in get_args(hint) if part is not NoneType]
-    if get_origin(hint) is Annotated:
-        hint, *found = get_args(hint)
-        extras = tuple(found)
-    return hint, extras
-
-
-def _converter(kind: type) -> Callable[[Any], Any]:
-    """A function, as jsonargparse would read a word for a type as YAML: `--text null`."""
-
-    def convert(word: Any) -> Any:
-        return None if word is None else kind(word)
-
-    convert.__name__ = kind.__name__  # named in errors
-    return convert
-
-
-def _texts_below_fields(kind: type) -> dict[str, str]:
-    """The string below each field of a dataclass and of those that it extends."""
-    texts: dict[str, str] = {}
-    for base in reversed([base for base in kind.__mro__ if is_dataclass(base)]):
-        [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-        for line, below in pairwise(getattr(definition, "body", ())):
-            if isinstance(line, ast.AnnAssign) and isinstance(below, ast.Expr):
-                texts[ast.unparse(line.target)] = inspect.cleandoc(ast.literal_eval(below.value))
-    return texts
-
-
-def _with_default(text: str, default: Any) -> str:
-    """The help of an option, with its default in brackets if it has one."""
-    if default is None or default is False or default == []:
-        return text
-    shown = " ".join(map(str, default)) if isinstance(default, list | tuple) else default
-    return f"{text.removesuffix('.')} (default: {shown})"
 
 
 def _dashed(name: str) -> str:

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.command_line import POSITIONAL, read_options
+from byola_diff.command_line import read_options
 from byola_diff.models.bundle import fill_bundle, whole_folder
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.pooling import mean_max_pool
 from byola_diff.models.weights import build_network, select_weights
+from byola_diff.option_fields import POSITIONAL
 from byola_diff.optional import require
 from byola_diff.storage import BrokenFileError, load_checked, save_checked
 

@@ -1,10 +1,14 @@
-"""Options of the commands that make pairs of clips."""
+"""Options of the commands that make a corpus, and errors that end them."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from byola_diff.command_line import Count
+from byola_diff.audio.files import AudioFileError
+from byola_diff.option_fields import Count
+
+USER_ERRORS = (AudioFileError, ModuleNotFoundError, OSError, RuntimeError, ValueError)
+"""What users can mend: said in a line, without a traceback."""
 
 Folder = Annotated[Path, "DIR"]
 Renderer = Literal["auto", "scaper", "mixer"]

@@ -29,8 +29,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from byola_diff.atomic import write_text
-from byola_diff.command_line import POSITIONAL, choose_command, read_options
-from byola_diff.commands.exit_status import exit_status
+from byola_diff.command_line import choose_command, exit_status, read_options
 from byola_diff.evaluation.additivity.options import AdditivityOptions
 from byola_diff.evaluation.additivity.run import additivity_job
 from byola_diff.evaluation.bgknown.options import BgKnownOptions
@@ -50,6 +49,7 @@ from byola_diff.evaluation.options import Folder
 from byola_diff.evaluation.retrieval.options import RetrievalOptions, SearchOptions
 from byola_diff.evaluation.retrieval.run import retrieval_jobs
 from byola_diff.evaluation.retrieval.search_run import search as search_folder
+from byola_diff.option_fields import POSITIONAL
 from byola_diff.reports.exhibits import read_exhibits
 from byola_diff.reports.results_csv import to_csv
 from byola_diff.reports.results_page import to_markdown, write_report

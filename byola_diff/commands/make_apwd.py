@@ -20,9 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from byola_diff.command_line import read_options
-from byola_diff.commands.corpus_options import CorpusOptions
-from byola_diff.commands.exit_status import exit_status
+from byola_diff.command_line import exit_status, read_options
+from byola_diff.commands.corpus_options import USER_ERRORS, CorpusOptions
 from byola_diff.soundscapes.apwd import PUBLISHED_REF_DB, SPLITS, PairRecipe, plan_pair
 from byola_diff.soundscapes.apwd_corpus import PairOfClips, Studio, write_clip, write_corpus
 from byola_diff.soundscapes.apwd_levels import quieter, usual_ref_db
@@ -86,7 +85,7 @@ class MakeApwdOptions(CorpusOptions):
 def main(arguments: Sequence[str] | None = None, prog: str = "make_apwd.py") -> int:
     """Exit status: 0 if all pairs were made, 2 for refused pairs or wrong arguments."""
     options = read_options(MakeApwdOptions, arguments, prog=prog, description=__doc__)
-    return exit_status(prog, partial(run, options))
+    return exit_status(prog, partial(run, options), USER_ERRORS)
 
 
 def run(options: MakeApwdOptions) -> int:

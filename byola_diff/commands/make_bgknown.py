@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Annotated, Literal
 
-from byola_diff.command_line import Count, read_options
-from byola_diff.commands.corpus_options import CorpusOptions, Folder
-from byola_diff.commands.exit_status import exit_status
+from byola_diff.command_line import exit_status, read_options
+from byola_diff.commands.corpus_options import USER_ERRORS, CorpusOptions, Folder
+from byola_diff.option_fields import Count
 from byola_diff.sounds import BACKGROUNDS
 from byola_diff.soundscapes.bgknown import PART_OF_SPLIT, SPLIT_OF_FOLD, BgKnownSettings
 from byola_diff.soundscapes.bgknown_corpus import (
@@ -82,7 +82,7 @@ class MakeBgKnownOptions(CorpusOptions):
 def main(arguments: Sequence[str] | None = None, prog: str = "make_bgknown_esc50.py") -> int:
     """Exit status: 0 for a whole data set, 2 for wrong arguments or refused items."""
     options = read_options(MakeBgKnownOptions, arguments, prog=prog, description=__doc__)
-    return exit_status(prog, partial(run, options))
+    return exit_status(prog, partial(run, options), USER_ERRORS)
 
 
 def run(args: MakeBgKnownOptions) -> int:

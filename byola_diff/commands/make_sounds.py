@@ -18,7 +18,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from byola_diff.audio.files import write_wav
-from byola_diff.command_line import POSITIONAL, read_options
+from byola_diff.command_line import read_options
+from byola_diff.option_fields import POSITIONAL
 from byola_diff.randomness import counter_uniform, derive_seed
 from byola_diff.sounds import BACKGROUNDS, class_names, render
 from byola_diff.tables.manifest import Clip, write_manifest

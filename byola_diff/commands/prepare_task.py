@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from byola_diff.command_line import POSITIONAL, one_of, read_options
+from byola_diff.command_line import read_options
 from byola_diff.corpora.prepare import Choices, TaskDataError, prepare_task
 from byola_diff.corpora.registry import TASKS
 from byola_diff.corpora.spec import OwnSplit, TaskSpec
+from byola_diff.option_fields import POSITIONAL, one_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from byola_diff.command_line import Count, read_options
-from byola_diff.commands.corpus_options import CorpusOptions, Folder
-from byola_diff.commands.exit_status import exit_status
+from byola_diff.command_line import exit_status, read_options
+from byola_diff.commands.corpus_options import USER_ERRORS, CorpusOptions, Folder
+from byola_diff.option_fields import Count
 from byola_diff.soundscapes.apwd_corpus import PairOfClips, Studio, write_clip, write_corpus
 from byola_diff.soundscapes.apwd_production import Needs, produce_items
 from byola_diff.soundscapes.apwd_published import (
@@ -60,7 +60,7 @@ class RenderApwdOptions(CorpusOptions):
 def main(arguments: Sequence[str] | None = None, prog: str = "render_apwd.py") -> int:
     """Exit status: 0 if everything was rendered, 2 for refused items or wrong arguments."""
     options = read_options(RenderApwdOptions, arguments, prog=prog, description=__doc__)
-    return exit_status(prog, partial(run, options))
+    return exit_status(prog, partial(run, options), USER_ERRORS)
 
 
 def run(options: RenderApwdOptions) -> int:

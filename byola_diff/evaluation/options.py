@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import torch
 
-from byola_diff.command_line import Count
 from byola_diff.models.precision import Precision
+from byola_diff.option_fields import Count
 
 
 def positive_number(word: str | float) -> float:

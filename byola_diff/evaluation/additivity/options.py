@@ -4,7 +4,6 @@ import argparse
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from byola_diff.command_line import Count, positive_whole
 from byola_diff.evaluation.options import (
     ComputeOptions,
     Folder,
@@ -12,6 +11,7 @@ from byola_diff.evaluation.options import (
     number_or_nan,
     positive_number,
 )
+from byola_diff.option_fields import Count, positive_whole
 
 USUAL_ADDITIVITY = {
     "events": 200,

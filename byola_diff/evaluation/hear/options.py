@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from byola_diff.command_line import Count
 from byola_diff.evaluation.hear.grid import GridName
 from byola_diff.evaluation.options import EmbeddingOptions, Folder, ScoreOptions
+from byola_diff.option_fields import Count
 
 USUAL_HEAR = {"grid": "default", "points": 8, "shuffle": False}
 """Defaults; scores by other values of these do not compare, and are marked in reports."""

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from byola_diff.command_line import Count
 from byola_diff.evaluation.options import EmbeddingOptions, Encoder, Folder, ScoreOptions, Table
 from byola_diff.evaluation.retrieval.text_encoders import BAG_OF_WORDS
+from byola_diff.option_fields import Count
 
 USUAL_RETRIEVAL = {"epochs": 300, "seeds": [42, 43, 44]}
 """Defaults; scores by other values of these do not compare, and are marked in reports."""
