@@ -1,22 +1,117 @@
-"""Command lines whose errors say which key was meant."""
+"""Command lines: options from a dataclass, and errors that say which key was meant."""
 
 import argparse
 import difflib
 import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
+from byola_diff.option_fields import arguments_of
+
+Options = TypeVar("Options")
+
 _IN_GROUP = re.compile(r"Group '([\w.]+)' does not accept option '([\w.]+)'")
+_SCRIPT = re.compile(r"python (?:datasets/\w+|train|evaluate)\.py")
+_MISSING = "the following arguments are required: "
+_ADVICE_WOULD_MISLEAD = ("argument ", "-")
+"""Beginnings of errors about values: their words are no misspelt keys."""
+
+
+def read_options(
+    kind: type[Options],
+    words: Sequence[str] | None,
+    *,
+    prog: str,
+    description: str | None,
+    epilog: str | None = None,
+) -> Options:
+    """The options that a command line gives, as an object of the dataclass `kind`.
+
+    Each field is an option, as `byola_diff.option_fields.arguments_of` says.
+
+    Args:
+        kind: Raises ValueError for options that do not go together, which ends the program.
+        words: Of the command line; those of this process if None.
+        prog: Name of the program, in errors and instead of `python SCRIPT` in the help.
+        description: For the help.
+        epilog: Likewise.
+    """
+    texts = {"description": called(prog, description), "epilog": called(prog, epilog)}
+    parser = HelpfulParser(prog=prog, **texts)
+    parser.add_options(kind)
+    values = vars(parser.parse_args(words))
+    for action in parser._actions:
+        if isinstance(action.nargs, int) and isinstance(values.get(action.dest), list):
+            values[action.dest] = tuple(values[action.dest])
+    try:
+        return kind(**values)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def choose_command(
+    words: Sequence[str], commands: Mapping[str, str], *, prog: str, description: str | None
+) -> str:
+    """The one of `commands` that the first word names; anything else ends the program.
+
+    Args:
+        words: Of the command line.
+        commands: What each is for, for the help.
+        prog: Name of the program.
+        description: For the help.
+    """
+    width = max(map(len, commands))
+    listing = "commands:\n" + "\n".join(
+        f"    {name:<{width}}  {text}" for name, text in commands.items()
+    )
+    parser = HelpfulParser(prog=prog, description=called(prog, description), epilog=listing)
+    parser.add_argument("command", choices=list(commands), metavar="COMMAND", help="see below")
+    first = words[0] if words else "--help"
+    near = difflib.get_close_matches(first, commands, n=1)
+    if first not in commands and near and not first.startswith("-"):
+        parser.error(f"argument COMMAND: there is no {first!r}, did you mean {near[0]!r}?")
+    return parser.parse_args([first]).command
+
+
+def called(prog: str, text: str | None) -> str | None:
+    """A text in which the installed command stands for `python SCRIPT`, if that is what was run."""
+    command = " ".join(prog.split()[:3])
+    if not prog.startswith("byola-diff") or text is None:
+        return text
+    return _SCRIPT.sub(" ".join(prog.split()[:2]) if "evaluate" in prog else command, text)
+
+
+def exit_status(
+    prog: str, run: Callable[[], int | None], errors: tuple[type[Exception], ...]
+) -> int:
+    """What `run` returns; 2 after one of `errors`, which is said in a line; 130 after Ctrl-C."""
+    try:
+        return run() or 0
+    except errors as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\n{prog}: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
 
 
 class _KeepLines(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
-    """Shows the description as it was written."""
+    """Shows the description as it was written, and the help of `add_options`."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        whole = getattr(action, "whole_help", None)
+        return super()._get_help_string(action) if whole is None else whole
 
 
 class HelpfulParser(ArgumentParser):
-    """A parser of configuration files and options that names the nearest valid key."""
+    """A parser of configuration files and options that names the nearest valid key.
+
+    Dashes and underscores in names of options are the same: `--out-dir` is `--out_dir`.
+    """
 
     def __init__(self, **settings: Any) -> None:
         if find_spec("docstring_parser"):  # comes with jsonargparse[signatures]
@@ -24,19 +119,52 @@ class HelpfulParser(ArgumentParser):
             set_parsing_settings(docstring_parse_attribute_docstrings=True)
         super().__init__(formatter_class=_KeepLines, allow_abbrev=False, **settings)
 
+    def add_options(self, kind: type) -> None:
+        """Add an option for each field of a dataclass, as `arguments_of` says."""
+        for flag, how, text in arguments_of(kind):
+            action = self.add_argument(flag, **how)
+            action.whole_help = text  # type: ignore[attr-defined]
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **how: Any) -> Namespace:  # type: ignore[override]
+        """As of the base class, with names of options in the spelling that the parser knows."""
+        words = [self._known_spelling(word) for word in (sys.argv[1:] if args is None else args)]
+        return super().parse_args(words, *more, **how)
+
+    def _known_spelling(self, word: str) -> str:
+        name, equals, value = word.partition("=")
+        if name.startswith("--") and name not in self._option_string_actions:
+            for known in (name.replace("-", "_").replace("__", "--", 1), f"--{_dashed(name[2:])}"):
+                if known in self._option_string_actions:
+                    return f"{known}{equals}{value}"
+        return word
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Exit with status 2, the message, and the key nearest to an unknown one."""
         if "does not exist" in message:  # of a file: its path holds words like keys
             self.exit(2, f"{self.prog}: error: {message}\n")
+        if message.startswith(_MISSING):
+            names = message.removeprefix(_MISSING).split(", ")
+            flags = [(name, f"--{_dashed(name)}") for name in names]
+            known = self._option_string_actions
+            message = _MISSING + ", ".join(f if f in known else name for name, f in flags)
+        elif not message.startswith(_ADVICE_WOULD_MISLEAD):
+            message += self._advice(message)
+        self.exit(2, f"{self.prog}: error: {message}\nAll keys: {self.prog} --help\n")
+
+    def _advice(self, message: str) -> str:
         known = sorted(_flat_keys(self.get_defaults(skip_validation=True)))
         for word in _unknown_keys(message):
-            near = _nearest_key(word, known)
-            if word not in known and near:
-                message += f"\nDid you mean '{near}' for '{word}'?"
-                break
-        else:
-            message += _keys_of_group(message, known)
-        self.exit(2, f"{self.prog}: error: {message}\nAll keys: {self.prog} --help\n")
+            near = _nearest_key(word.replace("-", "_"), known)
+            if word.replace("-", "_") not in known and near:
+                near = (
+                    _dashed(near) if f"--{_dashed(near)}" in self._option_string_actions else near
+                )
+                return f"\nDid you mean '{near}' for '{word}'?"
+        return _keys_of_group(message, known)
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _unknown_keys(message: str) -> list[str]:
@@ -44,7 +172,7 @@ def _unknown_keys(message: str) -> list[str]:
     in_group = _IN_GROUP.search(message)
     if in_group:
         return [".".join(in_group.groups())]
-    return re.findall(r"[A-Za-z_][\w.]*", message)
+    return re.findall(r"[A-Za-z_][\w.-]*", message)
 
 
 def _nearest_key(word: str, known: list[str]) -> str | None:

@@ -3,12 +3,13 @@
 python -m byola_diff.export runs/byola_v2/checkpoints/last.ckpt bundles/byola_v2 --licence CC-BY-4.0
 """
 
-import argparse
 import json
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float
@@ -16,10 +17,13 @@ from torch import Tensor, nn
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
+from byola_diff.command_line import read_options
 from byola_diff.models.bundle import fill_bundle, whole_folder
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.pooling import mean_max_pool
 from byola_diff.models.weights import build_network, select_weights
+from byola_diff.option_fields import POSITIONAL
+from byola_diff.optional import require
 from byola_diff.storage import BrokenFileError, load_checked, save_checked
 
 ONNX_NAME = "encoder.onnx"
@@ -80,9 +84,9 @@ def encoder_from_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> AudioE
     if not isinstance(config, Mapping) or not isinstance(state, Mapping):
         raise BrokenFileError(path, 'holds no "config" and "state_dict": no training checkpoint')
     network = build_network(select_weights(state, "pair.online.encoder."), path)
-    told, found = config.get("encoder"), {"name": type(network).__name__, "dim": network.dim}
-    if not isinstance(told, Mapping) or any(told.get(key) != found[key] for key in found):
-        raise BrokenFileError(path, f"its config says encoder {told}, its weights are {found}")
+    stated, found = config.get("encoder"), {"name": type(network).__name__, "dim": network.dim}
+    if not isinstance(stated, Mapping) or any(stated.get(key) != found[key] for key in found):
+        raise BrokenFileError(path, f"its config says encoder {stated}, its weights are {found}")
     try:
         log_mel = LogMel(**config["front_end"])
         normalize = Normalize(state["normalize.mean"].item(), state["normalize.std"].item())
@@ -118,13 +122,8 @@ def write_onnx(encoder: AudioEncoder, path: Path) -> None:
     Raises:
         ModuleNotFoundError: If onnx or onnxscript is not installed.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"ONNX export needs {error.name}: pip install 'byola-diff[onnx]'"
-        ) from error
+    for module in ("onnx", "onnxscript"):
+        require(module, "onnx", "ONNX export")
     example = torch.zeros(2, 1, encoder.network.n_mels, 96)
     dynamic = {"log_mel": {0: torch.export.Dim("batch"), 3: torch.export.Dim("frame", min=16)}}
     with warnings.catch_warnings():
@@ -143,34 +142,38 @@ def write_onnx(encoder: AudioEncoder, path: Path) -> None:
         )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What is written of which checkpoint."""
+
+    checkpoint: Annotated[Path, POSITIONAL]
+    """Checkpoint written by training."""
+    out: Annotated[Path, POSITIONAL]
+    """Folder to write: new, or empty."""
+    onnx: bool = False
+    """Write ONNX too (log-mel to embedding)."""
+    licence: str = "not stated"
+    """Licence of the weights."""
+    data: str | None = None
+    """What the training data was, for the model card."""
+    half: bool = False
+    """Half precision, for small files."""
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m byola_diff.export") -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m byola_diff.export",
-        description="Write a checkpoint as a bundle: weights, front end, statistics, model card.",
-    )
-    parser.add_argument("checkpoint", type=Path, help="checkpoint written by training")
-    parser.add_argument("out", type=Path, help="folder to write: new, or empty")
-    parser.add_argument("--onnx", action="store_true", help="write ONNX too (log-mel to embedding)")
-    parser.add_argument("--licence", default="not stated", help="licence of the weights")
-    parser.add_argument("--data", help="what the training data was, for the model card")
-    parser.add_argument("--half", action="store_true", help="half precision, for small files")
-    options = parser.parse_args(arguments)
+    about = "Write a checkpoint as a bundle: weights, front end, statistics, model card."
+    given = read_options(ExportOptions, arguments, prog=prog, description=about)
     try:
         files = export(
-            options.checkpoint,
-            options.out,
-            options.onnx,
-            options.licence,
-            options.data,
-            options.half,
+            given.checkpoint, given.out, given.onnx, given.licence, given.data, given.half
         )
     except (OSError, BrokenFileError, ModuleNotFoundError) as error:
-        parser.exit(1, f"{parser.prog}: {error}\n")
+        sys.exit(f"{prog}: {error}")
     for path in files:
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     print(
-        f'Load it with:\n  encoder = byola_diff.load_encoder("{options.out}")\n'
+        f'Load it with:\n  encoder = byola_diff.load_encoder("{given.out}")\n'
         "  embedding = encoder.scene(waveform)  # [batch, sample] -> [batch, dim]"
     )
 

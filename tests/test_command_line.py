@@ -3,7 +3,7 @@ from typing import Literal
 
 import pytest
 
-from byola_diff.command_line import HelpfulParser
+from byola_diff.command_line import HelpfulParser, exit_status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,3 +104,26 @@ def test_a_missing_file_is_named_and_nothing_else_is_guessed(parser, tmp_path, c
     told = capsys.readouterr().err
     assert "configs/eggs.yaml" in told
     assert "Did you mean" not in told
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (None, 0, ""),
+        (ValueError("too few"), 2, "bake: too few\n"),
+        (KeyboardInterrupt(), 130, "\nbake: stopped; the same command goes on from here\n"),
+    ],
+)
+def test_how_a_command_ends(error, status, told, capsys):
+    def run():
+        if error is not None:
+            raise error
+
+    assert exit_status("bake", run, (ValueError,)) == status
+    assert capsys.readouterr().err == told
+
+
+def test_a_fault_of_the_code_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        exit_status("bake", lambda: 1 // 0, (ValueError,))
+    assert exit_status("bake", lambda: 2, ()) == 2

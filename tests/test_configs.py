@@ -2,34 +2,23 @@
 
 import ast
 import dataclasses
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from byola_diff import build, config
+from byola_diff.commands.pretrain import parse_args
 from byola_diff.models.cnn import ENCODERS
 
 REPOSITORY = Path(__file__).parents[1]
 PRETRAIN = sorted((REPOSITORY / "configs" / "pretrain").glob("*.yaml"))
 
 
-@pytest.fixture(scope="module")
-def train():
-    """The script, which is no part of the package."""
-    sys.path.insert(0, str(REPOSITORY))
-    try:
-        import train
-    finally:
-        sys.path.remove(str(REPOSITORY))
-    return train
-
-
-def load(train, path, *options):
+def load(path, *options):
     procedural = yaml.safe_load(path.read_text()).get("data", {}).get("source") == "procedural"
     root = [] if procedural else ["--data.root", "data/clips"]
-    return train.parse_args(["--config", str(path), *root, *options])[0]
+    return parse_args(["--config", str(path), *root, *options])[0]
 
 
 def test_published_methods_have_a_file():
@@ -37,8 +26,8 @@ def test_published_methods_have_a_file():
 
 
 @pytest.mark.parametrize("path", PRETRAIN, ids=lambda path: path.stem)
-def test_builds_a_learner(path, train):
-    settings = load(train, path)
+def test_builds_a_learner(path):
+    settings = load(path)
     small = dataclasses.replace(settings.training, projection_hidden=8, projection_dim=4)
     learner = build.build_learner(dataclasses.replace(settings, training=small), (-8.0, 4.0))
     encoder = learner.pair.online.encoder
@@ -55,14 +44,14 @@ def test_says_whose_settings_it_holds(path):
 
 
 @pytest.mark.parametrize("path", PRETRAIN, ids=lambda path: path.stem)
-def test_option_overrides_the_file(path, train):
-    settings = load(train, path, "--objective.difference_weight", "0.2")
+def test_option_overrides_the_file(path):
+    settings = load(path, "--objective.difference_weight", "0.2")
     assert settings.objective.difference_weight == 0.2
-    assert dataclasses.replace(settings, objective=load(train, path).objective) == load(train, path)
+    assert dataclasses.replace(settings, objective=load(path).objective) == load(path)
 
 
-def test_settings_of_the_papers(train):
-    files = {path.stem: load(train, path) for path in PRETRAIN}
+def test_settings_of_the_papers():
+    files = {path.stem: load(path) for path in PRETRAIN}
     v1, v2, difference = files["byola_v1"], files["byola_v2"], files["diff2024"]
     assert (v1.views.mixup_share, v1.views.fader_gain, v1.training.lr) == (0.4, 0.0, 3e-4)
     assert (v2.views.mixup_share, v2.views.fader_gain, v2.training.lr) == (0.2, 1.0, 1e-4)
@@ -107,17 +96,38 @@ def test_keys_are_documented():
         (["--resum=auto"], "Did you mean 'resume'"),
     ],
 )
-def test_wrong_setting_is_told_without_a_traceback(options, told, train, capsys):
+def test_wrong_setting_is_told_without_a_traceback(options, told, capsys):
     path = REPOSITORY / "configs" / "pretrain" / "procedural.yaml"
     with pytest.raises(SystemExit) as exit_:
-        train.parse_args(["--config", str(path), *options])
+        parse_args(["--config", str(path), *options])
     assert exit_.value.code == 2
     error = capsys.readouterr().err
     assert told in error
     assert "Traceback" not in error
 
 
-def test_missing_root_is_told(train, capsys):
+def test_missing_root_is_told(capsys):
     with pytest.raises(SystemExit):
-        train.parse_args(["--config", str(REPOSITORY / "configs" / "pretrain" / "diff2024.yaml")])
+        parse_args(["--config", str(REPOSITORY / "configs" / "pretrain" / "diff2024.yaml")])
     assert "data.source 'folder' needs data.root" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--config", "diff2024"], ["--config=diff2024"]])
+def test_a_published_configuration_is_found_by_its_name(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = ["--data.root", "data/clips"]
+    by_path = parse_args(["--config", str(REPOSITORY / "configs/pretrain/diff2024.yaml"), *root])
+    assert parse_args([*words, *root]) == by_path
+
+
+def test_a_file_goes_before_a_published_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("diff2024").write_text("data: {root: sounds}\nseed: 9\n")
+    assert parse_args(["--config", "diff2024"])[0].seed == 9
+
+
+def test_names_of_published_configurations_are_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        parse_args(["--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert all(path.stem in printed for path in PRETRAIN)

@@ -12,7 +12,7 @@ PACKAGE = "byola_diff"
 
 # Every file of the top folder and every folder, also those inside another: a folder of its own.
 FLOORS = [
-    ["atomic", "optional"],
+    ["atomic", "option_fields", "optional"],
     ["audio", "randomness", "config", "storage", "command_line", "allocator", "commit"],
     ["models", "losses", "augment", "tables", "store", "sounds"],
     ["clips"],
@@ -23,7 +23,8 @@ FLOORS = [
     ["evaluation"],
     [f"evaluation.{name}" for name in ("linear", "hear", "bgknown", "additivity", "retrieval")],
     ["build", "hear", "demo_report"],
-    ["demo"],
+    ["demo", "commands"],
+    ["__main__"],
 ]
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 OPTIONAL = {

@@ -1,6 +1,5 @@
 import csv
 import hashlib
-import importlib
 import json
 import shutil
 from contextlib import nullcontext
@@ -10,6 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from byola_diff.command_line import read_options
+from byola_diff.commands import make_apwd
 from byola_diff.soundscapes import items
 from byola_diff.soundscapes.jams_file import read_jams
 from byola_diff.soundscapes.loudness import integrated_lufs
@@ -19,16 +20,12 @@ from byola_diff.soundscapes.source_preparation import source_roots
 from byola_diff.tables.pairs import read_pairs
 from tests.file_hashes import file_hashes
 
-SCRIPTS = Path(__file__).parents[1] / "datasets"
 RATE = 8_000
 
 
 @pytest.fixture(scope="module")
 def script():
-    """The script as a module that worker processes find, too."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        yield importlib.import_module("make_apwd")
+    return make_apwd
 
 
 @pytest.fixture(scope="module")
@@ -338,12 +335,14 @@ def test_a_dry_run_with_procedural_sounds(script, recordings, tmp_path, capsys, 
 
 @pytest.mark.parametrize("role", ["--events", "--background"])
 def test_levels_with_procedural_sounds_are_lower(script, recordings, tmp_path, role):
-    usual = script.parse_args(arguments(recordings, tmp_path))
-    assert usual.ref_db == (-36.0, -27.0)
-    assert script.parse_args(arguments(recordings, tmp_path, role, "procedural")).ref_db == (
-        -52.0,
-        -43.0,
-    )
+    def levels_db(*more):
+        words = arguments(recordings, tmp_path, *more)
+        options = read_options(script.MakeApwdOptions, words, prog="make_apwd", description=None)
+        return options.levels_db
+
+    assert levels_db() == (-36.0, -27.0)
+    assert levels_db(role, "procedural") == (-52.0, -43.0)
+    assert levels_db(role, "procedural", "--ref-db", "-40", "-30") == (-40.0, -30.0)
 
 
 def test_events_of_a_manifest(script, recordings, tmp_path):

@@ -1,5 +1,4 @@
 import csv
-import importlib.util
 import json
 import shutil
 import signal
@@ -12,16 +11,14 @@ import numpy as np
 import pytest
 
 from byola_diff.audio.files import write_wav
+from byola_diff.commands import make_bgknown
 
 SCRIPT = Path(__file__).parent.parent / "datasets" / "make_bgknown_esc50.py"
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("make_bgknown_esc50", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return make_bgknown
 
 
 def status(script, *args):
@@ -84,7 +81,7 @@ def test_refused_items_give_status_2(script, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--workers", "0"], "--workers must be at least 1"),
+        (["--workers", "0"], "argument --workers: '0' is no positive whole number"),
         (["--background", "a", "b", "c"], "one folder or two"),
         (["--snr-db", "3", "0"], "no range"),
         (["--ref-db", "1"], "--ref-db must lie between -70 and 0"),

@@ -1,10 +1,11 @@
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from byola_diff.commands import prepare_task
 
 REPOSITORY = Path(__file__).parent.parent
 SCRIPT = REPOSITORY / "datasets" / "prepare_task.py"
@@ -19,10 +20,7 @@ def prepare(*args):
 @pytest.fixture(scope="module")
 def script():
     """The script as a module: to start Python anew for every error takes seconds."""
-    spec = importlib.util.spec_from_file_location("prepare_task", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return prepare_task
 
 
 @pytest.fixture

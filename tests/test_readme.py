@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from byola_diff import config
+from byola_diff.__main__ import COMMANDS
 from byola_diff.audio.files import write_wav
 from byola_diff.sounds import training_batch
 
@@ -42,6 +43,19 @@ QUICK = {
 }
 
 
+SCRIPTS = {
+    "pretrain": "train.py",
+    "evaluate": "evaluate.py",
+    "export": "-m byola_diff.export",
+    "prepare clips": "datasets/prepare_clips.py",
+    "prepare task": "datasets/prepare_task.py",
+    "make sounds": "datasets/make_sounds.py",
+    "make bgknown": "datasets/make_bgknown_esc50.py",
+    "make apwd": "datasets/make_apwd.py",
+    "render apwd": "datasets/render_apwd.py",
+}
+
+
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.S)
 
@@ -50,7 +64,17 @@ def commands():
     """Lines of the shell blocks, continuations joined and comments dropped."""
     text = "\n".join(blocks("sh")).replace("\\\n", " ")
     lines = (shlex.split(line, comments=True) for line in text.splitlines())
-    return [words for words in lines if words and words[0] == "python"]
+    return [as_script(words) for words in lines if words and words[0] in ("python", "byola-diff")]
+
+
+def as_script(words):
+    """The call of the script that does the same as `byola-diff ...`."""
+    if words[0] == "python":
+        return words
+    for name, script in SCRIPTS.items():
+        if words[1 : 1 + len(name.split())] == name.split():
+            return ["python", *script.split(), *words[1 + len(name.split()) :]]
+    raise AssertionError(f"no such command: {' '.join(words)}")
 
 
 def run(words, monkeypatch):
@@ -130,3 +154,9 @@ def test_files_that_are_named_exist():
     for path in re.findall(r"`((?:configs|datasets|byola_diff|docs)/[\w./]+)`", README):
         assert (REPOSITORY / path).exists(), path
     assert (REPOSITORY / "docs/method.svg").is_file()
+
+
+def test_each_command_has_a_script():
+    assert SCRIPTS.keys() == COMMANDS.keys()
+    for script in SCRIPTS.values():
+        assert script.startswith("-m ") or (REPOSITORY / script).is_file()

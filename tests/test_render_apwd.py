@@ -1,5 +1,4 @@
 import csv
-import importlib.util
 import json
 import shutil
 from contextlib import nullcontext
@@ -9,13 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from byola_diff.commands import render_apwd
 from byola_diff.soundscapes import items
 from byola_diff.soundscapes.difference_text import TEMPLATES
 from byola_diff.soundscapes.loudness import integrated_lufs
 from byola_diff.tables.pairs import read_pairs
 from tests.file_hashes import file_hashes
 
-SCRIPT = Path(__file__).parents[1] / "datasets" / "render_apwd.py"
 RATE = 8_000
 
 DOG, BIRDS, THUNDER = "1-10-A-0.wav", "2-20-A-14.wav", "3-30-A-19.wav"
@@ -24,10 +23,7 @@ EVAL_DOG, SILENT_DOG = "5-40-A-0.wav", "1-50-A-0.wav"
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("render_apwd", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return render_apwd
 
 
 @pytest.fixture(scope="module")

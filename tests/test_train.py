@@ -16,6 +16,7 @@ import soundfile
 import torch
 
 import byola_diff
+from byola_diff.commands import pretrain as pretrain_command
 from byola_diff.storage import check_hash
 
 REPOSITORY = Path(__file__).parents[1]
@@ -129,15 +130,11 @@ def test_checkpoint_becomes_an_encoder(finished, config, tmp_path):
         ("--seed=1", "train.py: the checkpoint was made with other settings"),
     ],
 )
-def test_mistakes_are_told_in_a_line(option, told, finished, config, tmp_path, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(REPOSITORY))
-    monkeypatch.setattr(sys, "argv", ["train.py", *options_of(config), "--resume=auto", option])
-    monkeypatch.setattr("train.keep_freed_memory", lambda: None)
-    monkeypatch.setattr("train.hide_lightning_noise", lambda: None)
-    import train
-
+def test_mistakes_are_told_in_a_line(option, told, finished, config, monkeypatch):
+    monkeypatch.setattr(pretrain_command, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(pretrain_command, "hide_lightning_noise", lambda: None)
     with pytest.raises(SystemExit) as exit_:
-        train.main()
+        pretrain_command.main([*options_of(config), "--resume=auto", option])
     assert told in str(exit_.value)
 
 

@@ -19,7 +19,7 @@ from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 
 USER_ERRORS = (AudioFileError, BrokenFileError, ModuleNotFoundError, OSError, ValueError)
-"""What users can mend: told without a traceback."""
+"""What users can mend: said in a line, without a traceback."""
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,17 @@
 
 import csv
 import hashlib
-import importlib.util
 import wave
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "datasets" / "make_sounds.py"
+from byola_diff.commands import make_sounds
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("make_sounds", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return make_sounds
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,17 @@
 """Options of additivity."""
 
 import argparse
-import math
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import Annotated
 
-from byola_diff.evaluation.options import positive_number, positive_whole
+from byola_diff.evaluation.options import (
+    ComputeOptions,
+    Folder,
+    ScoreOptions,
+    number_or_nan,
+    positive_number,
+)
+from byola_diff.option_fields import Count, positive_whole
 
 USUAL_ADDITIVITY = {
     "events": 200,
@@ -17,70 +24,35 @@ USUAL_ADDITIVITY = {
 _MAX_DB = 60.0
 
 
-def additivity_options(verb: argparse.ArgumentParser) -> None:
-    """Add what is special to `additivity`."""
-    verb.add_argument(
-        "--event-folder",
-        type=Path,
-        metavar="DIR",
-        help="events: a folder per label, a folder with manifest.csv, or a manifest (procedural)",
-    )
-    verb.add_argument(
-        "--background-folder",
-        type=Path,
-        metavar="DIR",
-        help="backgrounds: long files in a folder or in those below it (procedural)",
-    )
-    verb.add_argument(
-        "--events",
-        type=positive_whole,
-        default=USUAL_ADDITIVITY["events"],
-        metavar="N",
-        help="number of events (%(default)s)",
-    )
-    verb.add_argument(
-        "--snr-db",
-        type=_decibel,
-        nargs="+",
-        default=USUAL_ADDITIVITY["snr_db"],
-        metavar="DB",
-        help="levels of events against backgrounds (-10 to 20 in steps of 5); the score is that "
-        "nearest to 0",
-    )
-    verb.add_argument(
-        "--duration-s",
-        type=positive_number,
-        default=USUAL_ADDITIVITY["duration_s"],
-        metavar="S",
-        help="length of each sound (%(default)s)",
-    )
-    verb.add_argument(
-        "--polyphony-clips",
-        type=_whole,
-        default=400,
-        metavar="N",
-        help="mixtures of 1 to 8 sources to train a probe on, and as many to test it; 0 for none "
-        "(%(default)s)",
-    )
-    verb.add_argument(
-        "--seeds",
-        type=int,
-        nargs="+",
-        default=USUAL_ADDITIVITY["seeds"],
-        metavar="N",
-        help="each gives other sounds, and a score (0 1 2)",
-    )
-
-
-def _decibel(word: str) -> float:
-    try:
-        number = float(word)
-    except ValueError:
-        number = math.nan
+def _decibel(word: str | float) -> float:
+    number = number_or_nan(word)
     if not -_MAX_DB <= number <= _MAX_DB:
         raise argparse.ArgumentTypeError(f"{word!r} is no level within {_MAX_DB:g} dB of 0")
     return number
 
 
-def _whole(word: str) -> int:
-    return 0 if word == "0" else positive_whole(word)
+def _whole(word: str | int) -> int:
+    return 0 if word in ("0", 0) else positive_whole(word)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdditivityOptions(ScoreOptions, ComputeOptions):
+    """Options of the verb `additivity`."""
+
+    event_folder: Folder | None = None
+    """Events: a folder per label, a folder with manifest.csv, or a manifest (default:
+    procedural)."""
+    background_folder: Folder | None = None
+    """Backgrounds: long files in a folder or in those below it (default: procedural)."""
+    events: Count = 200
+    """Number of events."""
+    snr_db: list[Annotated[float, _decibel, "DB"]] = field(
+        default_factory=USUAL_ADDITIVITY["snr_db"].copy
+    )
+    """Levels of events against backgrounds; the score is that nearest to 0."""
+    duration_s: Annotated[float, positive_number, "S"] = 2.0
+    """Length of each sound."""
+    polyphony_clips: Annotated[int, _whole, "N"] = 400
+    """Mixtures of 1 to 8 sources to train a probe on, and as many to test it; 0 for none."""
+    seeds: list[Annotated[int, "N"]] = field(default_factory=USUAL_ADDITIVITY["seeds"].copy)
+    """Each gives other sounds, and a score."""

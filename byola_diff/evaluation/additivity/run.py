@@ -1,9 +1,8 @@
 """Additivity of an encoder: from options to a score record with curves, and a picture."""
 
-import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +14,7 @@ from byola_diff.evaluation.additivity.embedded import clips_over_snr
 from byola_diff.evaluation.additivity.exhibit import write_projection
 from byola_diff.evaluation.additivity.folders import SHORTEST_EVENT_S
 from byola_diff.evaluation.additivity.mixing import EventSounds
-from byola_diff.evaluation.additivity.options import USUAL_ADDITIVITY
+from byola_diff.evaluation.additivity.options import USUAL_ADDITIVITY, AdditivityOptions
 from byola_diff.evaluation.additivity.polyphony import (
     MAX_SOURCES,
     SourcePool,
@@ -138,7 +137,7 @@ class AdditivityRun:
         return file_pool(self.sources.events, seed, sample_rate, n_samples)
 
 
-def additivity_job(options: argparse.Namespace) -> Job:
+def additivity_job(options: AdditivityOptions) -> Job:
     """Additivity and polyphony on procedural sounds, or on those of one or two folders.
 
     The picture goes to the folder `exhibits` below that of the records.
@@ -151,7 +150,7 @@ def additivity_job(options: argparse.Namespace) -> Job:
     run = additivity_run(options)
     run.check()
     main_snr_db = run.protocol.main_snr_db
-    given = argparse.Namespace(**{**vars(options), "snr_db": list(run.protocol.snrs_db)})
+    given = replace(options, snr_db=list(run.protocol.snrs_db))
     marks = deviations(given, USUAL_ADDITIVITY)
     marks += [f"scores at {main_snr_db:g} dB"] if main_snr_db else []
     about = run.settings() | {"deviations": marks}
@@ -170,7 +169,7 @@ def additivity_job(options: argparse.Namespace) -> Job:
     return Job("additivity", task, about, records, run.plan)
 
 
-def additivity_run(options: argparse.Namespace) -> AdditivityRun:
+def additivity_run(options: AdditivityOptions) -> AdditivityRun:
     """How encoders are measured, by the options of the verb."""
     protocol = AdditivityProtocol(
         options.events, tuple(sorted(set(options.snr_db))), options.duration_s

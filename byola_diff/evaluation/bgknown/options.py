@@ -1,9 +1,9 @@
 """Options of Background-known ESC-50."""
 
-import argparse
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import Annotated
 
-from byola_diff.evaluation.options import positive_number
+from byola_diff.evaluation.options import EmbeddingOptions, Folder, Rate, ScoreOptions
 from byola_diff.probing.protocols import BGKNOWN
 
 USUAL_BGKNOWN = {
@@ -13,28 +13,13 @@ USUAL_BGKNOWN = {
 """Defaults; scores by other values of these do not compare, and are marked in reports."""
 
 
-def bgknown_options(verb: argparse.ArgumentParser) -> None:
-    """Add what is special to bgknown."""
-    verb.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="data set, such as datasets/make_bgknown_esc50.py makes",
-    )
-    verb.add_argument(
-        "--learning-rates",
-        type=positive_number,
-        nargs="+",
-        default=USUAL_BGKNOWN["learning_rates"],
-        metavar="RATE",
-        help="of the probe; of several the one of lowest validation loss is taken (0.001)",
-    )
-    verb.add_argument(
-        "--seeds",
-        type=int,
-        nargs="+",
-        default=USUAL_BGKNOWN["seeds"],
-        metavar="N",
-        help="each gives a score (42 43 44)",
-    )
+@dataclass(frozen=True, kw_only=True)
+class BgKnownOptions(ScoreOptions, EmbeddingOptions):
+    """Options of the verb `bgknown`."""
+
+    data: Folder
+    """Data set, such as datasets/make_bgknown_esc50.py makes."""
+    learning_rates: list[Rate] = field(default_factory=lambda: list(BGKNOWN.learning_rates))
+    """Of the probe; of several the one of lowest validation loss is taken."""
+    seeds: list[Annotated[int, "N"]] = field(default_factory=lambda: list(BGKNOWN.seeds))
+    """Each gives a score."""

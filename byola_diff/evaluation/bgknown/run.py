@@ -1,6 +1,5 @@
 """Background-known ESC-50: from a data set to score records, and an exhibit of its sounds."""
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from byola_diff.embeddings.extract import count_cached, extract
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.bgknown.data import BgKnown, difference_embeddings, read_bgknown
 from byola_diff.evaluation.bgknown.exhibit import bgknown_exhibit
-from byola_diff.evaluation.bgknown.options import USUAL_BGKNOWN
+from byola_diff.evaluation.bgknown.options import USUAL_BGKNOWN, BgKnownOptions
 from byola_diff.evaluation.jobs import Job
 from byola_diff.evaluation.options import deviations
 from byola_diff.models.precision import resolved_precision
@@ -30,7 +29,7 @@ _WHOLE = Preprocessing()
 """Mixtures and references are of one length and taken whole: a crop of one is none of the other."""
 
 
-def bgknown_job(folder: Path, options: argparse.Namespace) -> Job:
+def bgknown_job(folder: Path, options: BgKnownOptions) -> Job:
     """Mix, (a), (b) and (c) of a data set; it is checked before anything is embedded.
 
     Encoders that take statistics from a task take those of the training mixtures, and embed the
@@ -67,7 +66,7 @@ class BgKnownRun:
 
     data: BgKnown
     protocol: LinearProtocol
-    options: argparse.Namespace
+    options: BgKnownOptions
 
     def settings(self) -> dict[str, Any]:
         """What a record says of how it came about."""

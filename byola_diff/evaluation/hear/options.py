@@ -1,43 +1,28 @@
 """Options of HEAR's tasks."""
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from byola_diff.evaluation.options import positive_whole
+from byola_diff.evaluation.hear.grid import GridName
+from byola_diff.evaluation.options import EmbeddingOptions, Folder, ScoreOptions
+from byola_diff.option_fields import Count
 
 USUAL_HEAR = {"grid": "default", "points": 8, "shuffle": False}
 """Defaults; scores by other values of these do not compare, and are marked in reports."""
 
 
-def hear_options(verb: argparse.ArgumentParser) -> None:
-    """Add what is special to `hear`."""
-    verb.add_argument(
-        "--task",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="PATH",
-        help="task folders, or tar.gz as published",
-    )
-    verb.add_argument(
-        "--grid",
-        choices=("default", "fast", "faster"),
-        default=USUAL_HEAR["grid"],
-        help="hyper-parameters to choose from, by the names of HEAR's kit (%(default)s)",
-    )
-    verb.add_argument(
-        "--points",
-        type=positive_whole,
-        default=USUAL_HEAR["points"],
-        metavar="N",
-        help="combinations of them to try (%(default)s)",
-    )
-    verb.add_argument(
-        "--shuffle", action="store_true", help="order clips anew in each epoch, unlike HEAR's kit"
-    )
-    verb.add_argument(
-        "--predictions",
-        type=Path,
-        metavar="DIR",
-        help="also write predictions: a file for each task and encoder",
-    )
+@dataclass(frozen=True, kw_only=True)
+class HearOptions(ScoreOptions, EmbeddingOptions):
+    """Options of the verb `hear`."""
+
+    task: list[Annotated[Path, "PATH"]]
+    """Task folders, or tar.gz as published."""
+    grid: GridName = "default"
+    """Hyper-parameters to choose from, by the names of HEAR's kit."""
+    points: Count = 8
+    """Combinations of them to try."""
+    shuffle: bool = False
+    """Order clips anew in each epoch, unlike HEAR's kit."""
+    predictions: Folder | None = None
+    """Also write predictions: a file for each task and encoder."""

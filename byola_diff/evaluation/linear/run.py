@@ -1,6 +1,5 @@
 """Linear evaluation of an encoder on a task: from a manifest to score records."""
 
-import argparse
 import hashlib
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from byola_diff.embeddings.extract import count_cached, extract
 from byola_diff.embeddings.extracted import Extracted, Readout
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.linear.steps import Step
+from byola_diff.evaluation.options import EmbeddingOptions
 from byola_diff.models.precision import Precision, resolved_precision
 from byola_diff.probing.logistic_manifest import check_probe, probe_manifest
 from byola_diff.probing.parts import probe_parts
@@ -199,7 +199,7 @@ class LinearRun:
         return {result.metric: values}, {"learning_rates": result.learning_rates}
 
 
-def linear_run(options: argparse.Namespace) -> LinearRun:
+def linear_run(options: EmbeddingOptions) -> LinearRun:
     """How encoders are evaluated, by the options of a verb.
 
     Raises:

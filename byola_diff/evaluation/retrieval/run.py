@@ -3,7 +3,6 @@
 A system is trained for each scene and seed, as the paper's figures are per scene.
 """
 
-import argparse
 import hashlib
 import sys
 import time
@@ -24,7 +23,7 @@ from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
 from byola_diff.evaluation.retrieval.embedded_scene import EmbeddedScene, embed_scene
 from byola_diff.evaluation.retrieval.example import retrieval_example
 from byola_diff.evaluation.retrieval.metrics import pessimistic_ranks, recall_at_k
-from byola_diff.evaluation.retrieval.options import USUAL_RETRIEVAL
+from byola_diff.evaluation.retrieval.options import USUAL_RETRIEVAL, RetrievalOptions
 from byola_diff.evaluation.retrieval.pair_deviations import scene_deviations, table_deviations
 from byola_diff.evaluation.retrieval.system import save_system
 from byola_diff.evaluation.retrieval.text_encoders import (
@@ -50,7 +49,7 @@ PROTOCOL = "retrieval"
 _KS = (1, 5, 10)
 
 
-def retrieval_jobs(options: argparse.Namespace) -> list[Job]:
+def retrieval_jobs(options: RetrievalOptions) -> list[Job]:
     """A job for each table of `--pairs`.
 
     Raises:
@@ -69,7 +68,7 @@ def retrieval_jobs(options: argparse.Namespace) -> list[Job]:
     return [retrieval_job(path, options) for path in options.pairs]
 
 
-def retrieval_job(path: Path, options: argparse.Namespace) -> Job:
+def retrieval_job(path: Path, options: RetrievalOptions) -> Job:
     """All scenes of a table of pairs; everything is checked before anything is embedded.
 
     Raises:
@@ -109,7 +108,7 @@ class RetrievalRun:
     """How encoders are evaluated on a table, whatever the encoder and scene."""
 
     path: Path
-    options: argparse.Namespace
+    options: RetrievalOptions
     text_encoder: TextEncoder
 
     @property

@@ -1,6 +1,5 @@
 """Search a folder of audio by a recording and a text, with a trained retrieval system."""
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.jobs import open_on
 from byola_diff.evaluation.retrieval.bag_of_words import words_of
 from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
+from byola_diff.evaluation.retrieval.options import SearchOptions
 from byola_diff.evaluation.retrieval.search_folder import folder_manifest, rank_folder
 from byola_diff.evaluation.retrieval.search_page import (
     SearchResult,
@@ -23,7 +23,7 @@ from byola_diff.tables.pairs import read_pairs
 from byola_diff.tables.preprocessing import Preprocessing
 
 
-def search(options: argparse.Namespace) -> int:
+def search(options: SearchOptions) -> int:
     """Print and write what is found; returns the exit status.
 
     Raises:

@@ -1,13 +1,12 @@
-import argparse
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from byola_diff.audio.files import write_wav
+from byola_diff.command_line import read_options
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.additivity.options import additivity_options
+from byola_diff.evaluation.additivity.options import AdditivityOptions
 from byola_diff.evaluation.additivity.run import additivity_job
 from byola_diff.reports.exhibits import read_exhibits
 from byola_diff.scores.read import read_records
@@ -40,12 +39,10 @@ def named(name="spectrum"):
 
 
 def options(tmp_path, *words):
-    parser = argparse.ArgumentParser()
-    additivity_options(parser)
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--device", default="cpu")
-    parser.set_defaults(out=tmp_path / "out")
-    return parser.parse_args([str(word) for word in words])
+    given = ["--encoder", "spectrum", "--batch-size", 16, "--out", tmp_path / "out", *words]
+    return read_options(
+        AdditivityOptions, [str(word) for word in given], prog="additivity", description=None
+    )
 
 
 SMALL = ("--events", 12, "--duration-s", 1, "--snr-db", 10, -10, 0, "--polyphony-clips", 40)

@@ -1,13 +1,14 @@
-import argparse
+from dataclasses import replace
 from shutil import copyfile
 
 import numpy as np
 import pytest
 import torch
 
+from byola_diff.command_line import read_options
 from byola_diff.evaluation.bgknown import run as bgknown_runs
 from byola_diff.evaluation.bgknown.data import read_bgknown
-from byola_diff.evaluation.bgknown.options import bgknown_options
+from byola_diff.evaluation.bgknown.options import BgKnownOptions
 from byola_diff.evaluation.bgknown.run import bgknown_job
 from byola_diff.probing import probe_task as probing
 from byola_diff.probing.parts import probe_parts
@@ -30,9 +31,8 @@ def data(tmp_path_factory):
 
 
 def options_for(out, *words):
-    parser = argparse.ArgumentParser()
-    bgknown_options(parser)
-    options = parser.parse_args(["--data", "x", *words])
+    given = ["--encoder", "x", "--data", "x", *words]
+    options = read_options(BgKnownOptions, given, prog="bgknown", description=None)
     common = {
         "batch_size": 32,
         "device": torch.device("cpu"),
@@ -41,14 +41,14 @@ def options_for(out, *words):
         "cache": out / "cache",
         "out": out / "scores",
     }
-    return argparse.Namespace(**vars(options), **common)
+    return replace(options, **common)
 
 
 @pytest.fixture(scope="module")
 def outcome(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("outcome")
-    options = options_for(out)
-    options.learning_rates = [1e-2]  # of few items, to be done soon
+    # Of few items, to be done soon.
+    options = replace(options_for(out), learning_rates=[1e-2])
     job = bgknown_job(data, options)
     [made] = job.records(named())
     return job, made, options

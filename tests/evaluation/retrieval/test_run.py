@@ -1,17 +1,18 @@
-import argparse
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from byola_diff.audio.files import write_wav
+from byola_diff.command_line import read_options
 from byola_diff.encoders.log_mel_statistics import LogMelStatistics
 from byola_diff.evaluation.jobs import run_jobs
 from byola_diff.evaluation.retrieval import run as retrieval_runs
 from byola_diff.evaluation.retrieval.example import chosen_queries, retrieval_example
-from byola_diff.evaluation.retrieval.options import retrieval_options
+from byola_diff.evaluation.retrieval.options import RetrievalOptions
 from byola_diff.evaluation.retrieval.run import retrieval_job, retrieval_jobs
 from byola_diff.evaluation.retrieval.system import load_system
 from byola_diff.reports.exhibits import read_exhibits
@@ -26,12 +27,11 @@ WORD = "log-mel-statistics"
 
 def options_for(root, *words):
     """Options of the verb with those that all verbs have."""
-    parser = argparse.ArgumentParser()
-    retrieval_options(parser)
-    options = parser.parse_args(["--pairs", str(root / "pairs.csv"), *words])
+    given = ["--encoder", WORD, "--pairs", str(root / "pairs.csv"), *words]
+    options = read_options(RetrievalOptions, given, prog="retrieval", description=None)
     common = {"device": torch.device("cpu"), "precision": "auto", "batch_size": 8, "workers": 1}
     folders = {"cache": root / "cache", "out": root / "scores", "systems": root / "systems"}
-    return argparse.Namespace(**vars(options) | common | folders)
+    return replace(options, **common, **folders)
 
 
 QUICK = ("--epochs", "3", "--seeds", "1", "2")

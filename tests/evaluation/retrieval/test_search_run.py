@@ -1,7 +1,7 @@
-import argparse
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from byola_diff.audio.files import AudioFileError, write_wav
-from byola_diff.evaluation.retrieval.search_options import search_options
+from byola_diff.command_line import read_options
+from byola_diff.evaluation.retrieval.options import SearchOptions
 from byola_diff.evaluation.retrieval.search_run import search
 from tests.evaluation.retrieval.retrieval_cases import RATE, write_tone_pairs
 from tests.evaluation.retrieval.test_run import QUICK, WORD, run
@@ -28,14 +29,13 @@ def system_of(root):
 
 
 def search_in(root, *words, system=None, **changes):
-    parser = argparse.ArgumentParser()
-    search_options(parser)
     given = ["--system", str(system or system_of(root)), "--folder", str(root / "wav")]
     given += ["--query", str(root / "wav/rain_00_s1.wav"), "--text", "add a beep"]
-    options = parser.parse_args([*given, "--out", str(root / "page.html"), *words])
+    given += ["--out", str(root / "page.html"), *words]
+    options = read_options(SearchOptions, given, prog="search", description=None)
     common = {"device": torch.device("cpu"), "precision": "auto", "batch_size": 8, "workers": 1}
     more = {"cache": root / "cache", "dry_run": False}
-    return search(argparse.Namespace(**vars(options) | common | more | changes))
+    return search(replace(options, **common | more | changes))
 
 
 def places(text):

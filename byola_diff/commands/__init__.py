@@ -1,0 +1,1 @@
+"""The commands of `byola-diff`, one file each, which the scripts of the repository call too."""

@@ -1,0 +1,32 @@
+"""Options of the commands that make a corpus, and errors that end them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from byola_diff.audio.files import AudioFileError
+from byola_diff.option_fields import Count
+
+USER_ERRORS = (AudioFileError, ModuleNotFoundError, OSError, RuntimeError, ValueError)
+"""What users can mend: said in a line, without a traceback."""
+
+Folder = Annotated[Path, "DIR"]
+Renderer = Literal["auto", "scaper", "mixer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusOptions:
+    """How a corpus is rendered, and where to."""
+
+    out: Folder
+    """Folder of the corpus."""
+    seed: Annotated[int, "N"] = 0
+    """Of all draws."""
+    workers: Count = 1
+    """Processes."""
+    renderer: Renderer = "auto"
+    """Scaper or our own mixer; auto is Scaper where it is installed."""
+    output_rate: Annotated[Count, "HZ"] | None = None
+    """Resample the finished files once, such as to 16000 Hz."""
+    dry_run: bool = False
+    """Say what there is to make, and stop; nothing is written."""

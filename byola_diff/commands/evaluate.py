@@ -1,0 +1,196 @@
+r"""Evaluate frozen encoders: probes, layers, fusion, ensembles, HEAR, the difference benchmarks.
+
+    python evaluate.py linear --encoder runs/mine/bundle cnn14:FILE.pth --manifest data/esc50.csv
+    python evaluate.py layers --encoder runs/mine/bundle --manifest data/esc50.csv
+    python evaluate.py fusion --encoder 'vggish[10,15]:FILE.pth' --manifest data/esc50.csv
+    python evaluate.py ensemble --encoder configs/evaluate/fusion_cat_xwc.yaml --manifest my.csv
+    python evaluate.py hear --encoder runs/mine/bundle --task hear-2021.0.6/tasks/esc50-v2.0.0-full
+    python evaluate.py bgknown --encoder runs/mine/bundle --data data/bgknown
+    python evaluate.py retrieval --encoder runs/mine/bundle --pairs data/apwd_rain/pairs.csv
+    python evaluate.py search --system runs/retrieval/SYSTEM --query a.wav --text "add a dog" \
+        --folder DIR
+    python evaluate.py additivity --encoder runs/mine/bundle
+    python evaluate.py report runs/scores
+
+An encoder is one word: a bundle folder, or a kind with what belongs to it (vggish, cnn14,
+cnn14-32k, ast, wav2vec2, hubert, crepe, byola, hear:MODULE, log-mel-statistics, untrained:...), or
+a YAML file such as those in configs/evaluate. Layers in brackets are fused. A manifest is a CSV
+file with the columns file, label, and split or fold. Nothing is downloaded.
+
+Each score is written as a JSON record, and so is each failure: the other encoders go on, and the
+exit status is 2. Embeddings are cached: what was done is not done again.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from byola_diff.atomic import write_text
+from byola_diff.command_line import choose_command, exit_status, read_options
+from byola_diff.evaluation.additivity.options import AdditivityOptions
+from byola_diff.evaluation.additivity.run import additivity_job
+from byola_diff.evaluation.bgknown.options import BgKnownOptions
+from byola_diff.evaluation.bgknown.run import bgknown_job
+from byola_diff.evaluation.hear.jobs import hear_jobs
+from byola_diff.evaluation.hear.options import HearOptions
+from byola_diff.evaluation.jobs import USER_ERRORS, Job, run_jobs
+from byola_diff.evaluation.linear.jobs import linear_jobs, write_embeddings
+from byola_diff.evaluation.linear.options import EmbedOptions, LinearOptions
+from byola_diff.evaluation.linear.steps import (
+    ensemble_steps,
+    fusion_steps,
+    layer_steps,
+    scene_steps,
+)
+from byola_diff.evaluation.options import Folder
+from byola_diff.evaluation.retrieval.options import RetrievalOptions, SearchOptions
+from byola_diff.evaluation.retrieval.run import retrieval_jobs
+from byola_diff.evaluation.retrieval.search_run import search as search_folder
+from byola_diff.option_fields import POSITIONAL
+from byola_diff.reports.exhibits import read_exhibits
+from byola_diff.reports.results_csv import to_csv
+from byola_diff.reports.results_page import to_markdown, write_report
+from byola_diff.reports.text_table import print_paper_table
+from byola_diff.scores.read import read_records
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "evaluate.py") -> int:
+    """Run one verb; returns the exit status: 2 if anything failed."""
+    words = sys.argv[1:] if arguments is None else arguments
+    about = {name: run.__doc__ or "" for name, (run, *_) in VERBS.items()}
+    verb = choose_command(words, about, prog=prog, description=__doc__)
+    run, kind, example = VERBS[verb]
+    options = read_options(
+        kind,
+        words[1:],
+        prog=f"{prog} {verb}",
+        description=run.__doc__,
+        epilog=f"example:\n  python evaluate.py {verb} {example}",
+    )
+    return exit_status(prog, partial(run, options), USER_ERRORS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Options of the verb `report`."""
+
+    runs: list[Annotated[Folder, POSITIONAL]]
+    """Folders or files of score records."""
+    out: Annotated[Path, "HTML"] = Path("runs/report.html")
+    """The report."""
+    csv: Annotated[Path, "FILE"] | None = None
+    """Also write all scores as a table."""
+    markdown: Annotated[Path, "FILE"] | None = None
+    """Also write tables as text."""
+    dry_run: bool = False
+    """Read the records and stop."""
+
+
+def linear(options: LinearOptions) -> int:
+    """Score a linear probe on scene embeddings, on the test split or over the folds."""
+    return _run_all(options, linear_jobs(options, scene_steps))
+
+
+def layers(options: LinearOptions) -> int:
+    """Score every layer of an encoder, each as mean plus maximum over time."""
+    return _run_all(options, linear_jobs(options, layer_steps))
+
+
+def fusion(options: LinearOptions) -> int:
+    """Score fused layers, beside each layer and the scene embedding of the same encoder."""
+    return _run_all(options, linear_jobs(options, fusion_steps))
+
+
+def ensemble(options: LinearOptions) -> int:
+    """Score an ensemble, beside each of its members alone."""
+    return _run_all(options, linear_jobs(options, ensemble_steps))
+
+
+def hear(options: HearOptions) -> int:
+    """Score an encoder on tasks of the HEAR benchmark, by HEAR's protocol."""
+    return _run_all(options, hear_jobs(options))
+
+
+def bgknown(options: BgKnownOptions) -> int:
+    """Score differences of embeddings on Background-known ESC-50: Mix, (a), (b) and (c)."""
+    return _run_all(options, [bgknown_job(options.data, options)], paper_table="bgknown")
+
+
+def retrieval(options: RetrievalOptions) -> int:
+    """Score retrieval by a recording and a text that tells the difference, on pairs of clips."""
+    return _run_all(options, retrieval_jobs(options), paper_table="retrieval")
+
+
+def search(options: SearchOptions) -> int:
+    """Search a folder of audio by a recording and a text; writes a page with players."""
+    return search_folder(options)
+
+
+def additivity(options: AdditivityOptions) -> int:
+    """Score how additive differences are: the same events over two backgrounds, by loudness."""
+    return _run_all(options, [additivity_job(options)])
+
+
+def embed(options: EmbedOptions) -> None:
+    """Write embeddings of all clips, float32 [clip, dim], in the order of the manifest."""
+    write_embeddings(options)
+
+
+def report(options: ReportOptions) -> None:
+    """Make one HTML file of score records: tables beside those of the papers, curves, failures."""
+    records = read_records(options.runs)
+    exhibits, broken = read_exhibits(options.runs)
+    paths = [path for path in (options.out, options.csv, options.markdown) if path is not None]
+    if not options.dry_run:
+        write_report(records, options.out, exhibits)
+        if options.csv is not None:
+            write_text(options.csv, to_csv(records))
+        if options.markdown is not None:
+            write_text(options.markdown, to_markdown(records, exhibits))
+    counts = f"{len(records.scored)} scores, {len(records.failed)} failures"
+    print(f"{counts}: {', '.join(map(str, paths))}{' not written' if options.dry_run else ''}")
+    for problem in (*records.problems, *broken):
+        print(f"evaluate.py: {problem}", file=sys.stderr)
+
+
+_ESC50 = "--manifest data/esc50.csv --encoder"
+
+VERBS: dict[str, tuple[Callable[[Any], int | None], type, str]] = {
+    "linear": (linear, LinearOptions, f"{_ESC50} runs/mine/bundle untrained:AudioNTT2022:3072"),
+    "layers": (layers, LinearOptions, f"{_ESC50} runs/mine/bundle"),
+    "fusion": (fusion, LinearOptions, f"{_ESC50} 'runs/mine/bundle[conv1,output]'"),
+    "ensemble": (ensemble, LinearOptions, f"{_ESC50} configs/evaluate/fusion_cat_xwc.yaml"),
+    "hear": (
+        hear,
+        HearOptions,
+        "--task hear-2021.0.6/tasks/esc50-v2.0.0-full --encoder runs/mine/bundle",
+    ),
+    "bgknown": (bgknown, BgKnownOptions, "--data data/bgknown --encoder runs/mine/bundle"),
+    "retrieval": (
+        retrieval,
+        RetrievalOptions,
+        "--pairs data/apwd_rain/pairs.csv --encoder runs/mine/bundle",
+    ),
+    "search": (
+        search,
+        SearchOptions,
+        "--system runs/retrieval/SYSTEM --query a.wav --text 'add a dog' --folder DIR",
+    ),
+    "additivity": (additivity, AdditivityOptions, "--encoder runs/mine/bundle"),
+    "embed": (embed, EmbedOptions, f"{_ESC50} runs/mine/bundle --out embeddings.npy"),
+    "report": (report, ReportOptions, "runs/scores --out report.html --csv scores.csv"),
+}
+"""What each verb runs, its options, and an example of them."""
+
+
+def _run_all(options: Any, jobs: Sequence[Job], paper_table: str | None = None) -> int:
+    """Run jobs for all encoders; the paper's table with our scores beside it is printed last."""
+    status = run_jobs(
+        options.encoder, jobs, device=options.device, out=options.out, dry_run=options.dry_run
+    )
+    if paper_table and not options.dry_run:
+        print_paper_table(paper_table, options.out)
+    return status

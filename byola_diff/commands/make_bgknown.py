@@ -1,0 +1,205 @@
+r"""Make Background-known ESC-50: clips in backgrounds, each with three reference backgrounds.
+
+    python datasets/make_bgknown_esc50.py --esc50 data/ESC-50-master --background data/FSD50K \
+        --out data/bgknown --workers 8
+    python datasets/make_bgknown_esc50.py --esc50 procedural --background procedural --out bgknown
+
+Folds 1 to 3 are for training, in backgrounds of the dev part, folds 4 and 5 for the test, in those
+of the eval part. Reference (a) is the background of the mixture, (b) overlaps it by half, (c) not.
+Writes manifests mix.csv, a.csv, b.csv and c.csv, items.csv with every parameter, bgknown.json, wav
+and JAMS files. Items that can't be made are in refused.csv, and the exit status is 2. A stopped run
+goes on when the same command is given again; the bytes do not depend on stops or workers.
+"""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Annotated, Literal
+
+from byola_diff.command_line import exit_status, read_options
+from byola_diff.commands.corpus_options import USER_ERRORS, CorpusOptions, Folder
+from byola_diff.option_fields import Count
+from byola_diff.sounds import BACKGROUNDS
+from byola_diff.soundscapes.bgknown import PART_OF_SPLIT, SPLIT_OF_FOLD, BgKnownSettings
+from byola_diff.soundscapes.bgknown_corpus import (
+    BgKnownPlan,
+    bgknown_folder,
+    make_bgknown,
+    plan_bgknown,
+)
+from byola_diff.soundscapes.layouts import read_backgrounds
+from byola_diff.soundscapes.library import Library, read_esc50
+from byola_diff.soundscapes.procedural import (
+    write_procedural_backgrounds,
+    write_procedural_events,
+)
+from byola_diff.soundscapes.renderers import open_renderer
+
+PROCEDURAL = "procedural"
+
+_USUAL = BgKnownSettings()
+
+Write = Callable[[], object]
+"""Writes procedural sounds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeBgKnownOptions(CorpusOptions):
+    """Which items are made of which sounds, and how they sound."""
+
+    esc50: Folder
+    """ESC-50 as published, or a folder with manifest.csv (file, label, fold); or the word
+    procedural."""
+    background: list[Folder]
+    """FSD50K as published; or two folders of recordings of at least 10 s, for training and for the
+    test; or one folder to be divided; or the word procedural."""
+    ref_db: Annotated[float, "LUFS"] = _USUAL.ref_db
+    """Loudness of backgrounds in mixtures."""
+    snr_db: Annotated[tuple[float, float], "LOW", "HIGH"] = _USUAL.snr_db
+    """Loudness of events above that."""
+    reference_level: Literal["scene", "normalised"] = _USUAL.reference_level
+    """scene: references have the gain of the background in the mixture; normalised: each has the
+    loudness --ref-db."""
+    sample_rate: Annotated[Count, "HZ"] = _USUAL.sample_rate
+    """Of the synthesis."""
+    exclude_background_labels: list[Annotated[str, "LABEL"]] = field(default_factory=list)
+    """Backgrounds of these are left out."""
+    limit: Count | None = None
+    """At most N items, of all labels and both splits in turn."""
+    clips_per_label: Count = 20
+    """Procedural events of each kind."""
+
+    def __post_init__(self) -> None:
+        if not -70 < self.ref_db < 0:
+            raise ValueError("--ref-db must lie between -70 and 0")
+        if len(self.background) > 2:
+            raise ValueError("--background takes one folder or two")
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "make_bgknown_esc50.py") -> int:
+    """Exit status: 0 for a whole data set, 2 for wrong arguments or refused items."""
+    options = read_options(MakeBgKnownOptions, arguments, prog=prog, description=__doc__)
+    return exit_status(prog, partial(run, options), USER_ERRORS)
+
+
+def run(args: MakeBgKnownOptions) -> int:
+    """Plan, render, report."""
+    start = time.monotonic()
+    renderer, settings = open_renderer(args.renderer), read_settings(args)
+    excluded = sorted(args.exclude_background_labels)
+    known = {"excluded_labels": excluded, "limit": args.limit, "renderer": renderer[0]}
+    bgknown_folder(args.out).check({**asdict(settings), **known})
+    plan, writes = read_plan(args, settings)
+    print_plan(plan, renderer[0])
+    if args.dry_run:
+        return 0
+    for write in writes:
+        write()
+    summary, refused = make_bgknown(plan, args.out, renderer, n_workers=args.workers)
+    n_items = summary["counts"]["items"] if summary else 0
+    seconds = time.monotonic() - start
+    print(f"{args.out}: {n_items} items made, {len(refused)} refused, {seconds:.0f} s")
+    if refused:
+        print(f"first refused: {refused[0].name}: {refused[0].reason}", file=sys.stderr)
+        print(f"all of them: {args.out / 'refused.csv'}", file=sys.stderr)
+    return 2 if refused else 0
+
+
+def read_settings(args: MakeBgKnownOptions) -> BgKnownSettings:
+    """The settings of the command line."""
+    return BgKnownSettings(
+        seed=args.seed,
+        snr_db=args.snr_db,
+        ref_db=args.ref_db,
+        reference_level=args.reference_level,
+        sample_rate=args.sample_rate,
+        output_rate=args.output_rate,
+    )
+
+
+def read_plan(
+    args: MakeBgKnownOptions, settings: BgKnownSettings
+) -> tuple[BgKnownPlan, list[Write]]:
+    """The plan for the sources of the command line, and what writes those that are procedural.
+
+    That takes minutes, so all that is given is looked at before.
+    """
+    events, told, write_events = read_events(args)
+    backgrounds, also, write_both = read_both_backgrounds(args, events, settings.window_s)
+    plan = plan_bgknown(
+        events,
+        backgrounds,
+        settings,
+        excluded_labels=args.exclude_background_labels,
+        n_items=args.limit,
+        deviations=(*told, *also),
+    )
+    return plan, [write for write in (write_events, write_both) if write is not None]
+
+
+def read_events(args: MakeBgKnownOptions) -> tuple[Library, tuple[str, ...], Write | None]:
+    """Clips with folds, in what they are not those of ESC-50, and what writes them."""
+    if str(args.esc50) != PROCEDURAL:
+        return read_esc50(args.esc50), (), None
+    write = partial(
+        write_procedural_events,
+        bgknown_folder(args.out).procedural / "events",
+        per_label=args.clips_per_label,
+        seed=args.seed,
+        sample_rate=args.sample_rate,
+    )
+    return write(dry_run=True), ("events: procedural",), write
+
+
+def read_both_backgrounds(
+    args: MakeBgKnownOptions, events: Library, least_s: float
+) -> tuple[dict[str, Library], tuple[str, ...], Write | None]:
+    """Backgrounds "dev" and "eval", in what they are not FSD50K's, and what writes them."""
+    if list(map(str, args.background)) != [PROCEDURAL]:
+        excluded = args.exclude_background_labels
+        return *read_backgrounds(args.background, args.seed, least_s, excluded), None
+    folds = [source.fold for source in events.sources]
+    n_train = sum(SPLIT_OF_FOLD.get(fold or 0) == "train" for fold in folds)
+    most = max(n_train, len(folds) - n_train)
+    if args.limit is not None:
+        most = min(most, args.limit)
+    families = [name for name in BACKGROUNDS if name not in args.exclude_background_labels]
+    write = partial(
+        write_procedural_backgrounds,
+        bgknown_folder(args.out).procedural / "backgrounds",
+        per_label=math.ceil(most / max(1, len(families))),  # so that none need serve twice
+        seed=args.seed,
+        sample_rate=args.sample_rate,
+        labels=families,
+    )
+    return write(dry_run=True), ("backgrounds: procedural",), write
+
+
+def print_plan(plan: BgKnownPlan, renderer: str) -> None:
+    """Counts of what will be made, and in what it is not the published data set."""
+    for split, part in PART_OF_SPLIT.items():
+        drafts = [draft for draft in plan.drafts if draft.split == split]
+        labels = {draft.event.label for draft in drafts}
+        n_backgrounds = len({draft.backgrounds[0].file for draft in drafts})
+        n_known = len(plan.backgrounds[part].sources)
+        print(
+            f"{split}: {len(drafts)} items of {len(labels)} classes, "
+            f"in {n_backgrounds} of {n_known} backgrounds"
+        )
+    print(f"rendered by {renderer}")
+    unreadable = sorted(
+        # Both parts of one folder tell the same files.
+        {
+            (library.root / file, why)
+            for library in plan.backgrounds.values()
+            for file, why in library.unreadable_files
+        }
+    )
+    if unreadable:
+        file, why = unreadable[0]
+        print(f"backgrounds that can't be read: {len(unreadable)}, such as {file}: {why}")
+    if plan.deviations:
+        print(f"differs from the published data set: {'; '.join(plan.deviations)}")

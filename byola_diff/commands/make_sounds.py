@@ -1,0 +1,169 @@
+"""Render a labelled corpus of procedural sounds: wav files and a manifest.
+
+    python datasets/make_sounds.py data/sounds --clips 3000 --backgrounds 200
+
+Writes OUT/audio/LABEL/*.wav and OUT/manifest.csv, and with --backgrounds also OUT/backgrounds/*.wav
+and OUT/backgrounds.csv. Each clip holds one event, half of them over a background. The same seed
+gives the same bytes; a stopped run continues where it was.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from byola_diff.audio.files import write_wav
+from byola_diff.command_line import read_options
+from byola_diff.option_fields import POSITIONAL
+from byola_diff.randomness import counter_uniform, derive_seed
+from byola_diff.sounds import BACKGROUNDS, class_names, render
+from byola_diff.tables.manifest import Clip, write_manifest
+
+_CHUNK = 16
+_WAV_HEADER_BYTES = 44
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """A row of the manifest, and what its sound depends on."""
+
+    file: str
+    label: str
+    split: str
+    index: int
+    """Among all clips; no two clips share one, so no two splits share a sound."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeSoundsOptions:
+    """Which sounds are rendered."""
+
+    out: Annotated[Path, POSITIONAL, "OUT"]
+    """Folder of the corpus."""
+    clips: Annotated[int, "N"]
+    """Labelled clips."""
+    seed: Annotated[int, "N"] = 0
+    """Of all sounds."""
+    sample_rate: Annotated[int, "HZ"] = 16_000
+    duration_s: Annotated[float, "S"] = 2.0
+    test_share: Annotated[float, "SHARE"] = 0.2
+    valid_share: Annotated[float, "SHARE"] = 0.1
+    backgrounds: Annotated[int, "M"] = 0
+    """Long clips."""
+    background_duration_s: Annotated[float, "S"] = 12.0
+
+    def __post_init__(self) -> None:
+        if self.clips < 1 or self.backgrounds < 0:
+            raise ValueError("--clips must be at least 1, --backgrounds at least 0")
+        if min(self.test_share, self.valid_share) < 0 or self.test_share + self.valid_share > 1:
+            raise ValueError(
+                "--test-share and --valid-share must be shares with a sum of at most 1"
+            )
+        if min(self.duration_s, self.background_duration_s) * self.sample_rate < 1:
+            raise ValueError("clips must be at least one sample long")
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "make_sounds.py") -> None:
+    """Render what the command line asks for."""
+    options = read_options(MakeSoundsOptions, arguments, prog=prog, description=__doc__)
+    rate, length_s = options.sample_rate, options.background_duration_s
+
+    def labelled(clips: list[PlannedClip]) -> Tensor:
+        return render_events(clips, options.seed, int(options.duration_s * rate), rate)
+
+    def long_backgrounds(clips: list[PlannedClip]) -> Tensor:
+        return render_backgrounds(clips, options.seed, int(length_s * rate), rate)
+
+    shares = {"test": options.test_share, "valid": options.valid_share}
+    clips = plan("audio", class_names(), options.clips, shares)
+    write_corpus(options.out, "manifest.csv", clips, labelled, options.duration_s, rate)
+    if options.backgrounds:
+        clips = plan("backgrounds", tuple(BACKGROUNDS), options.backgrounds, shares)
+        write_corpus(options.out, "backgrounds.csv", clips, long_backgrounds, length_s, rate)
+
+
+def plan(
+    folder: str, labels: tuple[str, ...], n_clips: int, shares: dict[str, float]
+) -> list[PlannedClip]:
+    """Clips in the order of their labels, labels balanced within each split."""
+    clips = []
+    for place, label in enumerate(labels):
+        count = n_clips // len(labels) + (place < n_clips % len(labels))
+        n_test, n_valid = (round(count * shares[split]) for split in ("test", "valid"))
+        for number in range(count):
+            held_out = "test" if number < n_test else "valid"
+            split = held_out if number < n_test + n_valid else "train"
+            file = f"{folder}/{label}/{label}_{number:06d}.wav"
+            clips.append(PlannedClip(file, label, split, number * len(labels) + place))
+    return clips
+
+
+def render_events(clips: list[PlannedClip], seed: int, n_samples: int, sample_rate: int) -> Tensor:
+    """One event per clip, half of the clips over a background at an SNR of 0 to 20 dB."""
+    index = torch.tensor([clip.index for clip in clips])
+    event_seed, ground_seed = derive_seed(seed, "event"), derive_seed(seed, "ground")
+    event = render([clip.label for clip in clips], event_seed, index, n_samples, sample_rate)
+    choice = counter_uniform(derive_seed(seed, "family"), index) * len(BACKGROUNDS)
+    families = [tuple(BACKGROUNDS)[int(place)] for place in choice.tolist()]
+    ground = render(families, ground_seed, index, n_samples, sample_rate)
+    snr_db = 20 * counter_uniform(derive_seed(seed, "snr"), index)[:, None]
+    present = counter_uniform(derive_seed(seed, "present"), index)[:, None] < 0.5
+    gain = present * _active_rms(event) / _active_rms(ground) * 10 ** (-snr_db / 20)
+    mixture = event + gain * ground
+    return mixture / mixture.abs().amax(1, keepdim=True).clamp(min=1)
+
+
+def render_backgrounds(
+    clips: list[PlannedClip], seed: int, n_samples: int, sample_rate: int
+) -> Tensor:
+    """One long background per clip, other ones than behind the events."""
+    index = torch.tensor([clip.index for clip in clips])
+    families = [clip.label for clip in clips]
+    return render(families, derive_seed(seed, "long"), index, n_samples, sample_rate)
+
+
+def _active_rms(waveform: Tensor) -> Tensor:
+    """Root mean square of the samples within 40 dB of the peak: an event's, not its silence's."""
+    active = waveform.abs() >= 0.01 * waveform.abs().amax(1, keepdim=True)
+    return (waveform.square() * active).sum(1, keepdim=True).div(active.sum(1, keepdim=True)).sqrt()
+
+
+def write_corpus(
+    out: Path,
+    manifest: str,
+    clips: list[PlannedClip],
+    render_clips: Callable[[list[PlannedClip]], Tensor],
+    duration_s: float,
+    sample_rate: int,
+) -> None:
+    """Write the files that are not there yet, then the manifest."""
+    n_bytes = _WAV_HEADER_BYTES + 2 * int(duration_s * sample_rate)
+    with tqdm(total=len(clips), desc=manifest, unit="clip") as progress:
+        for chunk in _chunks(clips):
+            missing = [clip for clip in chunk if not _is_complete(out / clip.file, n_bytes)]
+            # The whole chunk, though one file may be missing: the last bit of a sample may depend
+            # on how many are rendered together.
+            waveforms = render_clips(chunk) if missing else ()
+            for clip, waveform in zip(chunk, waveforms, strict=False):
+                if clip in missing:
+                    write_wav(out / clip.file, waveform.numpy(), sample_rate)
+            progress.update(len(chunk))
+    # Each clip is a sound of its own, and so its own group.
+    rows = [Clip(c.file, (c.label,), split=c.split, group=Path(c.file).stem) for c in clips]
+    write_manifest(out / manifest, rows)
+
+
+def _chunks(clips: list[PlannedClip]) -> Iterator[list[PlannedClip]]:
+    """Short runs of clips of one label, the same in every run of the script."""
+    for _, same_label in groupby(clips, key=lambda clip: clip.label):
+        run = list(same_label)
+        yield from (run[start : start + _CHUNK] for start in range(0, len(run), _CHUNK))
+
+
+def _is_complete(path: Path, n_bytes: int) -> bool:
+    return path.is_file() and path.stat().st_size == n_bytes

@@ -1,0 +1,111 @@
+"""Pretrain an encoder.
+
+    python train.py --config configs/pretrain/diff2024.yaml --data.root DIR --out_dir runs/mine
+
+The name of a published configuration will do, too: --config diff2024.
+Run it again with `--resume auto` to go on after a stop; Ctrl-C saves a checkpoint first. Settings
+of the file can be given as options: `--objective.difference_weight 0.2`; `--print_config` shows
+them all.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+from byola_diff import build
+from byola_diff.allocator import keep_freed_memory
+from byola_diff.clips.rejected import TooManyRejectedError
+from byola_diff.clips.resident import StoreTooLargeError
+from byola_diff.command_line import HelpfulParser, called
+from byola_diff.config import PretrainConfig
+from byola_diff.embeddings.extract import UnreadableClipsError
+from byola_diff.storage import BrokenFileError
+from byola_diff.store.packed import PackedStoreError
+from byola_diff.training.interruption import StoppedError
+from byola_diff.training.lightning_noise import hide_lightning_noise
+from byola_diff.training.monitors import DivergedError
+from byola_diff.training.same_run import OtherRunError
+
+# Said in a line without a traceback: while training goes on, and before it starts.
+RUN_ERRORS = (
+    UnreadableClipsError,
+    BrokenFileError,
+    DivergedError,
+    OtherRunError,
+    PackedStoreError,
+    StoreTooLargeError,
+    TooManyRejectedError,
+)
+USER_ERRORS = (
+    *RUN_ERRORS,
+    MisconfigurationException,  # of Lightning: as for a GPU that is not there
+    ModuleNotFoundError,
+    OSError,
+    ValueError,
+)
+
+
+_PACKAGED = Path(str(files("byola_diff"))) / "configs" / "pretrain"
+
+
+def parse_args(
+    args: Sequence[str] | None = None, prog: str = "train.py"
+) -> tuple[PretrainConfig, str]:
+    """Configuration, and what to resume: "no", "auto" or a path."""
+    parser = HelpfulParser(prog=prog, description=called(prog, __doc__))
+    parser.add_argument(
+        "--config",
+        action="config",
+        help=f"YAML file with any of the settings, or one of {', '.join(_packaged_names())}",
+    )
+    parser.add_class_arguments(PretrainConfig)
+    parser.add_argument("--resume", default="no", help="'auto', or the path of a checkpoint")
+    namespace = parser.parse_args(_with_packaged_config(sys.argv[1:] if args is None else args))
+    resume = namespace.pop("resume")
+    namespace.pop("config")
+    try:
+        return PretrainConfig(**vars(parser.instantiate(namespace))), resume
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _packaged_names() -> list[str]:
+    return sorted(path.stem for path in _PACKAGED.glob("*.yaml"))
+
+
+def _with_packaged_config(words: Sequence[str]) -> list[str]:
+    """The command line with the path of a configuration of this package for its name."""
+    given = []
+    for before, word in zip(["", *words], words, strict=False):
+        option, equals, name = word.rpartition("=")
+        after_option = option == "--config" or (not equals and before == "--config")
+        if after_option and name in _packaged_names() and not Path(name).is_file():
+            name = str(_PACKAGED / f"{name}.yaml")
+        given.append(f"{option}{equals}{name}")
+    return given
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "train.py") -> None:
+    """Parse, build, fit."""
+    config, resume = parse_args(arguments, prog)
+    keep_freed_memory()
+    hide_lightning_noise()
+    try:
+        checkpoint = build.find_checkpoint(config, resume)
+        trainer = build.build_trainer(config)
+        learner = build.build_learner(config, build.statistics_of_run(config, checkpoint))
+        clips = build.build_clip_module(config)
+    except USER_ERRORS as error:
+        sys.exit(f"{prog}: {error}")
+    try:
+        trainer.fit(learner, clips, ckpt_path=checkpoint)
+    except RUN_ERRORS as error:
+        sys.exit(f"{prog}: {error}")
+    except StoppedError as stop:
+        print(f"{prog}: {stop}", file=sys.stderr)
+        sys.exit(130)
+    if trainer.is_global_zero:
+        print(f"done: {config.out_dir / 'checkpoints' / 'last.ckpt'}")

@@ -1,0 +1,157 @@
+r"""Render the published soundscapes of APwD, and the first clips of AudioDiffCaps, as audio.
+
+    python datasets/render_apwd.py --jams apwd-dataset/datasets --esc50 ESC-50 --fsd50k FSD50K \
+        --out data/apwd
+
+The JAMS files are those of github.com/nttcslab/apwd-dataset and nttcslab/audio-diff-caps. First the
+recordings that they refer to are prepared in OUT/source, then the clips are rendered, then the
+pairs are written to OUT/pairs.csv with a text of each difference. What can't be made is listed with
+the reason in OUT/refused.csv, and the exit status is then 2. A clip that reaches full scale is
+refused, where Scaper would write it clipped; OUT/apwd.json tells how many are. To have such a pair,
+lower ref_db in both of its JAMS files, by as much as OUT/refused.csv says. A stopped run goes on
+when the same command is given again, and the bytes do not depend on stops or on the number of
+workers.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+
+from byola_diff.command_line import exit_status, read_options
+from byola_diff.commands.corpus_options import USER_ERRORS, CorpusOptions, Folder
+from byola_diff.option_fields import Count
+from byola_diff.soundscapes.apwd_corpus import PairOfClips, Studio, write_clip, write_corpus
+from byola_diff.soundscapes.apwd_production import Needs, produce_items
+from byola_diff.soundscapes.apwd_published import (
+    PublishedClip,
+    PublishedSources,
+    published_clips,
+    published_sources,
+)
+from byola_diff.soundscapes.jams_file import JamsError, read_jams
+from byola_diff.soundscapes.output_folder import listing
+from byola_diff.soundscapes.plan import Soundscape
+from byola_diff.soundscapes.source_preparation import source_roots
+
+_NAME = "APwD"
+_DEVIATIONS = [
+    "texts: of this project's grammar, as those of the papers are not published",
+    "wav files: 24 bits; sources: clipped where the original program wraps around",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderApwdOptions(CorpusOptions):
+    """Which published soundscapes are rendered, of which recordings."""
+
+    jams: Folder
+    """Folder of JAMS files, searched in depth."""
+    esc50: Folder
+    """Folder of ESC-50."""
+    fsd50k: Folder
+    """Folder of FSD50K."""
+    limit: Count | None = None
+    """Only the first N pairs of each scene and split."""
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "render_apwd.py") -> int:
+    """Exit status: 0 if everything was rendered, 2 for refused items or wrong arguments."""
+    options = read_options(RenderApwdOptions, arguments, prog=prog, description=__doc__)
+    return exit_status(prog, partial(run, options), USER_ERRORS)
+
+
+def run(options: RenderApwdOptions) -> int:
+    """Prepare, render, pair, report."""
+    clips, refused = published_clips(options.jams)
+    clips = first_pairs(clips, options.limit)
+    studio = Studio(options.out, options.renderer, options.output_rate)
+    settings = {"limit": options.limit, "output_rate": options.output_rate}
+    known = {"name": _NAME, "renderer": studio.renderer_name, "seed": options.seed, **settings}
+    known["jams"] = listing([clip.name for clip in clips], "files")
+    studio.folder.check(known)
+    sources = published_sources(clips, options.esc50, options.fsd50k)
+    report_sources(clips, sources)
+    if options.dry_run:
+        return 0
+    studio.folder.begin(known)
+    missing = dict.fromkeys(sources.missing, "is not in --esc50 or --fsd50k")
+    needs = Needs(sources.files, sources.of_clip, missing)
+    n_workers = options.workers
+    rendered = produce_items(
+        studio, needs, clips, render, clip_name, n_workers=n_workers, title="clips"
+    )
+    pairs, n_alone = whole_pairs(rendered.done)
+    facts = {
+        "name": _NAME,
+        "settings": settings,
+        "renderer": studio.renderer_name,
+        "counts": {
+            "clips": len(rendered.done),
+            "clips without the other one of their pair": n_alone,
+            "sources": rendered.n_sources,
+            "sources of the other split": len(sources.leaks),
+        },
+        "deviations": _DEVIATIONS,
+        "leaks": sources.leaks,
+    }
+    refused += rendered.refused
+    return 2 if write_corpus(options.out, pairs, refused, options.seed, facts) else 0
+
+
+def render(studio: Studio, clip: PublishedClip) -> tuple[Soundscape, str]:
+    """Plan of a clip and the SHA-256 of its audio."""
+    try:
+        plan = read_jams(clip.jams, source_roots(studio.sources, clip.split))
+    except JamsError as error:
+        reason = str(error).removeprefix(f"{clip.jams}: ")
+        raise ValueError(reason) from error  # the clip is named, and its file like it
+    plan = replace(plan, name=clip.name)  # whatever title the file gives itself
+    return plan, write_clip(studio, clip.split, plan)
+
+
+def first_pairs(clips: list[PublishedClip], limit: int | None) -> list[PublishedClip]:
+    """Clips of the first `limit` pairs of each scene and split; all without a limit."""
+    kept, seen = [], Counter()
+    for _, both in groupby(clips, key=lambda clip: clip.pair):
+        pair = list(both)
+        seen[pair[0].scene, pair[0].split] += 1
+        if limit is None or seen[pair[0].scene, pair[0].split] <= limit:
+            kept += pair
+    return kept
+
+
+def whole_pairs(
+    rendered: Sequence[tuple[PublishedClip, tuple[Soundscape, str]]],
+) -> tuple[list[PairOfClips], int]:
+    """Pairs of which both clips are there, and how many clips are alone."""
+    pairs, n_alone = [], 0
+    for name, group in groupby(rendered, key=lambda one: one[0].pair):
+        both = list(group)
+        if len(both) < 2:
+            n_alone += 1
+            continue
+        (clip, (first, first_hash)), (_, (second, second_hash)) = both
+        plans, hashes = (first, second), (first_hash, second_hash)
+        pairs.append(PairOfClips(name, clip.scene, clip.split, plans, hashes))
+    return pairs, n_alone
+
+
+def report_sources(clips: Sequence[PublishedClip], sources: PublishedSources) -> None:
+    """Print what was found, and what is odd about it."""
+    for (scene, split), count in sorted(Counter((c.scene, c.split) for c in clips).items()):
+        print(f"{scene} {split}: {count} clips")
+    print(f"{len(sources.files)} sources to prepare")
+    for names, what in (
+        (sources.missing, "are in neither data set"),
+        (sources.leaks, "belong to the other split"),
+    ):
+        if names:
+            print(f"{len(names)} sources {what}, such as {names[0]}", file=sys.stderr)
+
+
+def clip_name(clip: PublishedClip) -> str:
+    """What a clip is called in messages."""
+    return clip.name
