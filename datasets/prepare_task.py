@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from byola_diff.corpora.prepare import Choices, TaskDataError, prepare_task
-from byola_diff.corpora.registry import TASKS
-from byola_diff.corpora.spec import OwnSplit, TaskSpec
+from byola_diff.corpora.registry import TASKS, OwnSplit, TaskSpec
 
 
 def main(arguments: list[str] | None = None) -> int:

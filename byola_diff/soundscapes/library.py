@@ -3,13 +3,14 @@
 A library is a list of what is there, in the order of the files; nothing is decoded but the headers.
 """
 
-import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from byola_diff.audio.files import AudioFileError, find_audio, open_audio
-from byola_diff.tables.manifest import read_manifest
+from byola_diff.corpora.layout import LayoutError
+from byola_diff.corpora.official_splits import esc50_clips, fsd50k_clips
+from byola_diff.tables.manifest import Clip, read_manifest
 
 
 @dataclass(frozen=True)
@@ -64,20 +65,13 @@ def read_esc50(folder: Path | str) -> Library:
     """
     root = Path(folder)
     if (root / "meta" / "esc50.csv").is_file():
-        return _library(root, _official_esc50(root / "meta" / "esc50.csv"))
+        return _library(root, map(_source, _laid_out(esc50_clips, root)))
     if not (root / "manifest.csv").is_file():
         raise LibraryError(
             f"{root} has neither meta/esc50.csv, as in the official layout of ESC-50, "
             "nor manifest.csv with the columns file, label and fold"
         )
-    manifest = read_manifest(root / "manifest.csv")
-    return _library(
-        root,
-        (
-            Source(clip.file, clip.labels[0], 0.0, clip.fold, clip.split, clip.group)
-            for clip in manifest.clips
-        ),
-    )
+    return _library(root, map(_source, read_manifest(root / "manifest.csv").clips))
 
 
 def read_fsd50k(folder: Path | str) -> dict[str, Library]:
@@ -91,21 +85,14 @@ def read_fsd50k(folder: Path | str) -> dict[str, Library]:
         LibraryError: If a part of the layout or a cell is missing, or no file can be read.
     """
     root = Path(folder)
+    clips = _laid_out(fsd50k_clips, root)
     libraries = {}
     for part in ("dev", "eval"):
-        table = root / "FSD50K.ground_truth" / f"{part}.csv"
-        rows = _rows(table, ("fname", "labels"))
-        audio = f"FSD50K.{part}_audio"
-        if not (root / audio).is_dir():
-            raise LibraryError(f"no such folder: {root / audio}")
-        libraries[part] = _library(
-            root,
-            [
-                # The first label is the most specific one.
-                Source(f"{audio}/{r['fname']}.wav", r["labels"].split(",")[0], 0.0, split=part)
-                for r in rows
-            ],
-        )
+        audio = root / f"FSD50K.{part}_audio"
+        if not audio.is_dir():
+            raise LibraryError(f"no such folder: {audio}")
+        own = [_source(clip) for clip in clips if (clip.split == "test") == (part == "eval")]
+        libraries[part] = _library(root, (replace(source, split=part) for source in own))
     return libraries
 
 
@@ -124,6 +111,18 @@ def read_folder(folder: Path | str) -> Library:
         root,
         (Source(file.as_posix(), file.parts[0] if file.parts[1:] else "", 0.0) for file in files),
     )
+
+
+def _laid_out(clips: Callable[[Path], list[Clip]], root: Path) -> list[Clip]:
+    try:
+        return clips(root)
+    except LayoutError as error:
+        raise LibraryError(str(error)) from error
+
+
+def _source(clip: Clip) -> Source:
+    """A clip under its first label, which is the most specific one of FSD50K."""
+    return Source(clip.file, clip.labels[0], 0.0, clip.fold, clip.split, clip.group)
 
 
 def _library(root: Path, listed: Iterable[Source]) -> Library:
@@ -146,30 +145,3 @@ def _library(root: Path, listed: Iterable[Source]) -> Library:
         )
         raise LibraryError(f"no readable audio in {root}{first}")
     return Library(root, tuple(sources), tuple(unreadable))
-
-
-def _official_esc50(table: Path) -> Iterator[Source]:
-    for row in _rows(table, ("filename", "fold", "category")):
-        if not row["fold"].isdecimal():
-            raise LibraryError(f"{table}: fold {row['fold']!r} of {row['filename']} is no number")
-        # As in 1-100032-A-0.wav: fold, Freesound recording, take, class.
-        name = row["filename"].split("-")
-        group = row.get("src_file") or (name[1] if len(name) > 1 else None)
-        file = f"audio/{row['filename']}"
-        yield Source(file, row["category"], 0.0, fold=int(row["fold"]), group=group)
-
-
-def _rows(table: Path, names: tuple[str, ...]) -> list[dict[str, str]]:
-    """Rows of a CSV file in which all `names` are filled."""
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else "can't be read"
-        raise LibraryError(f"{table}: {reason}") from error
-    for number, row in enumerate(rows, start=2):
-        if empty := [name for name in names if not row.get(name)]:
-            raise LibraryError(f"{table}: row {number}: nothing in column {', '.join(empty)}")
-    if not rows:
-        raise LibraryError(f"{table}: has no rows below the header")
-    return rows

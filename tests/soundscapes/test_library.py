@@ -75,7 +75,7 @@ def test_wrong_tables(tmp_path):
     write_esc50(tmp_path)
     table = tmp_path / "meta" / "esc50.csv"
     table.write_text("filename,fold,category\na.wav,one,dog\n")
-    with pytest.raises(LibraryError, match=r"fold 'one' of a.wav is no number"):
+    with pytest.raises(LibraryError, match=r"fold of a.wav: 'one' is no whole number"):
         read_esc50(tmp_path)
     table.write_text("filename,fold,category\na.wav,1,\n")
     with pytest.raises(LibraryError, match="row 2: nothing in column category"):
