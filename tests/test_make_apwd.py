@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from byola_diff.soundscapes import items
-from byola_diff.soundscapes.jams_file import read_jams
-from byola_diff.soundscapes.loudness import integrated_lufs
-from byola_diff.soundscapes.mixer import mix
-from byola_diff.soundscapes.pair_changes import changes
-from byola_diff.soundscapes.source_preparation import source_roots
+from byola_diff.soundscapes.pairs.changes import changes
+from byola_diff.soundscapes.production import items
+from byola_diff.soundscapes.render.jams_file import read_jams
+from byola_diff.soundscapes.render.loudness import integrated_lufs
+from byola_diff.soundscapes.render.mixer import mix
+from byola_diff.soundscapes.sources.preparation import source_roots
 from byola_diff.tables.pairs import read_pairs
 from tests.file_hashes import file_hashes
 
