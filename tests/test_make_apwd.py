@@ -323,7 +323,7 @@ def test_given_folders_are_looked_at_before_sounds_are_made(script, tmp_path, ca
     grounds = ["--events", "procedural", "--background", str(tmp_path / "empty")]
     rest = ["--renderer", "mixer", "--out", str(tmp_path / "out")]
     assert script.main([*grounds, *rest]) == 2
-    assert "no readable audio in" in capsys.readouterr().err
+    assert "no audio files in" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -8,7 +8,7 @@ from byola_diff.audio.files import find_audio
 
 
 class LayoutError(ValueError):
-    """A folder that does not look as the data set is published."""
+    """A folder that is not laid out as its data set, or has no recording to be used."""
 
 
 def read_columns(path: Path, names: Collection[str]) -> list[dict[str, str]]:

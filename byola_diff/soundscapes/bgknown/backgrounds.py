@@ -1,15 +1,16 @@
 """Backgrounds for training items and others for test items, from whatever folders are given."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from byola_diff.audio.files import AudioFileError, read_audio
+from byola_diff.corpora.layout import LayoutError
 from byola_diff.randomness import derive_seed
 from byola_diff.soundscapes.sources.library import (
     Library,
-    LibraryError,
     Source,
     read_folder,
     read_fsd50k,
@@ -32,41 +33,41 @@ def read_backgrounds(
     Args:
         folders: The official layout of FSD50K; or a folder for training and one for the test; or
             one folder, whose files are divided by a hash of seed and name.
-        seed: Of that division.
+        seed: Decides that division.
         least_s: What is shorter is not used, and may thus be in both parts.
         excluded_labels: Nor are these used.
 
     Raises:
-        LibraryError: If a part has no readable audio to be used, or the same recording is in both.
+        LayoutError: If a part has no readable audio to be used, or the same recording is in both.
     """
     if len(folders) == 2:
         libraries = {
             part: _in_part(read_folder(folder), part)
             for part, folder in zip(("dev", "eval"), folders, strict=True)
         }
-        told = "backgrounds: folders of recordings"
+        deviation = "backgrounds: folders of recordings"
     elif (folders[0] / "FSD50K.ground_truth").is_dir():
-        libraries, told = read_fsd50k(folders[0]), None
+        libraries, deviation = read_fsd50k(folders[0]), None
         _refuse_shared_names(libraries)
     else:
         libraries = _divided(read_folder(folders[0]), seed)
-        told = "backgrounds: one folder of recordings, divided by a hash of their names"
+        deviation = "backgrounds: one folder of recordings, divided by a hash of their names"
     used = {part: usable(one, least_s, excluded_labels) for part, one in libraries.items()}
     _refuse_shared_content(used)
-    return libraries, (told,) if told else ()
+    return libraries, (deviation,) if deviation else ()
 
 
 def usable(library: Library, least_s: float, excluded_labels: Collection[str] = ()) -> Library:
     """The recordings that are long enough and not of an excluded label.
 
     Raises:
-        LibraryError: If none is left.
+        LayoutError: If none is left.
     """
     kept = [source for source in library.sources if source.label not in excluded_labels]
     long_enough = tuple(source for source in kept if source.duration_s >= least_s)
     if not long_enough:
         longest_s = max((source.duration_s for source in kept), default=0.0)
-        raise LibraryError(
+        raise LayoutError(
             f"{library.root}: none of {len(kept)} backgrounds is {least_s:g} s long, which a "
             f"mixture and its references need; the longest has {longest_s:.2f} s"
         )
@@ -85,7 +86,7 @@ def _divided(library: Library, seed: int) -> dict[str, Library]:
 
     stems = sorted({_stem(source.file) for source in library.sources}, key=rank)
     if len(stems) < 2:
-        raise LibraryError(f"{library.root} has one recording; training and test need one each")
+        raise LayoutError(f"{library.root} has one recording; training and test need one each")
     n_dev = min(max(1, round(_DEV_SHARE * len(stems))), len(stems) - 1)
     dev = set(stems[:n_dev])
     by_part = defaultdict(list)
@@ -105,7 +106,7 @@ def _refuse_shared_names(libraries: Mapping[str, Library]) -> None:
     """Names in FSD50K are the numbers of Freesound recordings."""
     names = [{Path(s.file).stem for s in libraries[part].sources} for part in ("dev", "eval")]
     if shared := sorted(names[0] & names[1]):
-        raise LibraryError(
+        raise LayoutError(
             f"{libraries['dev'].root}: recording {shared[0]} is in the dev and in the eval part "
             f"({len(shared)} such): backgrounds of the test must be unknown in training"
         )
@@ -127,7 +128,7 @@ def _refuse_shared_content(libraries: Mapping[str, Library]) -> None:
             twins += [(path, twin) for path, twin in both if twin is not None and _audible(path)]
     if twins:
         path, twin = min(twins)
-        raise LibraryError(
+        raise LayoutError(
             f"{path} is the same recording as {twin} ({len(twins)} such): backgrounds of the test "
             "must be unknown in training; remove one of each two"
         )
@@ -141,35 +142,27 @@ def _audible(path: Path) -> bool:
         return False
 
 
-class BackgroundOrder:
-    """The order in which backgrounds serve: all in one order, then all in another, and so on.
+def background_order(
+    backgrounds: Sequence[Source], seed: int, n_items: int
+) -> Callable[[int], tuple[Source, ...]]:
+    """From the rank of an item to its background, followed by others to serve in its stead.
 
-    So each serves once before any serves twice.
+    Backgrounds serve in one order, then all in another, and so on: each once before any twice.
     """
 
-    def __init__(self, backgrounds: Sequence[Source], seed: int) -> None:
-        self._backgrounds = backgrounds
-        self._seed = seed
-        self._rounds: list[list[Source]] = []
+    @cache
+    def in_round(number: int) -> list[Source]:
+        round_seed = derive_seed(seed, "bgknown round", number)
+        return sorted(backgrounds, key=lambda source: derive_seed(round_seed, source.file))
 
-    def for_item(self, rank: int, n_items: int) -> tuple[Source, ...]:
-        """The background for the item of a rank, then others to serve in its stead."""
-        chosen: dict[str, Source] = {}
-        place = rank
-        n_wanted = min(_MOST_BACKGROUNDS, len(self._backgrounds))
-        for _ in range(4 * _MOST_BACKGROUNDS):
-            source = self._at(place)
-            chosen.setdefault(source.file, source)
-            if len(chosen) == n_wanted:
+    def chosen(rank: int) -> tuple[Source, ...]:
+        found: dict[str, Source] = {}
+        for turn in range(4 * _MOST_BACKGROUNDS):
+            number, within = divmod(rank + turn * n_items, len(backgrounds))
+            source = in_round(number)[within]
+            found.setdefault(source.file, source)
+            if len(found) == min(_MOST_BACKGROUNDS, len(backgrounds)):
                 break
-            place += n_items
-        return tuple(chosen.values())
+        return tuple(found.values())
 
-    def _at(self, place: int) -> Source:
-        number, within = divmod(place, len(self._backgrounds))
-        while len(self._rounds) <= number:
-            seed = derive_seed(self._seed, "bgknown round", len(self._rounds))
-            self._rounds.append(
-                sorted(self._backgrounds, key=lambda source: derive_seed(seed, source.file))
-            )
-        return self._rounds[number][within]
+    return chosen

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from byola_diff.corpora.layout import LayoutError
 from byola_diff.soundscapes.bgknown.backgrounds import usable
 from byola_diff.soundscapes.bgknown.items import ItemMaker
 from byola_diff.soundscapes.bgknown.plan import (
@@ -23,7 +24,7 @@ from byola_diff.soundscapes.production.produce import (
     write_refused,
 )
 from byola_diff.soundscapes.render.renderers import Renderer
-from byola_diff.soundscapes.sources.library import Library, LibraryError
+from byola_diff.soundscapes.sources.library import Library
 from byola_diff.tables.manifest_checks import check_groups
 from byola_diff.tables.manifest_table import Clip
 
@@ -61,13 +62,13 @@ def plan_bgknown(
     Args:
         events: With folds.
         backgrounds: Parts "dev", for training, and "eval".
-        settings: Of the items.
-        excluded_labels: Of backgrounds that are left out.
+        settings: What the items have in common.
+        excluded_labels: Labels whose backgrounds are left out.
         n_items: At most so many, spread over splits and labels.
-        deviations: Of the sources, in words.
+        deviations: What is not as published about the sources, in words.
 
     Raises:
-        LibraryError: If folds are missing, no background is long enough, or clips of one recording
+        LayoutError: If folds are missing, no background is long enough, or clips of one recording
             are in training and test.
     """
     kept = {
@@ -81,12 +82,12 @@ def plan_bgknown(
             [Clip(d.event.file, (d.event.label,), d.split, group=d.event.group) for d in items]
         )
     except ValueError as error:
-        raise LibraryError(f"{events.root}: events in the order of their files: {error}") from error
-    told = (*deviations, *_deviations(items, events, settings, excluded_labels, n_items))
+        raise LayoutError(f"{events.root}: events in the order of their files: {error}") from error
+    own = _deviations(items, events, settings, excluded_labels, n_items)
     choices = {"excluded_labels": sorted(excluded_labels), "limit": n_items}
     choices["events"] = _listed(events)
     choices["backgrounds"] = {part: _listed(library, part) for part, library in kept.items()}
-    return BgKnownPlan(settings, events, kept, items, choices, told)
+    return BgKnownPlan(settings, events, kept, items, choices, (*deviations, *own))
 
 
 def bgknown_folder(out: Path) -> OutputFolder:
@@ -118,8 +119,8 @@ def make_bgknown(
     if not items:
         return None, refused
     write_tables(out, items)
-    told = [*plan.deviations, *([f"items refused: {len(refused)}"] if refused else [])]
-    return write_summary(out, items, len(refused), settings, told), refused
+    differences = [*plan.deviations, *([f"items refused: {len(refused)}"] if refused else [])]
+    return write_summary(out, items, len(refused), settings, differences), refused
 
 
 def _listed(library: Library, part: str | None = None) -> dict[str, Any]:
@@ -137,14 +138,14 @@ def _deviations(
     n_items: int | None,
 ) -> list[str]:
     """In what items and settings are not those published, or chosen where nothing is."""
-    told = []
+    differences = []
     counts = {s: sum(item.split == s for item in items) for s in _PUBLISHED_ITEMS}
     classes = {item.event.label for item in items}
     if counts != _PUBLISHED_ITEMS or len(classes) != _PUBLISHED_CLASSES:
         number = f"{counts['train']} train and {counts['test']} test clips"
-        told.append(f"events: {number} of {len(classes)} classes")
+        differences.append(f"events: {number} of {len(classes)} classes")
     if n_items is not None:
-        told.append(f"limit: {n_items} items of {len(events.sources)}")
+        differences.append(f"limit: {n_items} items of {len(events.sources)}")
     length_s = settings.duration_s
     lengths_s = [item.event.duration_s - length_s for item in items]
     for name, n_clips in {
@@ -152,10 +153,10 @@ def _deviations(
         "longer, cut": sum(length > _CLIP_TOLERANCE_S for length in lengths_s),
     }.items():
         if n_clips:
-            told.append(f"event clips {name}: {n_clips} not of {length_s:g} s")
+            differences.append(f"event clips {name}: {n_clips} not of {length_s:g} s")
     if excluded_labels:
-        told.append(f"excluded background labels: {', '.join(sorted(excluded_labels))}")
+        differences.append(f"excluded background labels: {', '.join(sorted(excluded_labels))}")
     for key in ("snr_db", "ref_db", "reference_level", "duration_s", "sample_rate"):
         if (value := getattr(settings, key)) != getattr(_USUAL, key):
-            told.append(f"{key}: {value}")
-    return told
+            differences.append(f"{key}: {value}")
+    return differences

@@ -73,7 +73,7 @@ class ItemMaker:
 
         Raises:
             AudioFileError: If the event or its background can't be read.
-            LibraryError: If none of its backgrounds can be used.
+            LayoutError: If none of its backgrounds can be used.
             RenderError: If the event is silent, something clips, or what was rendered is not what
                 was planned.
         """

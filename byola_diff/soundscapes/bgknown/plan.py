@@ -18,10 +18,11 @@ from typing import Literal
 
 import numpy as np
 
+from byola_diff.corpora.layout import LayoutError
 from byola_diff.randomness import derive_seed
-from byola_diff.soundscapes.bgknown.backgrounds import BackgroundOrder
+from byola_diff.soundscapes.bgknown.backgrounds import background_order
 from byola_diff.soundscapes.render.plan import Event, Soundscape
-from byola_diff.soundscapes.sources.library import Library, LibraryError, Source
+from byola_diff.soundscapes.sources.library import Library, Source
 
 SPLIT_OF_FOLD = {1: "train", 2: "train", 3: "train", 4: "test", 5: "test"}
 PART_OF_SPLIT = {"train": "dev", "test": "eval"}
@@ -43,7 +44,7 @@ class BgKnownSettings:
     """Gain of the references: that of the background in the mixture, or one that brings each to
     `ref_db`."""
     duration_s: float = 5.0
-    """Of mixtures and references."""
+    """Length of mixtures and references."""
     sample_rate: int = 44_100
     """Hz, of the synthesis."""
     output_rate: int | None = None
@@ -83,28 +84,28 @@ def plan_items(
     """All items in the order of their events; no background serves twice before all have once.
 
     Raises:
-        LibraryError: If an event has no fold or one outside 1 to 5, or a split has no event.
+        LayoutError: If an event has no fold or one outside 1 to 5, or a split has no event.
     """
     names = _names(events)
     by_split: dict[str, list[Source]] = {"train": [], "test": []}
     for source in events.sources:
         if source.fold not in SPLIT_OF_FOLD:
             reason = "has no fold" if source.fold is None else f"is in fold {source.fold}"
-            raise LibraryError(f"{events.root}: {source.file} {reason}; folds are 1 to 5")
+            raise LayoutError(f"{events.root}: {source.file} {reason}; folds are 1 to 5")
         by_split[SPLIT_OF_FOLD[source.fold]].append(source)
     items = []
     for split, sources in by_split.items():
         if not sources:
             folds = [fold for fold, its in SPLIT_OF_FOLD.items() if its == split]
-            raise LibraryError(f"{events.root}: no event in folds {folds}, which are for {split}")
+            raise LayoutError(f"{events.root}: no event in folds {folds}, which are for {split}")
         order = sorted(names[source.file] for source in sources)
         order.sort(key=lambda name: derive_seed(settings.seed, "bgknown item", name))
         rank_of = {name: rank for rank, name in enumerate(order)}
-        served = BackgroundOrder(backgrounds[PART_OF_SPLIT[split]].sources, settings.seed)
+        grounds = backgrounds[PART_OF_SPLIT[split]].sources
+        in_order = background_order(grounds, settings.seed, len(sources))
         for source in sources:
             name = names[source.file]
-            chosen = served.for_item(rank_of[name], len(sources))
-            items.append(ItemPlan(name, split, source, chosen))
+            items.append(ItemPlan(name, split, source, in_order(rank_of[name])))
     return tuple(sorted(items, key=lambda item: item.event.file))
 
 
@@ -151,5 +152,5 @@ def _names(events: Library) -> dict[str, str]:
         return stems
     names = {file: PurePosixPath(file).as_posix().replace("/", "-") for file in stems}
     if len(set(names.values())) < len(names):
-        raise LibraryError(f"{events.root}: names of events are not different enough")
+        raise LayoutError(f"{events.root}: names of events are not different enough")
     return names

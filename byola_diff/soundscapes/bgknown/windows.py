@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from byola_diff.audio.files import AudioFileError, open_audio
+from byola_diff.corpora.layout import LayoutError
 from byola_diff.randomness import derive_seed
 from byola_diff.soundscapes.bgknown.plan import LATER, BgKnownSettings, ItemPlan
 from byola_diff.soundscapes.render.loudness import integrated_lufs
-from byola_diff.soundscapes.sources.library import LibraryError, Source
+from byola_diff.soundscapes.sources.library import Source
 
 _QUIETEST_LUFS = -60.0
 _MOST_WINDOWS = 10
@@ -30,7 +31,7 @@ def find_window(item: ItemPlan, root: Path, settings: BgKnownSettings) -> Window
     """The first window drawn for the item in which each reference is audible.
 
     Raises:
-        LibraryError: If there is none in any background of its plan.
+        LayoutError: If there is none in any background of its plan.
     """
     n_rejected, reasons = 0, []
     for background in item.backgrounds:
@@ -49,7 +50,7 @@ def find_window(item: ItemPlan, root: Path, settings: BgKnownSettings) -> Window
         except AudioFileError as error:
             n_rejected += 1
             reasons.append(f"{background.file}: {error.reason}")
-    raise LibraryError(
+    raise LayoutError(
         f"{item.name}: none of {len(item.backgrounds)} backgrounds can be used; {reasons[0]}"
     )
 

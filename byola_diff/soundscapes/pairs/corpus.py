@@ -42,7 +42,7 @@ class RenderSettings:
     out: Path
     renderer: RendererName = "auto"
     output_rate: int | None = None
-    """Of the wav files in Hz, if not that of the plans."""
+    """Sample rate of the wav files in Hz, if not that of the plans."""
 
     @property
     def sources(self) -> Path:
@@ -69,7 +69,7 @@ class PairOfClips:
     split: str
     plans: tuple[Soundscape, Soundscape]
     sha256: tuple[str, str]
-    """Of the wav files."""
+    """Hashes of both wav files."""
 
 
 def write_clip(settings: RenderSettings, split: str, plan: Soundscape) -> str:
@@ -115,23 +115,11 @@ def write_corpus(
         out: Folder of the corpus.
         pairs: In the order of the table.
         refused: Clips and pairs that could not be made.
-        seed: Of the texts.
+        seed: Decides the wording of the texts.
         facts: Name, settings and the like; `counts` in them is completed.
     """
-    table, manifests = out / _TABLE, {}
     rows, same = _rows(pairs, seed)
-    if rows:
-        kept = [pair for pair, _ in rows]
-        extra = {
-            "changes": [";".join(map(str, changes(*pair.plans))) for pair in kept],
-            "ref_db": [f"{pair.plans[0].ref_db:.4f}" for pair in kept],
-            "first_sha256": [pair.sha256[0] for pair in kept],
-            "second_sha256": [pair.sha256[1] for pair in kept],
-        }
-        write_pairs(table, [row for _, row in rows], extra)
-        manifests = {table.name: sha256(table)}
-    else:
-        table.unlink(missing_ok=True)
+    _write_table(out / _TABLE, rows)
     everything = (*refused, *same)
     write_refused(out / _REFUSED, everything)
     counts = {**facts.get("counts", {}), "pairs": len(rows), "refused": len(everything)}
@@ -142,13 +130,27 @@ def write_corpus(
         "seed": seed,
         "counts": counts,
         "versions": {**packages, "commit": code_commit()},
-        "manifests": manifests,
+        "manifests": {_TABLE: sha256(out / _TABLE)} if rows else {},
     }
     write_text(out / _SUMMARY, json.dumps(full, indent=2, ensure_ascii=False) + "\n")
     print(f"{out}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     if everything:
         print(f"what was refused, and why: {out / _REFUSED}", file=sys.stderr)
     return everything
+
+
+def _write_table(table: Path, rows: Sequence[tuple[PairOfClips, Pair]]) -> None:
+    if not rows:
+        table.unlink(missing_ok=True)
+        return
+    kept = [pair for pair, _ in rows]
+    extra = {
+        "changes": [";".join(map(str, changes(*pair.plans))) for pair in kept],
+        "ref_db": [f"{pair.plans[0].ref_db:.4f}" for pair in kept],
+        "first_sha256": [pair.sha256[0] for pair in kept],
+        "second_sha256": [pair.sha256[1] for pair in kept],
+    }
+    write_pairs(table, [row for _, row in rows], extra)
 
 
 def _rows(

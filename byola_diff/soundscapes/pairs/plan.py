@@ -32,7 +32,7 @@ _ACTIONS: tuple[Action, ...] = (
     *("background louder", "background quieter"),
 )
 _SNR_DB = (0.0, 12.0)
-"""Of what is in one of the clips only."""
+"""Level of what is in one of the clips only."""
 _LOWEST_DB = -8.0
 _STEP_DB = (8.0, 12.0)
 _EVENT_TIME_S = (0.0, 8.0)
@@ -42,7 +42,7 @@ _SOURCE_TIME_S = (0.0, 10.0)
 
 SPLITS = ("dev", "eval")
 EVAL_FOLD = 5
-"""Of ESC-50."""
+"""The fold of ESC-50 that is for eval."""
 
 T = TypeVar("T")
 

@@ -26,7 +26,7 @@ class Words:
 
     @property
     def one_more(self) -> str:
-        """Of a kind that is there already: "another dog", "more footsteps"."""
+        """One more of a kind that is there already: "another dog", "more footsteps"."""
         return f"another {self.noun}" if self._countable else f"more {self.noun}"
 
     @property

@@ -115,5 +115,5 @@ def _write_wav24(
     pcm = samples.astype(np.int32) << 8  # the low byte of 32 bits is not stored
     soundfile.write(content, pcm, sample_rate, format="WAV", subtype="PCM_24")
     with atomic_path(path) as temporary:
-        # Not by soundfile, whose errors do not tell a full disk.
+        # Not by soundfile, whose errors do not name a full disk.
         temporary.write_bytes(content.getvalue())

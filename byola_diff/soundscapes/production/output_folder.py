@@ -1,6 +1,6 @@
 """The folder of a generated data set: new, or continued with the same settings, never two in one.
 
-The settings are written before anything is made. What tells of a finished data set is removed then,
+The settings are written before anything is made. What marks a finished data set is removed then,
 and written last.
 """
 
@@ -25,7 +25,7 @@ class OutputFolder:
     sources: str
     """Folder in it for procedural sounds, which are there before the data set is begun."""
     results: tuple[str, ...]
-    """Files in it that tell of a finished data set."""
+    """Files in it that mark a finished data set."""
 
     @property
     def procedural(self) -> Path:
@@ -55,7 +55,7 @@ class OutputFolder:
             )
 
     def begin(self, settings: Mapping[str, Any]) -> None:
-        """Write the settings of a new data set, and remove what tells of a finished one.
+        """Write the settings of a new data set, and remove what marks a finished one.
 
         Files that killed runs were writing are removed, too.
 

@@ -2,19 +2,7 @@
 
 from byola_diff.soundscapes.render.jams_document import to_jams
 from byola_diff.soundscapes.render.jams_file import read_jams
-from byola_diff.soundscapes.render.mixer import mix
 from byola_diff.soundscapes.render.plan import Event, Soundscape
-from byola_diff.soundscapes.render.rendered import ClippingError, Rendered, RenderError
 from byola_diff.soundscapes.render.renderers import open_renderer
 
-__all__ = [
-    "ClippingError",
-    "Event",
-    "RenderError",
-    "Rendered",
-    "Soundscape",
-    "mix",
-    "open_renderer",
-    "read_jams",
-    "to_jams",
-]
+__all__ = ["Event", "Soundscape", "open_renderer", "read_jams", "to_jams"]

@@ -8,7 +8,7 @@ from byola_diff.soundscapes.render.cut import stretch_s
 from byola_diff.soundscapes.render.plan import Event, Role, Soundscape
 
 OURS = "byola_diff"
-"""Where facts are kept in the sandbox of the file; tells the files that we wrote."""
+"""Where facts are kept in the sandbox of the file; marks the files that we wrote."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 

@@ -26,7 +26,7 @@ from byola_diff.soundscapes.render.plan import Roots, Soundscape
 from byola_diff.soundscapes.render.rendered import Rendered, RenderError, check_rendered
 
 NEEDS_EXTRA = "generate"
-"""Of which this file imports packages when it is loaded."""
+"""The extra whose packages this file imports when it is loaded."""
 
 RENDERER_NAME = f"scaper {scaper.__version__}"
 
@@ -96,6 +96,6 @@ def _document(plan: Soundscape, roots: Roots) -> str:
 
 
 def _gain_db(unscaled: Float[np.ndarray, " sample"], stem: Float[np.ndarray, " sample"]) -> float:
-    """Gain that takes one to the other, by least squares: Scaper does not tell it."""
+    """Gain that takes one to the other, by least squares: Scaper does not say it."""
     # Not a dot product, whose last bit depends on the number of threads.
     return float(20 * np.log10((unscaled * stem).sum() / np.square(unscaled).sum()))

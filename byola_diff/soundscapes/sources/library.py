@@ -3,13 +3,13 @@
 A library is a list of what is there, in the order of the files; nothing is decoded but the headers.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from byola_diff.audio.files import AudioFileError, find_audio, open_audio
-from byola_diff.corpora.layout import LayoutError
+from byola_diff.audio.files import AudioFileError, open_audio
+from byola_diff.corpora.layout import LayoutError, audio_below
 from byola_diff.corpora.official_splits import esc50_clips, fsd50k_clips
 from byola_diff.storage import sha256
 from byola_diff.tables.manifest import Clip, read_manifest
@@ -40,18 +40,9 @@ class Library:
     """Files that were left out, each with the reason."""
 
     @property
-    def unreadable(self) -> int:
-        """Number of files that were left out."""
-        return len(self.unreadable_files)
-
-    @property
     def labels(self) -> tuple[str, ...]:
         """All labels, sorted."""
         return tuple(sorted({source.label for source in self.sources}))
-
-
-class LibraryError(ValueError):
-    """A folder that is not laid out as expected, or without a readable recording."""
 
 
 def read_esc50(folder: Path | str) -> Library:
@@ -62,14 +53,14 @@ def read_esc50(folder: Path | str) -> Library:
             has the columns file, label and fold, and perhaps group.
 
     Raises:
-        LibraryError: If there is neither table, a cell is missing, or no file can be read.
+        LayoutError: If there is neither table, a cell is missing, or no file can be read.
         ManifestError: If the manifest is faulty; the message names row and column.
     """
     root = Path(folder)
     if (root / "meta" / "esc50.csv").is_file():
-        return _library(root, map(_source, _laid_out(esc50_clips, root)))
+        return _library(root, map(_source, esc50_clips(root)))
     if not (root / "manifest.csv").is_file():
-        raise LibraryError(
+        raise LayoutError(
             f"{root} has neither meta/esc50.csv, as in the official layout of ESC-50, "
             "nor manifest.csv with the columns file, label and fold"
         )
@@ -84,15 +75,15 @@ def read_fsd50k(folder: Path | str) -> dict[str, Library]:
             with dev.csv and eval.csv.
 
     Raises:
-        LibraryError: If a part of the layout or a cell is missing, or no file can be read.
+        LayoutError: If a part of the layout or a cell is missing, or no file can be read.
     """
     root = Path(folder)
-    clips = _laid_out(fsd50k_clips, root)
+    clips = fsd50k_clips(root)
     libraries = {}
     for part in ("dev", "eval"):
         audio = root / f"FSD50K.{part}_audio"
         if not audio.is_dir():
-            raise LibraryError(f"no such folder: {audio}")
+            raise LayoutError(f"no such folder: {audio}")
         own = [_source(clip) for clip in clips if (clip.split == "test") == (part == "eval")]
         libraries[part] = _library(root, (replace(source, split=part) for source in own))
     return libraries
@@ -102,24 +93,13 @@ def read_folder(folder: Path | str) -> Library:
     """All audio below a folder; the label is the first folder below it, "" for files beside them.
 
     Raises:
-        LibraryError: If there is no such folder, or no audio in it that can be read.
+        LayoutError: If there is no such folder, or no audio in it that can be read.
     """
     root = Path(folder)
-    try:
-        files = [path.relative_to(root) for path in find_audio(root)]
-    except NotADirectoryError as error:
-        raise LibraryError(str(error)) from error
+    files = [PurePosixPath(file) for file in audio_below(root, ".")]
     return _library(
-        root,
-        (Source(file.as_posix(), file.parts[0] if file.parts[1:] else "", 0.0) for file in files),
+        root, (Source(str(file), file.parts[0] if file.parts[1:] else "", 0.0) for file in files)
     )
-
-
-def _laid_out(clips: Callable[[Path], list[Clip]], root: Path) -> list[Clip]:
-    try:
-        return clips(root)
-    except LayoutError as error:
-        raise LibraryError(str(error)) from error
 
 
 def _source(clip: Clip) -> Source:
@@ -133,7 +113,7 @@ def _library(root: Path, listed: Iterable[Source]) -> Library:
     unreadable: list[tuple[str, str]] = []
     for source in sorted(listed, key=lambda source: source.file):
         if sources and sources[-1].file == source.file:
-            raise LibraryError(f"{root}: {source.file} is listed twice")
+            raise LayoutError(f"{root}: {source.file} is listed twice")
         try:
             with open_audio(root / source.file) as reader:
                 duration_s = reader.n_samples / reader.sample_rate
@@ -145,7 +125,7 @@ def _library(root: Path, listed: Iterable[Source]) -> Library:
         first = (
             f"; the first of {len(unreadable)}: {': '.join(unreadable[0])}" if unreadable else ""
         )
-        raise LibraryError(f"no readable audio in {root}{first}")
+        raise LayoutError(f"no readable audio in {root}{first}")
     return Library(root, tuple(sources), tuple(unreadable))
 
 

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from byola_diff.corpora.layout import LayoutError
 from byola_diff.soundscapes.bgknown.backgrounds import (
-    BackgroundOrder,
+    background_order,
     read_backgrounds,
     usable,
 )
-from byola_diff.soundscapes.sources.library import LibraryError, Source, read_folder
+from byola_diff.soundscapes.sources.library import Source, read_folder
 from tests.soundscapes.recordings import noise, write_fsd50k
 
 
@@ -28,12 +29,12 @@ def test_backgrounds_of_fsd50k_are_no_deviation(fsd50k):
 def test_a_recording_in_both_parts_is_refused(fsd50k, tmp_path):
     audio = fsd50k / "FSD50K.eval_audio"
     shutil.copy(fsd50k / "FSD50K.dev_audio" / "16399.wav", audio / "37199.wav")
-    with pytest.raises(LibraryError, match=r"37199.wav is the same recording as .*16399.wav"):
+    with pytest.raises(LayoutError, match=r"37199.wav is the same recording as .*16399.wav"):
         read_backgrounds([fsd50k], 0)
     noise(audio / "16399.wav", 9)
     truth = fsd50k / "FSD50K.ground_truth" / "eval.csv"
     truth.write_text("fname,labels\n16399,Rain\n")
-    with pytest.raises(LibraryError, match="recording 16399 is in the dev and in the eval part"):
+    with pytest.raises(LayoutError, match="recording 16399 is in the dev and in the eval part"):
         read_backgrounds([fsd50k], 0)
 
 
@@ -49,9 +50,9 @@ def test_twins_are_counted_as_far_as_they_can_be_used(tmp_path):
     noise(tmp_path / "eval" / "rain" / "5.wav", 2, duration_s=0.5)
     folders = [tmp_path / "dev", tmp_path / "eval"]
     read_backgrounds(folders, 0, 0.5, ["rain"])
-    with pytest.raises(LibraryError, match=r"rain/5.wav is the same .*dev/2.wav \(1 such\)"):
+    with pytest.raises(LayoutError, match=r"rain/5.wav is the same .*dev/2.wav \(1 such\)"):
         read_backgrounds(folders, 0, 0.5)
-    with pytest.raises(LibraryError, match=r"eval/3.wav is the same .*dev/3.wav \(2 such\)"):
+    with pytest.raises(LayoutError, match=r"eval/3.wav is the same .*dev/3.wav \(2 such\)"):
         read_backgrounds(folders, 0)
 
 
@@ -78,15 +79,15 @@ def test_short_and_excluded_recordings_are_left_out(tmp_path):
     library = read_folder(tmp_path)
     files = [s.file for s in usable(library, 0.5, ("wind",)).sources]
     assert files == [str(Path("rain") / "long.wav")]
-    with pytest.raises(LibraryError, match=r"none of 3 backgrounds is 10 s long.*has 0.50 s"):
+    with pytest.raises(LayoutError, match=r"none of 3 backgrounds is 10 s long.*has 0.50 s"):
         usable(library, 10.0)
 
 
 @pytest.mark.parametrize(("n_backgrounds", "n_items"), [(1, 3), (4, 3), (4, 9), (12, 5)])
 def test_each_background_serves_once_before_any_serves_twice(n_backgrounds, n_items):
     backgrounds = [Source(f"{n}.wav", "rain", 9.0) for n in range(n_backgrounds)]
-    order = BackgroundOrder(backgrounds, 0)
-    chosen = [order.for_item(rank, n_items) for rank in range(n_items)]
+    in_order = background_order(backgrounds, 0, n_items)
+    chosen = [in_order(rank) for rank in range(n_items)]
     served = [first.file for first, *_ in chosen]
     counts = [served.count(source.file) for source in backgrounds]
     assert max(counts) - min(counts) <= 1

@@ -8,12 +8,13 @@ import pytest
 import soundfile
 
 from byola_diff.audio.files import write_wav
+from byola_diff.corpora.layout import LayoutError
 from byola_diff.soundscapes.bgknown.corpus import make_bgknown, plan_bgknown
 from byola_diff.soundscapes.bgknown.plan import BgKnownSettings, limited, plan_items, soundscape
 from byola_diff.soundscapes.bgknown.windows import find_window
 from byola_diff.soundscapes.render.loudness import integrated_lufs
 from byola_diff.soundscapes.render.mixer import mix
-from byola_diff.soundscapes.sources.library import Library, LibraryError, Source
+from byola_diff.soundscapes.sources.library import Library, Source
 from byola_diff.storage import sha256
 from byola_diff.tables.manifest import read_manifest
 
@@ -254,7 +255,7 @@ def test_quiet_windows_are_passed_over(sources):
     assert find_window(item, root, SMALL).n_rejected == 1
     for background in item.backgrounds:
         write_wav(root / background.file, np.zeros(int(2.5 * RATE)), RATE)
-    with pytest.raises(LibraryError, match=r"none of 4 backgrounds can be used; .* below -60 LUFS"):
+    with pytest.raises(LayoutError, match=r"none of 4 backgrounds can be used; .* below -60 LUFS"):
         find_window(item, root, SMALL)
 
 
@@ -329,13 +330,13 @@ def test_faulty_sources_are_refused_before_work(sources):
         return dataclasses.replace(events, sources=tuple(changed)), grounds, SMALL
 
     one, four = events.sources[0], events.sources[3]
-    with pytest.raises(LibraryError, match=r"no event in folds \[4, 5\], which are for test"):
+    with pytest.raises(LayoutError, match=r"no event in folds \[4, 5\], which are for test"):
         plan_bgknown(*with_events(one))
-    with pytest.raises(LibraryError, match=r"1-101-A.wav has no fold"):
+    with pytest.raises(LayoutError, match=r"1-101-A.wav has no fold"):
         plan_bgknown(*with_events(dataclasses.replace(one, fold=None), four))
-    with pytest.raises(LibraryError, match="leaking group '1'"):
+    with pytest.raises(LayoutError, match="leaking group '1'"):
         plan_bgknown(*with_events(one, dataclasses.replace(four, group="1")))
-    with pytest.raises(LibraryError, match="none of 4 backgrounds is 4 s long"):
+    with pytest.raises(LayoutError, match="none of 4 backgrounds is 4 s long"):
         plan_bgknown(events, grounds, dataclasses.replace(SMALL, duration_s=2.0))
 
 

@@ -75,7 +75,7 @@ def test_recordings_need_labels(tmp_path):
         split_sounds({"": library(tmp_path, Source("1.wav", "", 1.0))})
     with pytest.raises(ValueError, match="no recordings below"):
         split_sounds({"": library(tmp_path)})
-    with pytest.raises(ValueError, match="no readable audio"):
+    with pytest.raises(ValueError, match="no audio files in"):
         read_sounds(tmp_path)
 
 

@@ -5,9 +5,9 @@ import shutil
 import pytest
 
 from byola_diff.audio.files import AudioFileError
+from byola_diff.corpora.layout import LayoutError
 from byola_diff.soundscapes.sources import library
 from byola_diff.soundscapes.sources.library import (
-    LibraryError,
     read_esc50,
     read_folder,
     read_fsd50k,
@@ -28,7 +28,12 @@ def test_official_layout_of_esc50(tmp_path):
     first, second = found.sources
     assert first.file == "audio/1-100032-A-0.wav"
     assert (first.label, first.fold, first.group, first.duration_s) == ("dog", 1, "100032", 0.2)
-    assert (second.fold, second.group, found.labels, found.unreadable) == (5, "203128", ("dog",), 0)
+    assert (second.fold, second.group, found.labels, found.unreadable_files) == (
+        5,
+        "203128",
+        ("dog",),
+        (),
+    )
 
 
 def test_a_manifest_gives_folds_and_groups(tmp_path):
@@ -46,23 +51,22 @@ def test_unreadable_files_are_counted(tmp_path):
     write_esc50(tmp_path)
     (tmp_path / "audio" / "5-203128-A-0.wav").write_bytes(b"")
     found = read_esc50(tmp_path)
-    assert found.unreadable == 1
     assert found.unreadable_files == (("audio/5-203128-A-0.wav", "empty: 0 bytes"),)
     (tmp_path / "audio" / "1-100032-A-0.wav").unlink()
-    with pytest.raises(LibraryError, match=r"no readable audio in .*; the first of 2: audio/1-1"):
+    with pytest.raises(LayoutError, match=r"no readable audio in .*; the first of 2: audio/1-1"):
         read_esc50(tmp_path)
 
 
 def test_wrong_tables(tmp_path):
-    with pytest.raises(LibraryError, match=r"neither meta/esc50.csv.* nor manifest.csv"):
+    with pytest.raises(LayoutError, match=r"neither meta/esc50.csv.* nor manifest.csv"):
         read_esc50(tmp_path)
     write_esc50(tmp_path)
     table = tmp_path / "meta" / "esc50.csv"
     table.write_text("filename,fold,category\na.wav,one,dog\n")
-    with pytest.raises(LibraryError, match=r"fold of a.wav: 'one' is no whole number"):
+    with pytest.raises(LayoutError, match=r"fold of a.wav: 'one' is no whole number"):
         read_esc50(tmp_path)
     table.write_text("filename,fold,category\na.wav,1,\n")
-    with pytest.raises(LibraryError, match="row 2: nothing in column category"):
+    with pytest.raises(LayoutError, match="row 2: nothing in column category"):
         read_esc50(tmp_path)
 
 
@@ -74,7 +78,7 @@ def test_fsd50k_by_part_under_the_first_label(fsd50k):
     ]
     assert [s.label for s in found["eval"].sources] == ["Rain"]
     shutil.rmtree(fsd50k / "FSD50K.eval_audio")
-    with pytest.raises(LibraryError, match=r"no such folder: .*FSD50K.eval_audio"):
+    with pytest.raises(LayoutError, match=r"no such folder: .*FSD50K.eval_audio"):
         read_fsd50k(fsd50k)
 
 
@@ -83,7 +87,7 @@ def test_folders_are_labels(tmp_path):
         noise(tmp_path / name, seed)
     found = [(s.file, s.label) for s in read_folder(tmp_path).sources]
     assert found == [("2.wav", ""), ("rain/x/1.wav", "rain")]
-    with pytest.raises(LibraryError, match="no such folder"):
+    with pytest.raises(LayoutError, match="no such folder"):
         read_folder(tmp_path / "absent")
 
 
