@@ -24,10 +24,10 @@ from byola_diff.allocator import keep_freed_memory
 from byola_diff.audio.files import write_wav
 from byola_diff.randomness import derive_seed
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
-from byola_diff.soundscapes.items import finish
-from byola_diff.soundscapes.plan import Event, Role, Roots, Soundscape
-from byola_diff.soundscapes.produce import produce
-from byola_diff.soundscapes.renderers import Renderer, open_renderer
+from byola_diff.soundscapes.production.items import finish
+from byola_diff.soundscapes.production.produce import produce
+from byola_diff.soundscapes.render.plan import Event, Role, Roots, Soundscape
+from byola_diff.soundscapes.render.renderers import Renderer, open_renderer
 
 RATE, DURATION_S = 44_100, 10.0
 N_SOUNDS = 3

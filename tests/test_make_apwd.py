@@ -11,12 +11,12 @@ import soundfile
 
 from byola_diff.command_line import read_options
 from byola_diff.commands import make_apwd
-from byola_diff.soundscapes import items
-from byola_diff.soundscapes.jams_file import read_jams
-from byola_diff.soundscapes.loudness import integrated_lufs
-from byola_diff.soundscapes.mixer import mix
-from byola_diff.soundscapes.pair_changes import changes
-from byola_diff.soundscapes.source_preparation import source_roots
+from byola_diff.soundscapes.pairs.changes import changes
+from byola_diff.soundscapes.production import items
+from byola_diff.soundscapes.render.jams_file import read_jams
+from byola_diff.soundscapes.render.loudness import integrated_lufs
+from byola_diff.soundscapes.render.mixer import mix
+from byola_diff.soundscapes.sources.preparation import source_roots
 from byola_diff.tables.pairs import read_pairs
 from tests.file_hashes import file_hashes
 
@@ -320,7 +320,7 @@ def test_given_folders_are_looked_at_before_sounds_are_made(script, tmp_path, ca
     grounds = ["--events", "procedural", "--background", str(tmp_path / "empty")]
     rest = ["--renderer", "mixer", "--out", str(tmp_path / "out")]
     assert script.main([*grounds, *rest]) == 2
-    assert "no readable audio in" in capsys.readouterr().err
+    assert "no audio files in" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

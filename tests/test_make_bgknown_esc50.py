@@ -180,7 +180,7 @@ def procedural(script, tmp_path_factory):
 def test_given_folders_are_looked_at_before_sounds_are_made(script, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert status(script, *command(tmp_path / "out", "--background", tmp_path / "empty")) == 2
-    assert "no readable audio in" in capsys.readouterr().err
+    assert "no audio files in" in capsys.readouterr().err
     (tmp_path / "manifest.csv").write_text("file,label,fold\n1.wav,noise,1\n2.wav,noise,2\n")
     for fold in (1, 2):
         write_wav(tmp_path / f"{fold}.wav", 0.1 * np.ones(8000), 8000)

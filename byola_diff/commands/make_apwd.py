@@ -22,18 +22,29 @@ from typing import Annotated
 
 from byola_diff.command_line import exit_status, read_options
 from byola_diff.commands.corpus_options import USER_ERRORS, CorpusOptions
-from byola_diff.soundscapes.apwd import PUBLISHED_REF_DB, SPLITS, PairRecipe, plan_pair
-from byola_diff.soundscapes.apwd_corpus import PairOfClips, Studio, write_clip, write_corpus
-from byola_diff.soundscapes.apwd_levels import quieter, usual_ref_db
-from byola_diff.soundscapes.apwd_production import Needs, produce_items
-from byola_diff.soundscapes.apwd_sounds import Sounds, read_sounds, split_sounds
-from byola_diff.soundscapes.clipping import n_clipping, named_by_option
-from byola_diff.soundscapes.plan import Soundscape
-from byola_diff.soundscapes.procedural import (
+from byola_diff.soundscapes.pairs.corpus import (
+    PairOfClips,
+    RenderSettings,
+    write_clip,
+    write_corpus,
+)
+from byola_diff.soundscapes.pairs.plan import (
+    PUBLISHED_REF_DB,
+    SPLITS,
+    PairRecipe,
+    plan_pair,
+    quieter,
+    usual_ref_db,
+)
+from byola_diff.soundscapes.pairs.production import RequiredSources, produce_items
+from byola_diff.soundscapes.pairs.sounds import Sounds, read_sounds, split_sounds
+from byola_diff.soundscapes.production.produce import n_clipping, named_by_option
+from byola_diff.soundscapes.render.plan import Soundscape
+from byola_diff.soundscapes.sources.preparation import SourceFile
+from byola_diff.soundscapes.sources.procedural import (
     write_procedural_backgrounds,
     write_procedural_events,
 )
-from byola_diff.soundscapes.source_preparation import SourceFile
 
 _PROCEDURAL = "procedural"
 _SETTINGS = ("background_label", "pairs_dev", "pairs_eval", "sample_rate", "output_rate")
@@ -90,7 +101,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "make_apwd.py") -> 
 
 def run(options: MakeApwdOptions) -> int:
     """Plan, prepare, render, report."""
-    studio = Studio(options.out, options.renderer, options.output_rate)
+    studio = RenderSettings(options.out, options.renderer, options.output_rate)
     settings = {name: getattr(options, name) for name in _SETTINGS}
     settings["ref_db"] = options.levels_db
     known = {"name": corpus_name(options), "renderer": studio.renderer_name, "seed": options.seed}
@@ -174,7 +185,9 @@ def plan_pairs(
     ]
 
 
-def needed_sources(plans: Iterable[PlannedPair], events: Sounds, backgrounds: Sounds) -> Needs:
+def needed_sources(
+    plans: Iterable[PlannedPair], events: Sounds, backgrounds: Sounds
+) -> RequiredSources:
     """Sources of all plans, each once, sorted by the name of their copy."""
     sources: dict[str, SourceFile] = {}
     of_pair: dict[str, list[str]] = {}
@@ -189,10 +202,10 @@ def needed_sources(plans: Iterable[PlannedPair], events: Sounds, backgrounds: So
                 source = sounds.source(split, event.role, event.source, is_background=is_background)
                 sources.setdefault(source.name, source)
                 needed.append(source.name)
-    return Needs([sources[name] for name in sorted(sources)], of_pair)
+    return RequiredSources([sources[name] for name in sorted(sources)], of_pair)
 
 
-def render(studio: Studio, plan: PlannedPair) -> tuple[str, str]:
+def render(studio: RenderSettings, plan: PlannedPair) -> tuple[str, str]:
     """SHA-256 of the audio of both clips."""
     split, (first, second) = plan
     return write_clip(studio, split, first), write_clip(studio, split, second)

@@ -23,20 +23,20 @@ from byola_diff.command_line import exit_status, read_options
 from byola_diff.commands.corpus_options import USER_ERRORS, CorpusOptions, Folder
 from byola_diff.option_fields import Count
 from byola_diff.sounds import BACKGROUNDS
-from byola_diff.soundscapes.bgknown import PART_OF_SPLIT, SPLIT_OF_FOLD, BgKnownSettings
-from byola_diff.soundscapes.bgknown_corpus import (
+from byola_diff.soundscapes.bgknown.backgrounds import read_backgrounds
+from byola_diff.soundscapes.bgknown.corpus import (
     BgKnownPlan,
     bgknown_folder,
     make_bgknown,
     plan_bgknown,
 )
-from byola_diff.soundscapes.layouts import read_backgrounds
-from byola_diff.soundscapes.library import Library, read_esc50
-from byola_diff.soundscapes.procedural import (
+from byola_diff.soundscapes.bgknown.plan import PART_OF_SPLIT, SPLIT_OF_FOLD, BgKnownSettings
+from byola_diff.soundscapes.render.renderers import open_renderer
+from byola_diff.soundscapes.sources.library import Library, read_esc50
+from byola_diff.soundscapes.sources.procedural import (
     write_procedural_backgrounds,
     write_procedural_events,
 )
-from byola_diff.soundscapes.renderers import open_renderer
 
 PROCEDURAL = "procedural"
 
@@ -181,7 +181,7 @@ def read_both_backgrounds(
 def print_plan(plan: BgKnownPlan, renderer: str) -> None:
     """Counts of what will be made, and in what it is not the published data set."""
     for split, part in PART_OF_SPLIT.items():
-        drafts = [draft for draft in plan.drafts if draft.split == split]
+        drafts = [draft for draft in plan.items if draft.split == split]
         labels = {draft.event.label for draft in drafts}
         n_backgrounds = len({draft.backgrounds[0].file for draft in drafts})
         n_known = len(plan.backgrounds[part].sources)

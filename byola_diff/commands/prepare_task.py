@@ -15,8 +15,7 @@ from typing import Annotated, Any
 
 from byola_diff.command_line import read_options
 from byola_diff.corpora.prepare import Choices, TaskDataError, prepare_task
-from byola_diff.corpora.registry import TASKS
-from byola_diff.corpora.spec import OwnSplit, TaskSpec
+from byola_diff.corpora.registry import TASKS, OwnSplit, TaskSpec
 from byola_diff.option_fields import POSITIONAL, one_of
 
 

@@ -23,18 +23,23 @@ from itertools import groupby
 from byola_diff.command_line import exit_status, read_options
 from byola_diff.commands.corpus_options import USER_ERRORS, CorpusOptions, Folder
 from byola_diff.option_fields import Count
-from byola_diff.soundscapes.apwd_corpus import PairOfClips, Studio, write_clip, write_corpus
-from byola_diff.soundscapes.apwd_production import Needs, produce_items
-from byola_diff.soundscapes.apwd_published import (
+from byola_diff.soundscapes.pairs.corpus import (
+    PairOfClips,
+    RenderSettings,
+    write_clip,
+    write_corpus,
+)
+from byola_diff.soundscapes.pairs.production import RequiredSources, produce_items
+from byola_diff.soundscapes.pairs.published import (
     PublishedClip,
     PublishedSources,
     published_clips,
     published_sources,
 )
-from byola_diff.soundscapes.jams_file import JamsError, read_jams
-from byola_diff.soundscapes.output_folder import listing
-from byola_diff.soundscapes.plan import Soundscape
-from byola_diff.soundscapes.source_preparation import source_roots
+from byola_diff.soundscapes.production.output_folder import listing
+from byola_diff.soundscapes.render.jams_file import JamsError, read_jams
+from byola_diff.soundscapes.render.plan import Soundscape
+from byola_diff.soundscapes.sources.preparation import source_roots
 
 _NAME = "APwD"
 _DEVIATIONS = [
@@ -67,7 +72,7 @@ def run(options: RenderApwdOptions) -> int:
     """Prepare, render, pair, report."""
     clips, refused = published_clips(options.jams)
     clips = first_pairs(clips, options.limit)
-    studio = Studio(options.out, options.renderer, options.output_rate)
+    studio = RenderSettings(options.out, options.renderer, options.output_rate)
     settings = {"limit": options.limit, "output_rate": options.output_rate}
     known = {"name": _NAME, "renderer": studio.renderer_name, "seed": options.seed, **settings}
     known["jams"] = listing([clip.name for clip in clips], "files")
@@ -78,7 +83,7 @@ def run(options: RenderApwdOptions) -> int:
         return 0
     studio.folder.begin(known)
     missing = dict.fromkeys(sources.missing, "is not in --esc50 or --fsd50k")
-    needs = Needs(sources.files, sources.of_clip, missing)
+    needs = RequiredSources(sources.files, sources.of_clip, missing)
     n_workers = options.workers
     rendered = produce_items(
         studio, needs, clips, render, clip_name, n_workers=n_workers, title="clips"
@@ -101,7 +106,7 @@ def run(options: RenderApwdOptions) -> int:
     return 2 if write_corpus(options.out, pairs, refused, options.seed, facts) else 0
 
 
-def render(studio: Studio, clip: PublishedClip) -> tuple[Soundscape, str]:
+def render(studio: RenderSettings, clip: PublishedClip) -> tuple[Soundscape, str]:
     """Plan of a clip and the SHA-256 of its audio."""
     try:
         plan = read_jams(clip.jams, source_roots(studio.sources, clip.split))

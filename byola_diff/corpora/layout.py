@@ -1,4 +1,4 @@
-"""Reading the official layout of a data set, with errors that say what was expected where."""
+"""Tables, lists and folders of a published data set, with errors that say what is wrong where."""
 
 import csv
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from byola_diff.audio.files import find_audio
 
 
 class LayoutError(ValueError):
-    """A folder that does not look as the data set is published."""
+    """A folder that is not laid out as its data set, or has no recording to be used."""
 
 
 def read_columns(path: Path, names: Collection[str]) -> list[dict[str, str]]:
@@ -45,8 +45,8 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def whole_number(cell: str, path: Path) -> int:
-    """The number in a cell of the file at `path`.
+def whole_number(cell: str, path: Path, what: str) -> int:
+    """The number in a cell of the file at `path`; an error says what it should have been.
 
     Raises:
         LayoutError: If it is none.
@@ -54,7 +54,7 @@ def whole_number(cell: str, path: Path) -> int:
     try:
         return int(cell)
     except ValueError:
-        raise LayoutError(f"{path}: {cell!r} is no whole number") from None
+        raise LayoutError(f"{path}: {what}: {cell!r} is no whole number") from None
 
 
 def audio_below(root: Path, folder: str) -> list[str]:

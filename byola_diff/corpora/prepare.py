@@ -15,7 +15,7 @@ from typing import Any
 
 from byola_diff.atomic import write_text
 from byola_diff.corpora.layout import LayoutError
-from byola_diff.corpora.spec import OwnSplit, TaskSpec
+from byola_diff.corpora.registry import OwnSplit, TaskSpec
 from byola_diff.corpora.task import file_sha256, sidecar_path
 from byola_diff.tables.manifest import SPLITS, Clip, write_manifest
 from byola_diff.tables.manifest_checks import (
@@ -38,7 +38,7 @@ class Choices:
 
     split_file: Path | None = None
     seed: int = 0
-    """Of our own split, where there is no published one."""
+    """Draws our own split, where there is no published one."""
     allow_missing: float = 0.0
     """Share of the listed files that may be absent."""
     allow_partial: bool = False

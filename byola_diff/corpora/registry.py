@@ -1,20 +1,65 @@
-"""The downstream tasks of the papers by name.
+"""The downstream tasks of the papers by name: what is known of each before its data are read.
 
 Counts, lengths and metrics are those of the evaluation that the papers used (EVAR's `ds_tasks.py`
 and metadata). Nothing is downloaded.
 """
 
-from byola_diff.corpora.cremad import cremad_clips
-from byola_diff.corpora.esc50 import esc50_clips
-from byola_diff.corpora.fsd50k import fsd50k_clips
-from byola_diff.corpora.gtzan import LISTS_SOURCE, gtzan_clips
-from byola_diff.corpora.nsynth import nsynth_clips
-from byola_diff.corpora.spcv2 import spcv2_clips
-from byola_diff.corpora.spec import OwnSplit, TaskSpec
-from byola_diff.corpora.surge import surge_clips
-from byola_diff.corpora.us8k import us8k_clips
-from byola_diff.corpora.vc1 import vc1_clips
-from byola_diff.corpora.voxforge import voxforge_clips
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from byola_diff.corpora.official_splits import (
+    GTZAN_LISTS,
+    esc50_clips,
+    fsd50k_clips,
+    gtzan_clips,
+    nsynth_clips,
+    spcv2_clips,
+    us8k_clips,
+    vc1_clips,
+)
+from byola_diff.corpora.own_splits import cremad_clips, surge_clips, voxforge_clips
+from byola_diff.tables.manifest import Clip
+
+Metric = Literal["accuracy", "mAP"]
+
+OfficialClips = Callable[[Path], list[Clip]]
+"""From the folder of the data to their clips, split as published."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnSplit:
+    """For data that come without a split: by a file that the user has, or else by a seed."""
+
+    clips: Callable[[Path, Path | None, int], list[Clip]]
+    """From the folder of the data, that file and the seed to their clips."""
+    counts: Mapping[str, int]
+    """Number of clips where we split by the seed; what can't be known is left out."""
+    file: str
+    """Which file of the user's replaces our split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """A downstream task of the papers."""
+
+    name: str
+    title: str
+    """Data set, authors and year."""
+    unit_s: float
+    """Clips are cut or padded to this length."""
+    metric: Metric
+    counts: Mapping[str, int]
+    """Published number of clips by split or "fold K", and of "classes"."""
+    clips: OfficialClips | OwnSplit
+    layout: str
+    """What the folder must hold."""
+    where: str
+    """Where the data are published."""
+    licence: str
+    """Licence of the data, in a line."""
+
 
 _US8K_FOLDS = (873, 888, 925, 990, 936, 823, 838, 806, 816, 837)
 
@@ -113,7 +158,7 @@ _SPECS = (
         counts={"train": 443, "valid": 197, "test": 290, "classes": 10},
         clips=gtzan_clips,
         layout=f"genres/blues/blues.00000.wav (or .au) and so on, and beside genres the lists "
-        f"train_filtered.txt, valid_filtered.txt and test_filtered.txt of {LISTS_SOURCE}",
+        f"train_filtered.txt, valid_filtered.txt and test_filtered.txt of {GTZAN_LISTS}",
         where="http://marsyas.info/downloads/datasets.html",
         licence="none stated; research only",
     ),

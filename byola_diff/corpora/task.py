@@ -7,13 +7,13 @@ of the user's own needs none.
 import csv
 import dataclasses
 import hashlib
-import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from byola_diff.corpora.spec import Metric
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from byola_diff.corpora.registry import Metric
 from byola_diff.tables.manifest import Clip, Manifest, ManifestError, read_manifest
 
 
@@ -43,21 +43,20 @@ def read_task(path: Path | str, root: Path | None = None) -> Task:
             another manifest; or if accuracy is asked of clips with several labels.
     """
     path = Path(path)
-    facts = _read_sidecar(path)
-    manifest = read_manifest(path, root=root or path.parent / facts.get("source", "."))
+    said = _read_sidecar(path)
+    manifest = read_manifest(path, root=root or path.parent / said.source)
     if _is_evar(path) and any("," in label for clip in manifest.clips for label in clip.labels):
         manifest = _split_at_commas(path, manifest)
-    unit_s = facts.get("unit_s")
     several = [clip.file for clip in manifest.clips if len(clip.labels) > 1]
-    metric: Metric = facts.get("metric", "mAP" if several else "accuracy")
+    metric: Metric = said.metric or ("mAP" if several else "accuracy")
     if several and metric == "accuracy":
         raise ManifestError(f"{path}: accuracy needs one label per clip, {several[0]} has several")
     return Task(
-        name=facts.get("task", f"{path.resolve().parent.name}/{path.stem}"),
+        name=said.task or f"{path.resolve().parent.name}/{path.stem}",
         manifest=manifest,
-        unit_s=None if unit_s is None else float(unit_s),
+        unit_s=said.unit_s,
         metric=metric,
-        deviations=tuple(facts.get("deviations", ())),
+        deviations=said.deviations,
     )
 
 
@@ -67,41 +66,43 @@ def sidecar_path(manifest: Path) -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """By which a sidecar knows its manifest."""
+    """The hash by which a sidecar knows its manifest."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _read_sidecar(manifest: Path) -> dict[str, Any]:
+class _Sidecar(BaseModel):
+    """What a sidecar says that decides how a task is scored."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    task: str | None = None
+    source: str = "."
+    unit_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    metric: Metric | None = None
+    deviations: tuple[str, ...] = ()
+    manifest_sha256: str | None = None
+
+
+def _read_sidecar(manifest: Path) -> _Sidecar:
     path = sidecar_path(manifest)
     if not path.exists():
-        return {}
+        return _Sidecar()
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        said = _Sidecar.model_validate_json(path.read_bytes())
+    except OSError as error:
         raise ManifestError(f"{path}: unreadable sidecar: {error}") from error
-    if not isinstance(facts, dict):
-        raise ManifestError(f"{path}: unreadable sidecar: no JSON object")
-    if wrong := _wrong_keys(facts):
-        raise ManifestError(f"{path}: what it says of {', '.join(wrong)} can't be used")
-    expected = facts.get("manifest_sha256")
+    except ValidationError as error:
+        wrong = sorted({str(one["loc"][0]) for one in error.errors() if one["loc"]})
+        if wrong:
+            reason = f"what it says of {', '.join(wrong)} can't be used"
+        else:
+            reason = f"unreadable sidecar: {error.errors()[0]['msg']}"
+        raise ManifestError(f"{path}: {reason}") from error
+    expected = said.manifest_sha256
     if expected is not None and manifest.is_file() and file_sha256(manifest) != expected:
         remedy = "prepare the task again, or remove the sidecar if these are clips of your own"
         raise ManifestError(f"{path}: {manifest.name} was changed since; {remedy}")
-    return facts
-
-
-def _wrong_keys(facts: dict[str, Any]) -> list[str]:
-    """Keys whose values are not what they must be."""
-    unit_s, deviations = facts.get("unit_s"), facts.get("deviations", [])
-    is_number = isinstance(unit_s, int | float) and not isinstance(unit_s, bool)
-    right = {
-        "task": isinstance(facts.get("task", ""), str),
-        "source": isinstance(facts.get("source", ""), str),
-        "unit_s": unit_s is None or (is_number and 0 < unit_s < math.inf),
-        "metric": facts.get("metric", "accuracy") in ("accuracy", "mAP"),
-        "deviations": isinstance(deviations, list) and all(isinstance(d, str) for d in deviations),
-    }
-    return [key for key, good in right.items() if not good]
+    return said
 
 
 def _is_evar(path: Path) -> bool:

@@ -30,8 +30,8 @@ def render(
 
     Args:
         families: One name of `FOREGROUNDS` or `BACKGROUNDS` per clip.
-        seed: Of the corpus.
-        indices: Of the clips in it.
+        seed: The seed of the corpus.
+        indices: Numbers of the clips in it.
         n_samples: Length of every clip.
         sample_rate: Hz.
 

@@ -1,1 +1,4 @@
-"""Generated soundscapes: Background-known ESC-50 and pairs with a known difference."""
+"""Generated soundscapes: Background-known ESC-50 and pairs with a known difference.
+
+Rooms, each on those before it: `render`, `production`, `sources`, `bgknown` and `pairs`.
+"""

@@ -4,14 +4,16 @@ import json
 
 import pytest
 
-from byola_diff.corpora.esc50 import esc50_clips
-from byola_diff.corpora.fsd50k import fsd50k_clips
-from byola_diff.corpora.gtzan import gtzan_clips
 from byola_diff.corpora.layout import LayoutError
-from byola_diff.corpora.nsynth import nsynth_clips
-from byola_diff.corpora.spcv2 import spcv2_clips
-from byola_diff.corpora.us8k import us8k_clips
-from byola_diff.corpora.vc1 import vc1_clips
+from byola_diff.corpora.official_splits import (
+    esc50_clips,
+    fsd50k_clips,
+    gtzan_clips,
+    nsynth_clips,
+    spcv2_clips,
+    us8k_clips,
+    vc1_clips,
+)
 from tests.corpora.layouts import audio, by_file, put, put_esc50
 
 
@@ -177,16 +179,25 @@ def test_empty_folder_is_refused_by_the_first_file_that_is_not_there(tmp_path, c
     ("text", "expected"),
     [
         ("filename,fold,category\na.wav,1,dog\n", "has no column src_file"),
-        ("filename,fold,category,src_file\na.wav,one,dog,7\n", "'one' is no whole number"),
+        (
+            "filename,fold,category,src_file\na.wav,one,dog,7\n",
+            "fold of a.wav: 'one' is no",
+        ),
         (
             "filename,fold,category,src_file\na.wav,1,dog,7\n,1,dog,8\n",
             "row 3: nothing in column f",
         ),
-        ("filename,fold,category,src_file\na.wav,1\n", "row 2: nothing in column category, src"),
-        ("", "has no column category, filename, fold, src_file"),
+        ("filename,fold,category,src_file\na.wav,1\n", "row 2: nothing in column category"),
+        ("", "has no column category, filename, fold"),
     ],
 )
 def test_broken_table_is_refused(tmp_path, text, expected):
     put(tmp_path, {"meta/esc50.csv": text})
     with pytest.raises(LayoutError, match=expected):
         esc50_clips(tmp_path)
+
+
+def test_esc50_without_its_recordings_reads_them_from_the_names(tmp_path):
+    rows = "filename,fold,category\n1-100032-A-0.wav,1,dog\n5-203128-A-0.wav,5,dog\n"
+    put(tmp_path, {"meta/esc50.csv": rows})
+    assert [clip.group for clip in esc50_clips(tmp_path)] == ["100032", "203128"]

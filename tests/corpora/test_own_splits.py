@@ -4,11 +4,13 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from byola_diff.corpora.cremad import cremad_clips
-from byola_diff.corpora.group_split import split_groups
 from byola_diff.corpora.layout import LayoutError
-from byola_diff.corpora.surge import surge_clips
-from byola_diff.corpora.voxforge import voxforge_clips
+from byola_diff.corpora.own_splits import (
+    cremad_clips,
+    split_groups,
+    surge_clips,
+    voxforge_clips,
+)
 from tests.corpora.layouts import audio, by_file, put
 
 WEIGHTS = {"train": 70, "valid": 10, "test": 20}

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import soundfile
 
-from byola_diff.soundscapes.plan import Event, Soundscape
+from byola_diff.soundscapes.render.plan import Event, Soundscape
 
 RATE = 16_000
 

@@ -1,0 +1,156 @@
+"""Plans of background-known items: an event in a background, and three references of the latter.
+
+One window of twice the length of an item is drawn in a recording. The mixture is the event and the
+window's first half, reference (a); reference (b) overlaps that by half, and (c) is the second half:
+
+    (a) [s, s + 5]    (b) [s + 2.5, s + 7.5]    (c) [s + 5, s + 10]
+
+Source: Takeuchi et al., 2024, section 5.2. The geometry of the window, the level of the references
+and the loudness of the background are not stated there.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Literal
+
+import numpy as np
+
+from byola_diff.corpora.layout import LayoutError
+from byola_diff.randomness import derive_seed
+from byola_diff.soundscapes.bgknown.backgrounds import background_order
+from byola_diff.soundscapes.render.plan import Event, Soundscape
+from byola_diff.soundscapes.sources.library import Library, Source
+
+SPLIT_OF_FOLD = {1: "train", 2: "train", 3: "train", 4: "test", 5: "test"}
+PART_OF_SPLIT = {"train": "dev", "test": "eval"}
+
+LATER = {"a": 0.0, "b": 0.5, "c": 1.0}
+"""Where each reference begins in the window, in lengths of an item."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BgKnownSettings:
+    """What the data set depends on, beside the recordings."""
+
+    seed: int = 0
+    snr_db: tuple[float, float] = (0.0, 3.0)
+    """Range of the event's loudness above that of the background; uniform."""
+    ref_db: float = -40.0
+    """Loudness of the background in the mixture, in LUFS."""
+    reference_level: Literal["scene", "normalised"] = "scene"
+    """Gain of the references: that of the background in the mixture, or one that brings each to
+    `ref_db`."""
+    duration_s: float = 5.0
+    """Length of mixtures and references."""
+    sample_rate: int = 44_100
+    """Hz, of the synthesis."""
+    output_rate: int | None = None
+    """Hz, of the files if it is another; resampled once."""
+
+    def __post_init__(self) -> None:
+        low, high = self.snr_db
+        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+            raise ValueError(f"signal-to-noise ratios from {low} to {high} dB are no range")
+        if not -70 < self.ref_db < 0:
+            raise ValueError(f"ref_db {self.ref_db} must lie between -70 and 0 LUFS")
+        if not 0 < self.duration_s < math.inf:
+            raise ValueError(f"an item can't last {self.duration_s} s")
+        if min(self.sample_rate, self.output_rate or 1) < 1:
+            raise ValueError("sample rates must be positive")
+
+    @property
+    def window_s(self) -> float:
+        """What a background must have."""
+        return 2 * self.duration_s
+
+
+@dataclass(frozen=True)
+class ItemPlan:
+    """An item before its background is listened to."""
+
+    name: str
+    split: str
+    event: Source
+    backgrounds: tuple[Source, ...]
+    """The one for this item, then those in its stead should it be silent."""
+
+
+def plan_items(
+    events: Library, backgrounds: Mapping[str, Library], settings: BgKnownSettings
+) -> tuple[ItemPlan, ...]:
+    """All items in the order of their events; no background serves twice before all have once.
+
+    Raises:
+        LayoutError: If an event has no fold or one outside 1 to 5, or a split has no event.
+    """
+    names = _names(events)
+    by_split: dict[str, list[Source]] = {"train": [], "test": []}
+    for source in events.sources:
+        if source.fold not in SPLIT_OF_FOLD:
+            reason = "has no fold" if source.fold is None else f"is in fold {source.fold}"
+            raise LayoutError(f"{events.root}: {source.file} {reason}; folds are 1 to 5")
+        by_split[SPLIT_OF_FOLD[source.fold]].append(source)
+    items = []
+    for split, sources in by_split.items():
+        if not sources:
+            folds = [fold for fold, its in SPLIT_OF_FOLD.items() if its == split]
+            raise LayoutError(f"{events.root}: no event in folds {folds}, which are for {split}")
+        order = sorted(names[source.file] for source in sources)
+        order.sort(key=lambda name: derive_seed(settings.seed, "bgknown item", name))
+        rank_of = {name: rank for rank, name in enumerate(order)}
+        grounds = backgrounds[PART_OF_SPLIT[split]].sources
+        in_order = background_order(grounds, settings.seed, len(sources))
+        for source in sources:
+            name = names[source.file]
+            items.append(ItemPlan(name, split, source, in_order(rank_of[name])))
+    return tuple(sorted(items, key=lambda item: item.event.file))
+
+
+def limited(events: Library, n_items: int, seed: int) -> Library:
+    """At most `n_items` of the events: of each label in turn one for training, one for the test.
+
+    So a label whose events are in the test has one in training, too, if it has any there.
+    """
+
+    def draw(word: str) -> int:
+        return derive_seed(seed, "bgknown limit", word)
+
+    n_of_cell: dict[tuple[bool, str], int] = defaultdict(int)
+    place = {}
+    for source in sorted(events.sources, key=lambda source: draw(source.file)):
+        in_test = SPLIT_OF_FOLD.get(source.fold or 0) == "test"
+        turn = n_of_cell[in_test, source.label]
+        place[source.file] = turn, draw(source.label), source.label, in_test
+        n_of_cell[in_test, source.label] += 1
+    chosen = sorted(events.sources, key=lambda source: place[source.file])[:n_items]
+    return replace(events, sources=tuple(sorted(chosen, key=lambda source: source.file)))
+
+
+def soundscape(
+    item: ItemPlan, background: Source, start_s: float, settings: BgKnownSettings
+) -> Soundscape:
+    """The mixture: a background from `start_s` on, then the event from the start of its file on."""
+    rng = np.random.default_rng(derive_seed(settings.seed, "bgknown snr", item.name))
+    length_s = settings.duration_s
+    events = (
+        Event("background", background.label, background.file, start_s, 0.0, length_s),
+        Event(
+            *("foreground", item.event.label, item.event.file, 0.0, 0.0, length_s),
+            snr_db=float(rng.uniform(*settings.snr_db)),
+        ),
+    )
+    return Soundscape(item.name, length_s, settings.sample_rate, settings.ref_db, events)
+
+
+def _names(events: Library) -> dict[str, str]:
+    """Name of the item of each event file: short where that is enough to tell them apart."""
+    stems = {s.file: PurePosixPath(s.file).stem for s in events.sources}
+    if len(set(stems.values())) == len(stems):
+        return stems
+    names = {file: PurePosixPath(file).as_posix().replace("/", "-") for file in stems}
+    if len(set(names.values())) < len(names):
+        raise LayoutError(f"{events.root}: names of events are not different enough")
+    return names

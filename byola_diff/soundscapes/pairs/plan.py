@@ -1,0 +1,192 @@
+"""Plans of pairs like APwD's: two clips over the same two backgrounds, with one or two changes.
+
+Actions are drawn with equal chances: an event is added, removed, louder or quieter, or the
+background is louder or quieter, for which it lies over itself as an event in one of the clips. The
+backgrounds begin elsewhere in the second clip, and an event in both is another recording at another
+time, as far as there are several: only labels and levels can be compared.
+
+Source:
+    Takeuchi et al., 2022, "Introducing auxiliary text query-modifier to content-based audio
+    retrieval"; levels and times as in the JAMS files published with it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from byola_diff.randomness import derive_seed
+from byola_diff.soundscapes.pairs.changes import Action
+from byola_diff.soundscapes.render.plan import Event, Soundscape
+
+DURATION_S = 10.0
+PUBLISHED_REF_DB = (-36.0, -27.0)
+_QUIETER_REF_DB = (-52.0, -43.0)
+_REF_STEP_DB = 6.0
+_LEAST_REF_DB = -70.0
+
+_ACTIONS: tuple[Action, ...] = (
+    *("add", "remove", "louder", "quieter"),
+    *("background louder", "background quieter"),
+)
+_SNR_DB = (0.0, 12.0)
+"""Level of what is in one of the clips only."""
+_LOWEST_DB = -8.0
+_STEP_DB = (8.0, 12.0)
+_EVENT_TIME_S = (0.0, 8.0)
+_EVENT_DURATION_S = (3.0, 5.0)
+_SOURCE_TIME_S = (0.0, 10.0)
+"""Prepared backgrounds are at least 20 s long."""
+
+SPLITS = ("dev", "eval")
+EVAL_FOLD = 5
+"""The fold of ESC-50 that is for eval."""
+
+T = TypeVar("T")
+
+Palette = Mapping[str, Sequence[str]]
+"""Prepared files by label, as `Event.source` names them."""
+
+
+@dataclass(frozen=True)
+class PairRecipe:
+    """What pairs of a corpus have in common."""
+
+    scene: str
+    seed: int = 0
+    sample_rate: int = 44_100
+    ref_db: tuple[float, float] = PUBLISHED_REF_DB
+    """Least and greatest loudness of each background; the levels of events are above it."""
+
+
+def usual_ref_db(with_procedural: bool) -> tuple[float, float]:
+    """The published range in LUFS, or a lower one for procedural sounds, whose peaks are higher."""
+    return _QUIETER_REF_DB if with_procedural else PUBLISHED_REF_DB
+
+
+def quieter(ref_db: Sequence[float]) -> tuple[float, float]:
+    """A range to try where pairs clip at this one."""
+    low_db, high_db = ref_db
+    if high_db > _QUIETER_REF_DB[1]:
+        return min(low_db, _QUIETER_REF_DB[0]), _QUIETER_REF_DB[1]
+    return max(_LEAST_REF_DB, low_db - _REF_STEP_DB), max(_LEAST_REF_DB, high_db - _REF_STEP_DB)
+
+
+def plan_pair(
+    recipe: PairRecipe, events: Palette, backgrounds: Palette, split: str, index: int
+) -> tuple[Soundscape, Soundscape]:
+    """Both clips of pair `index`, named SCENE_SPLIT_INDEX_s1 and ..._s2.
+
+    They depend on the seed, the scene, the split, the index and which files there are.
+
+    Raises:
+        ValueError: If there are no backgrounds, or no events of other labels.
+    """
+    labels = sorted(set(events) - set(backgrounds))
+    if not labels or not backgrounds:
+        what, remedy = "backgrounds", "give another --background, with two recordings per label"
+        if backgrounds:
+            what = "events of other labels than the backgrounds"
+            remedy = "give --background-label, or other --events"
+        raise ValueError(f"{split}: no {what} to draw from: {remedy}")
+    random = np.random.default_rng(derive_seed(recipe.seed, "apwd", recipe.scene, split, index))
+    bed_label = _one(sorted(backgrounds), random)
+    bed_files = sorted(backgrounds[bed_label])
+    bed = _some(bed_files, 2, random)
+    ref_db = random.uniform(*recipe.ref_db)
+    palette = {label: sorted(events[label]) for label in labels}
+    foreground = _foreground(palette, bed_label, bed_files, bed, random)
+
+    def clip(side: int) -> Soundscape:
+        grounds = [
+            Event("background", bed_label, file, random.uniform(*_SOURCE_TIME_S)) for file in bed
+        ]
+        laid_over = [both[side] for both in foreground]
+        placed = (*grounds, *(event for event in laid_over if event is not None))
+        name = f"{recipe.scene}_{split}_{index:05d}_s{side + 1}"
+        return Soundscape(name, DURATION_S, recipe.sample_rate, ref_db, placed)
+
+    return clip(0), clip(1)
+
+
+def _foreground(
+    events: Palette,
+    bed_label: str,
+    bed_files: Sequence[str],
+    bed: Sequence[str],
+    random: np.random.Generator,
+) -> list[tuple[Event | None, Event | None]]:
+    """For each change, the event in the first clip and that in the second."""
+    actions = _draw_actions(len(events), random)
+    drawn = iter(_some(list(events), sum(not _on_bed(action) for action in actions), random))
+    foreground = []
+    for action in actions:
+        if _on_bed(action):
+            files = [file for file in bed_files if file not in bed] or bed_files
+            make = partial(_over_itself, bed_label, random=random)
+        else:
+            label = next(drawn)
+            files = events[label]
+            make = partial(_event, label, random=random)
+        foreground.append(_sides(action, files, make, random))
+    return foreground
+
+
+def _draw_actions(n_labels: int, random: np.random.Generator) -> list[Action]:
+    """One or two actions: at most one on the background, and a label for each other one."""
+    actions: list[Action] = []
+    for _ in range(1 + int(random.integers(2))):
+        n_on_bed = sum(map(_on_bed, actions))
+        n_free = n_labels - (len(actions) - n_on_bed)
+        pool: list[Action] = [
+            action for action in _ACTIONS if (not n_on_bed if _on_bed(action) else n_free)
+        ]
+        if pool:
+            actions.append(_one(pool, random))
+    return actions
+
+
+def _sides(
+    action: Action,
+    files: Sequence[str],
+    make: Callable[[str, float], Event],
+    random: np.random.Generator,
+) -> tuple[Event | None, Event | None]:
+    """Event of an action in the first and the second clip."""
+    if action in ("louder", "quieter"):
+        step_db = random.uniform(*_STEP_DB)
+        low_db = random.uniform(_LOWEST_DB, _SNR_DB[1] - step_db)
+        levels_db = [low_db, low_db + step_db]
+        first_db, second_db = levels_db if action == "louder" else levels_db[::-1]
+        first_file, *others = _some(files, 2, random)
+        return make(first_file, first_db), make(others[0] if others else first_file, second_db)
+    event = make(_one(files, random), random.uniform(*_SNR_DB))
+    return (None, event) if action in ("add", "background louder") else (event, None)
+
+
+def _event(label: str, file: str, snr_db: float, random: np.random.Generator) -> Event:
+    event_time_s = random.uniform(*_EVENT_TIME_S)
+    duration_s = min(random.uniform(*_EVENT_DURATION_S), DURATION_S - event_time_s)
+    return Event("foreground", label, file, 0.0, event_time_s, duration_s, snr_db)
+
+
+def _over_itself(label: str, file: str, snr_db: float, random: np.random.Generator) -> Event:
+    """A background as an event that lasts for the whole clip."""
+    return Event(
+        "foreground", label, file, random.uniform(*_SOURCE_TIME_S), 0.0, DURATION_S, snr_db
+    )
+
+
+def _on_bed(action: Action) -> bool:
+    return action.startswith("background")
+
+
+def _one(choices: Sequence[T], random: np.random.Generator) -> T:
+    return choices[int(random.integers(len(choices)))]
+
+
+def _some(choices: Sequence[T], n: int, random: np.random.Generator) -> list[T]:
+    """Up to `n` different ones in random order."""
+    return [choices[int(place)] for place in random.permutation(len(choices))[:n]]

@@ -1,0 +1,119 @@
+"""The files of one item of a corpus: its wav files, then its JAMS, which vouches for them.
+
+The JAMS is written last and holds the SHA-256 of every wav file. An item whose JAMS is there and
+true need not be made again, so a stopped run continues where it was.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import soundfile
+from jaxtyping import Float
+
+from byola_diff.atomic import atomic_path, write_text
+from byola_diff.audio.resample import resample
+from byola_diff.soundscapes.render.jams_document import to_jams
+from byola_diff.soundscapes.render.jams_file import read_facts
+from byola_diff.soundscapes.render.plan import Soundscape
+from byola_diff.soundscapes.render.rendered import CLIPPING_REMEDY, ClippingError, RenderError
+from byola_diff.storage import sha256
+
+_FULL_SCALE_24 = 1 << 23
+
+
+def finish(
+    out: Path,
+    jams: str,
+    plan: Soundscape,
+    audio: Mapping[str, Float[np.ndarray, " sample"]],
+    facts: Mapping[str, Any],
+    *,
+    output_rate: int | None = None,
+) -> dict[str, Any]:
+    """Write an item and return its facts, with the SHA-256 of every file and the sample rate.
+
+    Args:
+        out: Folder of the corpus.
+        jams: Path of the JAMS below it.
+        plan: What was rendered.
+        audio: Waveforms at the rate of the plan, by paths below `out`; written as 24-bit wav.
+        facts: What else is known of the item, as JSON holds it.
+        output_rate: Rate of the wav files, in Hz, if not that of the plan.
+
+    Raises:
+        RenderError: If a waveform does not fit into full scale at its final rate.
+        ValueError: If a path is not below `out`.
+    """
+    rate = output_rate or plan.sample_rate
+    hashes = {}
+    for name, waveform in sorted(audio.items()):
+        path = _below(out, name)
+        if rate != plan.sample_rate:
+            waveform = resample(waveform.astype(np.float32), plan.sample_rate, rate)
+        _write_wav24(path, waveform, rate, plan)
+        hashes[name] = sha256(path)
+    full = {**facts, "sample_rate": rate, "files": hashes}
+    write_text(_below(out, jams), to_jams(plan, full))
+    return json.loads(json.dumps(full))
+
+
+def finished(
+    out: Path, jams: str, plan: Soundscape, facts: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What `finish` returned, if the item is there as planned and whole; else None.
+
+    It is not if the JAMS is missing, is of another plan or has other facts than these, or if a wav
+    file is missing or altered. What else the files depend on, such as the renderer, the content of
+    the sources and the rate of the wav files, must be among the facts: give `sample_rate` where it
+    is not that of the plan.
+    """
+    path = _below(out, jams)
+    full = read_facts(path)
+    if full is None or not isinstance(full.get("files"), dict):
+        return None
+    given = json.loads(json.dumps(dict(facts)))
+    if {**full, **given} != full or full.keys() != given.keys() | {"sample_rate", "files"}:
+        return None
+    if path.read_bytes() != to_jams(plan, full).encode():
+        return None
+    whole = all(_has_hash(out, name, digest) for name, digest in full["files"].items())
+    return full if whole else None
+
+
+def _has_hash(out: Path, name: str, digest: str) -> bool:
+    try:
+        return sha256(_below(out, name)) == digest
+    except (ValueError, OSError):  # not below the corpus, or not there
+        return False
+
+
+def _below(out: Path, name: str) -> Path:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError(f"{name!r} is not below the folder of the corpus")
+    return out / path
+
+
+def _write_wav24(
+    path: Path, waveform: Float[np.ndarray, " sample"], sample_rate: int, plan: Soundscape
+) -> None:
+    """Nearest 24-bit samples; a mixture just within full scale may leave it when resampled."""
+    samples = np.rint(waveform.astype(np.float64) * _FULL_SCALE_24)
+    if not np.isfinite(samples).all():
+        raise RenderError(plan, f"{path.name} has NaN or infinite samples")
+    if len(samples) == 0 or samples.max() >= _FULL_SCALE_24 or samples.min() < -_FULL_SCALE_24:
+        peak = np.abs(waveform).max(initial=0.0)
+        reason = f"{path.name} has {len(samples)} samples and a peak of {peak:.4f}"
+        if len(samples) == 0:
+            raise RenderError(plan, reason)
+        raise ClippingError(plan, f"{reason}; {CLIPPING_REMEDY}")
+    content = io.BytesIO()
+    pcm = samples.astype(np.int32) << 8  # the low byte of 32 bits is not stored
+    soundfile.write(content, pcm, sample_rate, format="WAV", subtype="PCM_24")
+    with atomic_path(path) as temporary:
+        # Not by soundfile, whose errors do not name a full disk.
+        temporary.write_bytes(content.getvalue())

@@ -1,0 +1,239 @@
+"""Soundscapes as JAMS files with an annotation of the namespace `scaper`, which Scaper renders.
+
+JAMS files come from elsewhere: they are read as plain JSON of limited size, nothing in them is
+trusted, and every error names the file and the field. Files that we write hold the paths of their
+sources below the folder of sources. In others, such as those published with APwD, a path says the
+folder and the name of the source alone, and these are looked up below that folder, as Scaper does
+when it is given one.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, NoReturn
+
+from byola_diff.soundscapes.render.jams_document import OURS, ROLES
+from byola_diff.soundscapes.render.plan import Event, Role, Roots, Soundscape
+from byola_diff.tables.manifest_checks import ClipFiles
+
+_MOST_BYTES = 1 << 22
+_DISTRIBUTIONS = ("const", "choose", "choose_weighted", "uniform", "normal", "truncnorm")
+_N_DISTRIBUTIONS = 6  # per event: label, source, its time, time, duration, SNR
+_LONGEST_S = 3600.0
+_HIGHEST_HZ = 768_000.0
+
+
+class JamsError(ValueError):
+    """A JAMS file that can't be used; names the file and the field."""
+
+
+class Field:
+    """One value of the file, and where it stands."""
+
+    def __init__(self, file: Path, value: Any, name: str = "") -> None:
+        self.file, self.value, self.name = file, value, name
+
+    def fail(self, reason: str) -> NoReturn:
+        """Raise `JamsError` about this field."""
+        raise JamsError(f"{self.file}: {self.name or 'top level'}: {reason}")
+
+    def __getitem__(self, key: str) -> "Field":
+        """The value under `key` of an object."""
+        if key not in self:
+            Field(self.file, None, self._name_of(key)).fail("missing")
+        return Field(self.file, self.value[key], self._name_of(key))
+
+    def __contains__(self, key: str) -> bool:
+        if not isinstance(self.value, dict):
+            self.fail(f"not an object but {_shown(self.value)}")
+        return key in self.value
+
+    def __iter__(self) -> Iterator["Field"]:
+        """The values of a list."""
+        if not isinstance(self.value, list):
+            self.fail(f"not a list but {_shown(self.value)}")
+        for place, value in enumerate(self.value):
+            yield Field(self.file, value, f"{self.name}[{place}]")
+
+    def text(self) -> str:
+        """The string."""
+        if not isinstance(self.value, str):
+            self.fail(f"not a text but {_shown(self.value)}")
+        return self.value
+
+    def number(self, least: float = -math.inf, most: float = math.inf) -> float:
+        """The finite number between `least` and `most`."""
+        value = self.value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self.fail(f"not a number but {_shown(value)}")
+        # Compared before it is converted: an integer may be too large for a float.
+        if not (least <= value <= most and abs(value) < math.inf and abs(value) <= 1e300):
+            self.fail(f"{_shown(value)} is not a number from {least:g} to {most:g}")
+        return float(value)
+
+    def unused(self, *allowed: Any) -> None:
+        """Check that the value, if it is there, asks for nothing that is not supported."""
+        if not any(self.value is one for one in (None, *allowed)):
+            self.fail(f"{_shown(self.value)} is not supported")
+
+    def _name_of(self, key: str) -> str:
+        return f"{self.name}.{key}" if self.name else key
+
+
+def read_jams(path: Path, roots: Roots) -> Soundscape:
+    """The soundscape that a JAMS file describes; its name is the title, else that of the file.
+
+    Args:
+        path: The file, at most 4 MiB.
+        roots: Folders that sources of each role lie below; none may lie outside, not even through
+            a link.
+
+    Raises:
+        JamsError: If the file is not JSON or has no annotation of the namespace scaper, a field is
+            missing or out of range, a source is missing, outside of its folder or not in that of
+            its label, or something is asked for that is not supported: several channels,
+            reverberation, a change of pitch or tempo, a change of the level of the whole, a trimmed
+            soundscape, or a distribution that Scaper does not have. Names the field.
+    """
+    top = read_fields(Path(path))
+    annotation = scaper_annotation(top)
+    settings = annotation["sandbox"]["scaper"]
+    if "slice" in annotation["sandbox"]:
+        annotation["sandbox"]["slice"].fail("a trimmed soundscape is not supported")
+    length = "original_duration" if "original_duration" in settings else "duration"
+    duration_s = settings[length].number(1e-3, _LONGEST_S)
+    _check_settings(settings)
+    sample_rate = settings["sr"].number(1.0, _HIGHEST_HZ)
+    if sample_rate % 1:
+        settings["sr"].fail(f"{sample_rate} Hz is not a whole number")
+    ours = _is_ours(top)
+    files: dict[Role, ClipFiles] = {role: ClipFiles(root) for role, root in roots.items()}
+    events = [_event(one["value"], files, duration_s, ours) for one in annotation["data"]]
+    title = top["file_metadata"]["title"].text() if ours else ""
+    ref_db = settings["ref_db"].number(-200.0, 100.0)
+    fade_s = settings["fade_in_len"].number(0.0, duration_s)
+    name = title or Path(path).stem
+    try:
+        return Soundscape(name, duration_s, int(sample_rate), ref_db, tuple(events), fade_s)
+    except ValueError as error:
+        annotation["data"].fail(str(error).removeprefix(f"{name}: "))
+
+
+def read_facts(path: Path) -> dict[str, Any] | None:
+    """Facts that `to_jams` was given, or None if there is no such file of ours."""
+    try:
+        top = read_fields(path)
+        facts = top["sandbox"][OURS].value if _is_ours(top) else None
+    except JamsError:
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def _is_ours(top: Field) -> bool:
+    return "sandbox" in top and isinstance(top["sandbox"].value, dict) and OURS in top["sandbox"]
+
+
+def scaper_annotation(top: Field) -> Field:
+    """The first annotation that Scaper would render."""
+    every = top["annotations"]
+    found = next((one for one in every if one["namespace"].value == "scaper"), None)
+    return found or every.fail("none has the namespace scaper")
+
+
+def _check_settings(settings: Field) -> None:
+    """Refuse settings of Scaper that this package does not render."""
+    if settings["n_channels"].value != 1:
+        settings["n_channels"].fail("only 1 is supported")
+    for name in ("reverb", "fix_clipping", "peak_normalization"):
+        if name in settings:
+            settings[name].unused(*([] if name == "reverb" else [False]))
+    if settings["fade_in_len"].value != settings["fade_out_len"].value:
+        settings["fade_out_len"].fail("is not fade_in_len, which is not supported")
+    for name in ("fg_spec", "bg_spec"):
+        if name not in settings:
+            continue
+        for event in settings[name]:
+            for distribution in list(event)[:_N_DISTRIBUTIONS]:
+                _check_distribution(distribution)
+
+
+def _check_distribution(field: Field) -> None:
+    kind = next(iter(field), field)
+    if not isinstance(kind.value, str) or kind.value not in _DISTRIBUTIONS:
+        kind.fail(f"no distribution of Scaper, which are {', '.join(_DISTRIBUTIONS)}")
+
+
+def _event(value: Field, files: Mapping[Role, ClipFiles], duration_s: float, ours: bool) -> Event:
+    found: Role | None = next((role for role in ROLES if role == value["role"].value), None)
+    role = found or value["role"].fail("neither background nor foreground")
+    for name in ("pitch_shift", "time_stretch"):
+        value[name].unused()
+    length_s = value["event_duration"].number(1e-9, _LONGEST_S)
+    if role == "background" and abs(length_s - duration_s) > 1e-6:
+        value["event_duration"].fail(f"{length_s:g} s, but a background lasts {duration_s:g} s")
+    times = {
+        "source_time_s": value["source_time"].number(0.0, 1e6),
+        "event_time_s": value["event_time"].number(0.0, _LONGEST_S),
+        **({"duration_s": length_s} if role == "foreground" else {}),
+    }
+    label = value["label"].text()
+    source = _source(value["source_file"], role, files, None if ours else label)
+    snr_db = value["snr"].number(-200.0, 200.0)
+    try:
+        return Event(role, label, source, snr_db=snr_db, **times)
+    except ValueError as error:
+        value.fail(str(error))
+
+
+def _source(field: Field, role: Role, files: Mapping[Role, ClipFiles], label: str | None) -> str:
+    """Path of a source below the folder of its role, checked; lies in that of `label`, if given."""
+    path = PurePosixPath(field.text())
+    if path.is_absolute() or ".." in path.parts:
+        field.fail(f"{str(path)!r} leaves the folder of sources")
+    if label is not None and path.parent.name != label:
+        field.fail(f"lies in the folder {path.parent.name!r}, not in that of its label {label!r}")
+    name = str(path) if label is None else str(PurePosixPath(*path.parts[-2:]))
+    if role not in files:
+        field.fail(f"no folder of {role} sources is given")
+    try:
+        files[role].check(name)
+    except ValueError as error:
+        field.fail(str(error))
+    return name
+
+
+def read_fields(path: Path) -> Field:
+    """The top level of a JAMS file.
+
+    Raises:
+        JamsError: If the file can't be read, is larger than 4 MiB or is not a JSON object.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise JamsError(f"{path}: unreadable: {error.strerror}") from error
+    top = Field(path, None)
+    if len(content) > _MOST_BYTES:
+        top.fail(f"larger than {_MOST_BYTES >> 20} MiB")
+    try:
+        top.value = json.loads(content.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        top.fail(f"not JSON: {error}")
+    if not isinstance(top.value, dict):
+        top.fail(f"not an object but {_shown(top.value)}")
+    return top
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _shown(value: Any) -> str:
+    """The value in few words."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, int) and abs(value) > 1 << 64:
+        return "a huge integer"
+    return json.dumps(value)[:80]

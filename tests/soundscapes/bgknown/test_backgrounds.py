@@ -1,0 +1,96 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from byola_diff.corpora.layout import LayoutError
+from byola_diff.soundscapes.bgknown.backgrounds import (
+    background_order,
+    read_backgrounds,
+    usable,
+)
+from byola_diff.soundscapes.sources.library import Source, read_folder
+from tests.soundscapes.recordings import noise, write_fsd50k
+
+
+@pytest.fixture
+def fsd50k(tmp_path):
+    return write_fsd50k(tmp_path / "fsd50k")
+
+
+def test_backgrounds_of_fsd50k_are_no_deviation(fsd50k):
+    libraries, told = read_backgrounds([fsd50k], 0)
+    assert told == ()
+    assert [len(libraries[part].sources) for part in ("dev", "eval")] == [2, 1]
+
+
+def test_a_recording_in_both_parts_is_refused(fsd50k, tmp_path):
+    audio = fsd50k / "FSD50K.eval_audio"
+    shutil.copy(fsd50k / "FSD50K.dev_audio" / "16399.wav", audio / "37199.wav")
+    with pytest.raises(LayoutError, match=r"37199.wav is the same recording as .*16399.wav"):
+        read_backgrounds([fsd50k], 0)
+    noise(audio / "16399.wav", 9)
+    truth = fsd50k / "FSD50K.ground_truth" / "eval.csv"
+    truth.write_text("fname,labels\n16399,Rain\n")
+    with pytest.raises(LayoutError, match="recording 16399 is in the dev and in the eval part"):
+        read_backgrounds([fsd50k], 0)
+
+
+def test_twins_are_counted_as_far_as_they_can_be_used(tmp_path):
+    for part in ("dev", "eval"):
+        (tmp_path / part).mkdir()
+    for place, samples in enumerate([np.zeros(8000), np.full(8000, np.nan)]):
+        soundfile.write(tmp_path / "dev" / f"{place}.wav", samples, 8000, subtype="FLOAT")
+        shutil.copy(tmp_path / "dev" / f"{place}.wav", tmp_path / "eval")
+    for seed, length_s in enumerate([0.5, 0.4, 0.4], start=2):
+        noise(tmp_path / "dev" / f"{seed}.wav", seed, duration_s=length_s)
+        noise(tmp_path / "eval" / f"{seed}.wav", 3 if seed == 3 else seed + 9, duration_s=length_s)
+    noise(tmp_path / "eval" / "rain" / "5.wav", 2, duration_s=0.5)
+    folders = [tmp_path / "dev", tmp_path / "eval"]
+    read_backgrounds(folders, 0, 0.5, ["rain"])
+    with pytest.raises(LayoutError, match=r"rain/5.wav is the same .*dev/2.wav \(1 such\)"):
+        read_backgrounds(folders, 0, 0.5)
+    with pytest.raises(LayoutError, match=r"eval/3.wav is the same .*dev/3.wav \(2 such\)"):
+        read_backgrounds(folders, 0)
+
+
+def test_one_folder_is_divided_and_two_are_taken_as_they_are(tmp_path):
+    for seed in range(10):
+        noise(tmp_path / "all" / f"{seed}.wav", seed)
+    libraries, told = read_backgrounds([tmp_path / "all"], 0)
+    parts = [{s.file for s in libraries[part].sources} for part in ("dev", "eval")]
+    assert [len(part) for part in parts] == [6, 4]
+    assert not parts[0] & parts[1]
+    assert "divided by a hash" in told[0]
+    other, _ = read_backgrounds([tmp_path / "all"], 1)
+    assert {s.file for s in other["dev"].sources} != parts[0]
+    noise(tmp_path / "test" / "0.wav", 99)
+    both, told = read_backgrounds([tmp_path / "all", tmp_path / "test"], 0)
+    assert both["eval"].sources[0].split == "eval"
+    assert told == ("backgrounds: folders of recordings",)
+
+
+def test_short_and_excluded_recordings_are_left_out(tmp_path):
+    noise(tmp_path / "rain" / "long.wav", 0, duration_s=0.5)
+    noise(tmp_path / "rain" / "short.wav", 1, duration_s=0.49)
+    noise(tmp_path / "wind" / "long.wav", 2, duration_s=0.5)
+    library = read_folder(tmp_path)
+    files = [s.file for s in usable(library, 0.5, ("wind",)).sources]
+    assert files == [str(Path("rain") / "long.wav")]
+    with pytest.raises(LayoutError, match=r"none of 3 backgrounds is 10 s long.*has 0.50 s"):
+        usable(library, 10.0)
+
+
+@pytest.mark.parametrize(("n_backgrounds", "n_items"), [(1, 3), (4, 3), (4, 9), (12, 5)])
+def test_each_background_serves_once_before_any_serves_twice(n_backgrounds, n_items):
+    backgrounds = [Source(f"{n}.wav", "rain", 9.0) for n in range(n_backgrounds)]
+    in_order = background_order(backgrounds, 0, n_items)
+    chosen = [in_order(rank) for rank in range(n_items)]
+    served = [first.file for first, *_ in chosen]
+    counts = [served.count(source.file) for source in backgrounds]
+    assert max(counts) - min(counts) <= 1
+    for one in chosen:
+        files = [source.file for source in one]
+        assert len(set(files)) == len(files) <= min(10, n_backgrounds)
