@@ -11,7 +11,7 @@ import torch
 from gpu_phase import parse_phase, write_json
 from torch import Tensor
 
-from byola_diff.clips.resident import ResidentSource
+from byola_diff.clips.stored import ResidentSource
 from byola_diff.sounds import training_batch
 from byola_diff.store.index import remove_records, write_index, write_rendered_store
 from byola_diff.store.packed import PackedStore

@@ -21,6 +21,7 @@ from byola_diff.storage import load_checked
 from byola_diff.store.index import remove_records, write_index
 from byola_diff.store.plan import begin, plan_store
 from byola_diff.store.shard import pack_shard
+from byola_diff.training.run_identity import find_checkpoint, statistics_of_run
 
 SMALL = {
     "data": DataConfig(
@@ -69,9 +70,9 @@ def pretrain():
     """The run of a configuration in this process; returns the learner."""
 
     def run(config, resume="no"):
-        checkpoint = build.find_checkpoint(config, resume)
+        checkpoint = find_checkpoint(config, resume)
         trainer = build.build_trainer(config)
-        learner = build.build_learner(config, build.statistics_of_run(config, checkpoint))
+        learner = build.build_learner(config, statistics_of_run(config, checkpoint))
         trainer.fit(learner, build.build_clip_module(config), ckpt_path=checkpoint)
         return learner
 

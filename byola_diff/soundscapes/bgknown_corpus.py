@@ -20,8 +20,7 @@ from byola_diff.soundscapes.library import Library, LibraryError
 from byola_diff.soundscapes.output_folder import OutputFolder, listing
 from byola_diff.soundscapes.produce import Refusal, produce, write_refused
 from byola_diff.soundscapes.renderers import Renderer
-from byola_diff.tables.manifest_checks import check_groups
-from byola_diff.tables.manifest_table import Clip
+from byola_diff.tables.manifest import Clip, check_groups
 
 _PUBLISHED_ITEMS = {"train": 1200, "test": 800}
 _PUBLISHED_CLASSES = 50

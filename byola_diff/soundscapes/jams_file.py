@@ -12,7 +12,7 @@ from typing import Any
 from byola_diff.soundscapes.jams_document import OURS, ROLES, to_jams
 from byola_diff.soundscapes.jams_fields import Field, JamsError, read_fields
 from byola_diff.soundscapes.plan import Event, Role, Roots, Soundscape
-from byola_diff.tables.manifest_checks import ClipFiles
+from byola_diff.tables.rows import ClipFiles
 
 __all__ = ["JamsError", "read_facts", "read_jams", "scaper_annotation", "to_jams"]
 
