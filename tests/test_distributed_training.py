@@ -26,6 +26,7 @@ import torch
 from byola_diff import build
 from byola_diff.training.progress import hide_lightning_noise
 from byola_diff.training.run_identity import find_checkpoint, statistics_of_run
+from tests.helpers import REPOSITORY, one_thread
 
 class Note(pl.Callback):
     def __init__(self):
@@ -70,15 +71,6 @@ for rank in range(2):
 codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 sys.exit(max(map(abs, codes)))
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As in the other processes: sums depend on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

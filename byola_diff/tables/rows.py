@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import SimpleNamespace
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, StringConstraints, TypeAdapter, ValidationError
@@ -120,7 +121,10 @@ def write_rows(path: Path | str, header: Sequence[str], rows: Iterable[Sequence[
         atomic_path(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as stream,
     ):
-        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+        # A writer quotes the characters that end its lines: to quote \r too, it gets both.
+        lines = SimpleNamespace(write=lambda line: stream.write(line.removesuffix("\r\n") + "\n"))
+        writer = csv.writer(lines, lineterminator="\r\n")  # pyright: ignore
+        writer.writerows([header, *rows])
 
 
 class ClipFiles:

@@ -12,8 +12,9 @@ from byola_diff import build
 from byola_diff.storage import BrokenFileError, check_hash, hash_file, load_checked, sha256
 from byola_diff.training.checkpoints import CheckedCheckpointIO, newest_checkpoint
 from byola_diff.training.run_identity import find_checkpoint
+from tests.helpers import REPOSITORY, one_thread
 
-REPOSITORY = Path(__file__).parents[2]
+__all__ = ["one_thread"]
 
 # Runs configurations, each in a child that kills itself without warning, inside a step or a save.
 KILLED = """
@@ -58,15 +59,6 @@ KILLS = {
     "step": (10, "folder", 2, "step_00000004.ckpt"),
     "save": (2, "procedural", 1, "step_00000002.ckpt"),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Sums depend on the number of threads, and the killed runs are in other processes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
