@@ -11,12 +11,16 @@ import torch
 from gpu_phase import parse_phase, write_json
 from torch import Tensor
 
-from byola_diff.clips.resident import ResidentSource
+from byola_diff.clips.stored import ResidentSource
 from byola_diff.sounds import training_batch
-from byola_diff.store.index import remove_records, write_index, write_rendered_store
 from byola_diff.store.packed import PackedStore
 from byola_diff.store.plan import begin, plan_store
-from byola_diff.store.shard import pack_shard
+from byola_diff.store.write import (
+    pack_shard,
+    remove_records,
+    write_index,
+    write_rendered_store,
+)
 
 SAMPLE_RATE, UNIT_SAMPLES = 16_000, 15_200
 SHARD_MIB = 4

@@ -29,7 +29,8 @@ from byola_diff.config import (
     to_plain,
 )
 from byola_diff.models.bundle import write_bundle
-from byola_diff.training.lightning_noise import hide_lightning_noise
+from byola_diff.training.progress import hide_lightning_noise
+from byola_diff.training.run_identity import statistics_of_run
 
 PART_BYTES = 15 * 2**20
 CORPUS_SHARE = 0.75
@@ -168,7 +169,7 @@ def main() -> None:
     name = f"weight_{options.weight:g}"
     left_s = options.seconds - (time.monotonic() - start)
     config = config_of(options.weight, left_s, options.device, options.scratch, name)
-    learner = build.build_learner(config, build.statistics_of_run(config, None))
+    learner = build.build_learner(config, statistics_of_run(config, None))
     trainer = build.build_trainer(config)
     trainer.callbacks.append(WriteEncoders(config, name, options))  # pyright: ignore
     trainer.fit(learner, build.build_clip_module(config))

@@ -1,8 +1,7 @@
 """From a configuration to the objects of a run: the only place that reads the whole of it."""
 
 import copy
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,48 +10,33 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
-from pytorch_lightning.utilities import rank_zero_only
-from torch import Tensor
 
-from byola_diff.atomic import write_text
 from byola_diff.audio.log_mel import LogMel
-from byola_diff.audio.normalize import Normalize, corpus_statistics
-from byola_diff.clips.folder import FolderSource
-from byola_diff.clips.mixture import MixedSource
+from byola_diff.audio.normalize import Normalize
+from byola_diff.clips.open import count_files, open_source
 from byola_diff.clips.order import steps_per_epoch
-from byola_diff.clips.procedural import ProceduralSource
-from byola_diff.clips.resident import ResidentSource
-from byola_diff.clips.source import ClipSource, RejectingSource
-from byola_diff.clips.stored import PackedSource
-from byola_diff.commit import code_commit
-from byola_diff.config import DataConfig, PretrainConfig, SourceKind, to_plain
+from byola_diff.config import PretrainConfig, to_plain
 from byola_diff.models.cnn import ENCODERS
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.pair import OnlineTargetPair
-from byola_diff.randomness import derive_seed, torch_generator
-from byola_diff.storage import check_hash
-from byola_diff.store.packed import PackedStore
+from byola_diff.models.precision import resolved_precision
+from byola_diff.randomness import derive_seed
 from byola_diff.tables.manifest import read_manifest
-from byola_diff.training.checkpoints import (
-    CheckedCheckpointIO,
-    KeepCheckpoints,
-    newest_checkpoint,
-)
+from byola_diff.training.checkpoints import CheckedCheckpointIO, KeepCheckpoints
 from byola_diff.training.clip_module import ClipModule
 from byola_diff.training.interruption import FinishStep
-from byola_diff.training.learner import Learner
+from byola_diff.training.learner import SCHEDULES, Learner
 from byola_diff.training.monitors import Meter, ScoreDuringTraining
 from byola_diff.training.objective import Objective
 from byola_diff.training.progress import Progress
 from byola_diff.training.rejected_files import ListRejectedFiles
-from byola_diff.training.schedules import SCHEDULES
 from byola_diff.training.time_limit import UNBOUNDED_STEPS, TimeLimit
 from byola_diff.training.views import ViewMaker
 
 
 def build_learner(config: PretrainConfig, statistics: tuple[float, float]) -> Learner:
     """Networks, augmentations and loss, with weights that depend on `config.seed` alone."""
-    training, log_mel = config.training, build_log_mel(config)
+    training = config.training
     n_frames = 1 + config.unit_samples // config.front_end.hop_samples
     objective = Objective(**vars(config.objective))
     with torch.random.fork_rng(devices=[]):
@@ -64,7 +48,7 @@ def build_learner(config: PretrainConfig, statistics: tuple[float, float]) -> Le
             predicts_differences=objective.difference_weight > 0,
         ).to(memory_format=torch.channels_last)
     return Learner(
-        log_mel,
+        LogMel(**vars(config.front_end)),
         Normalize(*statistics),
         ViewMaker(config.front_end.n_mels, n_frames, **vars(config.views)),
         pair,
@@ -78,82 +62,10 @@ def build_learner(config: PretrainConfig, statistics: tuple[float, float]) -> Le
     )
 
 
-def build_log_mel(config: PretrainConfig) -> LogMel:
-    """Front end of the run."""
-    return LogMel(**vars(config.front_end))
-
-
-def build_source(config: PretrainConfig, device: torch.device | str) -> ClipSource:
-    """Training clips, made on `device` if the source can; "meta" stands for none, only the host.
-
-    Raises:
-        FileNotFoundError: If `data.root` does not exist.
-        PackedStoreError: If it should be a packed store and is no whole one.
-        StoreTooLargeError: If a store to be resident does not fit into the memory of the device.
-        ValueError: If it is a folder without audio, or a store at another sample rate.
-    """
-    data = config.data
-    if not data.sources:
-        return _open_source(config, data.source, data.root, device)
-    if any(_needs_host(data, part.source) for part in data.sources):
-        device = "meta"  # all clips are made where some have to be
-    sources = [_open_source(config, part.source, part.root, device) for part in data.sources]
-    return MixedSource(sources, [part.share for part in data.sources], config.seed)
-
-
-def _needs_host(data: DataConfig, kind: SourceKind) -> bool:
-    return kind in ("folder", "packed") or (kind == "procedural" and data.num_workers > 0)
-
-
-def _open_source(
-    config: PretrainConfig, kind: SourceKind, root: Path | None, device: torch.device | str
-) -> ClipSource:
-    rate, n_samples = config.front_end.sample_rate, config.unit_samples
-    if kind == "procedural":
-        on_device = config.data.num_workers == 0
-        return ProceduralSource(config.seed, n_samples, rate, on_device=on_device)
-    if root is None or not root.exists():
-        raise FileNotFoundError(f"data.root {root} does not exist")
-    if kind == "folder":
-        return FolderSource(
-            root,
-            sample_rate=rate,
-            crop_samples=n_samples,
-            seed=config.seed,
-            max_rejected=config.data.max_rejected,
-        )
-    store = PackedStore.open(root)
-    if store.sample_rate != rate:
-        raise ValueError(
-            f"the store {root} is at {store.sample_rate} Hz, front_end.sample_rate is {rate}: "
-            f"prepare it again with --sample-rate {rate}"
-        )
-    if kind == "packed" or torch.device(device).type == "meta":
-        return PackedSource(store, crop_samples=n_samples, seed=config.seed)
-    return ResidentSource(store, crop_samples=n_samples, seed=config.seed, device=device)
-
-
-def compute_statistics(config: PretrainConfig, source: ClipSource) -> tuple[float, float]:
-    """Mean and deviation of the log-mels of seeded random crops of the source."""
-    n_clips = min(config.data.statistics_clips, source.n_clips)
-    generator = torch_generator(config.seed, "statistics")
-    if source.endless:
-        clips = torch.arange(n_clips)  # an endless stream is in random order already
-    else:
-        clips = torch.randperm(source.n_clips, generator=generator)[:n_clips]
-    log_mel = build_log_mel(config)
-
-    def log_mels() -> Iterator[Tensor]:
-        for batch in clips.split(64):
-            yield log_mel(source.batch(0, batch, "cpu"))
-
-    return corpus_statistics(log_mels())
-
-
 def build_clip_module(config: PretrainConfig) -> ClipModule:
     """Batches of the run, for whatever device Lightning puts this process on."""
     return ClipModule(
-        lambda device: build_source(config, device),
+        lambda device: open_source(config, device),
         config.seed,
         config.data.batch_size,
         count_steps(config) * config.training.accumulate,
@@ -220,14 +132,6 @@ def _callbacks(config: PretrainConfig, world_size: int) -> list[pl.Callback]:
     return callbacks
 
 
-def count_files(config: PretrainConfig) -> int:
-    """Files that are decoded as training goes on, of which some may turn out unreadable."""
-    data = config.data
-    parts = [(part.source, part.root) for part in data.sources] or [(data.source, data.root)]
-    folders = [root for kind, root in parts if kind == "folder"]
-    return sum(_open_source(config, "folder", root, "meta").n_clips for root in folders)
-
-
 def nearest_neighbour_score(manifest_path: Path) -> Callable[[Learner], dict[str, float]]:
     """Score of a learner's online encoder on a labelled manifest, which is checked now."""
     from byola_diff.embeddings.extract import embed_clips
@@ -262,7 +166,7 @@ def count_steps(config: PretrainConfig) -> int:
         return UNBOUNDED_STEPS
     world_size = count_devices(config) * training.nodes
     # Counting clips needs no device: "meta" keeps a resident store on disk.
-    n_clips = build_source(config, "meta").n_clips
+    n_clips = open_source(config, "meta").n_clips
     batches = steps_per_epoch(n_clips, data.batch_size, world_size) * training.epochs
     return max(batches // training.accumulate, 1)
 
@@ -278,58 +182,6 @@ def count_devices(config: PretrainConfig) -> int:
 
 def use_bfloat16(config: PretrainConfig) -> bool:
     """Whether the networks run in bfloat16: for "auto", where the hardware computes it."""
-    if config.training.precision != "auto":
-        return config.training.precision == "bfloat16"
-    if torch.cuda.is_available() and config.training.accelerator != "cpu":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-
-
-def find_checkpoint(config: PretrainConfig, resume: str) -> Path | None:
-    """Checkpoint to go on from: the newest whole one for "auto", none for "no", or the path given.
-
-    Raises:
-        BrokenFileError: If the path given is no whole checkpoint, or none of the run folder is.
-        FileExistsError: If the run folder holds checkpoints that a new run would overwrite.
-        FileNotFoundError: If the path given does not exist.
-    """
-    folder = config.out_dir / "checkpoints"
-    if resume == "no":
-        if any(folder.glob("*.ckpt")):
-            raise FileExistsError(
-                f"{folder} holds checkpoints: go on with --resume auto, or choose another --out_dir"
-            )
-        return None
-    if resume == "auto":
-        checkpoint = newest_checkpoint(folder)
-    else:
-        checkpoint = Path(resume)
-        check_hash(checkpoint)
-    _say(f"resuming from {checkpoint}" if checkpoint else f"nothing to resume in {folder}")
-    return checkpoint
-
-
-def statistics_of_run(config: PretrainConfig, checkpoint: Path | None) -> tuple[float, float]:
-    """Mean and deviation of the corpus; the run folder gets these, configuration and commit.
-
-    A checkpoint brings its own, so none are computed where there is one.
-    """
-    if checkpoint is not None:
-        return 0.0, 1.0
-    # "meta" keeps a resident store on disk, where its crops are the same.
-    source = build_source(config, "meta")
-    mean, std = compute_statistics(config, source)
-    n_files = count_files(config)
-    if n_files and isinstance(source, RejectingSource):
-        rejected = ListRejectedFiles(config.out_dir, n_files, config.data.max_rejected)
-        rejected.add(source.take_rejected())
-    _say(f"log-mel statistics of the corpus: mean {mean:.4f}, std {std:.4f}")
-    statistics = {"mean": mean, "std": std}
-    facts = {"config": to_plain(config), "statistics": statistics, "commit": code_commit()}
-    write_text(config.out_dir / "run.json", json.dumps(facts, indent=2) + "\n")
-    return mean, std
-
-
-@rank_zero_only
-def _say(text: str) -> None:
-    print(text, flush=True)
+    on_gpu = torch.cuda.is_available() and config.training.accelerator != "cpu"
+    device = "cuda" if on_gpu else "cpu"
+    return resolved_precision(config.training.precision, device) == "bfloat16"

@@ -33,9 +33,9 @@ class SourceConfig:
     """One of several sources that training clips are mixed from."""
 
     source: SourceKind
-    """As `data.source`."""
+    """Kind of the source, as in `data.source`."""
     root: Path | None = None
-    """As `data.root`."""
+    """Where its audio is, as in `data.root`."""
     share: float
     """Share of the clips that come from it, to 0.1 %."""
 
@@ -155,7 +155,7 @@ class TrainingConfig:
 
     lr: float = 1e-3
     schedule: Literal["constant", "cosine"] = "constant"
-    """Of the learning rate; the published runs hold it constant."""
+    """How the learning rate changes; the published runs hold it constant."""
     warmup_share: float = 0.05
     """Share of the run in which the rate of the cosine schedule rises."""
     ema_decay: float = 0.99

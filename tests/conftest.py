@@ -18,9 +18,8 @@ from byola_diff.config import (
     ViewsConfig,
 )
 from byola_diff.storage import load_checked
-from byola_diff.store.index import remove_records, write_index
-from byola_diff.store.plan import begin, plan_store
-from byola_diff.store.shard import pack_shard
+from byola_diff.training.run_identity import find_checkpoint, statistics_of_run
+from tests.store.store_maker import pack
 
 SMALL = {
     "data": DataConfig(
@@ -69,9 +68,9 @@ def pretrain():
     """The run of a configuration in this process; returns the learner."""
 
     def run(config, resume="no"):
-        checkpoint = build.find_checkpoint(config, resume)
+        checkpoint = find_checkpoint(config, resume)
         trainer = build.build_trainer(config)
-        learner = build.build_learner(config, build.statistics_of_run(config, checkpoint))
+        learner = build.build_learner(config, statistics_of_run(config, checkpoint))
         trainer.fit(learner, build.build_clip_module(config), ckpt_path=checkpoint)
         return learner
 
@@ -128,8 +127,5 @@ def sounds(tmp_path_factory):
 def store(sounds, tmp_path_factory):
     """The same files as a packed store."""
     out = tmp_path_factory.mktemp("packed") / "store"
-    plan = plan_store(sounds, 16_000, 1)
-    begin(plan, out)
-    write_index(plan, out, [pack_shard(plan.job(out, shard)) for shard in range(plan.n_shards)])
-    remove_records(plan, out)
+    pack(sounds, out)
     return out

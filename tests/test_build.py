@@ -1,17 +1,10 @@
-import dataclasses
-import json
-
 import numpy as np
 import pytest
 import soundfile
 import torch
 
 from byola_diff import build
-from byola_diff.clips.folder import FolderSource
-from byola_diff.clips.procedural import ProceduralSource
-from byola_diff.clips.resident import ResidentSource
-from byola_diff.clips.stored import PackedSource
-from byola_diff.config import FrontEndConfig
+from byola_diff.clips import open as open_module
 
 
 def test_weights_depend_on_the_seed_alone(small_config, tmp_path):
@@ -35,44 +28,10 @@ def test_weight_zero_starts_from_the_same_weights(small_config, tmp_path):
     assert all(torch.equal(value, both[key]) for key, value in without.state_dict().items())
 
 
-@pytest.mark.parametrize(
-    ("source", "kind"),
-    [
-        ("procedural", ProceduralSource),
-        ("folder", FolderSource),
-        ("packed", PackedSource),
-        ("resident", ResidentSource),
-    ],
-)
-def test_source_of_each_kind(source, kind, small_config, sounds, store, tmp_path):
-    root = {"procedural": None, "folder": sounds}.get(source, store)
-    config = small_config(tmp_path, data={"source": source, "root": root})
-    built = build.build_source(config, "cpu")
-    assert isinstance(built, kind)
-    assert built.sample_rate == 16_000
-    assert built.batch(0, torch.arange(2), "cpu").shape == (2, 5120)
-
-
-def test_root_that_is_not_there(small_config, tmp_path):
-    root = tmp_path / "nowhere"
-    config = small_config(tmp_path, data={"source": "folder", "root": root})
-    with pytest.raises(FileNotFoundError, match=rf"data\.root {root} does not exist"):
-        build.build_source(config, "cpu")
-
-
-def test_store_of_another_rate(small_config, store, tmp_path):
-    config = dataclasses.replace(
-        small_config(tmp_path, data={"source": "packed", "root": store}),
-        front_end=FrontEndConfig(sample_rate=8000, f_max_hz=3900.0),
-    )
-    with pytest.raises(ValueError, match=r"at 16000 Hz, .* is 8000: .*--sample-rate 8000"):
-        build.build_source(config, "cpu")
-
-
 def test_counting_steps_keeps_a_resident_store_on_disk(small_config, store, tmp_path, monkeypatch):
     data = {"source": "resident", "root": store}
     config = small_config(tmp_path, data=data, training={"steps": None, "epochs": 3})
-    monkeypatch.setattr(build, "ResidentSource", None)
+    monkeypatch.setattr(open_module, "ResidentSource", None)
     assert build.count_steps(config) == 3 * (10 // 4)
 
 
@@ -121,39 +80,6 @@ def test_precision(precision, expected, small_config, tmp_path):
     found = build.use_bfloat16(small_config(tmp_path, training={"precision": precision}))
     assert isinstance(found, bool)
     assert expected is None or found == expected
-
-
-def test_statistics_by_hand(small_config, sounds, tmp_path):
-    config = small_config(tmp_path, data={"source": "folder", "root": sounds})
-    source = build.build_source(config, "cpu")
-    mean, std = build.compute_statistics(config, source)
-    log_mel = build.build_log_mel(config)(source.batch(0, torch.arange(10), "cpu")).double()
-    assert mean == pytest.approx(log_mel.mean().item(), abs=1e-6)
-    assert std == pytest.approx(log_mel.std(correction=0).item(), abs=1e-6)
-
-
-def test_statistics_are_the_same_again_and_written_down(small_config, tmp_path):
-    config = small_config(tmp_path)
-    found = build.statistics_of_run(config, None)
-    assert found == build.statistics_of_run(config, None)
-    facts = json.loads((tmp_path / "run.json").read_text())
-    assert facts["statistics"] == {"mean": found[0], "std": found[1]}
-    assert facts["config"]["seed"] == 42
-    assert facts["config"]["data"]["source"] == "procedural"
-
-
-def test_resumed_run_computes_no_statistics(small_config, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "compute_statistics", None)
-    assert build.statistics_of_run(small_config(tmp_path), tmp_path / "any.ckpt") == (0.0, 1.0)
-    assert not (tmp_path / "run.json").exists()
-
-
-def test_statistics_come_back_from_the_checkpoint(small_config, pretrain, tmp_path):
-    first = pretrain(small_config(tmp_path, training={"steps": 1}))
-    second = pretrain(small_config(tmp_path, training={"steps": 2}), "auto")
-    for name in ("mean", "std"):
-        assert torch.equal(getattr(first.normalize, name), getattr(second.normalize, name))
-    assert second.normalize.mean.item() != 0
 
 
 def test_silent_corpus(small_config, pretrain, tmp_path):

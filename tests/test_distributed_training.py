@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from byola_diff import build
+from byola_diff.clips.open import open_source
 from byola_diff.models.pair import update_target
 from byola_diff.randomness import derive_seed, torch_generator
 from byola_diff.storage import load_checked
@@ -23,7 +24,9 @@ import os, pickle, sys, warnings
 import pytorch_lightning as pl
 import torch
 from byola_diff import build
-from byola_diff.training.lightning_noise import hide_lightning_noise
+from byola_diff.training.progress import hide_lightning_noise
+from byola_diff.training.run_identity import find_checkpoint, statistics_of_run
+from tests.helpers import REPOSITORY, one_thread
 
 class Note(pl.Callback):
     def __init__(self):
@@ -35,11 +38,11 @@ class Note(pl.Callback):
         self.losses.append(outputs["total"])
 
 def run(config, resume, notes):
-    checkpoint = build.find_checkpoint(config, resume)
+    checkpoint = find_checkpoint(config, resume)
     trainer = build.build_trainer(config)
     note = Note()
     trainer.callbacks.append(note)
-    learner = build.build_learner(config, build.statistics_of_run(config, checkpoint))
+    learner = build.build_learner(config, statistics_of_run(config, checkpoint))
     trainer.fit(learner, build.build_clip_module(config), ckpt_path=checkpoint)
     if notes:
         seen = {"losses": note.losses, "gradients": note.gradients, "end": learner.state_dict()}
@@ -68,15 +71,6 @@ for rank in range(2):
 codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 sys.exit(max(map(abs, codes)))
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As in the other processes: sums depend on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +140,7 @@ class OneProcess:
 
     def __init__(self, config):
         self.config = config
-        statistics = build.statistics_of_run(config, None)
+        statistics = statistics_of_run(config, None)
         self.learners = [build.build_learner(config, statistics) for _ in range(2)]
         self.optimizers = [learner.configure_optimizers() for learner in self.learners]
 
@@ -171,7 +165,7 @@ class OneProcess:
 
     def _loss(self, rank, number):
         learner, seed = self.learners[rank], self.config.seed
-        source = build.build_source(self.config, "cpu")
+        source = open_source(self.config, "cpu")
         batch = StepBatches(source, seed, self.config.data.batch_size, rank, 2)[number]
         torch.manual_seed(derive_seed(seed, "dropout", number, rank))
         with torch.no_grad():

@@ -55,7 +55,7 @@ class MixedSource:
     def places(
         self, clips: Int[Tensor, " batch"]
     ) -> tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]:
-        """Of each clip of the stream: which source, and how many clips that gave before it."""
+        """Source of each clip of the stream, and how many clips that source gave before it."""
         period, place = torch.div(clips, _PERIOD, rounding_mode="floor"), clips % _PERIOD
         number, before = torch.empty_like(clips), torch.empty_like(clips)
         for one in period.unique().tolist():

@@ -1,6 +1,7 @@
-"""Which clips make up a batch, as a function of (seed, epoch, step, rank).
+"""Which clips make up a batch, and where each is cropped: functions of seed, epoch and step.
 
-There is no state to save: training goes on from any step of any epoch.
+There is no state to save: training goes on from any step of any epoch, and the crop of a clip is
+the same in every source that holds the same clips.
 """
 
 from functools import lru_cache
@@ -9,7 +10,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from byola_diff.randomness import torch_generator
+from byola_diff.randomness import counter_uniform, derive_seed, torch_generator
+
+_DRAW_BITS = 24  # `counter_uniform` draws multiples of 2**-24
 
 
 def steps_per_epoch(n_clips: int, batch_size: int, world_size: int = 1) -> int:
@@ -47,6 +50,24 @@ def batch_indices(
         raise ValueError(f"no rank {rank} among {world_size} processes")
     start = (step * world_size + rank) * batch_size
     return _permutation(seed, epoch, n_clips)[start : start + batch_size].clone()
+
+
+def crop_draws(seed: int, epoch: int, clips: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+    """One whole number in [0, 2**24) for each clip, new in each epoch."""
+    uniform = counter_uniform(derive_seed(seed, "crop", epoch), clips)
+    return (uniform * (1 << _DRAW_BITS)).long()
+
+
+def crop_starts(
+    draws: Int[Tensor, " batch"], lengths: Int[Tensor, " batch"], crop_samples: int
+) -> Int[Tensor, " batch"]:
+    """First sample of each crop: uniform over all that fit, the last included; 0 in short clips.
+
+    Whole numbers throughout: a float32 product can round up to one position past the last, and
+    differs between devices.
+    """
+    n_positions = torch.clamp(lengths.long() - crop_samples + 1, min=1)
+    return (draws * n_positions) >> _DRAW_BITS
 
 
 # Two, as data loaders begin the next epoch before the last batch of this one is used up.

@@ -16,7 +16,7 @@ class ProceduralSource:
         """Keep the settings.
 
         Args:
-            seed: Of the sounds.
+            seed: What the sounds depend on, beside their numbers.
             n_samples: Length of a clip.
             sample_rate: In Hz.
             on_device: Whether clips are made on the device that trains, rather than by loader

@@ -1,12 +1,12 @@
-"""Clips of a packed store, read from disk at random: for sets larger than the device memory."""
+"""Clips of a packed store: read from disk at random, or held in device memory as a whole."""
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int16
 from torch import Tensor
 
-from byola_diff.clips.crops import crop_draws, crop_starts
-from byola_diff.store.packed import PackedStore
+from byola_diff.clips.order import crop_draws, crop_starts
+from byola_diff.store.packed import SAMPLE_BYTES, PackedStore
 
 
 class PackedSource:
@@ -35,3 +35,82 @@ class PackedSource:
             n_samples = min(self.crop_samples, int(lengths[row]))
             samples[row, :n_samples] = self.store.read(clip, starts[row], n_samples)
         return torch.from_numpy(samples).to(device).float() / 32768
+
+
+class StoreTooLargeError(Exception):
+    """A store that does not fit into the memory of the device."""
+
+
+class ResidentSource:
+    """Crops gathered on the device from the whole store, kept there as 16-bit samples.
+
+    Raises:
+        StoreTooLargeError: If the store does not fit into the memory of the device.
+    """
+
+    on_device = True
+    endless = False
+
+    def __init__(
+        self, store: PackedStore, *, crop_samples: int, seed: int, device: torch.device | str
+    ) -> None:
+        self.device = torch.device(device)
+        self.sample_rate = store.sample_rate
+        self.n_clips = len(store)
+        self.crop_samples = crop_samples
+        self.seed = seed
+        _check_fits(store, self.device)
+        self._samples = _load_samples(store, self.device)
+        index = np.array(store.index)
+        shard_starts = np.concatenate(([0], np.cumsum(store.shard_samples)))
+        first = shard_starts[index[:, 0]] + index[:, 1]
+        self._first = torch.from_numpy(first).to(self.device)  # [clip]
+        self._lengths = torch.from_numpy(index[:, 2].copy()).to(self.device)  # [clip]
+
+    def batch(
+        self,
+        epoch: int,
+        clips: Int[Tensor, " batch"],
+        device: torch.device | str | None = None,
+    ) -> Float[Tensor, "batch sample"]:
+        """Crops of the given clips, padded with zeros on the right; on `device` if given."""
+        clips = _to_device(clips, self.device)
+        lengths = self._lengths[clips]
+        draws = crop_draws(self.seed, epoch, clips)
+        starts = crop_starts(draws, lengths, self.crop_samples)
+        positions = torch.arange(self.crop_samples, device=self.device)
+        inside = positions < lengths[:, None]  # [batch, sample]
+        # Past the end of a short clip lies another clip, and past that perhaps nothing.
+        where = ((self._first[clips] + starts)[:, None] + positions).where(inside, 0)
+        waveform = self._samples[where].float().where(inside, 0.0) / 32768
+        return waveform if device is None else waveform.to(device)
+
+
+def _to_device(clips: Tensor, device: torch.device) -> Tensor:
+    """The numbers on the device; from pinned memory, for which a GPU need not be waited for."""
+    if device.type != "cuda" or clips.device.type != "cpu":
+        return clips.to(device)
+    return clips.pin_memory().to(device, non_blocking=True)
+
+
+def _check_fits(store: PackedStore, device: torch.device) -> None:
+    if device.type != "cuda":
+        return
+    needed = int(store.shard_samples.sum()) * SAMPLE_BYTES
+    free, _ = torch.cuda.mem_get_info(device)
+    if needed > free:
+        raise StoreTooLargeError(
+            f"{store.path} needs {needed / 2**30:.1f} GiB, {device} has {free / 2**30:.1f} GiB "
+            "free: read it from disk (--data.source packed) or pack fewer clips"
+        )
+
+
+def _load_samples(store: PackedStore, device: torch.device) -> Int16[Tensor, " stored_sample"]:
+    """All shards one after the other; one shard at a time passes through the host."""
+    samples = torch.empty(int(store.shard_samples.sum()), dtype=torch.int16, device=device)
+    start = 0
+    for shard, n_samples in enumerate(store.shard_samples.tolist()):
+        loaded = np.fromfile(store.shard_path(shard), "<i2").astype(np.int16, copy=False)
+        samples[start : start + n_samples] = torch.from_numpy(loaded).to(device)
+        start += n_samples
+    return samples

@@ -20,10 +20,15 @@ from tqdm import tqdm
 from byola_diff.clips.rejected import RejectionLog, TooManyRejectedError
 from byola_diff.command_line import read_options
 from byola_diff.option_fields import POSITIONAL, Count
-from byola_diff.store.index import remove_records, write_index, write_rejected
 from byola_diff.store.packed import PackedStore, PackedStoreError
 from byola_diff.store.plan import PackPlan, begin, plan_store
-from byola_diff.store.shard import ShardRecord, pack_shard
+from byola_diff.store.write import (
+    ShardRecord,
+    pack_shard,
+    remove_records,
+    write_index,
+    write_rejected,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,16 +18,16 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from byola_diff import build
 from byola_diff.allocator import keep_freed_memory
 from byola_diff.clips.rejected import TooManyRejectedError
-from byola_diff.clips.resident import StoreTooLargeError
+from byola_diff.clips.stored import StoreTooLargeError
 from byola_diff.command_line import HelpfulParser, called
 from byola_diff.config import PretrainConfig
 from byola_diff.embeddings.extract import UnreadableClipsError
 from byola_diff.storage import BrokenFileError
 from byola_diff.store.packed import PackedStoreError
 from byola_diff.training.interruption import StoppedError
-from byola_diff.training.lightning_noise import hide_lightning_noise
 from byola_diff.training.monitors import DivergedError
-from byola_diff.training.same_run import OtherRunError
+from byola_diff.training.progress import hide_lightning_noise
+from byola_diff.training.run_identity import OtherRunError, find_checkpoint, statistics_of_run
 
 # Said in a line without a traceback: while training goes on, and before it starts.
 RUN_ERRORS = (
@@ -94,9 +94,9 @@ def main(arguments: Sequence[str] | None = None, prog: str = "train.py") -> None
     keep_freed_memory()
     hide_lightning_noise()
     try:
-        checkpoint = build.find_checkpoint(config, resume)
+        checkpoint = find_checkpoint(config, resume)
         trainer = build.build_trainer(config)
-        learner = build.build_learner(config, build.statistics_of_run(config, checkpoint))
+        learner = build.build_learner(config, statistics_of_run(config, checkpoint))
         clips = build.build_clip_module(config)
     except USER_ERRORS as error:
         sys.exit(f"{prog}: {error}")

@@ -17,13 +17,15 @@ from byola_diff.atomic import write_text
 from byola_diff.corpora.layout import LayoutError
 from byola_diff.corpora.registry import OwnSplit, TaskSpec
 from byola_diff.corpora.task import file_sha256, sidecar_path
-from byola_diff.tables.manifest import SPLITS, Clip, write_manifest
-from byola_diff.tables.manifest_checks import (
-    ClipFiles,
+from byola_diff.tables.manifest import (
+    SPLITS,
+    Clip,
     check_files_once,
     check_groups,
     check_splits,
+    write_manifest,
 )
+from byola_diff.tables.rows import ClipFiles
 
 _SHOWN = 10
 

@@ -7,8 +7,8 @@ A store is a folder:
     rejected.csv         file, reason: what was found and could not be used
     plan.json            what the store was begun with; another run must agree to go on
     meta.json            format version, rate, resampler, decoder, counts, size and hash per shard
-`meta.json` is written last: a folder without it is unfinished. What writes a store: `pack_plan.py`,
-`pack_shard.py`, `pack_index.py`.
+`meta.json` is written last: a folder without it is unfinished. What writes a store: `plan.py`,
+`write.py`.
 """
 
 import csv

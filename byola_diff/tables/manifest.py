@@ -11,24 +11,48 @@ part of the file), `text`. EVAR's `file_name,label` with `split` or `fold` is re
 Everything is checked before any work starts. Rows are counted as in a spreadsheet: the header is 1.
 """
 
-import csv
-import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Annotated
 
-from byola_diff.atomic import atomic_path
-from byola_diff.tables.manifest_checks import (
+from pydantic import BeforeValidator, Field
+
+from byola_diff.tables.rows import (
+    FIRST_ROW,
     ClipFiles,
-    check_files_once,
-    check_groups,
-    check_splits,
+    Labels,
+    Row,
+    Split,
+    checked_row,
+    located,
+    read_rows,
+    split_labels,
+    write_rows,
 )
-from byola_diff.tables.manifest_table import FIRST_ROW, Clip, ManifestError, Row, read_table
+from byola_diff.tables.rows import SPLITS as SPLITS
 
-SPLITS = ("train", "valid", "test")
-
+_COLUMNS = [("file", "file_name"), ("label", "labels"), ("split", "fold")]
 _OPTIONAL = ("group", "start_s", "duration_s", "text")
+
+
+class ManifestError(ValueError):
+    """A manifest that can't be used: where, and why."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row: a file, or a part of it, with its labels."""
+
+    file: str
+    """Relative to the root of the manifest."""
+    labels: Labels
+    split: Split | None = None
+    fold: Annotated[int, BeforeValidator(int)] | None = None
+    group: str | None = None
+    start_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    duration_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,25 +96,18 @@ def read_manifest(
     """
     path = Path(path)
     root = path.parent if root is None else Path(root)
-    columns, rows = read_table(path)
-    files = ClipFiles(root)
-    clips = []
-    for number, row in enumerate(rows, start=FIRST_ROW):
-        try:
-            clips.append(_clip(row, columns))
-            files.check(clips[-1].file)
-        except _CellError as error:
-            raise ManifestError(f"{path}: row {number}, {error}") from None
-        except ValueError as error:
-            raise ManifestError(
-                f"{path}: row {number}, column {columns['file']!r}: {error}"
-            ) from None
-    try:
+    files, clips = ClipFiles(root), []
+    with located(f"{path}: ", ManifestError):
+        rows = read_rows(path, "manifest", _COLUMNS)
+        columns = {"file": _name(rows[0], *_COLUMNS[0]), "labels": _name(rows[0], *_COLUMNS[1])}
+        for number, row in enumerate(rows, start=FIRST_ROW):
+            with located(f"row {number}, "):
+                clips.append(clip := _clip(row, columns))
+                with located(f"column {columns['file']!r}: "):
+                    files.check(clip.file)
         check_files_once(clips, columns["file"])
         check_groups(clips)
         check_splits(clips, required_splits)
-    except ValueError as error:
-        raise ManifestError(f"{path}: {error}") from None
     classes = sorted({label for clip in clips for label in clip.labels})
     return Manifest(root, tuple(clips), tuple(classes))
 
@@ -110,63 +127,63 @@ def write_manifest(path: Path | str, clips: Iterable[Clip]) -> None:
     names = ("split", "fold", *_OPTIONAL)
     used = [name for name in names if any(getattr(clip, name) is not None for clip in clips)]
     header = ["file", "labels" if several else "label", *used]
-    with (
-        atomic_path(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        for clip in clips:
-            writer.writerow([clip.file, ";".join(clip.labels), *(getattr(clip, n) for n in used)])
+    rows = [
+        [clip.file, ";".join(clip.labels), *(getattr(clip, name) for name in used)]
+        for clip in clips
+    ]
+    write_rows(path, header, rows)
 
 
-class _CellError(ValueError):
-    """What is wrong with a cell; the caller knows the row."""
+def check_files_once(clips: Sequence[Clip], column: str) -> None:
+    """Raise `ValueError` if one stretch of a file occurs in two rows; the file has this column."""
+    seen: dict[tuple[PurePosixPath, float | None], int] = {}
+    for row, clip in enumerate(clips, start=FIRST_ROW):
+        first = seen.setdefault((PurePosixPath(clip.file), clip.start_s), row)
+        if first != row:
+            where = "" if clip.start_s is None else f" from {clip.start_s} s on"
+            what = f"{clip.file!r}{where} is in row {first} too"
+            remedy = "parts of one file need a column start_s"
+            raise ValueError(f"row {row}, column {column!r}: {what}; {remedy}")
 
-    def __init__(self, column: str, reason: str) -> None:
-        super().__init__(f"column {column!r}: {reason}")
+
+def check_groups(clips: Sequence[Clip]) -> None:
+    """Raise `ValueError` if a group has clips in two splits or in two folds."""
+    for side in ("split", "fold"):
+        seen: dict[str, tuple[int, str | int]] = {}
+        for row, clip in enumerate(clips, start=FIRST_ROW):
+            value = getattr(clip, side)
+            if clip.group is None or value is None:
+                continue
+            first_row, first = seen.setdefault(clip.group, (row, value))
+            if first != value:
+                raise ValueError(
+                    f"row {row}, column 'group': leaking group {clip.group!r}, "
+                    f"in {side} {value} here and in {side} {first} in row {first_row}"
+                )
+
+
+def check_splits(clips: Sequence[Clip], required: Collection[str]) -> None:
+    """Raise `ValueError` if a required split has no clips, or all clips share one fold."""
+    present = {clip.split for clip in clips}
+    if missing := [split for split in required if split not in present]:
+        raise ValueError(f"column 'split': empty split, no row has {' or '.join(missing)}")
+    folds = {clip.fold for clip in clips}
+    if len(folds) == 1 and None not in folds:
+        only = folds.pop()
+        raise ValueError(f"column 'fold': only fold {only}, which leaves none to train on")
+
+
+def _name(row: Row, one: str, other: str) -> str:
+    """Which of two names for a column the table uses."""
+    if one in row and other in row:
+        raise ValueError(f"row 1: may have only one column {one} or {other}")
+    return one if one in row else other
 
 
 def _clip(row: Row, columns: dict[str, str]) -> Clip:
-    label_column = columns["label"]
-    cell = row[label_column]
-    labels = [part.strip() for part in cell.split(";")] if label_column == "labels" else [cell]
-    if not all(labels):
-        raise _CellError(label_column, f"empty label in {cell!r}")
-    if len(set(labels)) < len(labels):
-        raise _CellError(label_column, f"a label occurs twice in {cell!r}")
-    split = row.get("split")
-    if split is not None and split not in SPLITS:
-        raise _CellError("split", f"unknown split {split!r}, not one of {', '.join(SPLITS)}")
-    return Clip(
-        file=row[columns["file"]],
-        labels=tuple(labels),
-        split=split,
-        fold=_fold(row),
-        group=row.get("group") or None,
-        start_s=_seconds(row, "start_s", least=0.0),
-        duration_s=_seconds(row, "duration_s", least=math.ulp(0.0)),
-        text=row.get("text") or None,
-    )
-
-
-def _fold(row: Row) -> int | None:
-    if "fold" not in row:
-        return None
-    try:
-        return int(row["fold"])
-    except ValueError:
-        raise _CellError("fold", f"{row['fold']!r} is no whole number") from None
-
-
-def _seconds(row: Row, column: str, least: float) -> float | None:
-    cell = row.get(column)
-    if not cell:
-        return None
-    try:
-        value = float(cell)
-    except ValueError:
-        raise _CellError(column, f"{cell!r} is no number") from None
-    if not least <= value < math.inf:
-        raise _CellError(column, f"{cell} s is out of range")
-    return value
+    cell = row[columns["labels"]]
+    several = columns["labels"] == "labels" and cell
+    values = {"file": row[columns["file"]], "labels": split_labels(cell) if several else [cell]}
+    values |= {name: row[name] for name in ("split", "fold") if name in row}
+    values |= {name: row[name] for name in _OPTIONAL if row.get(name)}
+    return checked_row(Clip, values, columns)

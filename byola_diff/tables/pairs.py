@@ -9,32 +9,52 @@ allowed and not read. Everything is checked before any work starts; rows are cou
 spreadsheet: the header is 1.
 """
 
-import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
-from byola_diff.atomic import atomic_path
-from byola_diff.tables.manifest import SPLITS
-from byola_diff.tables.manifest_checks import ClipFiles
-from byola_diff.tables.manifest_table import FIRST_ROW, ManifestError, Row
+from pydantic import AfterValidator
+
+from byola_diff.tables.manifest import ManifestError
+from byola_diff.tables.rows import (
+    FIRST_ROW,
+    ClipFiles,
+    Labels,
+    NotEmpty,
+    Split,
+    checked_row,
+    located,
+    read_rows,
+    split_labels,
+    write_rows,
+)
+
+
+def _without_semicolon(labels: tuple[str, ...]) -> tuple[str, ...]:
+    if any(";" in label for label in labels):
+        raise ValueError(f"a label in {labels} has a ';'")
+    return labels
+
+
+_EventLabels = Annotated[Labels, AfterValidator(_without_semicolon)]
 
 
 @dataclass(frozen=True)
 class Pair:
     """One row: the text says how to get from the first clip to the second."""
 
-    name: str
-    """Of its own, in the whole table."""
-    scene: str
+    name: NotEmpty
+    """No other pair of the table has it."""
+    scene: NotEmpty
     """What the backgrounds are, such as rain: pairs of a scene are searched among each other."""
-    split: str
+    split: Split
     first: str
     """Relative to the root of the table."""
     second: str
-    first_labels: tuple[str, ...]
-    second_labels: tuple[str, ...]
-    text: str
+    first_labels: _EventLabels
+    second_labels: _EventLabels
+    text: NotEmpty
 
 
 @dataclass(frozen=True)
@@ -65,7 +85,7 @@ class PairError(ManifestError):
 
 
 COLUMNS = ("pair", *(field.name for field in fields(Pair) if field.name != "name"))
-"""Of the CSV file; they are the fields of `Pair`, whose name is the column `pair`."""
+"""Names in the header: the fields of `Pair`, whose name is in the column `pair`."""
 
 
 def read_pairs(path: Path | str, root: Path | str | None = None) -> PairTable:
@@ -84,20 +104,17 @@ def read_pairs(path: Path | str, root: Path | str | None = None) -> PairTable:
     """
     path = Path(path)
     root = path.parent if root is None else Path(root)
-    files = ClipFiles(root)
-    pairs = []
-    for number, row in enumerate(_rows(path), start=FIRST_ROW):
-        try:
-            pairs.append(pair := _pair(row))
-            _check_cells(pair)
-            for column in ("first", "second"):
-                _in_column(column, files.check, getattr(pair, column))
-        except ValueError as error:
-            raise PairError(f"{path}: row {number}, {error}") from None
-    try:
+    files, pairs = ClipFiles(root), []
+    with located(f"{path}: ", PairError):
+        rows = read_rows(path, "pair table", [(name,) for name in COLUMNS])
+        for number, row in enumerate(rows, start=FIRST_ROW):
+            labels = {name: split_labels(row[name]) for name in ("first_labels", "second_labels")}
+            with located(f"row {number}, "):
+                pairs.append(pair := _checked({**row, "name": row["pair"], **labels}))
+                for column in ("first", "second"):
+                    with located(f"column {column!r}: "):
+                        files.check(getattr(pair, column))
         _check_together(pairs)
-    except ValueError as error:
-        raise PairError(f"{path}: {error}") from None
     return _table(root, pairs)
 
 
@@ -116,26 +133,21 @@ def write_pairs(
             column has another length or a name that is taken.
     """
     extra = dict(extra or {})
-    if not pairs:
-        raise ValueError(f"{path}: a table has pairs")
-    for name, cells in extra.items():
-        if name in COLUMNS or len(cells) != len(pairs):
-            raise ValueError(f"{path}: column {name!r} is taken, or not of {len(pairs)} cells")
-    try:
+    with located(f"{path}: "):
+        if not pairs:
+            raise ValueError("a table has pairs")
+        for name, cells in extra.items():
+            if name in COLUMNS or len(cells) != len(pairs):
+                raise ValueError(f"column {name!r} is taken, or not of {len(pairs)} cells")
         for number, pair in enumerate(pairs, start=FIRST_ROW):
-            _in_row(number, _check_cells, pair)
+            with located(f"row {number}, "):
+                _checked(vars(pair))
         _check_together(pairs)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    with (
-        atomic_path(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*COLUMNS, *extra])
-        for pair, *cells in zip(pairs, *extra.values(), strict=True):
-            values = (getattr(pair, field.name) for field in fields(Pair))
-            writer.writerow([*(v if isinstance(v, str) else ";".join(v) for v in values), *cells])
+    rows = []
+    for pair, *cells in zip(pairs, *extra.values(), strict=True):
+        values = vars(pair).values()
+        rows.append([*(v if isinstance(v, str) else ";".join(v) for v in values), *cells])
+    write_rows(path, [*COLUMNS, *extra], rows)
 
 
 def _table(root: Path, pairs: Sequence[Pair]) -> PairTable:
@@ -143,61 +155,14 @@ def _table(root: Path, pairs: Sequence[Pair]) -> PairTable:
     return PairTable(root, tuple(pairs), tuple(sorted(classes)))
 
 
-def _rows(path: Path) -> list[Row]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            header, *lines = csv.reader(stream, strict=True)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PairError(f"{path}: unreadable pair table: {error}") from error
-    except ValueError:  # nothing to unpack
-        header, lines = [], []
-    header = [name.strip() for name in header]
-    if missing := [name for name in COLUMNS if name not in header]:
-        raise PairError(f"{path}: row 1: has no column {', '.join(missing)}")
-    if len(set(header)) < len(header):
-        raise PairError(f"{path}: row 1: a column name occurs twice in {', '.join(header)}")
-    while lines and not lines[-1]:
-        lines.pop()
-    if not lines:
-        raise PairError(f"{path}: has no rows below the header")
-    for number, cells in enumerate(lines, start=FIRST_ROW):
-        if len(cells) != len(header):
-            reason = f"{len(cells)} cells under {len(header)} columns"
-            raise PairError(f"{path}: row {number}: {reason}")
-    return [dict(zip(header, (cell.strip() for cell in cells), strict=True)) for cells in lines]
-
-
-def _pair(row: Row) -> Pair:
-    def labels(column: str) -> tuple[str, ...]:
-        return tuple(part.strip() for part in row[column].split(";")) if row[column] else ()
-
-    return Pair(
-        name=row["pair"],
-        first_labels=labels("first_labels"),
-        second_labels=labels("second_labels"),
-        **{name: row[name] for name in ("scene", "split", "first", "second", "text")},
-    )
-
-
-def _check_cells(pair: Pair) -> None:
-    """Raise `ValueError`, which names the column, if a value of the pair can't be."""
-    for column, cell in (("pair", pair.name), ("scene", pair.scene), ("text", pair.text)):
-        if not cell.strip():
-            raise ValueError(f"column {column!r}: empty")
-    if pair.split not in SPLITS:
-        raise ValueError(
-            f"column 'split': unknown split {pair.split!r}, not one of {', '.join(SPLITS)}"
-        )
-    for column in ("first_labels", "second_labels"):
-        labels = getattr(pair, column)
-        if not all(label.strip() and ";" not in label for label in labels):
-            raise ValueError(f"column {column!r}: a label in {labels} is empty or has a ';'")
-        if len(set(labels)) < len(labels):
-            raise ValueError(f"column {column!r}: a label occurs twice in {';'.join(labels)!r}")
+def _checked(values: Mapping[str, Any]) -> Pair:
+    """The pair of these values; raises `ValueError`, which names the column, if there is none."""
+    pair = checked_row(Pair, values, {"name": "pair"})
     if not pair.first_labels and not pair.second_labels:
         raise ValueError("column 'first_labels': empty, and so is 'second_labels'")
     if PurePosixPath(pair.first) == PurePosixPath(pair.second):
         raise ValueError(f"column 'second': {pair.second!r} is the first clip too")
+    return pair
 
 
 def _check_together(pairs: Sequence[Pair]) -> None:
@@ -220,17 +185,3 @@ def _check_together(pairs: Sequence[Pair]) -> None:
                     f"row {row}, column {column!r}: {str(file)!r} is in split {pair.split} here "
                     f"and in {split} in row {before}"
                 )
-
-
-def _in_column(column: str, check: Callable[[str], None], cell: str) -> None:
-    try:
-        check(cell)
-    except ValueError as error:
-        raise ValueError(f"column {column!r}: {error}") from None
-
-
-def _in_row(row: int, check: Callable[[Pair], None], pair: Pair) -> None:
-    try:
-        check(pair)
-    except ValueError as error:
-        raise ValueError(f"row {row}, {error}") from None

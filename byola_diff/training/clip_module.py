@@ -54,11 +54,11 @@ class ClipModule(LightningDataModule):
         assert trainer is not None
         start = trainer.global_step * trainer.accumulate_grad_batches
         num_workers = 0 if self.source.on_device else self.num_workers
-        batches = StepBatches(
+        self._batches = StepBatches(
             self.source, self.seed, self.batch_size, trainer.global_rank, trainer.world_size
         )
         self._loader = RunLoader(
-            batches,
+            self._batches,
             batch_size=None,
             sampler=RunSampler(start, self.n_steps),
             num_workers=num_workers,
@@ -73,24 +73,13 @@ class ClipModule(LightningDataModule):
         """Seconds that training has spent without a batch so far."""
         return self._loader.waited_s + self._making_s
 
-    def transfer_batch_to_device(
-        self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
-    ) -> dict[str, Any]:
-        """The batch on the device; the numbers of clips to be made there stay on the host.
-
-        A source looks at them before it uses the device, which would otherwise be waited for.
-        """
-        if "waveform" not in batch:
-            return batch
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
-
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """The batch with its waveform, made here for a source on the device."""
-        if "waveform" not in batch:
-            start = time.perf_counter()
-            clips = batch.pop("clips")
-            batch["waveform"] = self.source.batch(batch["epoch"], clips, self._device)
-            self._making_s += time.perf_counter() - start
+        """The batch of a step; made here where the source is on the device."""
+        if "waveform" in batch:
+            return batch
+        start = time.perf_counter()
+        batch = self._batches.make(batch["step"], self._device)
+        self._making_s += time.perf_counter() - start
         return batch
 
     @property
@@ -132,7 +121,10 @@ class RunLoader(DataLoader):
 
 
 class StepBatches(Dataset):
-    """What each step of a run is made of: `step`, `epoch`, and `waveform` or `clips` to make."""
+    """The batch of each step on this process: `step`, `epoch`, `waveform`, perhaps `rejected`.
+
+    A source on the device makes it there: its items are no more than `step`.
+    """
 
     def __init__(
         self, source: ClipSource, seed: int, batch_size: int, rank: int, world_size: int
@@ -141,12 +133,16 @@ class StepBatches(Dataset):
         self.rank, self.world_size = rank, world_size
 
     def __getitem__(self, step: int) -> dict[str, Any]:
-        """The batch of one step on this process."""
+        """What a loader hands over for a step."""
+        return {"step": step} if self.source.on_device else self.make(step, "cpu")
+
+    def make(self, step: int, device: torch.device | str) -> dict[str, Any]:
+        """The batch of a step, on a device."""
+        # The numbers of clips stay on the host: a source looks at them before it uses the device,
+        # which would otherwise be waited for.
         epoch, clips = self.clips_of(step)
-        batch: dict[str, Any] = {"step": step, "epoch": epoch}
-        if self.source.on_device:
-            return batch | {"clips": clips}
-        batch["waveform"] = self.source.batch(epoch, clips, "cpu")
+        waveform = self.source.batch(epoch, clips, device)
+        batch = {"step": step, "epoch": epoch, "waveform": waveform}
         if isinstance(self.source, RejectingSource):
             batch["rejected"] = self.source.take_rejected()
         return batch

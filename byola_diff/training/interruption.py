@@ -1,7 +1,7 @@
 """Ctrl-C ends training after the step that is under way, with a checkpoint.
 
-Of one process only: several would stop after different steps, and wait for each other. They end at
-once, and their newest checkpoint is the one to go on from.
+Where there is one process only: several would stop after different steps, and wait for each other.
+They end at once, and their newest checkpoint is the one to go on from.
 """
 
 import signal

@@ -1,5 +1,6 @@
 """The LightningModule: waveform batch to optimiser step, and the target's step after it."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from byola_diff.commit import code_commit
 from byola_diff.models.pair import OnlineTargetPair, update_target
 from byola_diff.randomness import derive_seed, torch_generator
 from byola_diff.training.objective import Objective
-from byola_diff.training.same_run import check_same_run
+from byola_diff.training.run_identity import check_same_run
 from byola_diff.training.views import ViewMaker
 
 
@@ -80,9 +81,7 @@ class Learner(LightningModule):
     ) -> dict[str, Tensor]:
         """The objective's terms, with the networks at the run's precision."""
         with torch.autocast(first.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
-            return self.objective(
-                self.pair, _channels_last(first), _channels_last(second), generator
-            )
+            return self.objective(self.pair, first, second, generator)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step the online weights, then let the target follow: once per optimiser step."""
@@ -114,5 +113,19 @@ class Learner(LightningModule):
             checkpoint["state_dict"]["make_views.mixup.memory.clips"] = clips
 
 
-def _channels_last(view: Tensor) -> Tensor:
-    return view.contiguous(memory_format=torch.channels_last)
+def constant(peak: float, warmup_share: float, progress: float) -> float:
+    """The published setting: `peak` throughout."""
+    del warmup_share, progress
+    return peak
+
+
+def cosine(peak: float, warmup_share: float, progress: float) -> float:
+    """Straight rise to `peak` over the warm-up, times half a cosine that falls to 0 at the end."""
+    return peak * min(1.0, progress / warmup_share) * (1 + math.cos(math.pi * progress)) / 2
+
+
+SCHEDULES: dict[str, Callable[[float, float, float], float]] = {
+    "constant": constant,
+    "cosine": cosine,
+}
+"""Learning rate by peak, share of the warm-up and progress in (0, 1]: resuming needs no state."""

@@ -39,8 +39,8 @@ class ListRejectedFiles(pl.Callback):
             return
         if not self.rejections:
             file, reason = next(iter(new.items()))
-            told = f"{file} can't be used ({reason}); another clip takes its place."
-            print(f"{told} All such files are listed in {self.path}", file=sys.stderr)
+            message = f"{file} can't be used ({reason}); another clip takes its place."
+            print(f"{message} All such files are listed in {self.path}", file=sys.stderr)
         self._append(new)
         self.rejections.add(new.items())
 

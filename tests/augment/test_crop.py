@@ -1,5 +1,7 @@
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
 from byola_diff.augment.crop import RandomResizeCrop, Span, draw_span, resize_crop
@@ -179,3 +181,28 @@ def test_equal_under_equal_seeds_and_blind_to_other_clips():
 
 def test_one_clip():
     assert RandomResizeCrop()(images(1, 64, 96), torch_generator(0)).shape == (1, 1, 64, 96)
+
+
+DRAW = st.floats(0, 1, exclude_max=True, width=32)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    size=st.integers(1, 200),
+    low=st.floats(0.1, 2),
+    factor=st.floats(1, 3),
+    canvas_scale=st.floats(1, 2),
+    draws=st.lists(st.tuples(DRAW, DRAW), min_size=1, max_size=8),
+)
+def test_a_box_has_a_line_and_lies_on_the_canvas(size, low, factor, canvas_scale, draws):
+    size_draw, place_draw = torch.tensor(draws).T
+    scale = (low, low * factor)
+    start, length = draw_span(size, scale, canvas_scale, size_draw, place_draw)
+    canvas = int(size * canvas_scale)
+    first = -((canvas - size) // 2)
+    assert (length >= 1).all()
+    assert (start >= first).all()
+    assert (start + length <= first + canvas).all()
+    # Up to the rounding of float32.
+    assert (length <= max(1, scale[1] * size * (1 + 1e-6))).all()
+    assert (length >= min(int(low * size * (1 - 1e-6)), canvas)).all()

@@ -1,7 +1,10 @@
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from byola_diff.augment.fader import RandomFader, fade
 from byola_diff.randomness import torch_generator
+from tests.helpers import normal_noise
 
 
 def test_treats_each_clip_alone():
@@ -56,3 +59,19 @@ def test_no_gain_leaves_the_batch_and_draws_nothing():
     log_mel = torch.ones(2, 1, 3, 4)
     assert torch.equal(RandomFader(max_gain=0.0)(log_mel, generator), log_mel)
     assert torch.equal(generator.get_state(), state)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    max_gain=st.floats(0, 20, width=32),
+    n_frames=st.integers(1, 40),
+    seed=st.integers(0, 2**32),
+)
+def test_what_is_added_is_a_straight_line_within_the_gain(max_gain, n_frames, seed):
+    log_mel = normal_noise(4, 1, 3, n_frames, seed=seed)
+    added = RandomFader(max_gain)(log_mel, torch_generator(seed)) - log_mel
+    assert added.abs().amax() <= max_gain + 1e-5
+    bands = added - added[:, :, :1]  # the same in all bands
+    assert bands.abs().amax() < 1e-5
+    if n_frames > 2:
+        assert added.diff(n=2).abs().amax() < 1e-5

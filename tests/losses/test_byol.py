@@ -2,8 +2,11 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from byola_diff.losses.byol import byol_loss
+from tests.helpers import normal_noise
 
 
 @pytest.mark.parametrize(
@@ -57,3 +60,23 @@ def test_zero_prediction_is_finite():
     loss.backward()
     assert loss.item() == 2
     assert prediction.grad.isfinite().all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    n_clips=st.integers(1, 6),
+    dim=st.integers(1, 20),
+    seed=st.integers(0, 2**32),
+    log_scales=st.tuples(st.floats(-4, 4), st.floats(-4, 4)),
+)
+def test_bounds_scale_and_sign(n_clips, dim, seed, log_scales):
+    prediction, target = normal_noise(2, n_clips, dim, seed=seed)
+    loss = byol_loss(prediction, target).item()
+    assert -1e-5 <= loss <= 4 + 1e-5
+    # Each clip has a length of its own.
+    lengths = 10 ** torch.linspace(*log_scales, n_clips)[:, None]
+    scaled = byol_loss(lengths * prediction, target / lengths).item()
+    assert scaled == pytest.approx(loss, abs=1e-4)
+    assert byol_loss(-prediction, target).item() == pytest.approx(4 - loss, abs=1e-5)
+    assert byol_loss(target, prediction).item() == pytest.approx(loss, abs=1e-5)
+    assert byol_loss(target, target).item() == pytest.approx(0, abs=1e-5)

@@ -2,8 +2,11 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from byola_diff.losses.difference import mix_with_neighbour, neighbour, subtract_neighbour
+from tests.helpers import normal_noise
 
 RATES = torch.tensor([0.4, 0.5, 0.6])
 
@@ -68,3 +71,35 @@ def test_gradient_flows_to_mixture_and_to_the_neighbours_representation():
 def test_refuses_a_batch_of_one():
     with pytest.raises(ValueError, match="at least 2 clips"):
         mix_with_neighbour(torch.zeros(1, 1, 4, 4), torch.tensor([0.5]))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    n_clips=st.integers(2, 6),
+    seed=st.integers(0, 2**32),
+    spread=st.floats(0.1, 20),
+    level=st.floats(-100, 100),
+)
+def test_a_mixture_lies_between_its_two_sounds_at_any_level(n_clips, seed, spread, level):
+    view = spread * normal_noise(n_clips, 1, 3, 4, seed=seed)
+    rate = torch.rand(n_clips, generator=torch.Generator().manual_seed(seed))
+    mixture = mix_with_neighbour(view, rate)
+    two = torch.stack([view, neighbour(view)])
+    assert (mixture >= two.amin(0) - 1e-4).all()
+    assert (mixture <= two.amax(0) + 1e-4).all()
+    # Louder sounds give the same mixture, as much louder.
+    torch.testing.assert_close(
+        mix_with_neighbour(view + level, rate), mixture + level, rtol=0, atol=1e-3
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(n_clips=st.integers(2, 6), seed=st.integers(0, 2**32), scale=st.floats(-100, 100))
+def test_subtraction_is_linear_and_undone_by_addition(n_clips, seed, scale):
+    mixture, representation = normal_noise(2, n_clips, 5, seed=seed)
+    rate = torch.rand(n_clips, generator=torch.Generator().manual_seed(seed))
+    remaining = subtract_neighbour(mixture, representation, rate)
+    again = remaining + rate[:, None] * neighbour(representation)
+    torch.testing.assert_close(again, mixture, rtol=0, atol=1e-5)
+    scaled = subtract_neighbour(scale * mixture, scale * representation, rate)
+    torch.testing.assert_close(scaled, scale * remaining, rtol=0, atol=1e-3)

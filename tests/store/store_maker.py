@@ -5,10 +5,9 @@ import json
 import numpy as np
 import soundfile
 
-from byola_diff.store.index import remove_records, write_index
 from byola_diff.store.packed import FORMAT_VERSION, PackedStore, shard_name
 from byola_diff.store.plan import begin, plan_store
-from byola_diff.store.shard import pack_shard
+from byola_diff.store.write import pack_shard, remove_records, write_index
 
 RATE = 16_000
 

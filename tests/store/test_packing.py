@@ -1,4 +1,3 @@
-import hashlib
 import os
 import shutil
 
@@ -8,16 +7,11 @@ import soundfile
 import torch
 
 from byola_diff.audio.resample import resample
-from byola_diff.store.index import write_rendered_store
 from byola_diff.store.packed import PackedStore, PackedStoreError
 from byola_diff.store.plan import begin, plan_store
-from byola_diff.store.shard import pack_shard, record_path
+from byola_diff.store.write import pack_shard, record_path, write_rendered_store
+from tests.file_hashes import file_hashes
 from tests.store.store_maker import RATE, pack, write_sounds
-
-
-def hashes(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {p.relative_to(folder): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 @pytest.fixture
@@ -80,7 +74,7 @@ def test_stopped_run_goes_on_to_the_same_bytes(source, tmp_path):
     (out / ".shard-00002.i16.999.tmp").write_bytes(b"half")  # and within a shard
     kept = (out / "shard-00000.i16").stat().st_mtime_ns
     continued = pack(source, out)
-    assert hashes(continued.path) == hashes(whole.path)
+    assert file_hashes(continued.path) == file_hashes(whole.path)
     assert (out / "shard-00000.i16").stat().st_mtime_ns == kept
 
 
@@ -90,7 +84,7 @@ def test_a_shard_cut_short_after_its_record_is_written_anew(source, tmp_path):
     pack_shard(plan.job(out, 0))
     (out / "shard-00000.i16").write_bytes(b"")
     pack(source, out)
-    assert hashes(out) == hashes(pack(source, tmp_path / "whole").path)
+    assert file_hashes(out) == file_hashes(pack(source, tmp_path / "whole").path)
 
 
 def test_error_while_writing_leaves_no_shard(source, tmp_path):

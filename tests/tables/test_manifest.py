@@ -84,7 +84,10 @@ OK = "audio/a.wav,x,train"
         (["path,label,split", OK], "row 1: has no column file or file_name"),
         (["file,class,split", OK], "row 1: has no column label or labels"),
         (["file,label,part", OK], "row 1: has no column split or fold"),
-        (["file,label,labels,split", OK], "row 1: may have only one column label or labels"),
+        (
+            ["file,label,labels,split", "audio/a.wav,x,x,train"],
+            "row 1: may have only one column label or labels",
+        ),
         (["file,label,split,split", OK], "row 1: a column name occurs twice"),
         (["file,label,split"], "has no rows"),
         (["file,label,split", OK, "audio/b.wav,x"], "row 3: 2 cells under 3 columns"),
@@ -99,14 +102,29 @@ OK = "audio/a.wav,x,train"
         (["file,labels,split", "audio/b.wav,x;x,train"], "row 2, column 'labels': a label occurs"),
         (["file,label,split", "audio/a.wav,x,val"], "row 2, column 'split': unknown split 'val'"),
         (["file,label,split", "audio/a.wav,x,"], "row 2, column 'split': unknown split ''"),
-        (["file,label,fold", "audio/a.wav,x,one"], "row 2, column 'fold': 'one' is no whole"),
+        (
+            ["file,label,fold", "audio/a.wav,x,one"],
+            "row 2, column 'fold': invalid .* 'one'",
+        ),
         (["file,label,fold", "audio/a.wav,x,1"], "column 'fold': only fold 1"),
         (["file,label,split", OK, OK], "row 3, column 'file': 'audio/a.wav' is in row 2 too"),
         (["file,label,split", OK, f"./{OK}"], "row 3, column 'file': .* is in row 2 too"),
-        (["file,label,split,start_s", OK + ",x"], "row 2, column 'start_s': 'x' is no number"),
-        (["file,label,split,start_s", OK + ",-1"], "row 2, column 'start_s': -1 s is out"),
-        (["file,label,split,start_s", OK + ",nan"], "row 2, column 'start_s': nan s is out"),
-        (["file,label,split,duration_s", OK + ",0"], "row 2, column 'duration_s': 0 s is out"),
+        (
+            ["file,label,split,start_s", OK + ",x"],
+            "row 2, column 'start_s': 'x' should be a valid",
+        ),
+        (
+            ["file,label,split,start_s", OK + ",-1"],
+            "row 2, column 'start_s': '-1' should be great",
+        ),
+        (
+            ["file,label,split,start_s", OK + ",nan"],
+            "row 2, column 'start_s': 'nan' should be a fin",
+        ),
+        (
+            ["file,label,split,duration_s", OK + ",0"],
+            "row 2, column 'duration_s': '0' should be gre",
+        ),
         (["file,label,split,start_s", OK + ",1", OK + ",1"], "from 1.0 s on is in row 2 too"),
         (
             ["file,label,split,group", OK + ",g", "audio/b.wav,x,test,g"],

@@ -101,13 +101,13 @@ OTHER = {"first": "wav/c.wav", "second": "wav/d.wav"}
         ([HEADER], "has no rows below the header"),
         ([""], "row 1: has no column pair"),
         ([HEADER, f"{row()},x"], "row 2: 9 cells under 8 columns"),
-        ([HEADER, row(pair=" ")], "row 2, column 'pair': empty"),
-        ([HEADER, row(scene="")], "row 2, column 'scene': empty"),
-        ([HEADER, row(text="")], "row 2, column 'text': empty"),
+        ([HEADER, row(pair=" ")], "row 2, column 'pair': String should have at least 1 char"),
+        ([HEADER, row(scene="")], "row 2, column 'scene': String should have at least 1"),
+        ([HEADER, row(text="")], "row 2, column 'text': String should have at least 1"),
         ([HEADER, row(split="dev")], "row 2, column 'split': unknown split 'dev'"),
         (
             [HEADER, row(first_labels="dog;")],
-            "row 2, column 'first_labels': a label in .* is empty",
+            "row 2, column 'first_labels': empty label in 'dog;'",
         ),
         ([HEADER, row(second_labels="a;a")], "row 2, column 'second_labels': a label occurs twice"),
         (

@@ -9,18 +9,19 @@ import pytest
 import torch
 
 from byola_diff import build
-from byola_diff.config import to_plain
 from byola_diff.storage import BrokenFileError, check_hash, hash_file, load_checked, sha256
 from byola_diff.training.checkpoints import CheckedCheckpointIO, newest_checkpoint
-from byola_diff.training.same_run import OtherRunError, check_same_run
+from byola_diff.training.run_identity import find_checkpoint
+from tests.helpers import REPOSITORY, one_thread
 
-REPOSITORY = Path(__file__).parents[2]
+__all__ = ["one_thread"]
 
 # Runs configurations, each in a child that kills itself without warning, inside a step or a save.
 KILLED = """
 import os, pickle, signal, sys
 import torch
 from byola_diff import build, storage
+from byola_diff.training.run_identity import statistics_of_run
 from byola_diff.training.objective import Objective
 
 def dying(function, number, before=lambda *args: None):
@@ -40,7 +41,7 @@ def run(config, where, number):
         half = lambda state, path: path.write_bytes(b"half a checkpoint")
         storage.torch.save = dying(torch.save, number, half)
     trainer = build.build_trainer(config)
-    learner = build.build_learner(config, build.statistics_of_run(config, None))
+    learner = build.build_learner(config, statistics_of_run(config, None))
     trainer.fit(learner, build.build_clip_module(config))
 
 torch.set_num_threads(1)
@@ -58,15 +59,6 @@ KILLS = {
     "step": (10, "folder", 2, "step_00000004.ckpt"),
     "save": (2, "procedural", 1, "step_00000002.ckpt"),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Sums depend on the number of threads, and the killed runs are in other processes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +209,7 @@ def test_broken_newest_checkpoint_is_skipped(damage, three_steps, pretrain, caps
         hash_file(newest).write_text("")
     else:
         hash_file(newest).write_text(f"{'0' * 64}  {newest.name}\n")
-    found = build.find_checkpoint(three_steps, "auto")
+    found = find_checkpoint(three_steps, "auto")
     assert found.name == "step_00000002.ckpt"
     told = capsys.readouterr().out
     assert str(newest) in told
@@ -233,26 +225,12 @@ def test_no_whole_checkpoint_is_an_error(tmp_path, small_config):
     folder.mkdir()
     (folder / "step_00000001.ckpt").write_bytes(b"no checkpoint")
     with pytest.raises(BrokenFileError, match="none of the checkpoints is whole"):
-        build.find_checkpoint(small_config(tmp_path), "auto")
-
-
-def test_nothing_to_resume_starts_a_run(tmp_path, small_config, capsys):
-    assert build.find_checkpoint(small_config(tmp_path), "auto") is None
-    assert "nothing to resume" in capsys.readouterr().out
-
-
-def test_path_that_is_missing_or_broken(tmp_path, small_config):
-    config, path = small_config(tmp_path), tmp_path / "mine.ckpt"
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*mine\.ckpt"):
-        build.find_checkpoint(config, str(path))
-    path.write_bytes(b"no checkpoint")
-    with pytest.raises(BrokenFileError, match=r"mine\.ckpt.sha256 is missing"):
-        build.find_checkpoint(config, str(path))
+        find_checkpoint(small_config(tmp_path), "auto")
 
 
 def test_new_run_does_not_overwrite(three_steps):
     with pytest.raises(FileExistsError, match=r"--resume auto, or choose another --out_dir"):
-        build.find_checkpoint(three_steps, "no")
+        find_checkpoint(three_steps, "no")
 
 
 def test_content_is_tensors_and_plain_values(three_steps):
@@ -326,44 +304,3 @@ def test_removing_takes_the_hash_along(three_steps):
     CheckedCheckpointIO().remove_checkpoint(path)
     assert not path.exists()
     assert not hash_file(path).exists()
-
-
-def test_checkpoint_of_another_run_is_refused(three_steps, pretrain, small_config):
-    changed = small_config(
-        three_steps.out_dir, seed=1, training={"lr": 3e-4}, objective={"difference_weight": 0.2}
-    )
-    with pytest.raises(OtherRunError) as refusal:
-        pretrain(changed, "auto")
-    for line in (
-        "seed: 42 -> 1",
-        "training.lr: 0.001 -> 0.0003",
-        "objective.difference_weight: 0.5 -> 0.2",
-    ):
-        assert line in str(refusal.value)
-
-
-def test_what_may_change_between_the_parts_of_a_run(small_config, tmp_path):
-    saved = to_plain(small_config(tmp_path))
-    free = small_config(
-        tmp_path / "moved",
-        training={"steps": 9, "log_every": 7, "keep_checkpoints": 5, "tensorboard": True},
-        data={"num_workers": 3},
-    )
-    check_same_run(saved, to_plain(free))
-    with pytest.raises(OtherRunError, match=r"views\.mixup_memory: 8 -> None"):
-        check_same_run(saved, {**saved, "views": {"mixup_share": 0.2, "fader_gain": 1.0}})
-
-
-def test_length_of_a_run_with_a_schedule_is_part_of_it(small_config, tmp_path):
-    saved, longer = (
-        to_plain(small_config(tmp_path, training={"schedule": "cosine", "steps": steps}))
-        for steps in (3, 6)
-    )
-    check_same_run(saved, saved)
-    with pytest.raises(OtherRunError, match=r"training\.steps: 3 -> 6"):
-        check_same_run(saved, longer)
-
-
-def test_checkpoint_from_before_a_setting_existed(small_config, tmp_path):
-    current = to_plain(small_config(tmp_path))
-    check_same_run({**current, "views": {"mixup_memory": 8}}, current)

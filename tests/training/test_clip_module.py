@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from byola_diff import build
+from byola_diff.clips.open import open_source
 from byola_diff.clips.procedural import ProceduralSource
 from byola_diff.training.clip_module import RunLoader, RunSampler, StepBatches
 
@@ -45,15 +46,20 @@ def test_ranks_share_what_one_process_would_take():
 def test_endless_source_never_repeats_a_clip():
     source = ProceduralSource(0, 512, 16_000)
     taken = [
-        StepBatches(source, 7, 4, rank, 2)[step]["clips"] for step in range(3) for rank in range(2)
+        StepBatches(source, 7, 4, rank, 2).clips_of(step)[1]
+        for step in range(3)
+        for rank in range(2)
     ]
     assert torch.cat(taken).tolist() == list(range(24))
 
 
 def test_source_on_the_device_is_left_to_it():
-    batch = StepBatches(ProceduralSource(0, 512, 16_000), 7, 4, 0, 1)[2]
-    assert batch.keys() == {"step", "epoch", "clips"}
-    assert (batch["step"], batch["epoch"]) == (2, 0)
+    source = ProceduralSource(0, 512, 16_000)
+    batches = StepBatches(source, 7, 4, 0, 1)
+    assert batches[2] == {"step": 2}
+    made = batches.make(2, "cpu")
+    assert (made["step"], made["epoch"]) == (2, 0)
+    assert torch.equal(made["waveform"], source.batch(0, torch.arange(8, 12), "cpu"))
 
 
 @pytest.mark.parametrize(("start", "expected"), [(0, [0, 1, 2, 3]), (3, [3]), (4, [])])
@@ -87,7 +93,7 @@ def test_loader_has_no_state(small_config, tmp_path):
 
 def test_source_is_opened_for_the_device_of_the_process(small_config, pretrain, tmp_path):
     config = small_config(tmp_path, training={"steps": 1})
-    devices, open_source = [], build.build_source
+    devices = []
 
     class Watched(build.ClipModule):
         def setup(self, stage):

@@ -1,12 +1,16 @@
 import copy
+import math
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from byola_diff import build
+from byola_diff.clips.open import open_source
 from byola_diff.clips.procedural import ProceduralSource
 from byola_diff.training import learner as learner_module
+from byola_diff.training.learner import SCHEDULES, constant, cosine
+from byola_diff.training.run_identity import statistics_of_run
 
 
 @pytest.fixture
@@ -135,13 +139,13 @@ def test_accumulated_gradient_is_the_mean_over_the_batches(small_config, pretrai
         weights = learner.pair.named_parameters()
         gradients.update({name: w.grad.clone() for name, w in weights if w.requires_grad})
 
-    statistics = build.statistics_of_run(config, None)
+    statistics = statistics_of_run(config, None)
     learner = build.build_learner(config, statistics)
     learner.on_before_optimizer_step = lambda optimizer: note(learner, optimizer)
     build.build_trainer(config).fit(learner, build.build_clip_module(config))
 
     by_hand = build.build_learner(config, statistics)
-    source = build.build_source(config, "cpu")
+    source = open_source(config, "cpu")
     for step in range(2):
         clips = torch.arange(4 * step, 4 * step + 4)
         batch = {"waveform": source.batch(0, clips, "cpu"), "step": step}
@@ -149,3 +153,37 @@ def test_accumulated_gradient_is_the_mean_over_the_batches(small_config, pretrai
     for name, weight in by_hand.pair.named_parameters():
         if weight.requires_grad:
             torch.testing.assert_close(gradients[name], weight.grad, rtol=0, atol=1e-7)
+
+
+def test_constant_is_the_peak():
+    assert [constant(1e-3, 0.05, progress) for progress in (0.01, 0.5, 1.0)] == [1e-3] * 3
+
+
+@pytest.mark.parametrize(
+    ("progress", "share"),
+    [
+        (0.025, 0.5 * (1 + math.cos(math.pi * 0.025)) / 2),  # halfway through the warm-up
+        (0.5, 0.5),
+        (0.75, (1 - math.sqrt(0.5)) / 2),
+        (1.0, 0.0),
+    ],
+)
+def test_cosine_by_hand(progress, share):
+    assert cosine(2.0, 0.05, progress) == pytest.approx(2 * share, abs=1e-12)
+
+
+def test_cosine_rises_then_falls():
+    values = [cosine(1.0, 0.05, step / 200) for step in range(1, 201)]
+    top = values.index(max(values))
+    assert values[: top + 1] == sorted(values[: top + 1])
+    assert values[top:] == sorted(values[top:], reverse=True)
+    assert top == 9  # the last step of the warm-up of 5 %
+
+
+def test_warm_up_of_a_quarter_ends_there():
+    assert cosine(1.0, 0.25, 0.125) == pytest.approx(0.5 * (1 + math.cos(math.pi / 8)) / 2)
+    assert cosine(1.0, 0.25, 0.25) == pytest.approx((1 + math.sqrt(0.5)) / 2)
+
+
+def test_schedules_by_name():
+    assert {"constant": constant, "cosine": cosine} == SCHEDULES

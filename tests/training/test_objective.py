@@ -339,6 +339,30 @@ def test_passes_and_their_order(settings, n_mixtures):
         torch.testing.assert_close(mixture, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("settings", "n_mixtures"),
+    [({"difference_weight": 0.0}, 0), ({}, 2), ({"symmetric": False}, 1)],
+)
+def test_running_statistics_by_hand(settings, n_mixtures):
+    pair, views = small_pair(), make_views()
+    passes = record_passes(pair)
+    Objective(**settings)(pair, *views, torch_generator(0))
+    for name, branch in (("online", pair.online), ("target", pair.target)):
+        convolution, norm = (
+            next(module for module in branch.modules() if isinstance(module, kind))
+            for kind in (nn.Conv2d, nn.BatchNorm2d)
+        )
+        maps = [convolution(batch) for branch_name, batch in passes if branch_name == name]
+        assert len(maps) == 2 + n_mixtures * (name == "online")
+        # Each pass by its own batch, a tenth of it into the statistics: the last view weighs most.
+        shares = [0.1 * 0.9**passes_after for passes_after in reversed(range(len(maps)))]
+        mean = sum(share * each.mean((0, 2, 3)) for share, each in zip(shares, maps, strict=True))
+        var = sum(share * each.var((0, 2, 3)) for share, each in zip(shares, maps, strict=True))
+        torch.testing.assert_close(norm.running_mean, mean, rtol=0, atol=1e-5)
+        start = 0.9 ** len(maps)  # what is left of the variance of 1 at the start
+        torch.testing.assert_close(norm.running_var, start + var, rtol=0, atol=1e-5)
+
+
 def test_weight_0_draws_no_rates():
     generator = torch_generator(0)
     state = generator.get_state()
@@ -453,6 +477,26 @@ def test_steps_lower_both_terms():
     assert all(last < start - 0.5 for start, last in zip(history[0], history[-1], strict=True))
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_bfloat16_changes_terms_and_gradient_by_its_rounding_alone(seed):
+    terms, gradients = [], []
+    for bfloat16 in (False, True):
+        pair, views = small_pair(seed), make_views(n_clips=8, seed=seed)
+        torch.manual_seed(seed)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            terms.append(Objective()(pair, *views, torch_generator(0)))
+        terms[-1]["total"].backward()
+        weights = [weight.grad.flatten() for weight in pair.parameters() if weight.requires_grad]
+        gradients.append(torch.cat(weights))
+    # Eight bits of a value: 0.4 %, of losses near 4 through a dozen layers.
+    for name in ("byol", "difference", "total"):
+        assert terms[1][name].item() == pytest.approx(terms[0][name].item(), abs=0.04)
+    torch.testing.assert_close(
+        terms[1]["representation"], terms[0]["representation"], rtol=0, atol=0.03
+    )
+    assert cosine_similarity(*gradients, dim=0) > 0.93
+
+
 def test_bfloat16_steps_stay_near_float32():
     losses = {}
     for bfloat16 in (False, True):
@@ -464,6 +508,7 @@ def test_bfloat16_steps_stay_near_float32():
             return terms["total"]
 
         losses[bfloat16] = torch.tensor(train(small_pair(), loss_of, n_steps=5, lr=1e-3))
-    # Of a loss between 0 and 8.
+    # Adam's first steps follow the sign of each gradient, and small ones lose theirs to rounding.
+    torch.testing.assert_close(losses[True][:2], losses[False][:2], rtol=0, atol=0.1)
     torch.testing.assert_close(losses[True], losses[False], rtol=0, atol=0.2)
     assert not torch.equal(losses[True], losses[False])

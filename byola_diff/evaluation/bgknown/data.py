@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from byola_diff.storage import sha256
 from byola_diff.tables.manifest import Manifest, read_manifest
-from byola_diff.tables.manifest_table import FIRST_ROW
+from byola_diff.tables.rows import FIRST_ROW
 
 MIXTURE = "mix"
 REFERENCES = ("a", "b", "c")

@@ -19,7 +19,7 @@ from byola_diff.evaluation.hear.annotations import (
 )
 from byola_diff.evaluation.hear.task_metadata import HearTaskError, TaskMetadata, read_metadata
 from byola_diff.tables.manifest import Clip, Manifest
-from byola_diff.tables.manifest_checks import ClipFiles
+from byola_diff.tables.rows import ClipFiles
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ from byola_diff.soundscapes.production.produce import (
 )
 from byola_diff.soundscapes.render.renderers import Renderer
 from byola_diff.soundscapes.sources.library import Library
-from byola_diff.tables.manifest_checks import check_groups
-from byola_diff.tables.manifest_table import Clip
+from byola_diff.tables.manifest import Clip, check_groups
 
 _PUBLISHED_ITEMS = {"train": 1200, "test": 800}
 _PUBLISHED_CLASSES = 50

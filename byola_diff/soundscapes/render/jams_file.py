@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from byola_diff.soundscapes.render.jams_document import OURS, ROLES
 from byola_diff.soundscapes.render.plan import Event, Role, Roots, Soundscape
-from byola_diff.tables.manifest_checks import ClipFiles
+from byola_diff.tables.rows import ClipFiles
 
 _MOST_BYTES = 1 << 22
 _DISTRIBUTIONS = ("const", "choose", "choose_weighted", "uniform", "normal", "truncnorm")
