@@ -25,14 +25,13 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from byola_diff.atomic import atomic_path, write_text
 from byola_diff.corpora.task import read_task
-from byola_diff.embeddings.extract import extract
+from byola_diff.embeddings.extract import count_cached
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.options import additivity_options
 from byola_diff.evaluation.additivity.run import additivity_job
@@ -42,7 +41,7 @@ from byola_diff.evaluation.hear.archive import unpack_task
 from byola_diff.evaluation.hear.options import USUAL_HEAR, hear_options
 from byola_diff.evaluation.hear.run import run_hear_task
 from byola_diff.evaluation.hear.task_folder import HearTask, read_hear_task
-from byola_diff.evaluation.jobs import USER_ERRORS, Job, open_on, run_jobs
+from byola_diff.evaluation.jobs import USER_ERRORS, Job, extraction_options, open_on, run_jobs
 from byola_diff.evaluation.linear.options import linear_options
 from byola_diff.evaluation.linear.run import linear_run
 from byola_diff.evaluation.linear.steps import (
@@ -137,7 +136,7 @@ def embed(options: argparse.Namespace) -> None:
     preprocessing = Preprocessing(task.unit_s)
     named = open_on(options.device, options.encoder[0], task.manifest, preprocessing)
     if options.dry_run:
-        n_cached = run.n_cached(named, task.manifest, "scene", preprocessing)
+        n_cached = count_cached(named, task.manifest, "scene", preprocessing, run.extraction)
         print(f"{named.name}: {len(task.manifest.clips)} clips, {n_cached} of them cached")
         return
     embeddings = run.embed(named, task, "scene").scene
@@ -219,7 +218,7 @@ def _linear_jobs(options: argparse.Namespace, steps_of: StepsOf) -> list[Job]:
 
 
 def _hear_job(options: argparse.Namespace, task: HearTask) -> Job:
-    run, name = linear_run(options), task.metadata.name
+    extraction, name = extraction_options(options), task.metadata.name
     settings = {"grid": options.grid, "n_points": options.points, "shuffle": options.shuffle}
     settings["deviations"] = deviations(options, USUAL_HEAR)
 
@@ -229,11 +228,10 @@ def _hear_job(options: argparse.Namespace, task: HearTask) -> Job:
         result = run_hear_task(
             task,
             named,
-            extract=partial(extract, preprocessing=Preprocessing(), **run.extraction()),
+            extraction,
             grid=options.grid,
             n_points=options.points,
             shuffle=options.shuffle,
-            device=options.device,
             predictions=options.predictions and options.predictions / file,
         )
         about = (result.scores, result.settings() | settings, time.monotonic() - start)
@@ -241,8 +239,7 @@ def _hear_job(options: argparse.Namespace, task: HearTask) -> Job:
 
     def plan(named: NamedEncoder) -> Iterator[str]:
         manifest = task.manifest(named.encoder.sample_rate)
-        readout = "scene" if task.metadata.embedding_type == "scene" else "timestamps"
-        n_cached = run.n_cached(named, manifest, readout, Preprocessing())
+        n_cached = count_cached(named, manifest, task.readout, Preprocessing(), extraction)
         yield (
             f"{named.name} on {name}: {len(manifest.clips)} clips, {n_cached} of them cached; "
             f"{options.points} probes to choose from, {len(task.folds())} tests"

@@ -55,7 +55,7 @@ class Extracted:
         precision: Literal["float32", "bfloat16"] = "float32",
         device: str = "cpu",
     ) -> None:
-        """Nothing yet.
+        """Make room for the embeddings; `put` fills it.
 
         Args:
             n_clips: How many there will be.

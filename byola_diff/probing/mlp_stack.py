@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from byola_diff.probing.linear_stack import Targets
-from byola_diff.probing.settings import Initialisation, ProbeSettings
+from byola_diff.probing.protocols import Initialisation, ProbeSettings
 from byola_diff.randomness import derive_seed
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from byola_diff.probing.linear_stack import LinearStack, Targets
 from byola_diff.probing.mlp_stack import MlpStack
-from byola_diff.probing.settings import ProbeSettings, TrainingRules
+from byola_diff.probing.protocols import ProbeSettings, TrainingRules
 from byola_diff.randomness import torch_generator
 
 Judge = Callable[[Float[Tensor, "valid class"]], float]
