@@ -56,8 +56,8 @@ class ExtractionOptions:
     device: torch.device | str = "cpu"
     """Where waveforms go."""
     precision: Precision = "auto"
-    """Of networks; "auto" is bfloat16 where the hardware computes it, else float32. Front ends and
-    results are float32."""
+    """What networks run in; "auto" is bfloat16 where the hardware computes it, else float32. Front
+    ends and results are float32."""
     n_workers: int = 2
     """Threads that read ahead; the results do not depend on it."""
     progress: bool = True

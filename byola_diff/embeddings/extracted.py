@@ -61,7 +61,7 @@ class Extracted:
             n_clips: How many there will be.
             readout: Which embeddings.
             layers: Names of all layers in the order of the encoder, for the readout "layers".
-            precision: Of the networks; embeddings are float32.
+            precision: What networks run in; embeddings are float32.
             device: Type of the device that computes them; embeddings are on the CPU.
         """
         self.readout: Readout = readout

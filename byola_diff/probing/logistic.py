@@ -24,7 +24,7 @@ STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 _INNER_PARTS = 4
 _ENOUGH_CLIPS = 2000  # with so many, one inner part is enough to choose by
 
-Clips = Int[np.ndarray, " chosen"]
+Clips = Int[np.ndarray, " _"]
 """Places of clips."""
 
 Round = tuple[Clips, Clips]

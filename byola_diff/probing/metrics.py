@@ -31,7 +31,7 @@ def chroma_accuracy(
     """Share of clips whose class with the highest score is the right note in any octave.
 
     Args:
-        scores: Of each class.
+        scores: One for each clip and class.
         target: Class of each clip.
         pitch: Semitone of each class; its index if None, which HEAR takes, and which is right for a
             sorted vocabulary without gaps.

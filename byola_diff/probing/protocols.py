@@ -62,7 +62,7 @@ class LinearProtocol:
     learning_rates: tuple[float, ...] = LEARNING_RATES
     seeds: tuple[int, ...] = (42, 43, 44)
     valid_share: float = 0.1
-    """Of the training clips, where a task has no validation split of its own."""
+    """Share of the training clips, where a task has no validation split of its own."""
     stratified: bool = False
     """Whether each class gives that share of its clips; else all clips are drawn from alike."""
     rules: TrainingRules = TrainingRules(weight_decay=1e-8, divide_by_classes=True)

@@ -61,8 +61,8 @@ def train_probes(
         targets: A class for each clip (cross-entropy), or ones and zeros (binary cross-entropy).
         valid: Standardised embeddings that decide when to stop.
         judge: Scores the logits of `valid`. It alone knows their labels.
-        settings: Of the probes.
-        rules: Of their training.
+        settings: One for each probe.
+        rules: How all of them are trained.
         n_classes: Width of the output.
 
     Raises:

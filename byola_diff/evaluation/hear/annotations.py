@@ -20,7 +20,7 @@ from byola_diff.tables.validation import FIRST_ROW, describe
 
 Labels = tuple[str, ...]
 Annotation = Labels | tuple[LabelledEvent, ...]
-"""Of one file: its labels, or its events."""
+"""The labels of one file, or its events."""
 
 
 def read_vocabulary(path: Path) -> Labels:

@@ -55,7 +55,7 @@ def find_events(
     length. One frame alone is not filtered: it has no hop.
 
     Args:
-        probability: Of each class in each frame, in any order of time.
+        probability: One for each frame and class, in any order of time.
         times_ms: Centres of the frames.
         labels: Names of the classes.
         processing: How to filter.
