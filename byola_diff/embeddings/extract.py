@@ -111,9 +111,10 @@ def embed(
     store = _store(named, readout, preprocessing, options)
     layers = tuple(encoder.layer_strides)
     extracted = Extracted(len(manifest.clips), readout, layers, precision, options.device_type)
-    networks = bfloat16_networks(options.device_type) if precision == "bfloat16" else nullcontext()
-    with networks:
-        batches = _batches(encoder, manifest, preprocessing, options)
+    batches = ClipBatches(
+        manifest, encoder.sample_rate, preprocessing, options.batch_size, options.n_workers
+    )
+    with bfloat16_networks(options.device_type) if precision == "bfloat16" else nullcontext():
         _fill(extracted, _encoding(encoder, readout), batches, options, store)
     return extracted
 
@@ -144,7 +145,9 @@ def embed_clips(
     if clips is not None:
         manifest = replace(manifest, clips=tuple(clips))
     extracted = Extracted(len(manifest.clips), "scene")
-    batches = _batches(encoder, manifest, Preprocessing(), options)
+    batches = ClipBatches(
+        manifest, encoder.sample_rate, Preprocessing(), options.batch_size, options.n_workers
+    )
     _fill(extracted, _scenes_of(encoder), batches, options, None)
     return extracted.scene
 
@@ -167,16 +170,6 @@ def _store(
         "torch": ".".join(torch.__version__.split(".")[:2]),
     }
     return EmbeddingCache(options.cache, settings)
-
-
-def _batches(
-    encoder: SceneEncoder,
-    manifest: Manifest,
-    preprocessing: Preprocessing,
-    options: ExtractionOptions,
-) -> ClipBatches:
-    about = (encoder.sample_rate, preprocessing, options.batch_size, options.n_workers)
-    return ClipBatches(manifest, *about)
 
 
 def _scenes_of(encoder: SceneEncoder) -> Encode:

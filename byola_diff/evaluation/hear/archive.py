@@ -115,7 +115,7 @@ def _task_folder(archive: Path, folder: Path) -> Path:
 
 
 def _fingerprint(archive: Path) -> str:
-    """Hash of size, start and end of the file: at its end, gzip keeps a checksum of all it holds."""
+    """Hash of size, start and end of the file: gzip ends in a checksum of all it holds."""
     size = archive.stat().st_size
     with archive.open("rb") as stream:
         start = stream.read(_HASHED_BYTES)

@@ -101,14 +101,8 @@ class GridPoint:
 
     def probe(self, seed: int) -> ProbeSettings:
         """What differs between probes that are trained together."""
-        return ProbeSettings(
-            learning_rate=self.learning_rate,
-            seed=seed,
-            hidden_layers=self.hidden_layers,
-            hidden_dim=self.hidden_dim,
-            dropout=self.dropout,
-            initialisation=self.initialisation,
-        )
+        shape = (self.hidden_layers, self.hidden_dim, self.dropout, self.initialisation)
+        return ProbeSettings(self.learning_rate, seed, *shape)
 
     def rules(self, shuffle: bool) -> TrainingRules:
         """What they share. Adam without weight decay; only a better look counts."""
