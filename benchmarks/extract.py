@@ -5,7 +5,7 @@
 
 AudioNTT2022 (3072) on wav files of 5 s at 16 kHz, from file to embedding: the same files and
 weights for all. The plain loop reads a batch, computes torch's STFT and a mel matrix, and runs
-stock modules in contiguous float32; ours is `extract` without a cache. The variants take turns for
+stock modules in contiguous float32; ours is `embed` without a cache. The variants take turns for
 several rounds, and each ratio is the median over the rounds: the speed of a shared machine drifts,
 the ratio of neighbours in time much less. Where the hardware has no bfloat16, it is emulated,
 slowly: `--variants plain float32` leaves it out.
@@ -26,7 +26,7 @@ from plain_loop import PlainEncoder
 from byola_diff.audio.files import write_wav
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.embeddings.extract import extract
+from byola_diff.embeddings.extract import ExtractionOptions, embed
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.models.cnn import AudioNTT2022
@@ -81,10 +81,12 @@ def our_extraction(
     device: torch.device,
     precision: Precision,
 ) -> Callable[[], torch.Tensor]:
-    """`extract` in one precision."""
+    """`embed` in one precision."""
     named = NamedEncoder("benchmark", encoder, content_hash(encoder))
-    options = {"batch_size": batch, "device": device, "precision": precision, "progress": False}
-    return lambda: extract(named, manifest, "scene", Preprocessing(CLIP_S), **options).scene
+    options = ExtractionOptions(
+        batch_size=batch, device=device, precision=precision, progress=False
+    )
+    return lambda: embed(named, manifest, "scene", Preprocessing(CLIP_S), options).scene
 
 
 def make_clips(folder: Path, n_clips: int) -> Manifest:

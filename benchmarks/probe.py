@@ -21,8 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from byola_diff.probing.protocols import EVAR, LEARNING_RATES
-from byola_diff.probing.settings import ProbeSettings
+from byola_diff.probing.protocols import EVAR, LEARNING_RATES, ProbeSettings
 from byola_diff.probing.trainer import train_probes
 from byola_diff.randomness import torch_generator
 

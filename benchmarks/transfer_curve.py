@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from byola_diff.atomic import write_text
-from byola_diff.embeddings.extract import embed_clips
+from byola_diff.embeddings.extract import ExtractionOptions, embed_clips
 from byola_diff.encoders.byola import untrained_like
 from byola_diff.evaluation.additivity.embedded import measure_additivity
 from byola_diff.evaluation.additivity.procedural import procedural_events
 from byola_diff.export import encoder_from_checkpoint
 from byola_diff.models.encoder import AudioEncoder
-from byola_diff.probing.logistic_manifest import probe_manifest
+from byola_diff.probing.logistic import probe_manifest
 from byola_diff.reports.figures import Panel, curves
 from byola_diff.scores.intervals import student_interval
 from byola_diff.storage import load_checked
@@ -65,7 +65,8 @@ def curve(run: Path, manifest: Manifest) -> Iterator[dict[str, float]]:
 
 
 def _scores(run: str, step: int, encoder: AudioEncoder, manifest: Manifest) -> dict[str, float]:
-    embeddings = embed_clips(encoder, manifest, progress=False).numpy()
+    quiet = ExtractionOptions(progress=False)
+    embeddings = embed_clips(encoder, manifest, options=quiet).numpy()
     accuracy = student_interval(list(probe_manifest(embeddings, manifest).values()))
     events = procedural_events(sample_rate=encoder.sample_rate)
     additivity = measure_additivity(encoder.scene, events)

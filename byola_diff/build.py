@@ -134,7 +134,7 @@ def _callbacks(config: PretrainConfig, world_size: int) -> list[pl.Callback]:
 
 def nearest_neighbour_score(manifest_path: Path) -> Callable[[Learner], dict[str, float]]:
     """Score of a learner's online encoder on a labelled manifest, which is checked now."""
-    from byola_diff.embeddings.extract import embed_clips
+    from byola_diff.embeddings.extract import ExtractionOptions, embed_clips
     from byola_diff.probing.nearest import judged_sides, nearest_neighbour_accuracy
 
     manifest = read_manifest(manifest_path)
@@ -142,7 +142,8 @@ def nearest_neighbour_score(manifest_path: Path) -> Callable[[Learner], dict[str
 
     def score(learner: Learner) -> dict[str, float]:
         encoder = online_encoder(learner)
-        embeddings = embed_clips(encoder, manifest, device=learner.device, progress=False)
+        options = ExtractionOptions(device=learner.device, progress=False)
+        embeddings = embed_clips(encoder, manifest, options=options)
         return {"knn/accuracy": nearest_neighbour_accuracy(embeddings, manifest)}
 
     return score

@@ -21,14 +21,14 @@ from typing import Any
 
 from byola_diff.atomic import write_text
 from byola_diff.demo_report import demo_report
-from byola_diff.embeddings.extract import embed_clips
+from byola_diff.embeddings.extract import ExtractionOptions, embed_clips
 from byola_diff.encoders.byola import untrained_like
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.embedded import measure_additivity
 from byola_diff.evaluation.additivity.procedural import procedural_events
 from byola_diff.models.bundle import load_encoder
-from byola_diff.probing.logistic_manifest import probe_manifest
+from byola_diff.probing.logistic import probe_manifest
 from byola_diff.scores.write import score_record, write_record
 from byola_diff.storage import BrokenFileError
 from byola_diff.tables.manifest import read_manifest
@@ -172,7 +172,8 @@ def _score(
         named = NamedEncoder(name, encoder, content_hash(encoder))
 
         def linear(named: NamedEncoder = named) -> dict[str, float]:
-            embeddings = embed_clips(named.encoder, manifest, progress=False)
+            quiet = ExtractionOptions(progress=False)
+            embeddings = embed_clips(named.encoder, manifest, options=quiet)
             return {"accuracy": probe_manifest(embeddings.numpy(), manifest)["test"]}
 
         def additivity(named: NamedEncoder = named) -> dict[str, float]:

@@ -29,11 +29,6 @@ class ClipBatches:
     broken: list[AudioFileError] = field(default_factory=list)
     """Clips left out of batches because they could not be read."""
 
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "n_workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
-
     def read(self, rows: Sequence[int]) -> Iterator[tuple[list[int], Float32[Tensor, "clip _"]]]:
         """Waveforms of the clips with these numbers, and which they are.
 

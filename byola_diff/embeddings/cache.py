@@ -2,7 +2,7 @@
 
 A folder for each combination of settings (encoder, readout, length of a unit, precision, kind of
 device, versions) holds parts of about 1024 clips, or 256 MiB. Within it, a clip is known by its
-digest (`clip_digests.py`): labels can change, rows come and go, data sets be moved, and only new
+digest (`clip_digests`): labels can change, rows come and go, data sets be moved, and only new
 clips are embedded.
 
 A part appears whole or not at all, and its name is the SHA-256 of its content.
@@ -10,9 +10,11 @@ A part appears whole or not at all, and its name is the SHA-256 of its content.
 
 import hashlib
 import json
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from tqdm import tqdm
 from byola_diff.atomic import atomic_path, write_text
 from byola_diff.embeddings.extracted import ClipEmbeddings, Extracted
 from byola_diff.storage import sha256
+from byola_diff.tables.manifest import Manifest
+from byola_diff.tables.preprocessing import Preprocessing
 
 FORMAT = 2
 """To be raised when the same settings would give other embeddings, or files look different."""
@@ -33,6 +37,7 @@ FORMAT = 2
 _PART_CLIPS = 1024
 _PART_BYTES = 1 << 28
 _CLIPS, _COUNTS, _VALUE = "clips", "counts", "value/"
+_BLOCKS, _BLOCK_BYTES = 32, 4096
 
 
 class EmbeddingCache:
@@ -42,7 +47,7 @@ class EmbeddingCache:
         """Nothing is written before there is a part.
 
         Args:
-            root: Of all combinations.
+            root: Folder of all combinations.
             settings: Plain values that every embedding depends on.
         """
         self._about = json.dumps({"format": FORMAT, **settings}, indent=2, sort_keys=True) + "\n"
@@ -130,6 +135,41 @@ class EmbeddingCache:
         with atomic_path(path) as temporary:
             temporary.write_bytes(content)
         self._waiting.clear()
+
+
+def clip_digests(manifest: Manifest, preprocessing: Preprocessing) -> list[bytes]:
+    """SHA-256 of each clip: of its row as far as that says what is read, and of its file.
+
+    A file is known by its path below the manifest's folder, its size, and 32 blocks of 4 KiB spread
+    evenly over it; files of up to 128 KiB are read whole. So a data set may be moved or unpacked
+    anew. A change of a large file is not seen if it keeps the size and falls between two blocks,
+    which needs it to be shorter than a thirtieth of the file.
+
+    A file that is not there has a digest too: reading it is what tells.
+    """
+    fingerprint = cache(_fingerprint)  # files may have many clips
+    digests = []
+    for clip in manifest.clips:
+        seed = preprocessing.seed if preprocessing.draws(clip) else None
+        row = [clip.file, clip.start_s, clip.duration_s, seed, fingerprint(manifest.path(clip))]
+        digests.append(hashlib.sha256(json.dumps(row).encode()).digest())
+    return digests
+
+
+def _fingerprint(path: Path) -> str | None:
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            digest = hashlib.sha256(b"%d " % size)
+            if size <= _BLOCKS * _BLOCK_BYTES:
+                digest.update(file.read())
+            else:
+                for block in range(_BLOCKS):
+                    file.seek((size - _BLOCK_BYTES) * block // (_BLOCKS - 1))
+                    digest.update(file.read(_BLOCK_BYTES))
+    except OSError:
+        return None
+    return digest.hexdigest()
 
 
 def _digests(clips: UInt8[Tensor, "clip 32"]) -> list[bytes]:

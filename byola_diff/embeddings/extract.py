@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float32
@@ -14,14 +14,8 @@ from tqdm import tqdm
 from byola_diff.audio.files import decoder_name
 from byola_diff.audio.resample import resampler_name
 from byola_diff.embeddings.batches import ClipBatches
-from byola_diff.embeddings.cache import EmbeddingCache
-from byola_diff.embeddings.clip_digests import clip_digests
-from byola_diff.embeddings.extracted import (
-    FRAME_VALUES,
-    Extracted,
-    Readout,
-    clip_embeddings,
-)
+from byola_diff.embeddings.cache import EmbeddingCache, clip_digests
+from byola_diff.embeddings.extracted import FRAME_VALUES, Extracted, Readout, clip_embeddings
 from byola_diff.encoders.contract import Encoder
 from byola_diff.encoders.fusion import layer_scenes
 from byola_diff.encoders.open import NamedEncoder
@@ -30,8 +24,6 @@ from byola_diff.models.precision import Precision, bfloat16_networks, resolved_p
 from byola_diff.tables.manifest import Clip, Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 from byola_diff.tables.reading import UnreadableClipsError, read_clip
-
-__all__ = ["NonFiniteEmbeddingError", "UnreadableClipsError", "embed_clips", "extract"]
 
 Encode = Callable[[Tensor], dict[str, Tensor]]
 """Waveforms [batch, sample] to the values of a readout."""
@@ -53,18 +45,49 @@ class NonFiniteEmbeddingError(ValueError):
     """An encoder gave NaN or infinite values."""
 
 
-def extract(
+@dataclass(frozen=True, kw_only=True)
+class ExtractionOptions:
+    """How embeddings are computed and kept, whatever the encoder and the clips."""
+
+    cache: Path | None = None
+    """Folder of embeddings, of any encoders and manifests; nothing is kept if None."""
+    batch_size: int = 32
+    """Clips per batch, at most."""
+    device: torch.device | str = "cpu"
+    """Where waveforms go."""
+    precision: Precision = "auto"
+    """What networks run in; "auto" is bfloat16 where the hardware computes it, else float32. Front
+    ends and results are float32."""
+    n_workers: int = 2
+    """Threads that read ahead; the results do not depend on it."""
+    progress: bool = True
+    """Whether to show a bar, on the standard error."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "n_workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+
+    @property
+    def resolved_precision(self) -> Literal["float32", "bfloat16"]:
+        """What "auto" is on the device."""
+        return resolved_precision(self.precision, self.device)
+
+    @property
+    def device_type(self) -> str:
+        """Such as "cuda"."""
+        return torch.device(self.device).type
+
+
+_USUAL = ExtractionOptions()
+
+
+def embed(
     named: NamedEncoder,
     manifest: Manifest,
     readout: Readout,
     preprocessing: Preprocessing,
-    *,
-    cache: Path | None = None,
-    batch_size: int = 32,
-    device: torch.device | str = "cpu",
-    precision: Precision = "auto",
-    n_workers: int = 2,
-    progress: bool = True,
+    options: ExtractionOptions = _USUAL,
 ) -> Extracted:
     """Embeddings on the CPU in float32, in the order of the clips.
 
@@ -73,33 +96,26 @@ def extract(
     where it was; one that was killed, after its last part (1024 clips, or 256 MiB).
 
     Args:
-        named: Its encoder is already on `device`.
+        named: Its encoder is already on the device of the options.
         manifest: Says where the clips are.
         readout: One embedding per clip; one per clip and layer; or those over time.
         preprocessing: How clips are cut.
-        cache: Folder of embeddings, of any encoders and manifests; nothing is kept if None.
-        batch_size: Clips per batch, at most.
-        device: Where waveforms go.
-        precision: Of networks. "auto" is bfloat16 where the hardware computes it, else float32.
-            Front ends and results are float32.
-        n_workers: Threads that read ahead; the results do not depend on it.
-        progress: Whether to show a bar, on the standard error.
+        options: How to compute and keep them.
 
     Raises:
         UnreadableClipsError: If clips can't be read, with all of those that can't.
         NonFiniteEmbeddingError: If an embedding has NaN or infinite values.
-        ValueError: If there are no clips, or a count is not positive.
+        ValueError: If there are no clips.
     """
-    encoder, device = named.encoder, torch.device(device)
-    resolved = resolved_precision(precision, device)
-    store = None
-    if cache is not None:
-        store = EmbeddingCache(cache, _settings(named, readout, preprocessing, resolved, device))
-    batches = ClipBatches(manifest, encoder.sample_rate, preprocessing, batch_size, n_workers)
+    encoder, precision = named.encoder, options.resolved_precision
+    store = _store(named, readout, preprocessing, options)
     layers = tuple(encoder.layer_strides)
-    extracted = Extracted(len(manifest.clips), readout, layers, resolved, device.type)
-    with bfloat16_networks(device.type) if resolved == "bfloat16" else nullcontext():
-        _fill(extracted, _encoding(encoder, readout), batches, device, store, progress)
+    extracted = Extracted(len(manifest.clips), readout, layers, precision, options.device_type)
+    batches = ClipBatches(
+        manifest, encoder.sample_rate, preprocessing, options.batch_size, options.n_workers
+    )
+    with bfloat16_networks(options.device_type) if precision == "bfloat16" else nullcontext():
+        _fill(extracted, _encoding(encoder, readout), batches, options, store)
     return extracted
 
 
@@ -108,61 +124,52 @@ def count_cached(
     manifest: Manifest,
     readout: Readout,
     preprocessing: Preprocessing,
-    *,
-    cache: Path | None,
-    device: torch.device | str = "cpu",
-    precision: Precision = "auto",
+    options: ExtractionOptions,
 ) -> int:
-    """Clips whose embeddings `extract` would find in the cache, unless they are damaged."""
-    if cache is None:
-        return 0
-    device = torch.device(device)
-    resolved = resolved_precision(precision, device)
-    settings = _settings(named, readout, preprocessing, resolved, device)
-    return EmbeddingCache(cache, settings).count(clip_digests(manifest, preprocessing))
+    """Clips whose embeddings `embed` would find in the cache, unless they are damaged."""
+    store = _store(named, readout, preprocessing, options)
+    return store.count(clip_digests(manifest, preprocessing)) if store else 0
 
 
 def embed_clips(
     encoder: SceneEncoder,
     manifest: Manifest,
     clips: Sequence[Clip] | None = None,
-    *,
-    batch_size: int = 32,
-    device: torch.device | str = "cpu",
-    n_workers: int = 2,
-    progress: bool = True,
+    options: ExtractionOptions = _USUAL,
 ) -> Float32[Tensor, "clip dim"]:
-    """Scene embeddings of whole clips, or of a part of them, by networks in float32.
+    """Scene embeddings of whole clips, or of a part of them.
 
-    Nothing is kept in a cache; all else, arguments and errors too, is as of `extract`.
+    Networks run in float32 whatever the precision of the options, and nothing is kept in a cache:
+    an encoder in training has no content to know it by. All else, errors too, is as of `embed`.
     """
     if clips is not None:
         manifest = replace(manifest, clips=tuple(clips))
-    batches = ClipBatches(manifest, encoder.sample_rate, Preprocessing(), batch_size, n_workers)
     extracted = Extracted(len(manifest.clips), "scene")
-    _fill(extracted, _scenes_of(encoder), batches, torch.device(device), None, progress)
+    batches = ClipBatches(
+        manifest, encoder.sample_rate, Preprocessing(), options.batch_size, options.n_workers
+    )
+    _fill(extracted, _scenes_of(encoder), batches, options, None)
     return extracted.scene
 
 
-def _settings(
-    named: NamedEncoder,
-    readout: Readout,
-    preprocessing: Preprocessing,
-    precision: str,
-    device: torch.device,
-) -> dict[str, Any]:
-    """All that embeddings depend on besides their clips."""
-    return {
+def _store(
+    named: NamedEncoder, readout: Readout, preprocessing: Preprocessing, options: ExtractionOptions
+) -> EmbeddingCache | None:
+    """The cache, under all that embeddings depend on besides their clips."""
+    if options.cache is None:
+        return None
+    settings = {
         "encoder": named.content_hash,
         "readout": readout,
         "unit_s": preprocessing.unit_s,
-        "precision": precision,
-        "device": device.type,  # convolutions on GPUs round to TensorFloat-32
+        "precision": options.resolved_precision,
+        "device": options.device_type,  # convolutions on GPUs round to TensorFloat-32
         "decoder": decoder_name(),
         "resampler": resampler_name(),
         "code": code_digest((ClipBatches, Preprocessing, read_clip, layer_scenes, Extracted)),
         "torch": ".".join(torch.__version__.split(".")[:2]),
     }
+    return EmbeddingCache(options.cache, settings)
 
 
 def _scenes_of(encoder: SceneEncoder) -> Encode:
@@ -185,9 +192,8 @@ def _fill(
     extracted: Extracted,
     encode: Encode,
     batches: ClipBatches,
-    device: torch.device,
+    options: ExtractionOptions,
     store: EmbeddingCache | None,
-    progress: bool,
 ) -> None:
     """Take what the store has, compute the rest, and store that."""
     manifest = batches.manifest
@@ -202,13 +208,13 @@ def _fill(
         total=n_clips,
         initial=extracted.n_cached,
         unit=" clips",
-        disable=not progress,
+        disable=not options.progress,
         leave=False,
     )
     with bar, store or nullcontext():
         for rows, waveform in batches.read(extracted.missing()):
             with torch.no_grad():
-                embeddings = clip_embeddings(encode(waveform.to(device)), extracted.readout)
+                embeddings = clip_embeddings(encode(waveform.to(options.device)), extracted.readout)
             if bad := embeddings.not_finite():
                 raise NonFiniteEmbeddingError(_bad_clips([rows[clip] for clip in bad], manifest))
             extracted.put(rows, embeddings)

@@ -55,13 +55,13 @@ class Extracted:
         precision: Literal["float32", "bfloat16"] = "float32",
         device: str = "cpu",
     ) -> None:
-        """Nothing yet.
+        """Make room for the embeddings; `put` fills it.
 
         Args:
             n_clips: How many there will be.
             readout: Which embeddings.
             layers: Names of all layers in the order of the encoder, for the readout "layers".
-            precision: Of the networks; embeddings are float32.
+            precision: What networks run in; embeddings are float32.
             device: Type of the device that computes them; embeddings are on the CPU.
         """
         self.readout: Readout = readout

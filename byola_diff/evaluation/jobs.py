@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from byola_diff.audio.files import AudioFileError
+from byola_diff.embeddings.extract import ExtractionOptions
 from byola_diff.encoders.open import NamedEncoder, check_spec, open_encoder
+from byola_diff.evaluation.options import EmbeddingOptions
 from byola_diff.scores.write import Record, failure_record, write_record
 from byola_diff.storage import BrokenFileError
 from byola_diff.tables.manifest import Manifest
@@ -67,6 +69,17 @@ def run_jobs(
         check_spec(word)
     ended = [_run(word, job, device, out, dry_run) for word in words for job in jobs]
     return 0 if all(ended) else 2
+
+
+def extraction_options(options: EmbeddingOptions) -> ExtractionOptions:
+    """How clips are embedded, by the options that all verbs have."""
+    return ExtractionOptions(
+        cache=options.cache,
+        batch_size=options.batch_size,
+        device=options.device,
+        precision=options.precision,
+        n_workers=options.workers,
+    )
 
 
 def open_on(

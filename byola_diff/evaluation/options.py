@@ -78,14 +78,6 @@ class EmbeddingOptions(ComputeOptions):
     cache: Folder = Path("runs/cache")
     """Folder of embeddings that were computed before."""
 
-    def extraction(self) -> dict[str, Any]:
-        """What `extract` takes besides encoder and clips."""
-        return {**self.cached(), "batch_size": self.batch_size, "n_workers": self.workers}
-
-    def cached(self) -> dict[str, Any]:
-        """What `count_cached` takes besides encoder and clips."""
-        return {name: getattr(self, name) for name in ("cache", "device", "precision")}
-
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions:

@@ -57,7 +57,7 @@ class LinearStack:
         self._optimizer.step()
 
     def logits(self, features: Float[Tensor, "clip dim"]) -> Float[Tensor, "clip model class"]:
-        """Of all probes."""
+        """Logits of all probes."""
         logits = torch.addmm(self._bias, features, self._weight.T)
         return logits.unflatten(1, (-1, self.n_classes))
 

@@ -4,6 +4,10 @@ Those of several labels are macro averages: every class weighs the same, however
 classes that occur enter; a class without a positive clip (for AUC and d', or without a negative
 one) says nothing about the scores. Differs from HEAR's kit, where such a class counts 0 in mAP and
 makes AUC and d' undefined; no published task has one.
+
+All raise ValueError if there are no clips or a score is NaN; those of several labels also if a
+target is not 0 or 1, or no class has the clips that the metric needs. Differs from scikit-learn's
+in speed alone: they are computed for each probe after each epoch, and take a twentieth of the time.
 """
 
 from collections.abc import Callable
@@ -14,11 +18,7 @@ from jaxtyping import Float, Int, Shaped
 
 
 def accuracy(scores: Float[np.ndarray, "clip class"], target: Int[np.ndarray, " clip"]) -> float:
-    """Share of clips whose class has the highest score; among equal scores the first class counts.
-
-    Raises:
-        ValueError: If there are no clips, or a score is NaN.
-    """
+    """Share of clips whose class has the highest score; of equal scores the first counts."""
     _check(scores, target)
     return float(np.mean(scores.argmax(axis=1) == target))
 
@@ -31,13 +31,10 @@ def chroma_accuracy(
     """Share of clips whose class with the highest score is the right note in any octave.
 
     Args:
-        scores: Of each class.
+        scores: One for each clip and class.
         target: Class of each clip.
         pitch: Semitone of each class; its index if None, which HEAR takes, and which is right for a
             sorted vocabulary without gaps.
-
-    Raises:
-        ValueError: If there are no clips, or a score is NaN.
     """
     _check(scores, target)
     note = np.arange(scores.shape[1]) if pitch is None else pitch
@@ -50,10 +47,6 @@ def mean_average_precision(
     """Mean of the average precision of each class that has a positive clip.
 
     Clips of one score are retrieved together, as scikit-learn does: their order does not matter.
-
-    Raises:
-        ValueError: If there are no clips, no positive one, a score is NaN, or a target is not 0
-            or 1.
     """
     return float(_macro(_average_precision, scores, multi_hot, needs_negatives=False).mean())
 
@@ -64,10 +57,6 @@ def auc_roc(
     """Mean over classes of the chance that a positive clip scores above a negative one.
 
     Equal scores count half. Classes without a positive or without a negative clip are left out.
-
-    Raises:
-        ValueError: If there are no clips, all classes are left out, a score is NaN, or a target is
-            not 0 or 1.
     """
     return float(_macro(_auc, scores, multi_hot, needs_negatives=True).mean())
 
@@ -79,9 +68,6 @@ def d_prime(
 
     Differs from HEAR's kit: an AUC of 1 (or 0) would make it infinite, so it is taken as if half a
     pair of clips were ranked the other way.
-
-    Raises:
-        ValueError: As `auc_roc`.
     """
     return float(_macro(_d_prime, scores, multi_hot, needs_negatives=True).mean())
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from byola_diff.probing.linear_stack import Targets
-from byola_diff.probing.settings import Initialisation, ProbeSettings
+from byola_diff.probing.protocols import Initialisation, ProbeSettings
 from byola_diff.randomness import derive_seed
 
 
@@ -66,7 +66,7 @@ class MlpStack:
 
     @torch.no_grad()
     def logits(self, features: Float[Tensor, "clip dim"]) -> Float[Tensor, "clip model class"]:
-        """Of all probes."""
+        """Logits of all probes."""
         return torch.stack([model.eval()(features) for model in self._models], dim=1)
 
     def copy_of(self, model: int) -> nn.Module:

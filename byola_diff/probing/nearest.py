@@ -16,7 +16,7 @@ def nearest_neighbour_accuracy(
     """Accuracy on "valid" (or "test" where there is none) by "train"; or the mean over the folds.
 
     Args:
-        embeddings: Of all clips of the manifest, in their order.
+        embeddings: One for each clip of the manifest, in their order.
         manifest: With splits or folds. Of several labels of a clip, the first counts.
         n_neighbours: Training clips that vote.
 

@@ -1,9 +1,52 @@
-"""The published protocols of linear evaluation."""
+"""How probes are trained: the settings of one, the rules of all, and the published protocols."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from byola_diff.probing.settings import TrainingRules
+Initialisation = Literal["torch", "xavier_uniform", "xavier_normal"]
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """One probe: its learning rate, its seed and its shape."""
+
+    learning_rate: float
+    seed: int
+    hidden_layers: int = 0
+    """0 for a linear probe."""
+    hidden_dim: int = 1024
+    dropout: float = 0.0
+    initialisation: Initialisation = "torch"
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+
+
+@dataclass(frozen=True)
+class TrainingRules:
+    """How every probe of a protocol is trained."""
+
+    batch_size: int = 200
+    max_epochs: int = 200
+    check_every: int = 1
+    """Epochs between looks at the validation part."""
+    patience: int = 20
+    """Looks without improvement after which a probe stops."""
+    later_wins: bool = True
+    """Whether a look as good as the best one counts as an improvement."""
+    weight_decay: float = 0.0
+    """L2, added to the gradient, biases too."""
+    shuffle: bool = True
+    """Whether each epoch has an order of its own, or clips stay in the order they are given in."""
+    divide_by_classes: bool = False
+    """Cross-entropy divided by the number of classes, as EVAR does; of linear probes only."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_epochs", "check_every", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
 
 LEARNING_RATES = tuple(round(10 ** (-5 + step / 4), 8) for step in range(13))
 """1e-5 to 1e-2, four to a decade: the range that Niizumi et al., 2022, tuned by hand in."""
@@ -19,19 +62,10 @@ class LinearProtocol:
     learning_rates: tuple[float, ...] = LEARNING_RATES
     seeds: tuple[int, ...] = (42, 43, 44)
     valid_share: float = 0.1
-    """Of the training clips, where a task has no validation split of its own."""
+    """Share of the training clips, where a task has no validation split of its own."""
     stratified: bool = False
     """Whether each class gives that share of its clips; else all clips are drawn from alike."""
-    rules: TrainingRules = field(
-        default_factory=lambda: TrainingRules(
-            batch_size=200,
-            max_epochs=200,
-            patience=20,
-            later_wins=True,
-            weight_decay=1e-8,
-            divide_by_classes=True,
-        )
-    )
+    rules: TrainingRules = TrainingRules(weight_decay=1e-8, divide_by_classes=True)
 
     def __post_init__(self) -> None:
         if not self.learning_rates or not self.seeds:
@@ -52,4 +86,4 @@ BGKNOWN = LinearProtocol("bgknown", monitor="loss", learning_rates=(1e-3,), stra
 builds; that each class gives a tenth to validation is ours, the paper says only a tenth."""
 
 PROTOCOLS = {protocol.name: protocol for protocol in (EVAR, DIFF24)}
-"""Those for any task of clips and labels."""
+"""The protocols for any task of clips and labels, by name."""

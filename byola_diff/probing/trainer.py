@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from byola_diff.probing.linear_stack import LinearStack, Targets
 from byola_diff.probing.mlp_stack import MlpStack
-from byola_diff.probing.settings import ProbeSettings, TrainingRules
+from byola_diff.probing.protocols import ProbeSettings, TrainingRules
 from byola_diff.randomness import torch_generator
 
 Judge = Callable[[Float[Tensor, "valid class"]], float]
@@ -61,8 +61,8 @@ def train_probes(
         targets: A class for each clip (cross-entropy), or ones and zeros (binary cross-entropy).
         valid: Standardised embeddings that decide when to stop.
         judge: Scores the logits of `valid`. It alone knows their labels.
-        settings: Of the probes.
-        rules: Of their training.
+        settings: One for each probe.
+        rules: How all of them are trained.
         n_classes: Width of the output.
 
     Raises:

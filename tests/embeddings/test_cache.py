@@ -2,17 +2,20 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from byola_diff.audio import resample
 from byola_diff.audio.files import write_wav
 from byola_diff.embeddings import cache as embedding_cache
+from byola_diff.embeddings.cache import clip_digests
 from byola_diff.embeddings.extract import (
+    ExtractionOptions,
     NonFiniteEmbeddingError,
     UnreadableClipsError,
     count_cached,
-    extract,
+    embed,
 )
 from byola_diff.encoders import source_code
 from byola_diff.tables.manifest import Clip, Manifest, read_manifest
@@ -21,6 +24,8 @@ from tests.corpus import RATE, tone, write_corpus
 from tests.embeddings.counting_encoder import named
 
 WHOLE = Preprocessing()
+SMALL = ExtractionOptions(batch_size=2, progress=False)
+BYTES, MANY_BYTES = 100_000, 1_000_003  # bytes: read whole, and in blocks
 
 
 @pytest.fixture
@@ -34,7 +39,7 @@ def run(encoder, manifest, tmp_path, readout="scene", cut=WHOLE, **options):
     # Not "auto", which is bfloat16 on some machines.
     usual = {"cache": tmp_path / "cache", "batch_size": 2, "precision": "float32"}
     options = {**usual, "progress": False, **options}
-    return extract(encoder, manifest, readout, cut, **options)
+    return embed(encoder, manifest, readout, cut, ExtractionOptions(**options))
 
 
 def parts(tmp_path):
@@ -52,7 +57,7 @@ def test_a_second_run_reads_the_same_bits(manifest, tmp_path, readout):
     second = run(encoder, manifest, tmp_path, readout)
     assert n_calls(encoder) == 0
     assert (first.n_cached, second.n_cached) == (0, 12)
-    plain = extract(named(), manifest, readout, WHOLE, batch_size=2, progress=False)
+    plain = embed(named(), manifest, readout, WHOLE, SMALL)
     for one in (second, plain):
         values, expected = getattr(one, readout), getattr(first, readout)
         if readout == "layers":
@@ -66,7 +71,7 @@ def test_a_second_run_reads_the_same_bits(manifest, tmp_path, readout):
 
 
 def test_a_stopped_run_goes_on_where_it_was(manifest, tmp_path):
-    whole = extract(named(), manifest, "scene", WHOLE, batch_size=2, progress=False)
+    whole = embed(named(), manifest, "scene", WHOLE, SMALL)
     stopped = named(fails_at_call=4)
     with pytest.raises(KeyboardInterrupt):
         run(stopped, manifest, tmp_path)
@@ -131,7 +136,7 @@ def test_clips_are_counted_without_reading_their_embeddings(
     monkeypatch.setattr(embedding_cache, "load_file", None)
     assert count(manifest, tmp_path, readout) == 12
     assert count(manifest, tmp_path, readout, precision="bfloat16") == 0
-    assert count_cached(named(), manifest, readout, WHOLE, cache=None) == 0
+    assert count_cached(named(), manifest, readout, WHOLE, SMALL) == 0
     write_wav(manifest.root / "4.wav", tone(300, 2000), RATE)
     assert count(manifest, tmp_path, readout) == 11
 
@@ -148,8 +153,8 @@ def test_counting_leaves_damaged_parts_alone(manifest, tmp_path, monkeypatch, ca
 
 
 def count(manifest, tmp_path, readout, **options):
-    options = {"precision": "float32", **options}
-    return count_cached(named(), manifest, readout, WHOLE, cache=tmp_path / "cache", **options)
+    options = {"precision": "float32", "cache": tmp_path / "cache", **options}
+    return count_cached(named(), manifest, readout, WHOLE, ExtractionOptions(**options))
 
 
 def test_half_written_files_are_not_parts(manifest, tmp_path, monkeypatch):
@@ -305,3 +310,83 @@ def test_the_folder_says_what_it_holds(manifest, tmp_path):
     assert settings["encoder"] == encoder.content_hash
     assert settings["unit_s"] == 0.5
     assert settings["precision"] in ("float32", "bfloat16")
+
+
+def digest(root, file="a.wav", cut=WHOLE, **fields):
+    [found] = clip_digests(Manifest(root, (Clip(file, (), **fields),), ()), cut)
+    return found
+
+
+def noise(n_bytes):
+    return np.random.default_rng(0).bytes(n_bytes)
+
+
+@pytest.mark.parametrize("n_bytes", [BYTES, MANY_BYTES])
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.5, 0.97])
+def test_a_change_of_a_thirtieth_of_the_file_is_seen_anywhere(tmp_path, n_bytes, place):
+    content = bytearray(noise(n_bytes))
+    path = tmp_path / "a.wav"
+    path.write_bytes(content)
+    before = digest(tmp_path)
+    first = round(place * n_bytes)
+    content[first : first + n_bytes // 30] = bytes(n_bytes // 30)
+    path.write_bytes(content)
+    assert digest(tmp_path) != before
+
+
+@pytest.mark.parametrize("place", [0, -1])
+@pytest.mark.parametrize("n_bytes", [BYTES, MANY_BYTES])
+def test_first_and_last_byte_are_read(tmp_path, n_bytes, place):
+    content = bytearray(noise(n_bytes))
+    path = tmp_path / "a.wav"
+    path.write_bytes(content)
+    before = digest(tmp_path)
+    content[place] ^= 1
+    path.write_bytes(content)
+    assert digest(tmp_path) != before
+
+
+def test_sizes_differ_where_blocks_do_not(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(bytes(MANY_BYTES))
+    before = digest(tmp_path)
+    path.write_bytes(bytes(MANY_BYTES + 1))
+    assert digest(tmp_path) != before
+
+
+def test_name_and_stretch_count(tmp_path):
+    for file in ("a.wav", "b.wav"):
+        (tmp_path / file).write_bytes(noise(BYTES))
+    found = [
+        digest(tmp_path),
+        digest(tmp_path, "b.wav"),
+        digest(tmp_path, start_s=0.5),
+        digest(tmp_path, duration_s=0.5),
+        digest(tmp_path, "missing.wav"),
+    ]
+    assert len(set(found)) == len(found)
+
+
+def test_a_seed_counts_for_clips_that_are_cut_by_it(tmp_path):
+    (tmp_path / "a.wav").write_bytes(noise(BYTES))
+
+    def seeds_differ(unit_s, **fields):
+        cuts = [Preprocessing(unit_s, seed) for seed in (1, 2)]
+        one, other = (digest(tmp_path, cut=cut, **fields) for cut in cuts)
+        return one != other
+
+    assert seeds_differ(0.1, split="train")
+    assert not seeds_differ(0.1, split="test")
+    assert not seeds_differ(None, split="train")
+
+
+def test_each_file_is_opened_once(tmp_path, monkeypatch):
+    path = tmp_path / "a.wav"
+    path.write_bytes(noise(BYTES))
+    opened, plain = [], type(path).open
+    monkeypatch.setattr(
+        type(path), "open", lambda p, *a, **k: opened.append(p) or plain(p, *a, **k)
+    )
+    clips = tuple(Clip("a.wav", (), start_s=float(start)) for start in range(5))
+    assert len(set(clip_digests(Manifest(tmp_path, clips, ()), WHOLE))) == 5
+    assert opened == [path]

@@ -6,7 +6,12 @@ from byola_diff.audio.files import write_wav
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.embeddings import batches
-from byola_diff.embeddings.extract import UnreadableClipsError, embed_clips, extract
+from byola_diff.embeddings.extract import (
+    ExtractionOptions,
+    UnreadableClipsError,
+    embed,
+    embed_clips,
+)
 from byola_diff.encoders.fusion import FusedEncoder
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.models.cnn import AudioNTT2020
@@ -18,6 +23,11 @@ from tests.corpus import RATE, PowerEncoder, tone, write_corpus
 from tests.embeddings.counting_encoder import named
 
 WHOLE = Preprocessing()
+QUIET = ExtractionOptions(progress=False)
+
+
+def batches_of(batch_size):
+    return ExtractionOptions(batch_size=batch_size, progress=False)
 
 
 def network_encoder(seed=0):
@@ -31,7 +41,7 @@ def network_encoder(seed=0):
 def test_rows_are_in_the_order_of_the_clips(tmp_path):
     manifest = write_corpus(tmp_path)
     encoder = PowerEncoder()
-    embeddings = embed_clips(encoder, manifest, batch_size=5, progress=False)
+    embeddings = embed_clips(encoder, manifest, options=batches_of(5))
     assert embeddings.shape == (12, 3)
     assert embeddings[:, 0].tolist() == [2400 if number % 3 else 3200 for number in range(12)]
     torch.testing.assert_close(embeddings[:, 1], torch.full((12,), 0.125), atol=1e-3, rtol=0)
@@ -41,23 +51,23 @@ def test_rows_are_in_the_order_of_the_clips(tmp_path):
 
 def test_a_part_of_the_clips(tmp_path):
     manifest = write_corpus(tmp_path)
-    every = embed_clips(PowerEncoder(), manifest, progress=False)
-    some = embed_clips(PowerEncoder(), manifest, manifest.in_split("test"), progress=False)
+    every = embed_clips(PowerEncoder(), manifest, options=QUIET)
+    some = embed_clips(PowerEncoder(), manifest, manifest.in_split("test"), options=QUIET)
     torch.testing.assert_close(some, every[8:])
 
 
 def test_grouping_does_not_change_the_embeddings_of_a_network(tmp_path):
     manifest = write_corpus(tmp_path)
     encoder = network_encoder()
-    together = embed_clips(encoder, manifest, batch_size=12, progress=False)
-    alone = embed_clips(encoder, manifest, batch_size=1, progress=False)
+    together = embed_clips(encoder, manifest, options=batches_of(12))
+    alone = embed_clips(encoder, manifest, options=batches_of(1))
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
 def test_other_rates_are_resampled(tmp_path):
     write_wav(tmp_path / "fast.wav", tone(500, 44100, 44100), 44100)
     manifest = Manifest(tmp_path, (Clip("fast.wav", ("a",)),), ("a",))
-    [[length, power, difference]] = embed_clips(PowerEncoder(), manifest, progress=False).tolist()
+    [[length, power, difference]] = embed_clips(PowerEncoder(), manifest, options=QUIET).tolist()
     assert length == RATE
     assert power == pytest.approx(0.125, abs=1e-3)
     # Of a sine: 2 sin^2(pi f / rate) of twice its power.
@@ -69,7 +79,7 @@ def test_only_the_stretch_of_the_clip_is_read(tmp_path):
     write_wav(tmp_path / "a.wav", sound, RATE)
     clip = Clip("a.wav", ("a",), start_s=0.1, duration_s=0.1)
     manifest = Manifest(tmp_path, (clip,), ("a",))
-    [embedding] = embed_clips(PowerEncoder(), manifest, progress=False)
+    [embedding] = embed_clips(PowerEncoder(), manifest, options=QUIET)
     assert embedding[0] == 800
     assert embedding[1].item() == pytest.approx(0.125, abs=1e-3)
 
@@ -80,7 +90,7 @@ def test_all_unreadable_files_are_named_before_any_work(tmp_path):
     (tmp_path / "7.wav").write_bytes(b"no audio at all")
     encoder = PowerEncoder()
     with pytest.raises(UnreadableClipsError, match=r"2 of 12(.|\n)*3\.wav(.|\n)*7\.wav"):
-        embed_clips(encoder, manifest, progress=False)
+        embed_clips(encoder, manifest, options=QUIET)
     assert encoder.batch_shapes == []
 
 
@@ -93,23 +103,23 @@ def test_nan_samples_and_late_starts_are_refused(tmp_path):
     write_wav(tmp_path / "short.wav", np.zeros(80), RATE)
     with pytest.raises(UnreadableClipsError, match="NaN"):
         embed_clips(
-            PowerEncoder(), Manifest(tmp_path, (Clip("nan.wav", ("a",)),), ("a",)), progress=False
+            PowerEncoder(), Manifest(tmp_path, (Clip("nan.wav", ("a",)),), ("a",)), options=QUIET
         )
     late = Clip("short.wav", ("a",), start_s=0.01)
     with pytest.raises(UnreadableClipsError, match="ends before"):
-        embed_clips(PowerEncoder(), Manifest(tmp_path, (late,), ("a",)), progress=False)
+        embed_clips(PowerEncoder(), Manifest(tmp_path, (late,), ("a",)), options=QUIET)
 
 
 def test_no_clips_and_no_batch(tmp_path):
     manifest = write_corpus(tmp_path)
     with pytest.raises(ValueError, match="no clips"):
-        embed_clips(PowerEncoder(), manifest, [], progress=False)
+        embed_clips(PowerEncoder(), manifest, [], options=QUIET)
     with pytest.raises(ValueError, match="batch_size"):
-        embed_clips(PowerEncoder(), manifest, batch_size=0, progress=False)
+        embed_clips(PowerEncoder(), manifest, options=batches_of(0))
 
 
 def quiet(encoder, manifest, readout="scene", cut=WHOLE, **options):
-    return extract(encoder, manifest, readout, cut, progress=False, **options)
+    return embed(encoder, manifest, readout, cut, ExtractionOptions(progress=False, **options))
 
 
 def test_readouts_of_clips_of_two_lengths(tmp_path):
@@ -223,5 +233,5 @@ def test_counts_are_positive(tmp_path, name):
 
 
 def test_the_bar_counts_all_clips(tmp_path, capsys):
-    extract(named(), write_corpus(tmp_path), "scene", WHOLE)
+    embed(named(), write_corpus(tmp_path), "scene", WHOLE)
     assert "/12" in capsys.readouterr().err

@@ -3,6 +3,8 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -137,3 +139,56 @@ def test_infinite_scores_are_ranked():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert auc_roc(np.array([[np.inf], [0.0], [-np.inf]]), np.array([[1], [0], [0]])) == 1.0
+
+
+@st.composite
+def ranked(draw):
+    """Scores with ties of a few clips, and labels of which each class has some and lacks some."""
+    n_clips, n_classes = draw(st.integers(2, 12)), draw(st.integers(1, 4))
+    seed = draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    multi_hot = rng.random((n_clips, n_classes)) < draw(st.floats(0.1, 0.9))
+    multi_hot[0], multi_hot[1] = True, False
+    return rng.integers(-3, 4, (n_clips, n_classes)).astype(float), multi_hot, rng
+
+
+@pytest.mark.parametrize("metric", MACRO)
+@settings(max_examples=50, deadline=None)
+@given(case=ranked())
+def test_neither_order_of_clips_nor_of_classes_matters(metric, case):
+    scores, multi_hot, rng = case
+    clips, classes = rng.permutation(len(scores)), rng.permutation(scores.shape[1])
+    found = metric(scores[clips][:, classes], multi_hot[clips][:, classes])
+    assert found == pytest.approx(metric(scores, multi_hot), abs=1e-12)
+
+
+@settings(max_examples=50, deadline=None)
+@given(case=ranked())
+def test_perfect_scores_reach_the_largest_value(case):
+    scores, multi_hot, _ = case
+    perfect = multi_hot + 0.01 * scores  # never out of order
+    assert mean_average_precision(perfect, multi_hot) == 1.0
+    assert auc_roc(perfect, multi_hot) == 1.0
+    assert d_prime(perfect, multi_hot) >= d_prime(scores, multi_hot)
+
+
+@settings(max_examples=50, deadline=None)
+@given(case=ranked())
+def test_turned_scores_turn_auc_and_d_prime_around(case):
+    scores, multi_hot, _ = case
+    assert auc_roc(-scores, multi_hot) == pytest.approx(1 - auc_roc(scores, multi_hot), abs=1e-12)
+    turned, value = d_prime(-scores, multi_hot), d_prime(scores, multi_hot)
+    assert turned == pytest.approx(-value, abs=1e-9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_classes=st.integers(2, 30))
+def test_accuracy_of_perfect_and_of_shuffled_predictions(seed, n_classes):
+    rng = np.random.default_rng(seed)
+    target = rng.integers(0, n_classes, 20)
+    scores = np.eye(n_classes)[target]
+    assert accuracy(scores, target) == chroma_accuracy(scores, target) == 1.0
+    guess = rng.random((20, n_classes))
+    order = rng.permutation(20)
+    assert accuracy(guess[order], target[order]) == accuracy(guess, target)
+    assert accuracy(guess, target) <= chroma_accuracy(guess, target) <= 1

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from byola_diff.probing.linear_stack import LinearStack
 from byola_diff.probing.mlp_stack import MlpStack
-from byola_diff.probing.settings import ProbeSettings, TrainingRules
+from byola_diff.probing.protocols import ProbeSettings, TrainingRules
 from byola_diff.probing.trainer import train_probes
 from byola_diff.randomness import derive_seed, torch_generator
 

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from byola_diff.audio.files import AudioFileError, write_wav
 from byola_diff.tables.manifest import Clip, Manifest
@@ -111,3 +113,44 @@ def test_a_clip_that_starts_after_its_file_ends(manifest):
 def test_units_are_positive(unit_s):
     with pytest.raises(ValueError, match="unit_s"):
         Preprocessing(unit_s)
+
+
+LENGTHS = st.integers(1, 200_000)
+UNITS = st.none() | st.floats(1e-4, 30)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    unit_s=UNITS,
+    seed=st.integers(0, 2**31),
+    n_samples=LENGTHS,
+    split=st.sampled_from(["train", "valid", "test", None]),
+    fold=st.none() | st.integers(1, 10),
+    start_s=st.none() | st.floats(0, 1e4),
+)
+def test_crops_lie_inside_their_clips_and_are_drawn_once(
+    unit_s, seed, n_samples, split, fold, start_s
+):
+    row = clip(split=split, fold=fold, start_s=start_s)
+    cut = Preprocessing(unit_s, seed)
+    start, length = cut.crop(row, n_samples, RATE)
+    assert 0 <= start <= start + length <= n_samples
+    assert length == min(n_samples, cut.unit_samples(RATE) or n_samples)
+    assert (start, length) == Preprocessing(unit_s, seed).crop(row, n_samples, RATE)
+    assert start == 0 or cut.draws(row)
+    # A label and a group say nothing about the place.
+    other = Clip(row.file, ("y", "z"), split, fold, "group", start_s)
+    assert cut.crop(other, n_samples, RATE) == (start, length)
+
+
+@settings(max_examples=50, deadline=None)
+@given(unit_s=UNITS, n_samples=st.integers(1, 3000), rate=st.sampled_from([4000, 8000, 11_025]))
+def test_fitting_keeps_the_first_samples_and_adds_only_zeros(unit_s, n_samples, rate):
+    cut = Preprocessing(unit_s)
+    waveform = torch.arange(1.0, n_samples + 1)
+    fitted = cut.fit(waveform, rate)
+    kept = min(n_samples, len(fitted))
+    assert len(fitted) == (cut.unit_samples(rate) or n_samples)
+    assert torch.equal(fitted[:kept], waveform[:kept])
+    assert not fitted[kept:].any()
+    assert torch.equal(cut.fit(fitted, rate), fitted)

@@ -9,17 +9,17 @@ from typing import Any
 
 import torch
 
-from byola_diff.embeddings.extract import count_cached, extract
+from byola_diff.embeddings.extract import count_cached, embed
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.bgknown.data import BgKnown, difference_embeddings, read_bgknown
 from byola_diff.evaluation.bgknown.exhibit import bgknown_exhibit
 from byola_diff.evaluation.bgknown.options import USUAL_BGKNOWN, BgKnownOptions
-from byola_diff.evaluation.jobs import Job
+from byola_diff.evaluation.jobs import Job, extraction_options
 from byola_diff.evaluation.options import deviations
 from byola_diff.models.precision import resolved_precision
-from byola_diff.probing.parts import probe_parts
-from byola_diff.probing.probe_task import manifest_targets, probe_task
+from byola_diff.probing.parts import manifest_targets, probe_parts
 from byola_diff.probing.protocols import BGKNOWN, LinearProtocol
+from byola_diff.probing.task import probe_task
 from byola_diff.reports.exhibits import SUFFIX, write_exhibit
 from byola_diff.scores.write import Record, score_record
 from byola_diff.tables.manifest import Manifest
@@ -84,16 +84,9 @@ class BgKnownRun:
         """The record; then the exhibit of the data set, unless it is there."""
         start = time.monotonic()
         self.data.check_audio()
+        extraction = extraction_options(self.options)
         embeddings = {
-            variant: extract(
-                named,
-                manifest,
-                "scene",
-                _WHOLE,
-                batch_size=self.options.batch_size,
-                n_workers=self.options.workers,
-                **self._cached(),
-            ).scene.numpy()
+            variant: embed(named, manifest, "scene", _WHOLE, extraction).scene.numpy()
             for variant, manifest in self.data.manifests.items()
         }
         mixtures = self.data.mixtures
@@ -136,11 +129,7 @@ class BgKnownRun:
         )
 
     def _n_cached(self, named: NamedEncoder, manifest: Manifest) -> int:
-        return count_cached(named, manifest, "scene", _WHOLE, **self._cached())
-
-    def _cached(self) -> dict[str, Any]:
-        names = ("cache", "device", "precision")
-        return {name: getattr(self.options, name) for name in names}
+        return count_cached(named, manifest, "scene", _WHOLE, extraction_options(self.options))
 
     def _exhibit(self) -> None:
         """Show two items of the data set, once; scores stand without it."""

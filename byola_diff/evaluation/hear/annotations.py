@@ -1,21 +1,26 @@
 """`{split}.json` and `labelvocabulary.csv` of a HEAR task, checked: who is labelled what."""
 
 import csv
-import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from byola_diff.evaluation.hear.events import Event
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from byola_diff.evaluation.hear.events import LabelledEvent
 from byola_diff.evaluation.hear.task_metadata import (
     HearTaskError,
+    Info,
+    Milliseconds,
     TaskMetadata,
     read_json_object,
 )
+from byola_diff.tables.validation import FIRST_ROW, describe
 
 Labels = tuple[str, ...]
-Annotation = Labels | tuple[Event, ...]
-"""Of one file: its labels, or its events."""
+Annotation = Labels | tuple[LabelledEvent, ...]
+"""The labels of one file, or its events."""
 
 
 def read_vocabulary(path: Path) -> Labels:
@@ -28,23 +33,23 @@ def read_vocabulary(path: Path) -> Labels:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, strict=True)
-            rows = list(reader)
-            columns = set(reader.fieldnames or ())
+            rows, columns = list(reader), set(reader.fieldnames or ())
     except OSError as error:
-        raise HearTaskError(path, f"unreadable: {error.strerror}") from error
+        raise HearTaskError(f"{path}: unreadable: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise HearTaskError(path, f"unreadable: {error}") from error
+        raise HearTaskError(f"{path}: unreadable: {error}") from error
     if not {"idx", "label"} <= columns:
-        raise HearTaskError(path, f"must have the columns idx and label, not {sorted(columns)}")
+        raise HearTaskError(f"{path}: must have the columns idx and label, not {sorted(columns)}")
     labels: dict[str, str] = {}
-    for number, row in enumerate(rows, start=2):
-        if not row["label"] or row["idx"] in labels or row["label"] in labels.values():
-            raise HearTaskError(path, f"row {number}: empty or repeated label or index: {row}")
-        labels[row["idx"]] = row["label"]
+    for number, row in enumerate(rows, start=FIRST_ROW):
+        index, label = row["idx"], row["label"]
+        if not label or index in labels or label in labels.values():
+            raise HearTaskError(f"{path}: row {number}: empty or repeated label or index: {row}")
+        labels[index] = label
     numbers = [str(number) for number in range(len(labels))]
     if set(labels) != set(numbers) or len(labels) < 2:
         raise HearTaskError(
-            path, f"column idx must count from 0 on, for two labels or more: {rows}"
+            f"{path}: column 'idx' must count from 0 on, for two labels or more: {list(labels)}"
         )
     return tuple(labels[number] for number in numbers)
 
@@ -60,53 +65,48 @@ def read_annotations(
     """
     entries = read_json_object(path)
     if not entries:
-        raise HearTaskError(path, "empty split: no files")
-    known = frozenset(vocabulary)
-    annotations: dict[str, Annotation] = {}
-    for file, entry in entries.items():
-        try:
-            if metadata.embedding_type == "event":
-                annotations[file] = _events(entry, known)
-            else:
-                annotations[file] = _labels(entry, known, metadata.prediction_type == "multiclass")
-        except ValueError as error:
-            raise HearTaskError(path, f"entry {file!r}: {error}") from None
+        raise HearTaskError(f"{path}: empty split: no files")
+    exactly_one = metadata.prediction_type == "multiclass"
+    context = {"vocabulary": frozenset(vocabulary), "exactly_one": exactly_one}
+    adapter: TypeAdapter[Any] = _LABELS if metadata.embedding_type == "scene" else _EVENTS
+    try:
+        annotations = adapter.validate_python(entries, context=context)
+    except ValidationError as error:
+        raise HearTaskError(describe(error, path)) from None
     if not any(annotations.values()):
-        raise HearTaskError(path, "empty split: no file has a label")
+        raise HearTaskError(f"{path}: empty split: no file has a label")
     return annotations
 
 
-def _labels(entry: Any, vocabulary: frozenset[str], exactly_one: bool) -> Labels:
-    if not isinstance(entry, list):
-        raise ValueError(f"must be a list of labels, not {entry!r}")
-    labels = tuple(_label(value, vocabulary) for value in entry)
-    if exactly_one and len(labels) != 1:
-        raise ValueError(f"must have exactly one label, as the task is multiclass: {entry}")
+def _check_label(label: Any, info: Info) -> str:
+    # Whole numbers occur, as pitches do: the vocabulary has them as text.
+    if not isinstance(label, (str, int)) or str(label) not in info.context["vocabulary"]:
+        raise ValueError(f"label {label!r} is not in the vocabulary")
+    return str(label)
+
+
+def _check_labels(labels: Labels, info: Info) -> Labels:
+    if info.context["exactly_one"] and len(labels) != 1:
+        raise ValueError(f"must have exactly one label, as the task is multiclass: {labels}")
     if len(set(labels)) < len(labels):
-        raise ValueError(f"a label occurs twice: {entry}")
+        raise ValueError(f"a label occurs twice: {labels}")
     return labels
 
 
-def _events(entry: Any, vocabulary: frozenset[str]) -> tuple[Event, ...]:
-    if not isinstance(entry, list):
-        raise ValueError(f"must be a list of events, not {entry!r}")
-    return tuple(_event(value, vocabulary) for value in entry)
+_Label = Annotated[str, BeforeValidator(_check_label)]
 
 
-def _event(value: Any, vocabulary: frozenset[str]) -> Event:
-    if not isinstance(value, Mapping) or not {"label", "start", "end"} <= value.keys():
-        raise ValueError(f"an event needs label, start and end: {value!r}")
-    start_ms, end_ms = value["start"], value["end"]
-    if not (isinstance(start_ms, (int, float)) and isinstance(end_ms, (int, float))):
-        raise ValueError(f"start and end must be ms: {value!r}")
-    if not 0 <= start_ms <= end_ms < math.inf:
-        raise ValueError(f"start and end must be ms, and in order: {value!r}")
-    return Event(_label(value["label"], vocabulary), float(start_ms), float(end_ms))
+class _EventEntry(TypedDict):
+    label: _Label
+    start: Milliseconds
+    end: Milliseconds
 
 
-def _label(value: Any, vocabulary: frozenset[str]) -> str:
-    # Whole numbers occur, as pitches do: the vocabulary has them as text.
-    label = str(value)
-    if not isinstance(value, (str, int)) or label not in vocabulary:
-        raise ValueError(f"label {value!r} is not in the vocabulary")
-    return label
+def _event(entry: _EventEntry) -> LabelledEvent:
+    if entry["start"] > entry["end"]:
+        raise ValueError(f"start and end must be in order, not {entry['start']}, {entry['end']}")
+    return LabelledEvent(entry["label"], entry["start"], entry["end"])
+
+
+_LABELS = TypeAdapter(dict[str, Annotated[tuple[_Label, ...], AfterValidator(_check_labels)]])
+_EVENTS = TypeAdapter(dict[str, tuple[Annotated[_EventEntry, AfterValidator(_event)], ...]])

@@ -76,14 +76,15 @@ def _unpack(archive: Path, folder: Path, max_bytes: int, max_members: int) -> No
                 n_bytes += member.size
                 _check(archive, member, seen)
                 if n_bytes > max_bytes:
-                    raise HearTaskError(archive, f"unpacks to more than {max_bytes} bytes")
+                    raise HearTaskError(f"{archive}: unpacks to more than {max_bytes} bytes")
                 if member.size > shutil.disk_usage(folder).free:
-                    raise HearTaskError(archive, f"the disk of {folder.parent} is too small for it")
+                    where = folder.parent
+                    raise HearTaskError(f"{archive}: the disk of {where} is too small for it")
                 if len(seen) > max_members:
-                    raise HearTaskError(archive, f"has more than {max_members} members")
+                    raise HearTaskError(f"{archive}: has more than {max_members} members")
                 tar.extract(member, folder, filter="data")
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise HearTaskError(archive, f"can't be unpacked, perhaps truncated: {error}") from error
+        raise HearTaskError(f"{archive}: can't be unpacked, perhaps truncated: {error}") from error
 
 
 def _check(archive: Path, member: tarfile.TarInfo, seen: set[PurePosixPath]) -> None:
@@ -99,7 +100,7 @@ def _check(archive: Path, member: tarfile.TarInfo, seen: set[PurePosixPath]) -> 
     elif path in seen and not member.isdir():
         problem = "it is there twice"
     if problem:
-        raise HearTaskError(archive, f"refused for its member {member.name!r}: {problem}")
+        raise HearTaskError(f"{archive}: refused for its member {member.name!r}: {problem}")
     seen.add(path)
 
 
@@ -107,12 +108,14 @@ def _task_folder(archive: Path, folder: Path) -> Path:
     found = sorted(path.parent for path in folder.rglob("task_metadata.json"))
     if len(found) != 1:
         names = [str(path.relative_to(folder)) for path in found]
-        raise HearTaskError(archive, f"must hold one task_metadata.json, not {len(found)}: {names}")
+        raise HearTaskError(
+            f"{archive}: must hold one task_metadata.json, not {len(found)}: {names}"
+        )
     return found[0]
 
 
 def _fingerprint(archive: Path) -> str:
-    """Of size, start and end of the file: at its end, gzip keeps a checksum of all it holds."""
+    """Hash of size, start and end of the file: gzip ends in a checksum of all it holds."""
     size = archive.stat().st_size
     with archive.open("rb") as stream:
         start = stream.read(_HASHED_BYTES)

@@ -17,8 +17,12 @@ from byola_diff.evaluation.hear.event_metrics import (
     detection_scores,
     segment_error_rate,
 )
-from byola_diff.evaluation.hear.events import Event, PostProcessing, find_events
-from byola_diff.evaluation.hear.frame_labels import frame_targets
+from byola_diff.evaluation.hear.events import (
+    LabelledEvent,
+    PostProcessing,
+    find_events,
+    frame_targets,
+)
 from byola_diff.evaluation.hear.task_folder import HearTask
 from byola_diff.scores.task_names import LOWER_IS_BETTER
 
@@ -35,9 +39,9 @@ class EventAnswers:
 
     events: EventsByFile
     times_ms: Sequence[np.ndarray]
-    """Of the frames of each file."""
+    """Centres of the frames of each file."""
     labels: Labels
-    """Of the columns."""
+    """Names of the columns."""
     grid: Sequence[PostProcessing]
     """To choose from, on validation files; a single cell on test files."""
 
@@ -49,7 +53,7 @@ class EventAnswers:
         return torch.from_numpy(np.concatenate(frames))
 
     def loss(self, logits: Float[Tensor, "frame class"]) -> float:
-        """That which the probe is trained by."""
+        """The loss that the probe is trained by."""
         targets = self.targets.to(logits.device)
         return float(functional.binary_cross_entropy_with_logits(logits, targets))
 
@@ -91,7 +95,7 @@ class EventAnswers:
 
     def _events(
         self, logits: Float[Tensor, "frame class"], processing: PostProcessing
-    ) -> dict[str, tuple[Event, ...]]:
+    ) -> dict[str, tuple[LabelledEvent, ...]]:
         probability = logits.detach().double().sigmoid().cpu().numpy()
         ends = np.cumsum([len(times_ms) for times_ms in self.times_ms])
         by_file = np.split(probability, ends[:-1])
@@ -110,7 +114,7 @@ def event_answers(
 ) -> EventAnswers:
     """Annotations of an event task, in the form that probes need."""
     events = {
-        file: tuple(event for event in annotation if isinstance(event, Event))
+        file: tuple(event for event in annotation if isinstance(event, LabelledEvent))
         for file, annotation in zip(files, annotations, strict=True)
     }
     return EventAnswers(events, times_ms, task.labels, grid)

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from byola_diff.evaluation.hear.events import Event
+from byola_diff.evaluation.hear.events import LabelledEvent
+from byola_diff.optional import require
 
-EventsByFile = Mapping[str, Sequence[Event]]
+EventsByFile = Mapping[str, Sequence[LabelledEvent]]
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ def segment_error_rate(
 
 
 def _n_matched(
-    reference: Sequence[Event],
-    predicted: Sequence[Event],
+    reference: Sequence[LabelledEvent],
+    predicted: Sequence[LabelledEvent],
     collar_s: float,
     length_share: float | None,
 ) -> int:
@@ -105,8 +106,8 @@ def _n_matched(
 
 
 def _close(
-    reference: Sequence[Event],
-    predicted: Sequence[Event],
+    reference: Sequence[LabelledEvent],
+    predicted: Sequence[LabelledEvent],
     collar_s: float,
     length_share: float | None,
 ) -> Bool[np.ndarray, "true found"]:
@@ -125,24 +126,20 @@ def _close(
 
 def _n_pairs(close: Bool[np.ndarray, "true found"]) -> int:
     """Size of the largest matching."""
-    try:
-        from scipy.sparse import csr_array
-        from scipy.sparse.csgraph import maximum_bipartite_matching
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "event tasks need SciPy: pip install 'byola-diff[evaluate]'"
-        ) from error
-    return int((maximum_bipartite_matching(csr_array(close)) >= 0).sum())
+    purpose = "the evaluation of event tasks"
+    csr_array = require("scipy.sparse", "evaluate", purpose).csr_array
+    graphs = require("scipy.sparse.csgraph", "evaluate", purpose)
+    return int((graphs.maximum_bipartite_matching(csr_array(close)) >= 0).sum())
 
 
-def _by_label(events: Sequence[Event]) -> dict[str, list[Event]]:
+def _by_label(events: Sequence[LabelledEvent]) -> dict[str, list[LabelledEvent]]:
     groups = defaultdict(list)
     for event in events:
         groups[event.label].append(event)
     return groups
 
 
-def _active_segments(events: Sequence[Event], segment_s: float) -> set[tuple[str, int]]:
+def _active_segments(events: Sequence[LabelledEvent], segment_s: float) -> set[tuple[str, int]]:
     """Pairs of label and number of the segment."""
     return {
         (event.label, segment)

@@ -1,23 +1,24 @@
-"""Sound events: from the scores of frames to events, as HEAR's kit does it.
+"""Sound events: from events to the targets of frames, and from their scores back, as HEAR's kit.
 
 Median filter over time, threshold, merge, minimum duration. How strong the filter is and how short
 an event may be is chosen on validation data, from a small grid.
 """
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
+
+from byola_diff.optional import require
 
 _THRESHOLD = 0.5
+_END_MARGIN_MS = 0.0001  # HEAR's: a frame on the very end of an event belongs to it
 
 
 @dataclass(frozen=True)
-class Event:
-    """A sound with its label and times."""
+class LabelledEvent:
+    """A sound of a recording: its label and its times."""
 
     label: str
     start_ms: float
@@ -26,7 +27,7 @@ class Event:
 
 @dataclass(frozen=True, order=True)
 class PostProcessing:
-    """One cell of the grid."""
+    """One cell of the grid of filters and shortest events."""
 
     median_filter_ms: float
     min_duration_ms: float
@@ -39,26 +40,7 @@ class PostProcessing:
 DEFAULT_GRID = (PostProcessing(250.0, 125.0), PostProcessing(250.0, 250.0))
 
 TASK_GRIDS = {"maestro": (PostProcessing(150.0, 50.0),)}
-"""By `task_name`, for metadata without a grid of their own."""
-
-
-def grid_from_metadata(entry: Any) -> tuple[PostProcessing, ...]:
-    """All cells of `event_postprocessing_grid`, as in task_metadata.json.
-
-    Raises:
-        ValueError: If a key is missing or unknown, or a value is not a list of times in ms.
-    """
-    names = ("median_filter_ms", "min_duration")
-    if not isinstance(entry, dict) or set(entry) != set(names):
-        raise ValueError(f"event_postprocessing_grid must have {' and '.join(names)}: {entry}")
-    for name in names:
-        values = entry[name]
-        if not isinstance(values, list) or not values or not all(_is_number(v) for v in values):
-            raise ValueError(
-                f"event_postprocessing_grid: {name} must be a list of ms, not {values}"
-            )
-    cells = itertools.product(*(entry[name] for name in names))
-    return tuple(PostProcessing(float(median), float(least)) for median, least in cells)
+"""Grids by `task_name`, for metadata without a grid of their own."""
 
 
 def find_events(
@@ -66,16 +48,16 @@ def find_events(
     times_ms: Float[np.ndarray, " frame"],
     labels: Sequence[str],
     processing: PostProcessing,
-) -> tuple[Event, ...]:
+) -> tuple[LabelledEvent, ...]:
     """Events of one file, by start.
 
     An event lasts from its first to its last frame above 0.5, so that of a single frame has no
     length. One frame alone is not filtered: it has no hop.
 
     Args:
-        probability: In any order of time.
-        times_ms: Of the frames.
-        labels: Of the classes.
+        probability: One for each frame and class, in any order of time.
+        times_ms: Centres of the frames.
+        labels: Names of the classes.
         processing: How to filter.
 
     Raises:
@@ -87,11 +69,31 @@ def find_events(
     times_ms = times_ms[order]
     active = _median_filtered(probability[order], times_ms, processing) > _THRESHOLD
     events = [
-        Event(labels[column], float(times_ms[first]), float(times_ms[last]))
+        LabelledEvent(labels[column], float(times_ms[first]), float(times_ms[last]))
         for column, first, last in _runs(active)
         if times_ms[last] - times_ms[first] >= processing.min_duration_ms
     ]
     return tuple(sorted(events, key=lambda event: event.start_ms))
+
+
+def frame_targets(
+    times_ms: Float[np.ndarray, " frame"], events: Sequence[LabelledEvent], labels: Sequence[str]
+) -> Float32[np.ndarray, "frame class"]:
+    """1 where an event of the class is on, else 0.
+
+    An event is on from its start to its end, both included.
+
+    Raises:
+        ValueError: If an event has a label that is not among `labels`.
+    """
+    column_of = {label: column for column, label in enumerate(labels)}
+    targets = np.zeros((len(times_ms), len(labels)), np.float32)
+    for event in events:
+        if event.label not in column_of:
+            raise ValueError(f"{event} has a label outside the vocabulary")
+        on = (event.start_ms <= times_ms) & (times_ms < event.end_ms + _END_MARGIN_MS)
+        targets[on, column_of[event.label]] = 1
+    return targets
 
 
 def _median_filtered(
@@ -102,7 +104,8 @@ def _median_filtered(
     n_frames = round(processing.median_filter_ms / float(np.diff(times_ms).mean()))
     if n_frames < 2:
         return probability
-    return _median_filter()(probability, size=(n_frames, 1))
+    ndimage = require("scipy.ndimage", "evaluate", "the evaluation of event tasks")
+    return ndimage.median_filter(probability, size=(n_frames, 1))
 
 
 def _runs(active: np.ndarray) -> list[tuple[int, int, int]]:
@@ -115,17 +118,3 @@ def _runs(active: np.ndarray) -> list[tuple[int, int, int]]:
         (int(column), int(first), int(end) - 1)
         for (column, first), (_, end) in zip(starts, ends, strict=True)
     ]
-
-
-def _median_filter() -> Callable[..., np.ndarray]:
-    try:
-        from scipy.ndimage import median_filter
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "event tasks need SciPy: pip install 'byola-diff[evaluate]'"
-        ) from error
-    return median_filter
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,6 +1,6 @@
 """Embeddings of a HEAR task by split: one row per clip, or one per timestamp."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -9,64 +9,47 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from byola_diff.embeddings.extracted import Extracted, Readout
+from byola_diff.embeddings.extract import ExtractionOptions, embed
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.hear.task_folder import HearTask
-from byola_diff.tables.manifest import Manifest
-
-ClipExtractor = Callable[[NamedEncoder, Manifest, Readout], Extracted]
-"""`embeddings/extract.py::extract` with all else that it takes: whole clips, cache, device."""
-
-
-@dataclass(frozen=True)
-class SplitFeatures:
-    """Embeddings of a split."""
-
-    embeddings: Float32[Tensor, "row dim"]
-    """A row for each clip; for events, one for each frame, file after file."""
-    times_ms: tuple[np.ndarray, ...] = ()
-    """Of events: of the frames of each file."""
+from byola_diff.tables.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
 class TaskFeatures:
     """Embeddings of all splits."""
 
-    splits: Mapping[str, SplitFeatures]
-    precision: str
-    """float32 or bfloat16: what the encoder's networks ran in."""
-    device: str
-    """Type of the device that they ran on."""
+    by_split: Mapping[str, Float32[Tensor, "_ dim"]]
+    """A row for each clip; for events, one for each frame, file after file."""
+    times_by_split: Mapping[str, Sequence[np.ndarray]]
+    """For events: centres of the frames of each file, in ms."""
 
     def embeddings(self, splits: Sequence[str]) -> Float32[Tensor, "row dim"]:
-        """Of some splits, one after the other; a single one is not copied."""
-        parts = [self.splits[split].embeddings for split in splits]
+        """Embeddings of some splits, one after the other; a single one is not copied."""
+        parts = [self.by_split[split] for split in splits]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def times_ms(self, splits: Sequence[str]) -> list[np.ndarray]:
-        """Of events: of the frames of each file."""
-        return [times for split in splits for times in self.splits[split].times_ms]
+        """Centres of the frames of each file of some splits, for events."""
+        return [times for split in splits for times in self.times_by_split[split]]
 
 
-def embed_task(task: HearTask, named: NamedEncoder, extract: ClipExtractor) -> TaskFeatures:
-    """Embeddings of all splits. No label is looked at.
+def embed_task(task: HearTask, named: NamedEncoder, extraction: ExtractionOptions) -> TaskFeatures:
+    """Embeddings of all splits, of whole clips. No label is looked at.
 
     Raises:
-        ValueError: As `extract`, if files can't be read, or an embedding is NaN or infinite.
+        ValueError: As `embed`, if files can't be read, or an embedding is NaN or infinite.
     """
     manifest = task.manifest(named.encoder.sample_rate)
     sizes = {split: len(task.files[split]) for split in task.metadata.splits}
-    if task.metadata.embedding_type == "scene":
-        extracted = extract(named, manifest, "scene")
-        parts = map(SplitFeatures, extracted.scene.split(list(sizes.values())))
-    else:
-        extracted = extract(named, manifest, "timestamps")
-        frames = extracted.pop_timestamps()
-        parts = (_joined(islice(frames, size)) for size in sizes.values())
-    splits = dict(zip(sizes, parts, strict=True))
-    return TaskFeatures(splits, extracted.precision, extracted.device)
-
-
-def _joined(frames: Iterable[tuple[Tensor, Tensor]]) -> SplitFeatures:
-    embeddings, times_ms = zip(*frames, strict=True)
-    return SplitFeatures(torch.cat(embeddings), tuple(times.double().numpy() for times in times_ms))
+    extracted = embed(named, manifest, task.readout, Preprocessing(), extraction)
+    if task.readout == "scene":
+        parts = extracted.scene.split(list(sizes.values()))
+        return TaskFeatures(dict(zip(sizes, parts, strict=True)), {})
+    files, embeddings, times_ms = extracted.pop_timestamps(), {}, {}
+    for split, size in sizes.items():
+        frames, centers_ms = zip(*islice(files, size), strict=True)
+        embeddings[split] = torch.cat(frames)
+        times_ms[split] = [each.double().numpy() for each in centers_ms]
+        del frames  # before those of the next split: a task can fill the memory
+    return TaskFeatures(embeddings, times_ms)

@@ -7,15 +7,36 @@ and the first 8 are tried. The kit shuffles by the global generator, seeded with
 
 import itertools
 import random
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from byola_diff.probing.settings import Initialisation, ProbeSettings, TrainingRules
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from byola_diff.probing.protocols import Initialisation, ProbeSettings, TrainingRules
 
 GridName = Literal["default", "fast", "faster"]
 
+T = TypeVar("T")
+Several = Annotated[list[T], Field(min_length=1)]
+
 _SHUFFLE_SEED = 42
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class ParameterValues(TypedDict, total=False):
+    """Values to try by the names of HEAR's kit, as in the `task_specific_param_grid` of a task."""
+
+    batch_size: Several[int]
+    check_val_every_n_epoch: Several[int]
+    dropout: Several[float]
+    hidden_dim: Several[int]
+    hidden_layers: Several[int]
+    initialization: Several[Literal["xavier_uniform", "xavier_normal"]]
+    lr: Several[float]
+    max_epochs: Several[int]
+    patience: Several[int]
+
 
 # By the names of the kit, which the metadata of a task uses too; sorted, as ParameterGrid does.
 _FIELDS = {
@@ -30,7 +51,7 @@ _FIELDS = {
     "patience": "patience",
 }
 
-_DEFAULT: dict[str, Sequence[Any]] = {
+_DEFAULT: ParameterValues = {
     "batch_size": [1024],
     "check_val_every_n_epoch": [3],
     "dropout": [0.1],
@@ -42,7 +63,7 @@ _DEFAULT: dict[str, Sequence[Any]] = {
     "patience": [20],
 }
 
-_GRIDS: dict[GridName, dict[str, Sequence[Any]]] = {
+_GRIDS: dict[GridName, ParameterValues] = {
     "default": _DEFAULT,
     "fast": {**_DEFAULT, "max_epochs": [10, 50], "check_val_every_n_epoch": [3, 10]},
     "faster": {
@@ -55,8 +76,8 @@ _GRIDS: dict[GridName, dict[str, Sequence[Any]]] = {
     },
 }
 
-# Of the tasks where looking at the validation part is slow, or frames are many.
-_TASK_GRIDS: dict[str, dict[str, Sequence[Any]]] = {
+# For tasks where looking at the validation part is slow, or frames are many.
+_TASK_GRIDS: dict[str, ParameterValues] = {
     "dcase2016_task2": {"check_val_every_n_epoch": [10]},
     "maestro": {"check_val_every_n_epoch": [1], "max_epochs": [50]},
 }
@@ -80,14 +101,8 @@ class GridPoint:
 
     def probe(self, seed: int) -> ProbeSettings:
         """What differs between probes that are trained together."""
-        return ProbeSettings(
-            learning_rate=self.learning_rate,
-            seed=seed,
-            hidden_layers=self.hidden_layers,
-            hidden_dim=self.hidden_dim,
-            dropout=self.dropout,
-            initialisation=self.initialisation,
-        )
+        shape = (self.hidden_layers, self.hidden_dim, self.dropout, self.initialisation)
+        return ProbeSettings(self.learning_rate, seed, *shape)
 
     def rules(self, shuffle: bool) -> TrainingRules:
         """What they share. Adam without weight decay; only a better look counts."""
@@ -109,7 +124,7 @@ class GridPoint:
 def hyperparameter_grid(
     name: GridName,
     task_name: str,
-    overrides: Mapping[str, Sequence[Any]],
+    overrides: ParameterValues,
     n_points: int = 8,
 ) -> list[GridPoint]:
     """Up to `n_points` combinations, in the order they are tried.
@@ -125,7 +140,7 @@ def hyperparameter_grid(
     """
     if n_points < 1:
         raise ValueError(f"at least one grid point must be tried, not {n_points}")
-    values = {**_GRIDS[name], **_TASK_GRIDS.get(task_name, {}), **overrides}
+    values: dict[str, Any] = {**_GRIDS[name], **_TASK_GRIDS.get(task_name, {}), **overrides}
     combinations = itertools.product(*(values[parameter] for parameter in _FIELDS))
     points = [
         GridPoint(**dict(zip(_FIELDS.values(), combination, strict=True)))
@@ -133,34 +148,3 @@ def hyperparameter_grid(
     ]
     random.Random(_SHUFFLE_SEED).shuffle(points)
     return points[:n_points]
-
-
-def checked_overrides(entry: Any) -> dict[str, list[Any]]:
-    """`task_specific_param_grid`, as in task_metadata.json.
-
-    Raises:
-        ValueError: If a parameter is unknown, or has no list of values of its kind.
-    """
-    if not isinstance(entry, dict):
-        raise ValueError(f"'task_specific_param_grid' must be an object, not {entry!r}")
-    checked = {}
-    for parameter, values in entry.items():
-        where = f"'task_specific_param_grid': {parameter!r}"
-        if parameter not in _FIELDS:
-            raise ValueError(f"{where} is none of {', '.join(_FIELDS)}")
-        if not isinstance(values, list) or not values:
-            raise ValueError(f"{where} must be a list of values, not {values!r}")
-        checked[parameter] = [_value(where, parameter, value) for value in values]
-    return checked
-
-
-def _value(where: str, parameter: str, value: Any) -> Any:
-    example = _DEFAULT[parameter][0]
-    if parameter == "initialization":
-        if value not in _DEFAULT[parameter]:
-            raise ValueError(f"{where} must be one of {_DEFAULT[parameter]}, not {value!r}")
-        return value
-    kinds = (int, float) if isinstance(example, float) else int
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        raise ValueError(f"{where} must be a number like {example}, not {value!r}")
-    return type(example)(value)

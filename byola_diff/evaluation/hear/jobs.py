@@ -2,15 +2,14 @@
 
 import time
 from collections.abc import Iterator
-from functools import partial
 
-from byola_diff.embeddings.extract import count_cached, extract
+from byola_diff.embeddings.extract import count_cached
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.hear.archive import unpack_task
 from byola_diff.evaluation.hear.options import USUAL_HEAR, HearOptions
 from byola_diff.evaluation.hear.run import run_hear_task
 from byola_diff.evaluation.hear.task_folder import HearTask, read_hear_task
-from byola_diff.evaluation.jobs import Job
+from byola_diff.evaluation.jobs import Job, extraction_options
 from byola_diff.evaluation.options import deviations
 from byola_diff.scores.write import Record, score_record
 from byola_diff.tables.preprocessing import Preprocessing
@@ -27,7 +26,7 @@ def hear_jobs(options: HearOptions) -> list[Job]:
 
 
 def _hear_job(options: HearOptions, task: HearTask) -> Job:
-    name = task.metadata.name
+    extraction, name = extraction_options(options), task.metadata.name
     settings = {"grid": options.grid, "n_points": options.points, "shuffle": options.shuffle}
     settings["deviations"] = deviations(options, USUAL_HEAR)
 
@@ -37,11 +36,10 @@ def _hear_job(options: HearOptions, task: HearTask) -> Job:
         result = run_hear_task(
             task,
             named,
-            extract=partial(extract, preprocessing=Preprocessing(), **options.extraction()),
+            extraction,
             grid=options.grid,
             n_points=options.points,
             shuffle=options.shuffle,
-            device=options.device,
             predictions=options.predictions and options.predictions / file,
         )
         about = (result.scores, result.settings() | settings, time.monotonic() - start)
@@ -49,8 +47,7 @@ def _hear_job(options: HearOptions, task: HearTask) -> Job:
 
     def plan(named: NamedEncoder) -> Iterator[str]:
         manifest = task.manifest(named.encoder.sample_rate)
-        readout = "scene" if task.metadata.embedding_type == "scene" else "timestamps"
-        n_cached = count_cached(named, manifest, readout, Preprocessing(), **options.cached())
+        n_cached = count_cached(named, manifest, task.readout, Preprocessing(), extraction)
         yield (
             f"{named.name} on {name}: {len(manifest.clips)} clips, {n_cached} of them cached; "
             f"{options.points} probes to choose from, {len(task.folds())} tests"

@@ -13,14 +13,14 @@ class FoldResult:
     """One probe, tested once."""
 
     scores: Mapping[str, float]
-    """Of the test split, by metric, the primary one first."""
+    """Scores of the test split by metric, the primary one first."""
     valid_score: float
     """What the probe was selected by; larger is better."""
     best_epoch: int
     processing: PostProcessing | None
-    """Of events, as chosen on the validation split."""
+    """For events, as chosen on the validation split."""
     predictions: Mapping[str, Any]
-    """Of the test split, by file: probabilities of all labels, or events."""
+    """Probabilities of all labels, or events, by file of the test split."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class HearResult:
     searched: tuple[tuple[GridPoint, float], ...]
     """Validation score of each hyper-parameter combination that was tried, in this order."""
     folds: Mapping[str, FoldResult]
-    """By test split."""
+    """Results by test split."""
     audio_rate: int
     """Hz; of the files that were read."""
     resampler: str | None

@@ -18,34 +18,34 @@ from torch import Tensor
 
 from byola_diff.atomic import write_text
 from byola_diff.audio.resample import resampler_name
+from byola_diff.embeddings.extract import ExtractionOptions
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.hear.event_answers import EventAnswers, event_answers
 from byola_diff.evaluation.hear.events import PostProcessing
-from byola_diff.evaluation.hear.features import ClipExtractor, TaskFeatures, embed_task
+from byola_diff.evaluation.hear.features import TaskFeatures, embed_task
 from byola_diff.evaluation.hear.grid import GridName, GridPoint, hyperparameter_grid
 from byola_diff.evaluation.hear.result import FoldResult, HearResult
 from byola_diff.evaluation.hear.scene_answers import SceneAnswers, scene_answers
 from byola_diff.evaluation.hear.task_folder import Fold, HearTask
-from byola_diff.probing.settings import TrainingRules
+from byola_diff.probing.protocols import TrainingRules
 from byola_diff.probing.trainer import TrainedProbe, train_probes
 from byola_diff.scores.task_names import LOWER_IS_BETTER
 
 _SEED = 42
 
 ProbeTrainer = Callable[..., list[TrainedProbe]]
-"""`evaluation/probes/trainer.py::train_probes`."""
+"""As `train_probes`."""
 
 
 def run_hear_task(
     task: HearTask,
     named: NamedEncoder,
+    extraction: ExtractionOptions,
     *,
-    extract: ClipExtractor,
     grid: GridName = "default",
     n_points: int = 8,
     seed: int = _SEED,
     shuffle: bool = False,
-    device: torch.device | str = "cpu",
     train: ProbeTrainer = train_probes,
     predictions: Path | None = None,
 ) -> HearResult:
@@ -53,13 +53,12 @@ def run_hear_task(
 
     Args:
         task: What to evaluate on.
-        named: The encoder; `extract` decides where it runs.
-        extract: Gives embeddings of whole clips.
+        named: The encoder, which is already on the device of `extraction`.
+        extraction: How clips are embedded. Probes are trained on the same device.
         grid: Hyper-parameters to choose from; "default" is HEAR's.
         n_points: How many combinations of them to try.
-        seed: Of the weights and batches of the probes.
+        seed: Draws the weights and batches of the probes.
         shuffle: Whether each epoch has an order of its own; the kit keeps one order throughout.
-        device: Where probes are trained.
         train: Trains the probes.
         predictions: A JSON file to write the predictions for the test splits to.
 
@@ -68,16 +67,16 @@ def run_hear_task(
     """
     metadata = task.metadata
     points = hyperparameter_grid(grid, metadata.task_name, metadata.grid_overrides, n_points)
-    features = embed_task(task, named, extract)
-    bench = _Bench(task, features, seed, shuffle, device, train)
+    features = embed_task(task, named, extraction)
+    probing = _TaskProbes(task, features, seed, shuffle, extraction.device, train)
     first, *others = task.folds()
-    tried = bench.train(first, points)
+    tried = probing.train(first, points)
     # Of equally good ones the first tried wins, as in the kit.
     best = max(range(len(points)), key=lambda place: tried[place].best_score)
     probes = {first: tried[best]}
     for fold in others:
-        [probes[fold]] = bench.train(fold, [points[best]])
-    folds = {fold.test: bench.test(fold, probe) for fold, probe in probes.items()}
+        [probes[fold]] = probing.train(fold, [points[best]])
+    folds = {fold.test: probing.test(fold, probe) for fold, probe in probes.items()}
     rate = task.rate_for(named.encoder.sample_rate)
     result = HearResult(
         task=metadata.name,
@@ -94,8 +93,8 @@ def run_hear_task(
             "n_points": n_points,
             "seed": seed,
             "shuffle": shuffle,
-            "precision": features.precision,
-            "device": features.device,
+            "precision": extraction.resolved_precision,
+            "device": extraction.device_type,
         },
     )
     if predictions is not None:
@@ -104,7 +103,7 @@ def run_hear_task(
 
 
 @dataclass(frozen=True)
-class _Bench:
+class _TaskProbes:
     """Embeddings of a task, and how to train and test probes on them."""
 
     task: HearTask

@@ -22,7 +22,7 @@ class SceneAnswers:
 
     files: Sequence[str]
     labels: Labels
-    """Of the columns."""
+    """Names of the columns."""
     is_multiclass: bool
     multi_hot: Bool[np.ndarray, "clip class"]
 
@@ -34,7 +34,7 @@ class SceneAnswers:
         return torch.from_numpy(self.multi_hot).float()
 
     def loss(self, logits: Float[Tensor, "clip class"]) -> float:
-        """That which the probe is trained by."""
+        """The loss that the probe is trained by."""
         targets = self.targets.to(logits.device)
         if self.is_multiclass:
             return float(functional.cross_entropy(logits, targets))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from byola_diff.embeddings.extracted import Readout
 from byola_diff.evaluation.hear.annotations import (
     Annotation,
     Labels,
@@ -50,6 +51,11 @@ class HearTask:
         """Labels or events of a split. The evaluation asks here, and for a test split last."""
         return self.annotations[split]
 
+    @property
+    def readout(self) -> Readout:
+        """Embeddings of clips, or over time for events."""
+        return "scene" if self.metadata.embedding_type == "scene" else "timestamps"
+
     def folds(self) -> tuple[Fold, ...]:
         """The one fixed split, or all rotations: fold i tests, i + 1 selects, the others train."""
         splits = self.metadata.splits
@@ -86,14 +92,13 @@ def read_hear_task(folder: Path | str) -> HearTask:
     folder = Path(folder)
     if not (folder / "task_metadata.json").exists():
         raise HearTaskError(
-            folder,
-            "not a HEAR task folder: it has no task_metadata.json; expected task_metadata.json, "
-            "labelvocabulary.csv, {split}.json and {rate}/{split}/*.wav",
+            f"{folder}: not a HEAR task folder: it has no task_metadata.json; expected "
+            "task_metadata.json, labelvocabulary.csv, {split}.json and {rate}/{split}/*.wav"
         )
     metadata = read_metadata(folder / "task_metadata.json")
     labels = read_vocabulary(folder / "labelvocabulary.csv")
     by_split = {
-        split: read_annotations(folder / f"{_plain(folder, split)}.json", metadata, labels)
+        split: read_annotations(folder / f"{split}.json", metadata, labels)
         for split in metadata.splits
     }
     _check_leaks(folder, by_split)
@@ -116,27 +121,22 @@ def read_hear_task(folder: Path | str) -> HearTask:
     )
 
 
-def _plain(folder: Path, split: str) -> str:
-    if not split.replace("_", "").replace("-", "").isalnum():
-        raise HearTaskError(folder / "task_metadata.json", f"'splits': {split!r} is no plain name")
-    return split
-
-
 def _check_leaks(folder: Path, by_split: Mapping[str, Mapping[str, Annotation]]) -> None:
     first_split: dict[str, str] = {}
     for split, annotations in by_split.items():
         for file in annotations:
             other = first_split.setdefault(file, split)
             if other != split:
-                reason = f"entry {file!r}: leaks, it is in {other}.json too"
-                raise HearTaskError(folder / f"{split}.json", reason)
+                reason = f"{file!r}: leaks, it is in {other}.json too"
+                raise HearTaskError(f"{folder / split}.json: {reason}")
 
 
 def _rates(folder: Path) -> tuple[int, ...]:
     rates = sorted(int(entry.name) for entry in folder.iterdir() if _is_rate_folder(entry))
     if not rates:
-        reason = "no audio: there must be a folder named by its sample rate, as 48000"
-        raise HearTaskError(folder, reason)
+        raise HearTaskError(
+            f"{folder}: no audio: there must be a folder named by its sample rate, as 48000"
+        )
     return tuple(rates)
 
 
@@ -152,5 +152,5 @@ def _check_files(root: Path, by_split: Mapping[str, Mapping[str, Annotation]]) -
             try:
                 files.check(file)
             except ValueError as error:
-                reason = f"entry {file!r}: {error}"
-                raise HearTaskError(root.parent / f"{split}.json", reason) from None
+                path = root.parent / f"{split}.json"
+                raise HearTaskError(f"{path}: {file!r}: {error}") from None

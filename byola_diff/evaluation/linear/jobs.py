@@ -7,6 +7,7 @@ import numpy as np
 
 from byola_diff.atomic import atomic_path
 from byola_diff.corpora.task import read_task
+from byola_diff.embeddings.extract import count_cached
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.jobs import Job, open_on
 from byola_diff.evaluation.linear.options import EmbedOptions, LinearOptions
@@ -51,7 +52,7 @@ def write_embeddings(options: EmbedOptions) -> None:
     preprocessing = Preprocessing(task.unit_s)
     named = open_on(options.device, options.encoder, task.manifest, preprocessing)
     if options.dry_run:
-        n_cached = run.n_cached(named, task.manifest, "scene", preprocessing)
+        n_cached = count_cached(named, task.manifest, "scene", preprocessing, run.extraction)
         print(f"{named.name}: {len(task.manifest.clips)} clips, {n_cached} of them cached")
         return
     embeddings = run.embed(named, task, "scene").scene

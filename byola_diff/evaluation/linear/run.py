@@ -4,26 +4,23 @@ import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from byola_diff.corpora.task import Task
-from byola_diff.embeddings.extract import count_cached, extract
+from byola_diff.embeddings.extract import ExtractionOptions, count_cached, embed
 from byola_diff.embeddings.extracted import Extracted, Readout
 from byola_diff.encoders.open import NamedEncoder
+from byola_diff.evaluation.jobs import extraction_options
 from byola_diff.evaluation.linear.steps import Step
 from byola_diff.evaluation.options import EmbeddingOptions
-from byola_diff.models.precision import Precision, resolved_precision
-from byola_diff.probing.logistic_manifest import check_probe, probe_manifest
-from byola_diff.probing.parts import probe_parts
-from byola_diff.probing.probe_task import manifest_targets, probe_task
+from byola_diff.probing.logistic import probe_manifest
+from byola_diff.probing.parts import manifest_targets, probe_parts
 from byola_diff.probing.protocols import PROTOCOLS, LinearProtocol
+from byola_diff.probing.task import probe_task
 from byola_diff.scores.write import Record, Values, score_record
-from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 
 LOGISTIC = "logistic"
@@ -36,16 +33,12 @@ class LinearRun:
 
     protocol: LinearProtocol | None
     """None for logistic regression."""
-    cache: Path | None = None
-    batch_size: int = 32
-    device: torch.device | str = "cpu"
-    precision: Precision = "auto"
-    n_workers: int = 2
-    progress: bool = True
+    extraction: ExtractionOptions
+    """How clips are embedded. Probes are trained on the same device."""
 
     @property
     def name(self) -> str:
-        """Of the protocol."""
+        """Name of the protocol."""
         return self.protocol.name if self.protocol else LOGISTIC
 
     def check(self, task: Task) -> None:
@@ -54,16 +47,13 @@ class LinearRun:
         Raises:
             ValueError: If its splits, folds or labels do not allow it.
         """
-        if self.protocol is None:
-            if task.metric != "accuracy":
-                raise ValueError(
-                    f"it is scored by {task.metric}, logistic regression by accuracy: "
-                    f"use one of the protocols {', '.join(PROTOCOLS)}"
-                )
-            check_probe(task.manifest)
-        else:
-            probe_parts(task.manifest)
-            manifest_targets(task.manifest, task.metric)
+        if self.protocol is None and task.metric != "accuracy":
+            raise ValueError(
+                f"it is scored by {task.metric}, logistic regression by accuracy: "
+                f"use one of the protocols {', '.join(PROTOCOLS)}"
+            )
+        probe_parts(task.manifest)
+        manifest_targets(task.manifest, task.metric)
 
     def n_probes(self, task: Task) -> int:
         """Probes that are trained for one embedding of the task."""
@@ -81,8 +71,8 @@ class LinearRun:
             "n_clips": len(task.manifest.clips),
             "clips_sha256": hashlib.sha256(repr(task.manifest.clips).encode()).hexdigest(),
             "deviations": [*task.deviations, *self._deviations()],
-            "precision": resolved_precision(self.precision, self.device),
-            "device": torch.device(self.device).type,
+            "precision": self.extraction.resolved_precision,
+            "device": self.extraction.device_type,
         }
 
     def _deviations(self) -> list[str]:
@@ -102,37 +92,7 @@ class LinearRun:
 
     def embed(self, named: NamedEncoder, task: Task, readout: Readout) -> Extracted:
         """Embeddings of all clips of the task."""
-        preprocessing = Preprocessing(task.unit_s)
-        return extract(named, task.manifest, readout, preprocessing, **self.extraction())
-
-    def extraction(self) -> dict[str, Any]:
-        """What `extract` takes besides encoder and clips."""
-        return {
-            "cache": self.cache,
-            "batch_size": self.batch_size,
-            "device": self.device,
-            "precision": self.precision,
-            "n_workers": self.n_workers,
-            "progress": self.progress,
-        }
-
-    def n_cached(
-        self,
-        named: NamedEncoder,
-        manifest: Manifest,
-        readout: Readout,
-        preprocessing: Preprocessing,
-    ) -> int:
-        """Clips that would not be embedded again."""
-        return count_cached(
-            named,
-            manifest,
-            readout,
-            preprocessing,
-            cache=self.cache,
-            device=self.device,
-            precision=self.precision,
-        )
+        return embed(named, task.manifest, readout, Preprocessing(task.unit_s), self.extraction)
 
     def records(self, step: Step, task: Task) -> Iterator[Record]:
         """Record of the scene embedding, or of each layer in turn."""
@@ -150,14 +110,14 @@ class LinearRun:
 
     def plan(self, step: Step, task: Task) -> str:
         """What `records` would do, in words; nothing is embedded."""
-        named, encoder = step.named, step.named.encoder
-        clips = task.manifest.clips
-        n_cached = self.n_cached(named, task.manifest, step.readout, Preprocessing(task.unit_s))
+        named, encoder, manifest = step.named, step.named.encoder, task.manifest
+        preprocessing = Preprocessing(task.unit_s)
+        n_cached = count_cached(named, manifest, step.readout, preprocessing, self.extraction)
         size = f"{encoder.scene_embedding_size}-dimensional"
         what = size if step.readout == "scene" else f"{step.n_embeddings} layers"
         return (
             f"{named.name} ({encoder.sample_rate} Hz, {what}, {named.content_hash[:8]}) "
-            f"on {task.name}: {len(clips)} clips, {n_cached} of them cached; "
+            f"on {task.name}: {len(manifest.clips)} clips, {n_cached} of them cached; "
             f"{self.n_probes(task) * step.n_embeddings} probes by protocol {self.name}"
         )
 
@@ -189,8 +149,8 @@ class LinearRun:
             len(task.manifest.classes),
             task.metric,
             self.protocol,
-            device=self.device,
-            progress=self.progress,
+            device=self.extraction.device,
+            progress=self.extraction.progress,
         )
         values = {
             f"seed {seed}": {part: scores[seed] for part, scores in result.per_part.items()}
@@ -206,20 +166,9 @@ def linear_run(options: EmbeddingOptions) -> LinearRun:
         ValueError: If learning rates or seeds are given for a probe that has none.
     """
     name = getattr(options, "protocol", LOGISTIC)
-    changes = {
-        key: tuple(value)
-        for key in ("learning_rates", "seeds")
-        if name in PROTOCOLS and (value := getattr(options, key, None))
-    }
-    if name == LOGISTIC and (
-        getattr(options, "learning_rates", None) or getattr(options, "seeds", None)
-    ):
+    given = {key: getattr(options, key, None) for key in ("learning_rates", "seeds")}
+    changes = {key: tuple(values) for key, values in given.items() if values}
+    if name == LOGISTIC and changes:
         raise ValueError("logistic regression has no learning rate and no seed")
-    return LinearRun(
-        protocol=replace(PROTOCOLS[name], **changes) if name in PROTOCOLS else None,
-        cache=options.cache,
-        batch_size=options.batch_size,
-        device=options.device,
-        precision=options.precision,
-        n_workers=options.workers,
-    )
+    protocol = replace(PROTOCOLS[name], **changes) if name in PROTOCOLS else None
+    return LinearRun(protocol, extraction_options(options))

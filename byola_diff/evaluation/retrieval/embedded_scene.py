@@ -3,15 +3,13 @@
 Audio embeddings are standardised by the clips of training pairs, those validated by among them.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
-from byola_diff.embeddings.extract import extract
+from byola_diff.embeddings.extract import ExtractionOptions, embed
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.retrieval.embedded_pairs import (
     EmbeddedPairs,
@@ -61,7 +59,7 @@ def embed_scene(
     table: PairTable,
     named: NamedEncoder,
     text_encoder: TextEncoder,
-    extraction: Mapping[str, Any],
+    extraction: ExtractionOptions,
     device: torch.device | str = "cpu",
 ) -> EmbeddedScene:
     """All clips and wordings of a scene, each embedded once; clips come from the cache.
@@ -70,7 +68,7 @@ def embed_scene(
         table: Of one scene.
         named: Encoder of the clips, taken whole.
         text_encoder: Of the texts.
-        extraction: What `extract` takes besides encoder and clips.
+        extraction: How clips are embedded.
         device: Where the tables go.
 
     Raises:
@@ -78,7 +76,7 @@ def embed_scene(
         ValueError: If an embedding is not finite.
     """
     manifest = pair_manifest(table)
-    audio = extract(named, manifest, "scene", Preprocessing(), **extraction).scene
+    audio = embed(named, manifest, "scene", Preprocessing(), extraction).scene
     train = [row for row, clip in enumerate(manifest.clips) if clip.split == "train"]
     mean, deviation = statistics(audio, torch.tensor(train, dtype=torch.int64))
     audio.sub_(mean).div_(deviation)  # in place: a second table may not fit into memory

@@ -17,7 +17,7 @@ import torch
 from byola_diff.audio.files import AudioFileError
 from byola_diff.embeddings.extract import count_cached
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.jobs import Job
+from byola_diff.evaluation.jobs import Job, extraction_options
 from byola_diff.evaluation.options import deviations
 from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
 from byola_diff.evaluation.retrieval.embedded_scene import EmbeddedScene, embed_scene
@@ -142,21 +142,12 @@ class RetrievalRun:
         found = [*self.deviations(), *scene_deviations(table)]
         return {**self.settings(), "n_pairs": counts, "pairs_sha256": digest, "deviations": found}
 
-    def extraction(self) -> dict[str, Any]:
-        """What `extract` takes besides encoder and clips."""
-        return {
-            "cache": self.options.cache,
-            "batch_size": self.options.batch_size,
-            "device": self.options.device,
-            "precision": self.options.precision,
-            "n_workers": self.options.workers,
-        }
-
     def records(self, named: NamedEncoder, scene: str, table: PairTable) -> Iterator[Record]:
         """The record of a scene; then systems and an example are written."""
         start = time.monotonic()
         device = self.options.device
-        embedded = embed_scene(table, named, self.text_encoder, self.extraction(), device)
+        extraction = extraction_options(self.options)
+        embedded = embed_scene(table, named, self.text_encoder, extraction, device)
         settings, task = self.scene_settings(table), task_name(scene)
         folder = self.options.systems / system_name(task, named, settings)
         scores: dict[str, dict[str, float]] = {f"recall@{k}": {} for k in _KS}
@@ -186,15 +177,8 @@ class RetrievalRun:
         """What `records` would do, in words; nothing is embedded."""
         manifest, options = pair_manifest(table), self.options
         n_test = len(table.in_split("test"))
-        n_cached = count_cached(
-            named,
-            manifest,
-            "scene",
-            Preprocessing(),
-            cache=options.cache,
-            device=options.device,
-            precision=options.precision,
-        )
+        extraction = extraction_options(options)
+        n_cached = count_cached(named, manifest, "scene", Preprocessing(), extraction)
         return (
             f"{named.name} ({named.encoder.sample_rate} Hz, "
             f"{named.encoder.scene_embedding_size}-dimensional, {named.content_hash[:8]}) on "

@@ -1,14 +1,14 @@
 """The files of a folder in the order of their likeness to a recording changed as a text says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Float32
 from torch import Tensor
 
 from byola_diff.audio.files import AudioFileError, find_audio, read_audio
-from byola_diff.embeddings.extract import UnreadableClipsError, extract
+from byola_diff.embeddings.extract import ExtractionOptions, UnreadableClipsError, embed
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.retrieval.search_page import Match
 from byola_diff.evaluation.retrieval.system import RetrievalSystem
@@ -45,7 +45,7 @@ def rank_folder(
     manifest: Manifest,
     query: Path,
     text: str,
-    extraction: Mapping[str, Any],
+    extraction: ExtractionOptions,
 ) -> Ranking:
     """Every file of the manifest by cosine to the query.
 
@@ -56,16 +56,14 @@ def rank_folder(
         manifest: Of the folder.
         query: The recording.
         text: How what is searched differs from it.
-        extraction: What `extract` takes besides encoder and clips.
+        extraction: How clips are embedded.
 
     Raises:
         ValueError: If no file can be read, or the text has no words.
         UnreadableClipsError: If the query can't be read.
     """
     wording = text_encoder.embed([text])
-    own = extract(
-        named, _manifest(query.parent, [query.name]), "scene", Preprocessing(), **extraction
-    )
+    own = embed(named, _manifest(query.parent, [query.name]), "scene", Preprocessing(), extraction)
     files, embeddings, unreadable = _embed_readable(named, manifest, extraction)
     cosines = (system.target(embeddings) @ system.query(own.scene, wording)[0]).tolist()
     matches = [Match(file, cosine) for file, cosine in zip(files, cosines, strict=True)]
@@ -74,11 +72,11 @@ def rank_folder(
 
 
 def _embed_readable(
-    named: NamedEncoder, manifest: Manifest, extraction: Mapping[str, Any]
+    named: NamedEncoder, manifest: Manifest, extraction: ExtractionOptions
 ) -> tuple[list[str], Float32[Tensor, "clip feature"], list[tuple[str, str]]]:
     unreadable: list[tuple[str, str]] = []
     try:
-        scene = extract(named, manifest, "scene", Preprocessing(), **extraction).scene
+        scene = embed(named, manifest, "scene", Preprocessing(), extraction).scene
     except UnreadableClipsError:
         # What could be read is in the cache; files are tried one by one in this case only.
         reasons = {clip.file: _fault(manifest.path(clip)) for clip in manifest.clips}
@@ -91,7 +89,7 @@ def _embed_readable(
                 f"none of the {len(unreadable)} files in {manifest.root} can be read, such as "
                 f"{unreadable[0][0]}: {unreadable[0][1]}"
             ) from None
-        scene = extract(named, manifest, "scene", Preprocessing(), **extraction).scene
+        scene = embed(named, manifest, "scene", Preprocessing(), extraction).scene
     return [clip.file for clip in manifest.clips], scene, unreadable
 
 

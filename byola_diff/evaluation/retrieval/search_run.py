@@ -7,7 +7,7 @@ import torch
 
 from byola_diff.audio.files import read_audio
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.jobs import open_on
+from byola_diff.evaluation.jobs import extraction_options, open_on
 from byola_diff.evaluation.retrieval.bag_of_words import words_of
 from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
 from byola_diff.evaluation.retrieval.options import SearchOptions
@@ -43,15 +43,8 @@ def search(options: SearchOptions) -> int:
     if options.dry_run:
         print(f"{named.name}: {len(manifest.clips)} files to search; nothing written")
         return _told(unknown)
-    extraction = {
-        "cache": options.cache,
-        "batch_size": options.batch_size,
-        "device": options.device,
-        "precision": options.precision,
-        "n_workers": options.workers,
-    }
     about = (system, named, text_encoder, manifest, options.query, options.text)
-    ranking = rank_folder(*about, extraction)
+    ranking = rank_folder(*about, extraction_options(options))
     result = SearchResult(
         query=options.query,
         text=options.text,

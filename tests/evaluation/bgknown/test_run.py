@@ -10,11 +10,9 @@ from byola_diff.evaluation.bgknown import run as bgknown_runs
 from byola_diff.evaluation.bgknown.data import read_bgknown
 from byola_diff.evaluation.bgknown.options import BgKnownOptions
 from byola_diff.evaluation.bgknown.run import bgknown_job
-from byola_diff.probing import probe_task as probing
-from byola_diff.probing.parts import probe_parts
-from byola_diff.probing.probe_task import manifest_targets
+from byola_diff.probing import task as probing
+from byola_diff.probing.parts import carve_stratified, manifest_targets, probe_parts
 from byola_diff.probing.protocols import BGKNOWN
-from byola_diff.probing.validation import carve_stratified
 from byola_diff.reports.exhibits import read_exhibits
 from byola_diff.reports.report import Audio, Table, Text
 from byola_diff.reports.text_table import print_paper_table, text_table

@@ -1,15 +1,13 @@
 """HEAR tasks of tones in the official layout, and an encoder whose embeddings are known."""
 
 import json
-from functools import partial
 
 import numpy as np
 import torch
 
 from byola_diff.audio.files import write_wav
-from byola_diff.embeddings.extract import extract as extract_embeddings
+from byola_diff.embeddings.extract import ExtractionOptions
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.tables.preprocessing import Preprocessing
 
 RATE = 16_000
 TONES_HZ = {"low": 1000.0, "mid": 3000.0, "high": 5000.0}  # in a band of 2 kHz each
@@ -70,9 +68,7 @@ class BandEncoder:
 NAMED = NamedEncoder("bands", BandEncoder(), "0" * 64)
 
 
-extract = partial(
-    extract_embeddings, preprocessing=Preprocessing(), precision="float32", progress=False
-)
+EXTRACTION = ExtractionOptions(precision="float32", progress=False)
 
 
 def tone(frequency_hz, duration_s, rate=RATE):

@@ -7,7 +7,7 @@ from byola_diff.evaluation.hear.event_metrics import (
     detection_scores,
     segment_error_rate,
 )
-from byola_diff.evaluation.hear.events import Event
+from byola_diff.evaluation.hear.events import LabelledEvent
 
 LABELS = ("bell", "cough", "door")
 
@@ -42,7 +42,7 @@ SED_EVAL = {
 
 
 def event(label, start_ms, end_ms):
-    return Event(label, float(start_ms), float(end_ms))
+    return LabelledEvent(label, float(start_ms), float(end_ms))
 
 
 def random_files(seed, n_files=4):

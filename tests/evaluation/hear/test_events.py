@@ -3,18 +3,17 @@ import pytest
 from scipy.signal import medfilt
 
 from byola_diff.evaluation.hear.events import (
-    Event,
+    LabelledEvent,
     PostProcessing,
     find_events,
-    grid_from_metadata,
+    frame_targets,
 )
-from byola_diff.evaluation.hear.frame_labels import frame_targets
 
 PLAIN = PostProcessing(0.0, 0.0)
 
 
 def event(label, start_ms, end_ms):
-    return Event(label, float(start_ms), float(end_ms))
+    return LabelledEvent(label, float(start_ms), float(end_ms))
 
 
 def cell(median_filter_ms, min_duration_ms):
@@ -84,26 +83,6 @@ def test_a_single_frame_is_not_filtered():
 def test_nan_is_refused():
     with pytest.raises(ValueError, match="NaN"):
         found([[0.1, np.nan], [0, 0]])
-
-
-def test_grid_is_the_product_of_the_lists():
-    grid = grid_from_metadata({"median_filter_ms": [150, 250], "min_duration": [50]})
-    assert grid == (cell(150, 50), cell(250, 50))
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {"median_filter_ms": [250]},
-        {"median_filter_ms": [250], "min_duration": [0], "threshold": [0.5]},
-        {"median_filter_ms": 250, "min_duration": [0]},
-        {"median_filter_ms": ["250"], "min_duration": [0]},
-        {"median_filter_ms": [], "min_duration": [0]},
-    ],
-)
-def test_malformed_grid_is_refused(entry):
-    with pytest.raises(ValueError, match="event_postprocessing_grid"):
-        grid_from_metadata(entry)
 
 
 def test_negative_times_are_refused():

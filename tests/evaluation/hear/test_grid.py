@@ -3,7 +3,7 @@ import random
 import pytest
 from sklearn.model_selection import ParameterGrid
 
-from byola_diff.evaluation.hear.grid import checked_overrides, hyperparameter_grid
+from byola_diff.evaluation.hear.grid import hyperparameter_grid
 
 # Protocol sheet, 6.6; by the names of the kit, whose other parameters have one value each.
 DEFAULT = {
@@ -64,7 +64,7 @@ def test_the_whole_grid_has_16_points():
 
 
 def test_metadata_goes_before_all_else():
-    overrides = checked_overrides({"lr": [1, 2], "check_val_every_n_epoch": [2]})
+    overrides = {"lr": [1.0, 2.0], "check_val_every_n_epoch": [2]}
     points = hyperparameter_grid("default", "dcase2016_task2", overrides, n_points=99)
     assert {point.learning_rate for point in points} == {1.0, 2.0}
     assert {point.check_every for point in points} == {2}
@@ -90,23 +90,6 @@ def test_rules_are_those_of_the_kit(shuffle):
         point.hidden_layers,
         point.initialisation,
     )
-
-
-@pytest.mark.parametrize(
-    ("entry", "match"),
-    [
-        ([], "must be an object"),
-        ({"momentum": [0.9]}, "'momentum' is none of"),
-        ({"lr": 0.1}, "'lr' must be a list"),
-        ({"lr": []}, "'lr' must be a list"),
-        ({"lr": ["0.1"]}, "'lr' must be a number like 0.0032"),
-        ({"hidden_layers": [1.5]}, "'hidden_layers' must be a number like 1"),
-        ({"initialization": ["zeros"]}, "must be one of"),
-    ],
-)
-def test_malformed_overrides_are_refused(entry, match):
-    with pytest.raises(ValueError, match=match):
-        checked_overrides(entry)
 
 
 def test_something_must_be_tried():

@@ -1,6 +1,6 @@
 import json
 import math
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,18 +10,18 @@ from byola_diff.audio.files import read_audio
 from byola_diff.embeddings.extract import NonFiniteEmbeddingError
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.hear.event_answers import EventAnswers
-from byola_diff.evaluation.hear.events import Event, PostProcessing
+from byola_diff.evaluation.hear.events import LabelledEvent, PostProcessing
 from byola_diff.evaluation.hear.run import run_hear_task
 from byola_diff.evaluation.hear.scene_answers import SceneAnswers
 from byola_diff.evaluation.hear.task_folder import HearTask, read_hear_task
 from byola_diff.probing.trainer import train_probes
 from tests.evaluation.hear.hear_folders import (
+    EXTRACTION,
     FAST_GRID,
     FOLDS,
     NAMED,
     RATE,
     BandEncoder,
-    extract,
     write_event_task,
     write_scene_task,
 )
@@ -51,7 +51,7 @@ def logging_trainer(log):
 
 def test_scene_task_end_to_end(tmp_path):
     task = read_hear_task(write_scene_task(tmp_path / "task", n_clips=9))
-    result = run_hear_task(task, NAMED, extract=extract, predictions=tmp_path / "out.json")
+    result = run_hear_task(task, NAMED, EXTRACTION, predictions=tmp_path / "out.json")
     assert result.task == "tones-v1-full"
     assert result.primary == result.selected_by == "top1_acc"
     assert [result.scores[metric]["test"] for metric in ("top1_acc", "mAP", "aucroc")] == [1.0] * 3
@@ -74,11 +74,11 @@ def test_scene_task_end_to_end(tmp_path):
 def test_settings_say_how_the_scores_came_about(tmp_path):
     task = read_hear_task(write_scene_task(tmp_path / "task", n_clips=3))
     options = {"grid": "fast", "n_points": 1, "seed": 7, "shuffle": True}
-    result = run_hear_task(task, NAMED, extract=extract, **options)
+    result = run_hear_task(task, NAMED, EXTRACTION, **options)
     settings = result.settings()
     expected = options | {"precision": "float32", "device": "cpu"}
     assert {name: settings[name] for name in expected} == expected
-    result = run_hear_task(task, NAMED, extract=partial(extract, precision="bfloat16"))
+    result = run_hear_task(task, NAMED, replace(EXTRACTION, precision="bfloat16"))
     assert result.settings()["precision"] == "bfloat16"
     assert result.settings()["grid"] == "default"
 
@@ -86,7 +86,7 @@ def test_settings_say_how_the_scores_came_about(tmp_path):
 def test_multilabel_scene_task(tmp_path):
     changes = {"prediction_type": "multilabel", "evaluation": ["mAP", "aucroc"]}
     task = read_hear_task(write_scene_task(tmp_path / "task", changes))
-    result = run_hear_task(task, NAMED, extract=extract)
+    result = run_hear_task(task, NAMED, EXTRACTION)
     assert result.scores == {"mAP": {"test": 1.0}, "aucroc": {"test": 1.0}}
     row = result.folds["test"].predictions["test-0.wav"]
     assert min(row[:2]) > row[2]
@@ -100,7 +100,7 @@ def test_folds_search_once_and_retrain_the_winner(tmp_path):
         calls.append(args[4])
         return train_probes(*args)
 
-    result = run_hear_task(task, NAMED, extract=extract, train=train)
+    result = run_hear_task(task, NAMED, EXTRACTION, train=train)
     assert [len(settings) for settings in calls] == [2, 1, 1]
     assert {settings[0].learning_rate for settings in calls[1:]} == {0.05}
     assert list(result.folds) == ["fold00", "fold01", "fold02"]
@@ -110,7 +110,7 @@ def test_folds_search_once_and_retrain_the_winner(tmp_path):
 
 def test_labels_of_the_test_split_are_asked_for_last(tmp_path):
     task = watched(read_hear_task(write_scene_task(tmp_path / "task")))
-    run_hear_task(task, NAMED, extract=extract, train=logging_trainer(task.log))
+    run_hear_task(task, NAMED, EXTRACTION, train=logging_trainer(task.log))
     assert task.log[-1] == "test"
     assert task.log.count("test") == 1
     assert "train" in task.log
@@ -125,7 +125,7 @@ def test_a_fold_is_not_looked_at_before_its_probe_is_chosen(tmp_path):
         log.clear()
         return train_probes(*args)
 
-    run_hear_task(task, NAMED, extract=extract, train=train)
+    run_hear_task(task, NAMED, EXTRACTION, train=train)
     # The search, then the two other rotations: each asks for its training and validation folds.
     assert [set(splits) for splits in asked] == [
         {"fold01", "fold02"},
@@ -137,13 +137,13 @@ def test_a_fold_is_not_looked_at_before_its_probe_is_chosen(tmp_path):
 
 def test_test_labels_change_nothing_but_the_test_scores(tmp_path):
     folder = write_event_task(tmp_path / "task")
-    first = run_hear_task(read_hear_task(folder), NAMED, extract=extract)
+    first = run_hear_task(read_hear_task(folder), NAMED, EXTRACTION)
     content = json.loads((folder / "test.json").read_text())
     for events in content.values():
         for event in events:
             event["label"] = "low"
     (folder / "test.json").write_text(json.dumps(content))
-    second = run_hear_task(read_hear_task(folder), NAMED, extract=extract)
+    second = run_hear_task(read_hear_task(folder), NAMED, EXTRACTION)
     assert first.settings() == second.settings()
     assert first.choices() == second.choices()
     assert first.folds["test"].predictions == second.folds["test"].predictions
@@ -152,7 +152,7 @@ def test_test_labels_change_nothing_but_the_test_scores(tmp_path):
 
 def test_event_task_end_to_end(tmp_path):
     task = read_hear_task(write_event_task(tmp_path / "task"))
-    result = run_hear_task(task, NAMED, extract=extract, predictions=tmp_path / "out.json")
+    result = run_hear_task(task, NAMED, EXTRACTION, predictions=tmp_path / "out.json")
     assert result.scores["event_onset_200ms_fms"]["test"] > 0.9
     assert result.scores["segment_1s_er"]["test"] < 0.2
     assert list(result.scores) == [
@@ -171,7 +171,7 @@ def test_event_task_end_to_end(tmp_path):
 def test_event_folds_with_selection_by_loss(tmp_path):
     changes = FOLDS | {"use_scoring_for_early_stopping": False}
     task = read_hear_task(write_event_task(tmp_path / "task", changes, n_clips=2))
-    result = run_hear_task(task, NAMED, extract=extract)
+    result = run_hear_task(task, NAMED, EXTRACTION)
     assert result.selected_by == "loss"
     assert all(score < 0 for _, score in result.searched)  # minus the loss
     assert all(fold.processing is not None for fold in result.folds.values())
@@ -181,7 +181,7 @@ def test_event_folds_with_selection_by_loss(tmp_path):
 def test_an_error_rate_as_primary_metric_is_minimised(tmp_path):
     changes = {"evaluation": ["segment_1s_er", "event_onset_200ms_fms"]}
     task = read_hear_task(write_event_task(tmp_path / "task", changes, n_clips=2))
-    result = run_hear_task(task, NAMED, extract=extract)
+    result = run_hear_task(task, NAMED, EXTRACTION)
     values = [score for _, score in result.searched]
     assert max(values) > min(values)  # the rate of 1e-6 finds nothing
     assert result.folds["test"].valid_score == max(values) <= 0
@@ -190,7 +190,7 @@ def test_an_error_rate_as_primary_metric_is_minimised(tmp_path):
 
 def test_audio_of_another_rate_is_resampled_and_that_is_recorded(tmp_path):
     task = read_hear_task(write_scene_task(tmp_path / "task", rate=48_000))
-    result = run_hear_task(task, NAMED, extract=extract)
+    result = run_hear_task(task, NAMED, EXTRACTION)
     assert result.audio_rate == 48_000
     assert result.resampler.startswith("soxr")
     assert result.scores["top1_acc"]["test"] == 1.0
@@ -206,7 +206,7 @@ def test_points_of_several_rules_are_tried_in_their_order(tmp_path):
         rules.append(args[5])
         return train_probes(*args)
 
-    result = run_hear_task(task, NAMED, extract=extract, train=train)
+    result = run_hear_task(task, NAMED, EXTRACTION, train=train)
     assert [rule.max_epochs for rule in rules] == [point.max_epochs for point, _ in result.searched]
     assert {5, 10} == {rule.max_epochs for rule in rules}
 
@@ -220,7 +220,7 @@ def test_batches_keep_one_order_unless_it_is_asked_for(tmp_path, options, shuffl
         rules.append(args[5])
         return train_probes(*args)
 
-    run_hear_task(task, NAMED, extract=extract, train=train, **options)
+    run_hear_task(task, NAMED, EXTRACTION, train=train, **options)
     assert [rule.shuffle for rule in rules] == [shuffle] * 3
 
 
@@ -232,7 +232,7 @@ def test_frames_of_a_file_stay_together_in_the_order_of_the_files(tmp_path):
         calls.append(args)
         return train_probes(*args)
 
-    run_hear_task(task, NAMED, extract=extract, train=train)
+    run_hear_task(task, NAMED, EXTRACTION, train=train)
     [(embeddings, targets, *_)] = calls
     files = task.files["train"]
     assert list(files) != sorted(files)
@@ -253,7 +253,7 @@ def test_nan_embeddings_are_refused(tmp_path):
     task = read_hear_task(write_scene_task(tmp_path / "task", n_clips=3))
     broken = NamedEncoder("broken", BrokenEncoder(), "1" * 64)
     with pytest.raises(NonFiniteEmbeddingError, match="NaN"):
-        run_hear_task(task, broken, extract=extract)
+        run_hear_task(task, broken, EXTRACTION)
 
 
 def test_a_search_without_a_single_score_is_refused(tmp_path):
@@ -261,7 +261,7 @@ def test_a_search_without_a_single_score_is_refused(tmp_path):
     changes = {"evaluation_params": {"task_specific_param_grid": grid}}
     task = read_hear_task(write_scene_task(tmp_path / "task", changes, n_clips=3))
     with pytest.raises(ValueError, match="tones-v1-full: no probe could be scored on 'valid'"):
-        run_hear_task(task, NAMED, extract=extract)
+        run_hear_task(task, NAMED, EXTRACTION)
 
 
 def scene_answers(multi_hot, labels=("60", "62", "72"), is_multiclass=True):
@@ -310,7 +310,7 @@ def test_loss_by_hand():
 
 def test_best_cell_of_equal_ones_filters_most():
     cells = [PostProcessing(0.0, 0.0), PostProcessing(100.0, 50.0), PostProcessing(100.0, 500.0)]
-    events = {"a.wav": (Event("low", 25.0, 225.0),)}
+    events = {"a.wav": (LabelledEvent("low", 25.0, 225.0),)}
     answers = EventAnswers(events, [25.0 + 50 * np.arange(8)], ("low", "high"), cells)
     logits = torch.full((8, 2), -9.0)
     logits[:5, 0] = 9.0

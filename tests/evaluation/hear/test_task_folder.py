@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from byola_diff.evaluation.hear.events import Event, PostProcessing
+from byola_diff.evaluation.hear.events import LabelledEvent, PostProcessing
 from byola_diff.evaluation.hear.task_folder import Fold, read_hear_task
 from byola_diff.evaluation.hear.task_metadata import HearTaskError, read_metadata
 from tests.evaluation.hear.hear_folders import (
@@ -58,7 +58,7 @@ def test_scene_task_is_read(scenes):
 def test_event_task_is_read(events):
     task = read_hear_task(events)
     first = task.answers("train")[0]
-    assert first[0] == Event("high", 100.0, 500.0)
+    assert first[0] == LabelledEvent("high", 100.0, 500.0)
     assert [event.label for event in first] == ["high", "low", "mid"]
     assert task.metadata.post_processing == (
         PostProcessing(0.0, 100.0),
@@ -175,20 +175,46 @@ def test_labels_may_be_whole_numbers(scenes):
 @pytest.mark.parametrize(
     ("key", "value", "match"),
     [
-        ("task_name", None, "'task_name' must be a text"),
-        ("version", 1, "'version' must be a text"),
-        ("embedding_type", "clip", "'embedding_type' must be one of scene, event"),
-        ("prediction_type", None, "'prediction_type' must be one of"),
-        ("split_mode", "kfold", "'split_mode' must be one of"),
-        ("splits", ["train", "test"], "'splits' must be train, valid and test"),
-        ("splits", "train", "'splits' must be a list"),
-        ("splits", ["train", "test", "test"], "twice"),
-        ("evaluation", [], "'evaluation' must be a list"),
+        ("task_name", None, "'task_name': must be a valid string, not None"),
+        ("version", 1, "'version': must be a valid string, not 1"),
+        ("embedding_type", "clip", "'embedding_type': must be 'scene' or 'event', not 'clip'"),
+        ("prediction_type", None, "'prediction_type': must be 'multiclass' or"),
+        ("split_mode", "kfold", "'split_mode': must be 'trainvaltest', "),
+        ("splits", ["train", "test"], "'splits': must be train, valid and test"),
+        ("splits", "train", "'splits': must be a list, not 'train'"),
+        ("splits", ["train", "test", "test"], "'splits': has a name twice: train, test, test"),
+        ("splits", ["train", "valid", 3], "'splits', item 3: must be a valid string, not 3"),
+        ("evaluation", [], "'evaluation': .* at least 1 item"),
         ("evaluation", ["top1_acc", "event_onset_200ms_fms"], "unknown metric 'event_onset"),
-        ("use_scoring_for_early_stopping", "no", "must be true or false"),
-        ("evaluation_params", [1], "'evaluation_params' must be an object"),
-        ("evaluation_params", {"task_specific_param_grid": {"x": [1]}}, "'x' is none of"),
-        ("evaluation_params", {"event_postprocessing_grid": {}}, "event_postprocessing_grid"),
+        ("use_scoring_for_early_stopping", "no", "must be a valid boolean, not 'no'"),
+        ("evaluation_params", [1], "'evaluation_params': must be a valid object"),
+        *(
+            ("evaluation_params", {"task_specific_param_grid": grid}, match)
+            for grid, match in [
+                ([], "'task_specific_param_grid': must be a valid object"),
+                ({"momentum": [0.9]}, "'momentum': is unknown"),
+                ({"lr": 0.1}, "'lr': must be a list, not 0.1"),
+                ({"lr": []}, "'lr': .* at least 1 item"),
+                ({"lr": [1, "0.1"]}, "'lr', item 2: must be a valid number, not '0.1'"),
+                ({"hidden_layers": [1.5]}, "'hidden_layers', item 1: must be a valid integer"),
+                ({"hidden_layers": [True]}, "'hidden_layers', item 1: must be a valid integer"),
+                ({"initialization": ["zeros"]}, "must be 'xavier_uniform' or 'xavier_normal'"),
+            ]
+        ),
+        *(
+            ("evaluation_params", {"event_postprocessing_grid": grid}, match)
+            for grid, match in [
+                ({"median_filter_ms": [250]}, "'event_postprocessing_grid', 'min_duration': is m"),
+                (
+                    {"median_filter_ms": [250], "min_duration": [0], "threshold": [0.5]},
+                    "'threshold': is unknown",
+                ),
+                ({"median_filter_ms": 250, "min_duration": [0]}, "'median_filter_ms': must be a l"),
+                ({"median_filter_ms": ["250"], "min_duration": [0]}, "must be a valid number"),
+                ({"median_filter_ms": [], "min_duration": [0]}, "at least 1 item"),
+                ({"median_filter_ms": [-1], "min_duration": [0]}, "greater than or equal to 0"),
+            ]
+        ),
     ],
 )
 def test_malformed_metadata_is_refused(key, value, match, scenes):
@@ -202,7 +228,7 @@ def test_malformed_metadata_is_refused(key, value, match, scenes):
     ("changes", "match"),
     [
         (FOLDS | {"splits": ["fold00", "fold01"], "nfolds": 2}, "at least 3 folds"),
-        (FOLDS | {"nfolds": 5}, "'nfolds' is 5"),
+        (FOLDS | {"nfolds": 5}, "'nfolds' is 5, but there are 3 splits"),
         (EVENTS | {"prediction_type": "multiclass"}, "must be multilabel"),
         (EVENTS | {"evaluation": ["top1_acc"]}, "unknown metric 'top1_acc' of a task of events"),
         (FOLDS | {"splits": ["a", "b", "../c"]}, "no plain name"),
@@ -223,10 +249,12 @@ def test_metadata_that_does_not_fit_together_is_refused(changes, match, scenes):
         ('{"a.wav": ["low"]', "malformed JSON"),
         ('{"a.wav": ["low"], "a.wav": ["mid"]}', r"'a\.wav' occurs twice"),
         ("{}", "empty split"),
-        ('{"a.wav": ["low", "mid"]}', r"entry 'a\.wav': must have exactly one label"),
-        ('{"a.wav": []}', r"entry 'a\.wav': must have exactly one label"),
-        ('{"a.wav": "low"}', "must be a list of labels"),
-        ('{"a.wav": ["loud"]}', "label 'loud' is not in the vocabulary"),
+        ('{"a.wav": ["low", "mid"]}', r"valid\.json: 'a\.wav': must have exactly one label"),
+        ('{"a.wav": []}', r"valid\.json: 'a\.wav': must have exactly one label"),
+        ('{"a.wav": "low"}', r"'a\.wav': must be a list, not 'low'"),
+        ('{"a.wav": {"low": 1}}', r"'a\.wav': must be a list"),
+        ('{"a.wav": ["loud"]}', r"'a\.wav', item 1: label 'loud' is not in the vocabulary"),
+        ('{"a.wav": [true]}', "label True is not in the vocabulary"),
         ('{"a.wav": [null]}', "label None is not in the vocabulary"),
         ('{"../train/train-0.wav": ["low"]}', r"has '\.\.'"),
         ('{"/etc/passwd": ["low"]}', "absolute"),
@@ -246,21 +274,21 @@ def test_malformed_split_is_refused(text, match, scenes):
 @pytest.mark.parametrize(
     ("event", "match"),
     [
-        ({"label": "low", "start": 0}, "needs label, start and end"),
-        ("low", "needs label, start and end"),
-        ({"label": "low", "start": "0", "end": "1"}, "must be ms"),
-        ({"label": "low", "start": 2, "end": 1}, "in order"),
-        ({"label": "low", "start": -1, "end": 1}, "in order"),
-        ({"label": "low", "start": 0, "end": float("nan")}, "in order"),
-        ({"label": "low", "start": 0, "end": float("inf")}, "in order"),
-        ({"label": "loud", "start": 0, "end": 1}, "not in the vocabulary"),
+        ({"label": "low", "start": 0}, "'end': is missing"),
+        ("low", "must be a valid object, not 'low'"),
+        ({"label": "low", "start": "0", "end": 1}, "'start': must be a valid number, not '0'"),
+        ({"label": "low", "start": 2, "end": 1}, "in order, not 2.0, 1.0"),
+        ({"label": "low", "start": -1, "end": 1}, "'start': must be greater than or equal to 0"),
+        ({"label": "low", "start": 0, "end": float("nan")}, "'end': must be a finite number"),
+        ({"label": "low", "start": 0, "end": float("inf")}, "'end': must be a finite number"),
+        ({"label": "loud", "start": 0, "end": 1}, "'label': label 'loud' is not in the vocab"),
     ],
 )
 def test_malformed_event_is_refused(event, match, events):
     rewrite(events / "test.json", lambda files: files["test-1.wav"].append(event))
     with pytest.raises(HearTaskError, match=match) as caught:
         read_hear_task(events)
-    assert "test.json: entry 'test-1.wav'" in str(caught.value)
+    assert "test.json: 'test-1.wav', item 4" in str(caught.value)
 
 
 def test_a_file_may_have_no_events_but_not_all_files(events):
@@ -313,17 +341,21 @@ def test_all_that_is_wrong_in_the_metadata_is_said_at_once(scenes):
     )
     with pytest.raises(HearTaskError) as caught:
         read_hear_task(scenes)
-    assert str(caught.value) == (
-        f"{scenes / 'task_metadata.json'}: "
-        "lacks 'mode', 'embedding_type', 'prediction_type', 'evaluation'; "
-        "'version' must be a text, not 1; "
-        "'split_mode' must be one of trainvaltest, new_split_kfold, presplit_kfold, not 'kfold'"
-    )
+    path = scenes / "task_metadata.json"
+    modes = "'trainvaltest', 'new_split_kfold' or 'presplit_kfold'"
+    assert str(caught.value).splitlines() == [
+        f"{path}: 'version': must be a valid string, not 1",
+        f"{path}: 'mode': is missing",
+        f"{path}: 'embedding_type': is missing",
+        f"{path}: 'prediction_type': is missing",
+        f"{path}: 'split_mode': must be {modes}, not 'kfold'",
+        f"{path}: 'evaluation': is missing",
+    ]
 
 
 def test_missing_audio_is_named(scenes):
     (scenes / str(RATE) / "test" / "test-2.wav").unlink()
-    with pytest.raises(HearTaskError, match=r"test\.json: entry 'test-2\.wav': no such file"):
+    with pytest.raises(HearTaskError, match=r"test\.json: 'test-2\.wav': no such file"):
         read_hear_task(scenes)
 
 

@@ -6,30 +6,25 @@ asked for once, after everything has been trained and chosen.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
 from byola_diff.probing.linear_stack import Targets
 from byola_diff.probing.metrics import accuracy, mean_average_precision
-from byola_diff.probing.parts import Part
-from byola_diff.probing.protocols import LinearProtocol
-from byola_diff.probing.settings import ProbeSettings
-from byola_diff.probing.standardisation import Standardisation
-from byola_diff.probing.trainer import Judge, TrainedProbe, train_probes
-from byola_diff.probing.validation import (
+from byola_diff.probing.parts import (
+    Metric,
+    Part,
     TargetsOf,
     carve_stratified,
     carve_validation,
 )
-from byola_diff.tables.manifest import Manifest
-
-Metric = Literal["accuracy", "mAP"]
+from byola_diff.probing.protocols import LinearProtocol, ProbeSettings
+from byola_diff.probing.trainer import Judge, TrainedProbe, train_probes
 
 
 @dataclass(frozen=True)
@@ -67,8 +62,8 @@ def probe_task(
     """Train all probes of a task and test those chosen on validation clips.
 
     Args:
-        embeddings: Of all clips.
-        targets_of: Classes (accuracy), or ones and zeros (mAP), of some clips.
+        embeddings: One for each clip of the manifest.
+        targets_of: Classes (accuracy), or ones and zeros (mAP), as of `manifest_targets`.
         parts: From `probe_parts`.
         n_classes: Number of classes.
         metric: What is reported, and monitored where the protocol monitors the score.
@@ -79,12 +74,12 @@ def probe_task(
     Raises:
         ValueError: If an embedding is not finite, or no learning rate gives a finite score.
     """
-    bench = _Bench(embeddings, targets_of, n_classes, metric, protocol, device)
+    probes = _TaskProbes(embeddings, targets_of, n_classes, metric, protocol, device)
     total = len(parts) * len(protocol.seeds)
     with tqdm(total=total, unit=" stacks", disable=not progress, leave=False) as bar:
-        chosen = {part.name: bench.choose(part, bar.update) for part in parts}
+        chosen = {part.name: probes.choose(part, bar.update) for part in parts}
     # Only here are the labels of test clips looked at.
-    per_part = {part.name: bench.test(part, chosen[part.name]) for part in parts}
+    per_part = {part.name: probes.test(part, chosen[part.name]) for part in parts}
     return ProbeResult(
         metric,
         per_part,
@@ -93,27 +88,24 @@ def probe_task(
     )
 
 
-def manifest_targets(manifest: Manifest, metric: Metric) -> TargetsOf:
-    """Targets of the clips of a manifest, by the sorted order of its classes.
+class _Standardisation:
+    """Zero mean and unit deviation over all training clips, those carved out to validate too.
 
-    Raises:
-        ValueError: If accuracy is asked of clips with several labels.
+    Differs from scikit-learn's scaler, which does not find features that are constant in float32.
     """
-    number = {label: place for place, label in enumerate(manifest.classes)}
-    several = [clip.file for clip in manifest.clips if len(clip.labels) != 1]
-    if metric == "accuracy" and several:
-        raise ValueError(f"accuracy needs one label per clip, {several[0]} has several")
 
-    def targets_of(places: Int[np.ndarray, " clip"]) -> Targets:
-        labels = [manifest.clips[place].labels for place in places]
-        if metric == "accuracy":
-            return torch.tensor([number[names[0]] for names in labels], dtype=torch.long)
-        targets = torch.zeros(len(labels), len(number))
-        for row, names in enumerate(labels):
-            targets[row, [number[name] for name in names]] = 1
-        return targets
+    def __init__(self, train: Float[np.ndarray, "clip dim"]) -> None:
+        self.mean = train.mean(axis=0, dtype=np.float64)
+        self.deviation = train.std(axis=0, dtype=np.float64)
+        # Rounding gives a constant feature a deviation that must not be divided by.
+        constant = self.deviation <= 10 * np.finfo(np.float32).eps * np.abs(self.mean)
+        self.deviation[constant] = 1
 
-    return targets_of
+    def __call__(
+        self, embeddings: Float[np.ndarray, "clip dim"], device: torch.device | str
+    ) -> Float[Tensor, "clip dim"]:
+        standard = (embeddings - self.mean.astype(np.float32)) / self.deviation.astype(np.float32)
+        return torch.from_numpy(standard.astype(np.float32, copy=False)).to(device)
 
 
 @dataclass(frozen=True)
@@ -125,11 +117,11 @@ class _Choice:
     """By seed."""
     validation: dict[float, float]
     """By learning rate, the mean over the seeds."""
-    scale: Standardisation
+    scale: _Standardisation
 
 
 @dataclass(frozen=True)
-class _Bench:
+class _TaskProbes:
     """A task, and how to train and test probes on it."""
 
     embeddings: Float[np.ndarray, "clip dim"]
@@ -141,7 +133,7 @@ class _Bench:
 
     def choose(self, part: Part, done: Callable[[], object]) -> _Choice:
         """Train probes of all learning rates and seeds; of equal rates the smallest is chosen."""
-        scale = Standardisation(self.embeddings[part.train])
+        scale = _Standardisation(self.embeddings[part.train])
         trained = {}
         for seed in self.protocol.seeds:
             trained[seed] = self._train(part, scale, seed)
@@ -166,7 +158,7 @@ class _Bench:
             for seed, probe in choice.probes.items()
         }
 
-    def _train(self, part: Part, scale: Standardisation, seed: int) -> list[TrainedProbe]:
+    def _train(self, part: Part, scale: _Standardisation, seed: int) -> list[TrainedProbe]:
         """Probes of all learning rates."""
         train, valid = part.train, part.valid
         if not len(valid):
