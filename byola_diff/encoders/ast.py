@@ -25,7 +25,7 @@ from byola_diff.encoders.ast_front_end import (
 )
 from byola_diff.encoders.ast_original import read_original
 from byola_diff.encoders.contract import package_versions
-from byola_diff.encoders.manifest_statistics import Corpus, feature_statistics
+from byola_diff.encoders.manifest_statistics import Corpus, feature_moments
 from byola_diff.encoders.pretrained_folder import (
     find_folder,
     read_network,
@@ -228,7 +228,7 @@ def _task_statistics(corpus: Corpus | None) -> tuple[float, float]:
             "statistics: task, for AST, needs a manifest, whose training clips they are taken of: "
             "give one, or statistics: audioset"
         )
-    return feature_statistics(corpus, SAMPLE_RATE, _raw_features)
+    return feature_moments(corpus, SAMPLE_RATE, _raw_features)
 
 
 def _raw_features(waveform: Float[Tensor, "1 sample"]) -> Float[Tensor, "1 1 frame mel"]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize, corpus_statistics
-from byola_diff.encoders.manifest_statistics import Corpus, log_mel_statistics
+from byola_diff.encoders.manifest_statistics import Corpus, log_mel_moments
 from byola_diff.encoders.options import call_with_options
 from byola_diff.models.cnn import ENCODERS, AudioNTT, AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
@@ -61,7 +61,7 @@ def load_byola(
                 f"{weights} holds weights without normalisation statistics: give a manifest, to "
                 "take those of its clips, or a YAML file with 'options: {statistics: [mean, std]}'"
             )
-        statistics = log_mel_statistics(corpus, log_mel)
+        statistics = log_mel_moments(corpus, log_mel)
     encoder = AudioEncoder(log_mel, Normalize(*statistics), network)
     try:
         return LayeredEncoder(encoder) if layered else encoder
@@ -151,7 +151,7 @@ def untrained_network(name: str, dim: int, seed: int, corpus: Corpus | None = No
             f"untrained:{name}:{dim}: the number is the dimension (dim) of the embeddings of "
             f"{name}: {error}"
         ) from None
-    mean, std = log_mel_statistics(corpus, log_mel) if corpus else _procedural_statistics(log_mel)
+    mean, std = log_mel_moments(corpus, log_mel) if corpus else _procedural_statistics(log_mel)
     return AudioEncoder(log_mel, Normalize(mean, std), network)
 
 

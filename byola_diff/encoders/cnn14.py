@@ -210,12 +210,8 @@ def load_cnn14(weights: str | Path, sample_rate: int = 16_000) -> Cnn14Encoder:
     tensors = read_tensors(path, SOURCES[sample_rate])
     with torch.device("meta"):
         network = Cnn14()
-    fill(
-        network,
-        tensors,
-        path,
-        ignored=("spectrogram_extractor.", "logmel_extractor.", "fc_audioset."),
-    )
+    unused = ("spectrogram_extractor.", "logmel_extractor.", "fc_audioset.")
+    fill(network, tensors, path, ignored=unused)
     _check_front_end(tensors, sample_rate, path)
     return Cnn14Encoder(network, sample_rate)
 

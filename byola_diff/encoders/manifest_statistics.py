@@ -44,17 +44,17 @@ class Corpus:
         return not_held_out or self.manifest.in_split("train") or clips
 
 
-def log_mel_statistics(corpus: Corpus, log_mel: LogMel) -> tuple[float, float]:
+def log_mel_moments(corpus: Corpus, log_mel: LogMel) -> tuple[float, float]:
     """Mean and deviation of the log-mels of up to `MAX_CLIPS` training clips."""
 
     def padded(waveform: Tensor) -> Tensor:
         missing = max(0, log_mel.min_samples - waveform.shape[-1])
         return log_mel(nn.functional.pad(waveform, (0, missing)))
 
-    return feature_statistics(corpus, log_mel.sample_rate, padded)
+    return feature_moments(corpus, log_mel.sample_rate, padded)
 
 
-def feature_statistics(
+def feature_moments(
     corpus: Corpus,
     sample_rate: int,
     features: Callable[[Float[Tensor, "1 sample"]], Float[Tensor, "1 1 mel frame"]],

@@ -136,12 +136,11 @@ def _python(argument: str) -> Call:
     name, _, weights = rest.partition(":")
     if not module or not name:
         raise ValueError(f"'python:{argument}' is not python:MODULE:FUNCTION")
-    imported = import_module_of_user(module)
-    loader: Any = getattr(imported, name, None)
-    if not callable(loader):
-        functions = [each for each, value in vars(imported).items() if inspect.isfunction(value)]
-        raise unknown_name(f"the module {module} has no function", name, functions)
-    return loader, {"weights": Path(weights).expanduser()} if weights else {}
+    named = vars(import_module_of_user(module))
+    loaders: dict[str, Any] = {each: value for each, value in named.items() if callable(value)}
+    if name not in loaders:
+        raise unknown_name(f"the module {module} has no function", name, loaders)
+    return loaders[name], {"weights": Path(weights).expanduser()} if weights else {}
 
 
 def _untrained(argument: str) -> Call:

@@ -4,7 +4,7 @@ from torch.nn import functional
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.encoders.byola import layer_features, load_byola
-from byola_diff.encoders.manifest_statistics import Corpus, log_mel_statistics
+from byola_diff.encoders.manifest_statistics import Corpus, log_mel_moments
 from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
 from byola_diff.storage import BrokenFileError
 from byola_diff.tables.preprocessing import Preprocessing
@@ -55,7 +55,7 @@ def test_statistics_of_the_manifest_in_the_front_end_of_the_file(tmp_path):
     corpus = Corpus(write_corpus(tmp_path), Preprocessing())
     path = save_network(tmp_path / "w.pth", AudioNTT2020(n_mels=32, dim=16))
     encoder = load_byola(path, corpus, front_end={"f_min_hz": 50.0})
-    expected = log_mel_statistics(corpus, LogMel(n_mels=32, f_min_hz=50.0))
+    expected = log_mel_moments(corpus, LogMel(n_mels=32, f_min_hz=50.0))
     assert (encoder.normalize.mean.item(), encoder.normalize.std.item()) == pytest.approx(expected)
 
 

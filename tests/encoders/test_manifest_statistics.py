@@ -9,8 +9,8 @@ from byola_diff.audio.log_mel import LogMel
 from byola_diff.encoders.manifest_statistics import (
     MAX_CLIPS,
     Corpus,
-    feature_statistics,
-    log_mel_statistics,
+    feature_moments,
+    log_mel_moments,
 )
 from byola_diff.tables.manifest import Clip, Manifest
 from byola_diff.tables.preprocessing import Preprocessing
@@ -48,25 +48,25 @@ def of_levels(*levels):
 def test_of_the_training_split(manifest_of):
     split = ["train", "test", "train", "valid", "train", "test"]
     corpus = Corpus(manifest_of(split=split), WHOLE)
-    assert feature_statistics(corpus, RATE, samples) == of_levels(0.125, 0.5, -0.25)
+    assert feature_moments(corpus, RATE, samples) == of_levels(0.125, 0.5, -0.25)
 
 
 @pytest.mark.parametrize("folds", [[1, 2, 3, 1, 2, 3], [3, 5, 7, 3, 5, 7]])
 def test_of_the_training_part_of_the_first_fold(manifest_of, folds):
     corpus = Corpus(manifest_of(fold=folds), WHOLE)
-    assert feature_statistics(corpus, RATE, samples) == of_levels(0.25, 0.5, -0.25, -0.5)
+    assert feature_moments(corpus, RATE, samples) == of_levels(0.25, 0.5, -0.25, -0.5)
 
 
 @pytest.mark.parametrize("columns", [{}, {"split": ["test"] * 6}, {"fold": [2] * 6}])
 def test_of_all_clips_where_none_are_for_training(manifest_of, columns):
     corpus = Corpus(manifest_of(**columns), WHOLE)
-    assert feature_statistics(corpus, RATE, samples) == of_levels(*LEVELS)
+    assert feature_moments(corpus, RATE, samples) == of_levels(*LEVELS)
 
 
 def test_of_units_with_their_zeros(manifest_of):
     # Clips of 800 samples in units of 1600: as many zeros as samples.
     corpus = Corpus(manifest_of(split=["train"] * 6), Preprocessing(unit_s=0.2))
-    assert feature_statistics(corpus, RATE, samples) == of_levels(*LEVELS, *[0.0] * 6)
+    assert feature_moments(corpus, RATE, samples) == of_levels(*LEVELS, *[0.0] * 6)
 
 
 def test_of_the_crops_that_are_embedded(tmp_path):
@@ -78,7 +78,7 @@ def test_of_the_crops_that_are_embedded(tmp_path):
     found = []
     for seed in (42, 43):
         cut = Preprocessing(unit_s=0.1, seed=seed)
-        found.append(feature_statistics(Corpus(manifest, cut), RATE, samples))
+        found.append(feature_moments(Corpus(manifest, cut), RATE, samples))
         crops = np.concatenate([read_clip(manifest, clip, RATE, cut) for clip in clips])
         assert len(crops) == 1600
         assert found[-1] == pytest.approx((crops.mean(), crops.std()), abs=1e-6)
@@ -89,7 +89,7 @@ def test_of_no_more_clips_than_asked_for(manifest_of):
     corpus = Corpus(manifest_of(split=["train"] * 6), WHOLE)
     read = []
     for _ in range(2):
-        feature_statistics(corpus, RATE, lambda wave: read.append(wave.mean()) or samples(wave), 4)
+        feature_moments(corpus, RATE, lambda wave: read.append(wave.mean()) or samples(wave), 4)
     drawn = [round(level.item(), 4) for level in read]
     assert drawn[:4] == drawn[4:] == [level for level in LEVELS if level in drawn]
     assert len(set(drawn)) == 4
@@ -107,4 +107,4 @@ def test_of_log_mels_at_the_rate_of_the_front_end(tmp_path):
     waves[1] = torch.nn.functional.pad(waves[1], (0, log_mel.min_samples - 100))
     values = np.concatenate([log_mel(wave[None]).numpy().ravel() for wave in waves])
     expected = values.mean(dtype=np.float64), values.std(dtype=np.float64)
-    assert log_mel_statistics(corpus, log_mel) == pytest.approx(expected, rel=1e-5)
+    assert log_mel_moments(corpus, log_mel) == pytest.approx(expected, rel=1e-5)
