@@ -70,7 +70,7 @@ def choose_command(
     )
     parser = HelpfulParser(prog=prog, description=called(prog, description), epilog=listing)
     parser.add_argument("command", choices=list(commands), metavar="COMMAND", help="see below")
-    first = words[0] if words else "--help"
+    first = next(iter(words), "") or "--help"
     near = difflib.get_close_matches(first, commands, n=1)
     if first not in commands and near and not first.startswith("-"):
         parser.error(f"argument COMMAND: there is no {first!r}, did you mean {near[0]!r}?")

@@ -55,18 +55,20 @@ def arguments_of(kind: type) -> Iterator[tuple[str, dict[str, Any], str]]:
 def _argument(field: Field[Any], hint: Any) -> dict[str, Any]:
     """Arguments of `add_argument` for a field, and whether it is `positional`."""
     hint, extras = _unwrapped(hint)
-    how: dict[str, Any] = {"positional": POSITIONAL in extras}
-    if field.default_factory is not MISSING:
-        how["default"] = field.default_factory()
-    elif field.default is not MISSING:
-        how["default"] = field.default
-    if hint is bool:
-        return how | {"action": "store_true"}
-    if get_origin(hint) in (list, tuple):
-        parts = get_args(hint)
+    parts = get_args(hint) if get_origin(hint) in (list, tuple) else ()
+    how: dict[str, Any] = {}
+    if parts:
         how["nargs"] = "+" if get_origin(hint) is list else len(parts)
         hint, inner = _unwrapped(parts[0])
         extras = (*inner, *extras)
+    how["positional"] = POSITIONAL in extras
+    if field.default_factory is not MISSING:
+        how["default"] = field.default_factory()
+    elif field.default is not MISSING:
+        # A list, as jsonargparse puts the converted values in it.
+        how["default"] = list(field.default) if parts and field.default else field.default
+    if hint is bool:
+        return how | {"action": "store_true"}
     names = [extra for extra in extras if isinstance(extra, str)]
     if names:
         how["metavar"] = tuple(names) if isinstance(how.get("nargs"), int) else names[-1]

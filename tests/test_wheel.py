@@ -21,7 +21,7 @@ OPTIONAL = (
 
 # Read by Python when it starts: optional packages and the checkout are not to be found.
 HIDE = f"""
-import importlib.machinery
+import importlib.machinery, importlib.metadata
 find_spec = importlib.machinery.PathFinder.find_spec
 def find_visible(name, path=None, target=None):
     if name.split(".")[0] in {OPTIONAL!r}:
@@ -31,6 +31,13 @@ def find_visible(name, path=None, target=None):
         return None
     return spec
 importlib.machinery.PathFinder.find_spec = find_visible
+distribution = importlib.metadata.distribution
+def visible(name):
+    modules = {{"scikit-learn": "sklearn", "pillow": "PIL"}}
+    if modules.get(name.lower(), name) in {OPTIONAL!r}:
+        raise importlib.metadata.PackageNotFoundError(name)
+    return distribution(name)
+importlib.metadata.distribution = visible
 """
 
 TINY = (
