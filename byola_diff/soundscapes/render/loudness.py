@@ -5,6 +5,8 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+from byola_diff.optional import require
+
 FLOOR_LUFS = -70.0
 
 _LEAST_S = 0.5
@@ -25,13 +27,5 @@ def integrated_lufs(waveform: Float[np.ndarray, " sample"], sample_rate: int) ->
     duration_s = len(waveform) / sample_rate
     if duration_s < _LEAST_S:
         waveform = np.tile(waveform, math.ceil(_LEAST_S / duration_s))
-    return max(float(_meter(sample_rate).integrated_loudness(waveform)), FLOOR_LUFS)
-
-
-def _meter(sample_rate: int):
-    try:
-        import pyloudnorm
-    except ModuleNotFoundError as error:
-        reason = f"loudness needs {error.name}: pip install 'byola-diff[generate]'"
-        raise ModuleNotFoundError(reason, name=error.name) from error
-    return pyloudnorm.Meter(sample_rate)
+    meter = require("pyloudnorm", "generate", "loudness").Meter(sample_rate)
+    return max(float(meter.integrated_loudness(waveform)), FLOOR_LUFS)
