@@ -4,6 +4,7 @@ Which files, which stretches and where a short event lies in its clip depends on
 place of the quadruple alone. Files are taken in the order of their names before anything is drawn.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,23 +80,32 @@ def list_backgrounds(folder: Path, duration_s: float) -> list[SoundFile]:
     return long
 
 
-def choose_events(files: list[SoundFile], n_events: int, seed: int) -> list[SoundFile]:
-    """`n_events` different files in a random order.
+def check_enough(files: Sequence[SoundFile], n_events: int) -> None:
+    """Do nothing if there are as many files as events.
 
     Raises:
-        ValueError: If there are not as many.
+        ValueError: If there are fewer.
     """
     if n_events > len(files):
         raise ValueError(
             f"{n_events} events asked for, but there are {len(files)} event files: "
             f"use --events {len(files)} or less"
         )
+
+
+def choose_events(files: Sequence[SoundFile], n_events: int, seed: int) -> list[SoundFile]:
+    """`n_events` different files in a random order.
+
+    Raises:
+        ValueError: If there are not as many.
+    """
+    check_enough(files, n_events)
     rng = np.random.default_rng(derive_seed(seed, "additivity event files"))
     return [files[index] for index in rng.permutation(len(files))[:n_events]]
 
 
 def read_events(
-    files: list[SoundFile], seed: int, sample_rate: int, n_samples: int
+    files: Sequence[SoundFile], seed: int, sample_rate: int, n_samples: int
 ) -> Float[Tensor, "event sample"]:
     """Each event in a clip: the loudest stretch of a longer file; a shorter one at a random place.
 
@@ -121,7 +131,7 @@ def read_events(
 
 
 def read_backgrounds(
-    files: list[SoundFile], n_events: int, seed: int, sample_rate: int, n_samples: int
+    files: Sequence[SoundFile], n_events: int, seed: int, sample_rate: int, n_samples: int
 ) -> tuple[Float[Tensor, "event sample"], Float[Tensor, "event sample"]]:
     """Two stretches per event, of two files.
 

@@ -20,10 +20,10 @@ from byola_diff.embeddings.extract import count_cached
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.jobs import Job
 from byola_diff.evaluation.options import deviations
+from byola_diff.evaluation.recall import cosine_ranks, recall_at_k
 from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
 from byola_diff.evaluation.retrieval.embedded_scene import EmbeddedScene, embed_scene
 from byola_diff.evaluation.retrieval.example import retrieval_example
-from byola_diff.evaluation.retrieval.metrics import pessimistic_ranks, recall_at_k
 from byola_diff.evaluation.retrieval.options import USUAL_RETRIEVAL
 from byola_diff.evaluation.retrieval.pair_deviations import scene_deviations, table_deviations
 from byola_diff.evaluation.retrieval.system import save_system
@@ -222,5 +222,5 @@ def _check(table: PairTable, seeds: list[int], rules: RetrievalRules) -> None:
 
 def _recalls(embedded: EmbeddedScene, trained: TrainedRetrieval) -> dict[int, float]:
     query, gallery = embedded.test_latents(trained.network)
-    ranks = pessimistic_ranks(query, gallery, torch.arange(len(query), device=query.device))
+    ranks = cosine_ranks(query, gallery, torch.arange(len(query), device=query.device))
     return {k: recall_at_k(ranks, k) for k in _KS}
