@@ -58,8 +58,8 @@ def level_sounds(
     )
     mixed = [side for snr_db in snrs_db for side in mix_at(sounds, snr_db)]
     excess = torch.stack([side.abs().amax(1) for side in mixed]).amax(0).clamp(min=1)[:, None]
-    *waveforms, labels = sounds
-    return EventSounds(*(waveform / excess for waveform in waveforms), labels)
+    events, first, second = (side / excess for side in sounds[:3])
+    return EventSounds(events, first, second, sounds.labels)
 
 
 def level_events(events: Float[Tensor, "event sample"]) -> Float[Tensor, "event sample"]:

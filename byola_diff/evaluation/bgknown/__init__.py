@@ -1,1 +1,4 @@
-"""Background-known ESC-50: labels of events from differences of embeddings."""
+"""Background-known ESC-50: whether the difference to a known background tells what was added.
+
+Public: `run.bgknown_job`, `data.read_bgknown`, `data.difference_embeddings`.
+"""

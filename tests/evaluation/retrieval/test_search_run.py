@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_retrieval_runs import QUICK, WORD, run
 
 from byola_diff.audio.files import AudioFileError, write_wav
 from byola_diff.evaluation.retrieval.search_options import search_options
 from byola_diff.evaluation.retrieval.search_run import search
 from tests.evaluation.retrieval.retrieval_cases import RATE, write_tone_pairs
+from tests.evaluation.retrieval.test_run import QUICK, WORD, run
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_another_text_encoder_is_refused(trained, tmp_path):
 
 def test_statistics_of_the_pairs_are_found_again(tmp_path, monkeypatch, quick_statistics):
     """An untrained encoder takes its statistics from the training clips: a search does so too."""
-    monkeypatch.setattr("test_retrieval_runs.WORD", "untrained:AudioNTT2020:64")
+    monkeypatch.setattr("tests.evaluation.retrieval.test_run.WORD", "untrained:AudioNTT2020:64")
     write_tone_pairs(tmp_path, n_train=4, n_test=1)
     assert run(tmp_path, "--epochs", "1", "--seeds", "1") == 0
     assert search_in(tmp_path, "--top", "1") == 0

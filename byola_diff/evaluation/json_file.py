@@ -1,0 +1,26 @@
+"""JSON files that say what something is, checked by a model before anything else is done."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_json(path: Path, kind: type[Model]) -> Model:
+    """The content of a file, checked.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the content is no such JSON; names what is wrong with which key, and leaves
+            the name of the file to the caller.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        faults = [
+            ": ".join(filter(None, [".".join(map(str, fault["loc"])), fault["msg"]]))
+            for fault in error.errors(include_url=False)
+        ]
+        raise ValueError("; ".join(faults)) from None
