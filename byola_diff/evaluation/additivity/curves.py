@@ -23,7 +23,7 @@ class AdditivityCurves:
     batch_size: int
     device: torch.device | str
     values: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-    """By metric, x and seed."""
+    """Figures by metric, x and seed."""
     n_events: int = 0
     n_labels: int = 0
     projection: Projection | None = None

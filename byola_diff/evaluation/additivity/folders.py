@@ -80,26 +80,17 @@ def list_backgrounds(folder: Path, duration_s: float) -> list[SoundFile]:
     return long
 
 
-def check_enough(files: Sequence[SoundFile], n_events: int) -> None:
-    """Do nothing if there are as many files as events.
-
-    Raises:
-        ValueError: If there are fewer.
-    """
-    if n_events > len(files):
-        raise ValueError(
-            f"{n_events} events asked for, but there are {len(files)} event files: "
-            f"use --events {len(files)} or less"
-        )
-
-
 def choose_events(files: Sequence[SoundFile], n_events: int, seed: int) -> list[SoundFile]:
     """`n_events` different files in a random order.
 
     Raises:
         ValueError: If there are not as many.
     """
-    check_enough(files, n_events)
+    if n_events > len(files):
+        raise ValueError(
+            f"{n_events} events asked for, but there are {len(files)} event files: "
+            f"use --events {len(files)} or less"
+        )
     rng = np.random.default_rng(derive_seed(seed, "additivity event files"))
     return [files[index] for index in rng.permutation(len(files))[:n_events]]
 

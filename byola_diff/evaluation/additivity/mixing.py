@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 _LEVEL_DB = -32.0
-"""Of all sounds: at ratios around 0 dB, most events keep their peaks within [-1, 1]."""
+"""Level of all sounds: at ratios around 0 dB, most events keep their peaks within [-1, 1]."""
 
 _SPAN_FLOOR_DB = -40.0
 

@@ -28,12 +28,12 @@ class SourcePool:
 
     @property
     def labels(self) -> list[str]:
-        """Sorted."""
+        """All labels, sorted."""
         return sorted(self.train)
 
     @property
     def max_sources(self) -> int:
-        """In one mixture: no label occurs twice in it."""
+        """Most sources in a mixture, in which no label occurs twice."""
         return min(MAX_SOURCES, len(self.train))
 
 
@@ -126,7 +126,7 @@ def mix_sources(pool: SourcePool, side: str, rows: range, seed: int) -> Mixtures
 
 
 def _split_files(files: Sequence[SoundFile], seed: int) -> dict[str, dict[str, list[SoundFile]]]:
-    """By label, the files of each side; parts of one file stay on one side."""
+    """Files of each side by label; parts of one file stay on one side."""
     split = {}
     for label in usable_labels(files):
         ours = [file for file in files if file.label == label]

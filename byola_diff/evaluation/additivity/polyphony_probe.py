@@ -20,7 +20,7 @@ def polyphony_curve(
     batch_size: int = 50,
     device: torch.device | str = "cpu",
 ) -> dict[int, float]:
-    """By number of sources k: share of the k labels of a mixture among the k best scored ones.
+    """Share of the k labels of a mixture that are among its k best scored ones, by k.
 
     One linear probe for all, trained on `n_clips` mixtures of 1, 2, ... sources in turn, and tested
     on as many of other clips. Chance is k / labels.

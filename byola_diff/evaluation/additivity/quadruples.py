@@ -33,7 +33,7 @@ class Sources:
     """Where events and backgrounds come from; None for procedural ones."""
 
     name: str = PROCEDURAL
-    """Of the task."""
+    """The task in records."""
     events: tuple[SoundFile, ...] | None = None
     backgrounds: tuple[SoundFile, ...] | None = None
 

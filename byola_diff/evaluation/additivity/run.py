@@ -13,7 +13,7 @@ from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.curves import AdditivityCurves
 from byola_diff.evaluation.additivity.embedded import clips_over_snr
 from byola_diff.evaluation.additivity.exhibit import write_projection
-from byola_diff.evaluation.additivity.folders import SHORTEST_EVENT_S, check_enough
+from byola_diff.evaluation.additivity.folders import SHORTEST_EVENT_S, choose_events
 from byola_diff.evaluation.additivity.mixing import EventSounds
 from byola_diff.evaluation.additivity.options import USUAL_ADDITIVITY
 from byola_diff.evaluation.additivity.polyphony import (
@@ -67,7 +67,7 @@ class AdditivityRun:
         if n_events < 2:
             raise ValueError("additivity is measured over at least two events: use --events 2")
         if events is not None:
-            check_enough(events, n_events)
+            choose_events(events, n_events, self.seeds[0])
         if 0 < self.polyphony_clips < self.max_sources:
             raise ValueError(
                 f"--polyphony-clips {self.polyphony_clips}: with mixtures of 1 to "

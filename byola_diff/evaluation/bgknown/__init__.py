@@ -1,4 +1,4 @@
-"""Background-known ESC-50: whether the difference to a known background tells what was added.
+"""Background-known ESC-50: linear probes on the difference of a mixture to a known background.
 
 Public: `run.bgknown_job`, `data.read_bgknown`, `data.difference_embeddings`.
 """

@@ -51,7 +51,7 @@ class BgKnown:
 
     root: Path
     manifests: Mapping[str, Manifest]
-    """By "mix", "a", "b" and "c"; row by row of the same items."""
+    """Tables by "mix", "a", "b" and "c"; row by row of the same items."""
     hashes: Mapping[str, str]
     """SHA-256 of the tables, by file name."""
     audio_hashes: Mapping[str, str]
@@ -59,7 +59,7 @@ class BgKnown:
     settings: Mapping[str, Any]
     """How it was made."""
     deviations: tuple[str, ...]
-    """In what it is not the published set."""
+    """Where it is not the published set."""
 
     @property
     def mixtures(self) -> Manifest:
@@ -178,7 +178,7 @@ def _item(file: str, variant: str) -> str | None:
 
 
 def _counted_deviations(mixtures: Manifest) -> list[str]:
-    """What the numbers tell of a set that tells nothing itself."""
+    """Where the numbers are not the published ones, for a set that says nothing itself."""
     counts = {
         "training items": len(mixtures.in_split("train")),
         "test items": len(mixtures.in_split("test")),
