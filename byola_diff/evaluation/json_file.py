@@ -1,11 +1,26 @@
 """JSON files that say what something is, checked by a model before anything else is done."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class MadeSet(BaseModel):
+    """What a made data set says of itself, beside its tables."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: Any = None
+    seed: Any = None
+    settings: Any = None
+    renderer: Any = None
+    manifests: dict[str, str] = {}
+    """SHA-256 of the tables, by file name."""
+    deviations: tuple[str, ...]
+    """Where it is not the published set."""
 
 
 def read_json(path: Path, kind: type[Model]) -> Model:

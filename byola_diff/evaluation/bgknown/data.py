@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict
 
 from byola_diff.corpora.prepare import deviations
-from byola_diff.evaluation.json_file import read_json
+from byola_diff.evaluation.json_file import MadeSet, read_json
 from byola_diff.storage import sha256
 from byola_diff.tables.manifest import Manifest, read_manifest
 from byola_diff.tables.manifest_table import FIRST_ROW
@@ -29,20 +28,6 @@ FACTS = "bgknown.json"
 ITEMS = "items.csv"
 
 _PUBLISHED = {"training items": 1200, "test items": 800, "classes": 50}
-
-
-class _Facts(BaseModel):
-    """What a data set says of itself, in bgknown.json."""
-
-    model_config = ConfigDict(strict=True)
-
-    name: Any = None
-    seed: Any = None
-    settings: Any = None
-    renderer: Any = None
-    manifests: dict[str, str]
-    """SHA-256 of the tables, by file name."""
-    deviations: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -100,7 +85,7 @@ def read_bgknown(folder: Path) -> BgKnown:
             f"no {folder / FACTS}: give a folder that datasets/make_bgknown_esc50.py has made"
         )
     try:
-        facts = read_json(folder / FACTS, _Facts)
+        facts = read_json(folder / FACTS, MadeSet)
     except ValueError as error:
         raise ValueError(f"{folder / FACTS} does not tell of a data set: {error}") from error
     hashes = {}

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from byola_diff.corpora.prepare import deviations
-from byola_diff.evaluation.json_file import read_json
+from byola_diff.evaluation.json_file import MadeSet, read_json
 from byola_diff.storage import sha256
 from byola_diff.tables.pairs import PairTable
 
@@ -13,14 +11,6 @@ _PUBLISHED = {"training pairs": 50_000, "gallery": 1000}
 """Numbers of each scene of APwD."""
 
 _ABOUT = "apwd.json"
-
-
-class _Facts(BaseModel):
-    """What apwd.json says of the tables beside it."""
-
-    deviations: tuple[str, ...]
-    manifests: dict[str, str] = {}
-    """SHA-256 by file name."""
 
 
 def table_deviations(path: Path) -> list[str]:
@@ -33,7 +23,7 @@ def table_deviations(path: Path) -> list[str]:
     if not about.is_file():
         return [f"pairs: not those of APwD (there is no {_ABOUT})"]
     try:
-        facts = read_json(about, _Facts)
+        facts = read_json(about, MadeSet)
     except ValueError as error:
         raise ValueError(f"{about} does not tell what the pairs are: {error}") from error
     found, expected = list(facts.deviations), facts.manifests.get(path.name)
