@@ -14,8 +14,7 @@ from pathlib import Path
 from byola_diff.atomic import write_text
 from byola_diff.embeddings.extract import ExtractionOptions, embed_clips
 from byola_diff.encoders.byola import untrained_like
-from byola_diff.evaluation.additivity.embedded import measure_additivity
-from byola_diff.evaluation.additivity.procedural import procedural_events
+from byola_diff.evaluation.additivity.embedded import additivity_of
 from byola_diff.export import encoder_from_checkpoint
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.probing.logistic import probe_manifest
@@ -68,19 +67,15 @@ def _scores(run: str, step: int, encoder: AudioEncoder, manifest: Manifest) -> d
     quiet = ExtractionOptions(progress=False)
     embeddings = embed_clips(encoder, manifest, options=quiet).numpy()
     accuracy = student_interval(list(probe_manifest(embeddings, manifest).values()))
-    events = procedural_events(sample_rate=encoder.sample_rate)
-    additivity = measure_additivity(encoder.scene, events)
+    scores = {"accuracy": accuracy.mean}
+    additivity = additivity_of(encoder.scene, encoder.sample_rate)
+    scores |= {metric: additivity[metric] for metric in ("cosine", "recall@1")}
     print(
         f"{run:20} step {step:6d}  accuracy {accuracy.mean:.4f} ± {accuracy.half_width or 0:.4f}  "
-        f"cosine {additivity.cosine:.4f}  recall@1 {additivity.recall_at_1:.4f}",
+        f"cosine {scores['cosine']:.4f}  recall@1 {scores['recall@1']:.4f}",
         flush=True,
     )
-    return {
-        "step": step,
-        "accuracy": accuracy.mean,
-        "cosine": additivity.cosine,
-        "recall@1": additivity.recall_at_1,
-    }
+    return {"step": step, **scores}
 
 
 if __name__ == "__main__":

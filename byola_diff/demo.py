@@ -25,8 +25,7 @@ from byola_diff.embeddings.extract import ExtractionOptions, embed_clips
 from byola_diff.encoders.byola import untrained_like
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.additivity.embedded import measure_additivity
-from byola_diff.evaluation.additivity.procedural import procedural_events
+from byola_diff.evaluation.additivity.embedded import additivity_of
 from byola_diff.models.bundle import load_encoder
 from byola_diff.probing.logistic import probe_manifest
 from byola_diff.scores.write import score_record, write_record
@@ -166,7 +165,6 @@ def _score(
     encoders = {"untrained": untrained_like(trained[WEIGHTS[0]], seed)}
     encoders |= {f"weight {weight}": encoder for weight, encoder in trained.items()}
     manifest = read_manifest(corpus)
-    mixed = None
     scores: dict[str, dict[str, float]] = {}
     for name, encoder in encoders.items():
         named = NamedEncoder(name, encoder, content_hash(encoder))
@@ -177,15 +175,9 @@ def _score(
             return {"accuracy": probe_manifest(embeddings.numpy(), manifest)["test"]}
 
         def additivity(named: NamedEncoder = named) -> dict[str, float]:
-            nonlocal mixed
-            mixed = mixed or procedural_events(
-                _N_EVENTS,
-                seed=seed,
-                sample_rate=named.encoder.sample_rate,
-                duration_s=_CLIP_S,
-            )
-            score = measure_additivity(named.encoder.scene, mixed)
-            return {"cosine": score.cosine, "recall@1": score.recall_at_1}
+            encoder = named.encoder
+            found = additivity_of(encoder.scene, encoder.sample_rate, _N_EVENTS, seed, _CLIP_S)
+            return {metric: found[metric] for metric in ("cosine", "recall@1")}
 
         scores[name] = _recorded(out, "linear", named, linear, times) | _recorded(
             out, "additivity", named, additivity, times

@@ -1,1 +1,4 @@
-"""Additivity: whether an event moves an embedding alike, whatever the background."""
+"""Additivity: whether an event moves an embedding alike, whatever the background.
+
+Public: `run.additivity_job`, `embedded.additivity_of`, `measures.additivity`.
+"""

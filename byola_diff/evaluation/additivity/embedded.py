@@ -1,13 +1,15 @@
 """Embeddings of quadruples by a frozen encoder, over all ratios."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.evaluation.additivity.measures import Additivity, additivity
-from byola_diff.evaluation.additivity.mixing import EventSounds, MixedEvents, gains, mix_at
+from byola_diff.evaluation.additivity.measures import additivity
+from byola_diff.evaluation.additivity.mixing import EventSounds, gains, mix_at
+from byola_diff.evaluation.additivity.quadruples import AdditivityProtocol, Sources, event_sounds
 
 Embed = Callable[[Float[Tensor, "batch sample"]], Float[Tensor, "batch dim"]]
 """An encoder's `scene` function."""
@@ -16,14 +18,13 @@ Quadruples = tuple[Tensor, Tensor, Tensor, Tensor]
 """Embeddings [event, dim] of A, A + T, C and C + T."""
 
 
-def measure_additivity(embed: Embed, mixed: MixedEvents, batch_size: int = 50) -> Additivity:
-    """All figures for an encoder's `scene` function."""
-    return additivity(
-        embed_all(embed, mixed.first_background, batch_size),
-        embed_all(embed, mixed.first_mixture, batch_size),
-        embed_all(embed, mixed.second_background, batch_size),
-        embed_all(embed, mixed.second_mixture, batch_size),
-    )
+def additivity_of(
+    embed: Embed, sample_rate: int, n_events: int = 200, seed: int = 0, duration_s: float = 2.0
+) -> dict[str, float]:
+    """All figures of an encoder on procedural sounds, at 0 dB."""
+    protocol = AdditivityProtocol(n_events, (0.0,), duration_s)
+    [(_, embedded)] = embed_over_snr(embed, _procedural_sounds(protocol, seed, sample_rate), (0.0,))
+    return additivity(*embedded)
 
 
 def embed_over_snr(
@@ -39,42 +40,39 @@ def embed_over_snr(
     """
     backgrounds: dict[float, tuple[Tensor, Tensor]] = {}
     for snr_db in snrs_db:
-        mixed = mix_at(sounds, snr_db)
+        first, first_mixture, second, second_mixture = mix_at(sounds, snr_db)
         level, _ = gains(snr_db)
         if level not in backgrounds:
             backgrounds[level] = (
-                embed_all(embed, mixed.first_background, batch_size, device),
-                embed_all(embed, mixed.second_background, batch_size, device),
+                embed_all(embed, first, batch_size, device),
+                embed_all(embed, second, batch_size, device),
             )
-        first, second = backgrounds[level]
-        yield (
-            snr_db,
-            (
-                first,
-                embed_all(embed, mixed.first_mixture, batch_size, device),
-                second,
-                embed_all(embed, mixed.second_mixture, batch_size, device),
-            ),
+        mixtures = (
+            embed_all(embed, first_mixture, batch_size, device),
+            embed_all(embed, second_mixture, batch_size, device),
         )
+        yield snr_db, (backgrounds[level][0], mixtures[0], backgrounds[level][1], mixtures[1])
 
 
 def clips_over_snr(n_events: int, snrs_db: Sequence[float]) -> int:
-    """Clips that `embed_over_snr` embeds."""
+    """Number of clips that `embed_over_snr` embeds."""
     n_levels = len({gains(snr_db)[0] for snr_db in snrs_db})
     return 2 * n_events * (n_levels + len(snrs_db))
 
 
+@torch.inference_mode()
 def embed_all(
     embed: Embed,
     waveforms: Float[Tensor, "clip sample"],
     batch_size: int,
-    device: torch.device | str | None = None,
+    device: torch.device | str,
 ) -> Float[Tensor, "clip dim"]:
-    """Embeddings on the CPU in float32, computed in batches on `device`, or where waveforms are."""
-    with torch.inference_mode():
-        return torch.cat(
-            [
-                embed(batch if device is None else batch.to(device)).float().cpu()
-                for batch in waveforms.split(batch_size)
-            ]
-        )
+    """Embeddings on the CPU in float32, computed in batches on `device`."""
+    batches = waveforms.split(batch_size)
+    return torch.cat([embed(batch.to(device)).float().cpu() for batch in batches])
+
+
+@lru_cache(1)
+def _procedural_sounds(protocol: AdditivityProtocol, seed: int, sample_rate: int) -> EventSounds:
+    """Sounds that several encoders are measured on, one after another."""
+    return event_sounds(Sources(), protocol, seed, sample_rate)

@@ -4,6 +4,7 @@ Which files, which stretches and where a short event lies in its clip depends on
 place of the quadruple alone. Files are taken in the order of their names before anything is drawn.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def list_backgrounds(folder: Path, duration_s: float) -> list[SoundFile]:
     return long
 
 
-def choose_events(files: list[SoundFile], n_events: int, seed: int) -> list[SoundFile]:
+def choose_events(files: Sequence[SoundFile], n_events: int, seed: int) -> list[SoundFile]:
     """`n_events` different files in a random order.
 
     Raises:
@@ -95,7 +96,7 @@ def choose_events(files: list[SoundFile], n_events: int, seed: int) -> list[Soun
 
 
 def read_events(
-    files: list[SoundFile], seed: int, sample_rate: int, n_samples: int
+    files: Sequence[SoundFile], seed: int, sample_rate: int, n_samples: int
 ) -> Float[Tensor, "event sample"]:
     """Each event in a clip: the loudest stretch of a longer file; a shorter one at a random place.
 
@@ -121,7 +122,7 @@ def read_events(
 
 
 def read_backgrounds(
-    files: list[SoundFile], n_events: int, seed: int, sample_rate: int, n_samples: int
+    files: Sequence[SoundFile], n_events: int, seed: int, sample_rate: int, n_samples: int
 ) -> tuple[Float[Tensor, "event sample"], Float[Tensor, "event sample"]]:
     """Two stretches per event, of two files.
 

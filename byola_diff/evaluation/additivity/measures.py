@@ -6,33 +6,28 @@ subtracted, so that what any event does to any background does not count. Withou
 events that move an embedding little would be alike: what remains of them is the mean, reversed. The
 figures are:
 
-- the cosine between the two movements of one event, averaged over events, of centred movements and
-  of raw ones: 1 if the encoder is additive. Centred, it is 0 but for chance if movements have
-  nothing in common; raw, it may be high for what all events have in common;
-- recall@k: how often, among all movements of the other side, that of the same event is one of the k
-  most alike, by centred cosine. Both directions are averaged. Chance is k / events.
+- `cosine`, `raw_cosine`: between the two movements of one event, averaged over events, of centred
+  movements and of raw ones: 1 if the encoder is additive. Centred, it is 0 but for chance if
+  movements have nothing in common; raw, it may be high for what all events have in common;
+- `recall@1`, `recall@5`: how often, among all movements of the other side, that of the same event
+  is one of the k most alike, by centred cosine. Both directions are averaged. Chance is k / events.
 """
-
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from byola_diff.evaluation.recall import pessimistic_ranks, recall_at_k
+
+RECALLS = {"recall@1": 1, "recall@5": 5}
+"""How many candidates each of them takes."""
+METRICS = ("cosine", "raw_cosine", *RECALLS)
+"""The main one first."""
+
 _ROUNDING = 1e-5
 """Movements shorter than this share of the embeddings are rounding errors and count as none, and so
 are centred ones shorter than this."""
-
-
-@dataclass(frozen=True)
-class Additivity:
-    """The figures of the module's head; `cosine` is that of centred movements."""
-
-    cosine: float
-    raw_cosine: float
-    recall_at_1: float
-    recall_at_5: float
 
 
 def additivity(
@@ -40,8 +35,8 @@ def additivity(
     first_mixture: Float[Tensor, "event dim"],
     second_background: Float[Tensor, "event dim"],
     second_mixture: Float[Tensor, "event dim"],
-) -> Additivity:
-    """All figures from embeddings. Ties in recall count against the encoder.
+) -> dict[str, float]:
+    """All figures of `METRICS` from embeddings. Ties in recall count against the encoder.
 
     Raises:
         ValueError: If there are fewer than two events, or an embedding is not finite.
@@ -52,15 +47,16 @@ def additivity(
     if not all(side.isfinite().all() for side in embeddings):
         raise ValueError("an embedding is NaN or infinite")
     first, second = unit_movements(*embeddings)
-    raw = (first * second).sum(1)
-    cosines = _centred_directions(first) @ _centred_directions(second).T
-    both_ways = (cosines, cosines.T)  # [first, second] and [second, first]
-    return Additivity(
-        cosines.diagonal().mean().item(),
-        raw.mean().item(),
-        sum(recall_at(1, way) for way in both_ways) / 2,
-        sum(recall_at(5, way) for way in both_ways) / 2,
-    )
+    cosines = _centred_directions(first) @ _centred_directions(second).T  # [first, second]
+    figures = {
+        "cosine": cosines.diagonal().mean().item(),
+        "raw_cosine": (first * second).sum(1).mean().item(),
+    }
+    own = torch.arange(len(cosines))
+    ranks = [pessimistic_ranks(way, own) for way in (cosines, cosines.T)]
+    return figures | {
+        name: sum(recall_at_k(way, k) for way in ranks) / 2 for name, k in RECALLS.items()
+    }
 
 
 def unit_movements(
@@ -80,21 +76,6 @@ def unit_movements(
 def centred(movements: Float[Tensor, "event dim"]) -> Float[Tensor, "event dim"]:
     """Movements about their mean over all events."""
     return movements - movements.mean(0)
-
-
-def recall_at(k: int, similarity: Float[Tensor, "event event"]) -> float:
-    """Share of queries (rows) with fewer than `k` others at or above the own candidate.
-
-    The own candidate is on the diagonal. With `k` candidates or fewer, every query succeeds.
-    """
-    own = similarity.diagonal()[:, None]
-    n_before = (similarity >= own).sum(1) - 1
-    return (n_before < k).double().mean().item()
-
-
-def recall_at_1(similarity: Float[Tensor, "event event"]) -> float:
-    """Share of queries (rows) with the own candidate, on the diagonal, above all others."""
-    return recall_at(1, similarity)
 
 
 def _directions(

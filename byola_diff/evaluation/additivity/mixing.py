@@ -5,58 +5,34 @@ within 40 dB of its peak; that of a background is the root mean square of the wh
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-BACKGROUND_DB = -32.0
-"""Level of backgrounds: events at ratios up to 0 dB keep their peaks within [-1, 1]."""
+_LEVEL_DB = -32.0
+"""Level of all sounds: at ratios around 0 dB, most events keep their peaks within [-1, 1]."""
 
 _SPAN_FLOOR_DB = -40.0
 
 
-@dataclass(frozen=True)
-class MixedEvents:
-    """Waveforms [event, sample] of two backgrounds per event, each without and with the event."""
+class MixedEvents(NamedTuple):
+    """Waveforms of two backgrounds per event, each without and with the event."""
 
-    first_background: Tensor
-    first_mixture: Tensor
-    second_background: Tensor
-    second_mixture: Tensor
-
-    def to(self, device: torch.device | str) -> "MixedEvents":
-        """The same on another device."""
-        return MixedEvents(*(getattr(self, field.name).to(device) for field in fields(self)))
+    first_background: Float[Tensor, "event sample"]
+    first_mixture: Float[Tensor, "event sample"]
+    second_background: Float[Tensor, "event sample"]
+    second_mixture: Float[Tensor, "event sample"]
 
 
-@dataclass(frozen=True)
-class EventSounds:
-    """Waveforms [event, sample] that quadruples are mixed of, of one level, and event labels."""
+class EventSounds(NamedTuple):
+    """Waveforms that quadruples are mixed of, all of one level, and labels of the events."""
 
-    events: Tensor
-    first_background: Tensor
-    second_background: Tensor
+    events: Float[Tensor, "event sample"]
+    first_background: Float[Tensor, "event sample"]
+    second_background: Float[Tensor, "event sample"]
     labels: tuple[str, ...]
-
-
-def mix_events(
-    events: Float[Tensor, "event sample"],
-    first_background: Float[Tensor, "event sample"],
-    second_background: Float[Tensor, "event sample"],
-    snr_db: float,
-) -> MixedEvents:
-    """Backgrounds brought to one level, each event added to both of its own as the same samples.
-
-    Raises:
-        ValueError: If an event or a background is silent.
-    """
-    level = 10 ** (BACKGROUND_DB / 20)
-    added = events * (level * 10 ** (snr_db / 20) / span_rms(events))[:, None]
-    first = first_background * (level / rms(first_background))[:, None]
-    second = second_background * (level / rms(second_background))[:, None]
-    return MixedEvents(first, first + added, second, second + added)
 
 
 def level_sounds(
@@ -66,7 +42,7 @@ def level_sounds(
     labels: Sequence[str],
     snrs_db: Sequence[float],
 ) -> EventSounds:
-    """All sounds brought to the level of `mix_events`, at which no ratio leaves [-1, 1].
+    """All sounds brought to one level, at which no ratio leaves [-1, 1].
 
     The rare quadruple of very peaked sounds that would do so is scaled down, as a whole and alike
     for all ratios.
@@ -74,29 +50,33 @@ def level_sounds(
     Raises:
         ValueError: If an event or a background is silent.
     """
-    level = 10 ** (BACKGROUND_DB / 20)
     sounds = EventSounds(
-        events * (level / span_rms(events))[:, None],
-        first_background * (level / rms(first_background))[:, None],
-        second_background * (level / rms(second_background))[:, None],
+        level_events(events),
+        _at_level(first_background, rms(first_background)),
+        _at_level(second_background, rms(second_background)),
         tuple(labels),
     )
-    peaks = torch.stack([_peaks(mix_at(sounds, snr_db)) for snr_db in snrs_db]).amax(0)
-    excess = peaks.clamp(min=1)[:, None]
-    return EventSounds(
-        sounds.events / excess,
-        sounds.first_background / excess,
-        sounds.second_background / excess,
-        sounds.labels,
-    )
+    mixed = [side for snr_db in snrs_db for side in mix_at(sounds, snr_db)]
+    excess = torch.stack([side.abs().amax(1) for side in mixed]).amax(0).clamp(min=1)[:, None]
+    events, first, second = (side / excess for side in sounds[:3])
+    return EventSounds(events, first, second, sounds.labels)
+
+
+def level_events(events: Float[Tensor, "event sample"]) -> Float[Tensor, "event sample"]:
+    """Events brought to the level of `level_sounds`.
+
+    Raises:
+        ValueError: If an event is silent.
+    """
+    return _at_level(events, span_rms(events))
 
 
 def mix_at(sounds: EventSounds, snr_db: float) -> MixedEvents:
     """Quadruples at a ratio; the same samples of an event are added to both of its backgrounds.
 
     The louder of the two keeps its level, the other one is lowered: an event 20 dB above a
-    background of -32 dB would clip, and with all else 20 dB lower, figures at 0 dB would not be
-    those of `mix_events`, since the logarithm of an encoder's front end has a floor.
+    background of -32 dB would clip, and with all else 20 dB lower, figures at 0 dB would change,
+    since the logarithm of an encoder's front end has a floor.
     """
     background_gain, event_gain = gains(snr_db)
     first, second = (
@@ -139,6 +119,7 @@ def span_rms(events: Float[Tensor, "event sample"]) -> Float[Tensor, " event"]:
     return power.sqrt().to(events.dtype)
 
 
-def _peaks(mixed: MixedEvents) -> Float[Tensor, " event"]:
-    sides = [getattr(mixed, field.name).abs().amax(1) for field in fields(mixed)]
-    return torch.stack(sides).amax(0)
+def _at_level(
+    waveforms: Float[Tensor, "event sample"], loudness: Float[Tensor, " event"]
+) -> Float[Tensor, "event sample"]:
+    return waveforms * (10 ** (_LEVEL_DB / 20) / loudness)[:, None]

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from byola_diff.evaluation.additivity.folders import SoundFile, read_events
-from byola_diff.evaluation.additivity.mixing import BACKGROUND_DB, span_rms
+from byola_diff.evaluation.additivity.mixing import level_events
 from byola_diff.randomness import derive_seed
 from byola_diff.sounds import FOREGROUNDS, render
 
@@ -29,12 +28,12 @@ class SourcePool:
 
     @property
     def labels(self) -> list[str]:
-        """Sorted."""
+        """All labels, sorted."""
         return sorted(self.train)
 
     @property
     def max_sources(self) -> int:
-        """In one mixture: no label occurs twice in it."""
+        """Most sources in a mixture, in which no label occurs twice."""
         return min(MAX_SOURCES, len(self.train))
 
 
@@ -61,7 +60,7 @@ def procedural_pool(seed: int, sample_rate: int, n_samples: int) -> SourcePool:
         heard = sounds[sounds.any(1)]
         if len(heard) == 0:
             raise ValueError(f"{label} is silent in so short clips: use a longer --duration-s")
-        return _levelled(heard)
+        return level_events(heard)
 
     return SourcePool(*({label: clips(label, side) for label in FOREGROUNDS} for side in _CLIPS))
 
@@ -78,7 +77,7 @@ def file_pool(
     pools: dict[str, dict[str, Tensor]] = {"train": {}, "test": {}}
     for label, parts in _split_files(files, seed).items():
         for side, chosen in parts.items():
-            pools[side][label] = _levelled(read_events(chosen, seed, sample_rate, n_samples))
+            pools[side][label] = level_events(read_events(chosen, seed, sample_rate, n_samples))
     return SourcePool(pools["train"], pools["test"])
 
 
@@ -127,7 +126,7 @@ def mix_sources(pool: SourcePool, side: str, rows: range, seed: int) -> Mixtures
 
 
 def _split_files(files: Sequence[SoundFile], seed: int) -> dict[str, dict[str, list[SoundFile]]]:
-    """By label, the files of each side; parts of one file stay on one side."""
+    """Files of each side by label; parts of one file stay on one side."""
     split = {}
     for label in usable_labels(files):
         ours = [file for file in files if file.label == label]
@@ -144,7 +143,3 @@ def _split_files(files: Sequence[SoundFile], seed: int) -> dict[str, dict[str, l
             for side, chosen in sides.items()
         }
     return split
-
-
-def _levelled(clips: Float[Tensor, "clip sample"]) -> Float[Tensor, "clip sample"]:
-    return clips * (10 ** (BACKGROUND_DB / 20) / span_rms(clips))[:, None]

@@ -6,9 +6,10 @@ from jaxtyping import Bool, Float
 
 from byola_diff.evaluation.additivity.embedded import Embed, embed_all
 from byola_diff.evaluation.additivity.polyphony import SourcePool, mix_sources
+from byola_diff.optional import require
 
 _PENALTIES = 10.0 ** np.arange(-4, 3)
-"""Of ridge regression, in shares of the mean squared length of an embedding."""
+"""Penalties of ridge regression, in shares of the mean squared length of an embedding."""
 
 
 def polyphony_curve(
@@ -19,7 +20,7 @@ def polyphony_curve(
     batch_size: int = 50,
     device: torch.device | str = "cpu",
 ) -> dict[int, float]:
-    """By number of sources k: share of the k labels of a mixture among the k best scored ones.
+    """Share of the k labels of a mixture that are among its k best scored ones, by k.
 
     One linear probe for all, trained on `n_clips` mixtures of 1, 2, ... sources in turn, and tested
     on as many of other clips. Chance is k / labels.
@@ -62,29 +63,20 @@ def ridge_scores(
     """Scores of each label on `test`, by one ridge regression per label on its indicator.
 
     Embeddings are standardised by the training part. The penalty is the one with the smallest
-    leave-one-out error there, which ridge regression has in closed form.
+    leave-one-out error there.
 
-    Source:
-        Hastie et al., 2009, "The elements of statistical learning", Eqs. 3.47 and 7.64.
+    Raises:
+        ModuleNotFoundError: If scikit-learn is absent; it names the extra.
     """
+    linear_model = require("sklearn.linear_model", "evaluate", "the polyphony probe")
     mean, deviation = train.mean(0), train.std(0)
     # Of a constant feature, rounding leaves a deviation that must not be divided by.
     deviation[deviation <= 1e-6 * np.abs(mean) + np.finfo(np.float64).tiny] = np.inf
-    prior = present.mean(0)
-    left, singular, right = np.linalg.svd((train - mean) / deviation, full_matrices=False)
-    targets = left.T @ (present - prior)  # [component, label]
-    size = max(float((singular**2).mean()), np.finfo(np.float64).tiny)
-    shrinkages = [singular**2 / (singular**2 + size * penalty) for penalty in _PENALTIES]
-    errors = []
-    for shrinkage in shrinkages:
-        residual = present - prior - (left * shrinkage) @ targets
-        # Each mixture weighs on its own fit by its leverage; 1 / clips is that of the mean.
-        leverage = (left**2 * shrinkage).sum(1) + 1 / len(train)
-        errors.append(np.mean((residual / (1 - leverage).clip(1e-6)[:, None]) ** 2))
-    shrinkage = shrinkages[int(np.argmin(errors))]
-    safe = np.where(singular > 0, singular, np.inf)
-    weights = right.T @ ((shrinkage / safe)[:, None] * targets)
-    return (test - mean) / deviation @ weights + prior
+    standard = (train - mean) / deviation
+    # The mean squared singular value, of which a penalty is a share.
+    size = float(np.square(standard).sum()) / min(standard.shape) or 1.0
+    ridge = linear_model.RidgeCV(size * _PENALTIES).fit(standard, present.astype(np.float64))
+    return ridge.predict((test - mean) / deviation)
 
 
 def share_found(

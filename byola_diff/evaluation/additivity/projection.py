@@ -13,7 +13,7 @@ from byola_diff.evaluation.additivity.embedded import Quadruples
 from byola_diff.evaluation.additivity.measures import centred, unit_movements
 
 MAX_LABELS = 10
-"""In a picture: more can't be told apart."""
+"""Labels in a picture: more can't be kept apart."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Projection:
     second: np.ndarray
     labels: tuple[str, ...]
     shares: tuple[float, float]
-    """Of the variance of all movements, along either axis."""
+    """Shares of the variance of all movements, along either axis."""
 
 
 def project(embedded: Quadruples, labels: Sequence[str]) -> Projection:

@@ -1,9 +1,17 @@
-"""What quadruples are made of: events and backgrounds, each from a folder or procedural."""
+"""What quadruples are made of: events and backgrounds, each from a folder or procedural.
+
+Procedural sounds need no data set at hand. All of them differ, and the two backgrounds of an event
+are of two families.
+"""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from byola_diff.evaluation.additivity.folders import (
     SoundFile,
@@ -14,7 +22,8 @@ from byola_diff.evaluation.additivity.folders import (
     read_events,
 )
 from byola_diff.evaluation.additivity.mixing import EventSounds, level_sounds
-from byola_diff.evaluation.additivity.procedural import render_backgrounds, render_events
+from byola_diff.randomness import derive_seed, torch_generator
+from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
 
 PROCEDURAL = "procedural"
 
@@ -23,23 +32,19 @@ PROCEDURAL = "procedural"
 class Sources:
     """Where events and backgrounds come from; None for procedural ones."""
 
-    name: str
-    """Of the task."""
+    name: str = PROCEDURAL
+    """The task in records."""
     events: tuple[SoundFile, ...] | None = None
     backgrounds: tuple[SoundFile, ...] | None = None
 
     def settings(self) -> dict[str, Any]:
         """What a record says of the files; nothing if all sounds are procedural."""
-        sides = {"event": self.events, "background": self.backgrounds}
-        return {
-            key: value
-            for side, files in sides.items()
-            if files is not None
-            for key, value in (
-                (f"n_{side}_files", len(files)),
-                (f"{side}_files_sha256", _digest(files)),
-            )
-        }
+        found: dict[str, Any] = {}
+        for side, files in (("event", self.events), ("background", self.backgrounds)):
+            if files is not None:
+                found[f"n_{side}_files"] = len(files)
+                found[f"{side}_files_sha256"] = _digest(files)
+        return found
 
 
 @dataclass(frozen=True)
@@ -86,19 +91,37 @@ def event_sounds(
         ValueError: If there are fewer event files than events.
         AudioFileError: If a file is unreadable, silent, or too short.
     """
-    n_events, n_samples = protocol.n_events, round(protocol.duration_s * sample_rate)
+    n_events, how = protocol.n_events, (seed, sample_rate, round(protocol.duration_s * sample_rate))
     if sources.events is None:
-        events, labels = render_events(n_events, seed, sample_rate, n_samples)
+        # Families come in turn, so that each has several events.
+        labels = [list(FOREGROUNDS)[number % len(FOREGROUNDS)] for number in range(n_events)]
+        events = _render(labels, "event", *how)
     else:
-        chosen = choose_events(list(sources.events), n_events, seed)
-        events = read_events(chosen, seed, sample_rate, n_samples)
-        labels = tuple(file.label for file in chosen)
+        chosen = choose_events(sources.events, n_events, seed)
+        labels = [file.label for file in chosen]
+        events = read_events(chosen, *how)
     if sources.backgrounds is None:
-        first, second = render_backgrounds(n_events, seed, sample_rate, n_samples)
+        first, second = _background_families(n_events, seed)
+        backgrounds = _render(first, "first", *how), _render(second, "second", *how)
     else:
-        files = list(sources.backgrounds)
-        first, second = read_backgrounds(files, n_events, seed, sample_rate, n_samples)
-    return level_sounds(events, first, second, labels, protocol.snrs_db)
+        backgrounds = read_backgrounds(sources.backgrounds, n_events, *how)
+    return level_sounds(events, *backgrounds, labels, protocol.snrs_db)
+
+
+def _background_families(n_events: int, seed: int) -> tuple[list[str], list[str]]:
+    """Two families of backgrounds per event."""
+    names = list(BACKGROUNDS)
+    draws = torch.rand(n_events, 2, generator=torch_generator(seed, "additivity backgrounds"))
+    first = (draws[:, 0] * len(names)).long()
+    second = (first + 1 + (draws[:, 1] * (len(names) - 1)).long()) % len(names)
+    return [names[place] for place in first.tolist()], [names[place] for place in second.tolist()]
+
+
+def _render(
+    families: list[str], side: str, seed: int, sample_rate: int, n_samples: int
+) -> Float[Tensor, "event sample"]:
+    index = torch.arange(len(families))
+    return render(families, derive_seed(seed, "additivity", side), index, n_samples, sample_rate)
 
 
 def _name(path: Path | None) -> str:

@@ -1,18 +1,18 @@
 """Additivity of an encoder: from options to a score record with curves, and a picture."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
 
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.additivity.curves import AdditivityCurves, SoundsOf
+from byola_diff.evaluation.additivity.curves import AdditivityCurves
 from byola_diff.evaluation.additivity.embedded import clips_over_snr
 from byola_diff.evaluation.additivity.exhibit import write_projection
-from byola_diff.evaluation.additivity.folders import SHORTEST_EVENT_S
+from byola_diff.evaluation.additivity.folders import SHORTEST_EVENT_S, choose_events
 from byola_diff.evaluation.additivity.mixing import EventSounds
 from byola_diff.evaluation.additivity.options import USUAL_ADDITIVITY, AdditivityOptions
 from byola_diff.evaluation.additivity.polyphony import (
@@ -34,7 +34,7 @@ from byola_diff.scores.write import Record, score_record
 from byola_diff.sounds import FOREGROUNDS
 
 _KEPT_BYTES = 1 << 30
-"""Of sounds that are kept for the next encoder."""
+"""Limit to sounds that are kept for the next encoder."""
 
 _HIGHEST_RATE = 48_000
 
@@ -52,7 +52,7 @@ class AdditivityRun:
     device: torch.device | str
 
     def check(self) -> None:
-        """Do nothing if it can be done: before an encoder is opened.
+        """Do nothing if all can be measured; called before an encoder is opened.
 
         Raises:
             ValueError: If there are too few events, labels or mixtures, sounds are too short, or a
@@ -65,36 +65,35 @@ class AdditivityRun:
         n_events, events = self.protocol.n_events, self.sources.events
         if n_events < 2:
             raise ValueError("additivity is measured over at least two events: use --events 2")
-        if events is not None and n_events > len(events):
-            raise ValueError(
-                f"{n_events} events asked for, but there are {len(events)} event files: "
-                f"use --events {len(events)} or less"
-            )
-        if 0 < self.polyphony_clips < self.max_sources():
+        if events is not None:
+            choose_events(events, n_events, self.seeds[0])
+        if 0 < self.polyphony_clips < self.max_sources:
             raise ValueError(
                 f"--polyphony-clips {self.polyphony_clips}: with mixtures of 1 to "
-                f"{self.max_sources()} sources, so many are the least, or 0 for none"
+                f"{self.max_sources} sources, so many are the least, or 0 for none"
             )
 
+    @cached_property
     def max_sources(self) -> int:
-        """In a polyphonic mixture: 8, or as many as there are labels."""
+        """Sources in a polyphonic mixture: 8, or as many as there are labels."""
         events = self.sources.events
         return min(MAX_SOURCES, len(FOREGROUNDS if events is None else usable_labels(events)))
 
     def settings(self) -> dict[str, Any]:
         """What a record says of how it came about."""
-        settings = {
+        return {
             "n_events": self.protocol.n_events,
             "seeds": list(self.seeds),
             "snr_db": list(self.protocol.snrs_db),
             "main_snr_db": self.protocol.main_snr_db,
             "duration_s": self.protocol.duration_s,
             "polyphony_clips": self.polyphony_clips,
-            **({"max_sources": self.max_sources()} if self.polyphony_clips else {}),
+            **({"max_sources": self.max_sources} if self.polyphony_clips else {}),
+            **self.sources.settings(),
         }
-        return settings | self.sources.settings()
 
-    def sounds(self) -> SoundsOf:
+    @cached_property
+    def sounds(self) -> Callable[[int, int], EventSounds]:
         """Sounds by seed and sample rate, kept for the next encoder if they are not too large."""
         n_samples = round(self.protocol.duration_s * _HIGHEST_RATE)
         n_bytes = 4 * 3 * self.protocol.n_events * n_samples * len(self.seeds)
@@ -104,12 +103,12 @@ class AdditivityRun:
 
         return lru_cache(len(self.seeds))(make) if n_bytes <= _KEPT_BYTES else make
 
-    def measure(self, named: NamedEncoder, sounds: SoundsOf) -> AdditivityCurves:
+    def measure(self, named: NamedEncoder) -> AdditivityCurves:
         """Everything, for all seeds."""
         rate, protocol = named.encoder.sample_rate, self.protocol
         curves = AdditivityCurves(named.encoder, self.batch_size, self.device)
         for seed in self.seeds:
-            curves.measure(sounds(seed, rate), protocol.snrs_db, protocol.main_snr_db, seed)
+            curves.measure(self.sounds(seed, rate), protocol.snrs_db, protocol.main_snr_db, seed)
             if self.polyphony_clips:
                 curves.measure_polyphony(self._pool(seed, rate), self.polyphony_clips, seed)
         return curves
@@ -121,7 +120,7 @@ class AdditivityRun:
         polyphony = ""
         if self.polyphony_clips:
             polyphony = (
-                f"; {self.polyphony_clips} mixtures of 1 to {self.max_sources()} sources to train "
+                f"; {self.polyphony_clips} mixtures of 1 to {self.max_sources} sources to train "
                 "a probe on, and as many to test it"
             )
         yield (
@@ -147,18 +146,25 @@ def additivity_job(options: AdditivityOptions) -> Job:
         AudioFileError: If a background is unreadable.
         NotADirectoryError: If there is no such folder.
     """
-    run = additivity_run(options)
+    snrs_db = sorted(set(options.snr_db))
+    run = AdditivityRun(
+        AdditivityProtocol(options.events, tuple(snrs_db), options.duration_s),
+        open_sources(options.event_folder, options.background_folder, options.duration_s),
+        tuple(options.seeds),
+        options.polyphony_clips,
+        options.batch_size,
+        options.device,
+    )
     run.check()
-    main_snr_db = run.protocol.main_snr_db
-    given = replace(options, snr_db=list(run.protocol.snrs_db))
+    main_snr_db, task = run.protocol.main_snr_db, run.sources.name
+    given = replace(options, snr_db=snrs_db)
     marks = deviations(given, USUAL_ADDITIVITY)
     marks += [f"scores at {main_snr_db:g} dB"] if main_snr_db else []
     about = run.settings() | {"deviations": marks}
-    sounds, task = run.sounds(), run.sources.name
 
     def records(named: NamedEncoder) -> Iterator[Record]:
         start = time.monotonic()
-        measured = run.measure(named, sounds)
+        measured = run.measure(named)
         scores, wall_s = measured.scores(main_snr_db), time.monotonic() - start
         curves = measured.curves()
         yield score_record("additivity", task, named, scores, about, wall_s, curves=curves)
@@ -167,14 +173,3 @@ def additivity_job(options: AdditivityOptions) -> Job:
             write_projection(options.out / "exhibits", named, task, *drawn)
 
     return Job("additivity", task, about, records, run.plan)
-
-
-def additivity_run(options: AdditivityOptions) -> AdditivityRun:
-    """How encoders are measured, by the options of the verb."""
-    protocol = AdditivityProtocol(
-        options.events, tuple(sorted(set(options.snr_db))), options.duration_s
-    )
-    sources = open_sources(options.event_folder, options.background_folder, options.duration_s)
-    seeds = tuple(options.seeds)
-    clips, batch_size = options.polyphony_clips, options.batch_size
-    return AdditivityRun(protocol, sources, seeds, clips, batch_size, options.device)

@@ -1,1 +1,4 @@
-"""Background-known ESC-50: labels of events from differences of embeddings."""
+"""Background-known ESC-50: linear probes on the difference of a mixture to a known background.
+
+Public: `run.bgknown_job`, `data.read_bgknown`, `data.difference_embeddings`.
+"""

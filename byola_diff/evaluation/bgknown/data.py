@@ -6,7 +6,6 @@ embedded.
 """
 
 import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from byola_diff.corpora.prepare import deviations
+from byola_diff.evaluation.json_file import MadeSet, read_json
 from byola_diff.storage import sha256
 from byola_diff.tables.manifest import Manifest, read_manifest
 from byola_diff.tables.rows import FIRST_ROW
@@ -22,6 +23,7 @@ from byola_diff.tables.rows import FIRST_ROW
 MIXTURE = "mix"
 REFERENCES = ("a", "b", "c")
 """They overlap the background of the mixture by 100, 50 and 0 %."""
+VARIANTS = (MIXTURE, *REFERENCES)
 FACTS = "bgknown.json"
 ITEMS = "items.csv"
 
@@ -34,7 +36,7 @@ class BgKnown:
 
     root: Path
     manifests: Mapping[str, Manifest]
-    """By "mix", "a", "b" and "c"; row by row of the same items."""
+    """Tables by "mix", "a", "b" and "c"; row by row of the same items."""
     hashes: Mapping[str, str]
     """SHA-256 of the tables, by file name."""
     audio_hashes: Mapping[str, str]
@@ -42,12 +44,18 @@ class BgKnown:
     settings: Mapping[str, Any]
     """How it was made."""
     deviations: tuple[str, ...]
-    """In what it is not the published set."""
+    """Where it is not the published set."""
 
     @property
     def mixtures(self) -> Manifest:
-        """Has the labels and splits of all items."""
+        """The mixtures, with the labels and splits of all items."""
         return self.manifests[MIXTURE]
+
+    @property
+    def clips(self) -> Manifest:
+        """All clips, one variant after the other, to be embedded in one go."""
+        clips = (clip for variant in VARIANTS for clip in self.manifests[variant].clips)
+        return Manifest(self.root, tuple(clips), ())
 
     def check_audio(self) -> None:
         """Do nothing if the sounds are those that were made; reads all files.
@@ -55,13 +63,13 @@ class BgKnown:
         Raises:
             ValueError: If one was altered.
         """
-        for manifest in self.manifests.values():
-            for clip in manifest.clips:
-                if sha256(manifest.path(clip)) != self.audio_hashes[clip.file]:
-                    raise ValueError(
-                        f"{manifest.path(clip)} is not the sound that {ITEMS} tells of: it was "
-                        "altered or replaced; make the set again"
-                    )
+        for clip in self.clips.clips:
+            path = self.root / clip.file
+            if sha256(path) != self.audio_hashes[clip.file]:
+                raise ValueError(
+                    f"{path} is not the sound that {ITEMS} tells of: it was altered or replaced; "
+                    "make the set again"
+                )
 
 
 def read_bgknown(folder: Path) -> BgKnown:
@@ -72,24 +80,35 @@ def read_bgknown(folder: Path) -> BgKnown:
         ValueError: If a table was altered, or the four are not of the same items in one order; it
             names file and row.
     """
-    facts = _read_facts(folder / FACTS)
-    manifests, hashes = {}, {}
-    for name in (*(f"{variant}.csv" for variant in (MIXTURE, *REFERENCES)), ITEMS):
+    if not (folder / FACTS).is_file():
+        raise FileNotFoundError(
+            f"no {folder / FACTS}: give a folder that datasets/make_bgknown_esc50.py has made"
+        )
+    try:
+        facts = read_json(folder / FACTS, MadeSet)
+    except ValueError as error:
+        raise ValueError(f"{folder / FACTS} does not tell of a data set: {error}") from error
+    hashes = {}
+    for name in (*(f"{variant}.csv" for variant in VARIANTS), ITEMS):
         hashes[name] = sha256(folder / name)
-        if hashes[name] != facts["manifests"].get(name):
+        if hashes[name] != facts.manifests.get(name):
             raise ValueError(
                 f"{folder / name} is not the table that {FACTS} tells of: make the set again"
             )
-    for variant in (MIXTURE, *REFERENCES):
-        manifests[variant] = read_manifest(
-            folder / f"{variant}.csv", required_splits=("train", "test")
-        )
+    manifests = {
+        variant: read_manifest(folder / f"{variant}.csv", required_splits=("train", "test"))
+        for variant in VARIANTS
+    }
     for variant in REFERENCES:
         _check_aligned(folder, variant, manifests[MIXTURE], manifests[variant])
-    audio_hashes = _audio_hashes(folder / ITEMS, manifests)
-    deviations = tuple(facts["deviations"] or _deviations(manifests[MIXTURE]))
-    settings = {name: facts[name] for name in ("name", "seed", "settings", "renderer")}
-    return BgKnown(folder, manifests, hashes, audio_hashes, settings, deviations)
+    return BgKnown(
+        folder,
+        manifests,
+        hashes,
+        _audio_hashes(folder / ITEMS, manifests),
+        facts.model_dump(include={"name", "seed", "settings", "renderer"}),
+        facts.deviations or tuple(_counted_deviations(manifests[MIXTURE])),
+    )
 
 
 def difference_embeddings(
@@ -104,24 +123,8 @@ def difference_embeddings(
     return {MIXTURE: mixture} | {name: mixture - embeddings[name] for name in REFERENCES}
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no {path}: give a folder that datasets/make_bgknown_esc50.py has made"
-        )
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        known = {name: facts.get(name) for name in ("name", "seed", "settings", "renderer")}
-        manifests, deviations = dict(facts["manifests"]), list(facts["deviations"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path} does not tell of a data set: {error!r}") from error
-    if not all(isinstance(word, str) for word in deviations):
-        raise ValueError(f"{path}: deviations must be a list of texts, not {deviations}")
-    return {**known, "manifests": manifests, "deviations": deviations}
-
-
 def _audio_hashes(path: Path, manifests: Mapping[str, Manifest]) -> dict[str, str]:
-    """By file of the manifests; every one must have its hash."""
+    """SHA-256 by file of the manifests; every one must have its own."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = {row.get("item"): row for row in csv.DictReader(file)}
     hashes = {}
@@ -159,15 +162,11 @@ def _item(file: str, variant: str) -> str | None:
     return path.with_name(name).as_posix() if name and name != path.stem else None
 
 
-def _deviations(mixtures: Manifest) -> list[str]:
-    """What the numbers tell of a set that tells nothing itself."""
+def _counted_deviations(mixtures: Manifest) -> list[str]:
+    """Where the numbers are not the published ones, for a set that says nothing itself."""
     counts = {
         "training items": len(mixtures.in_split("train")),
         "test items": len(mixtures.in_split("test")),
         "classes": len(mixtures.classes),
     }
-    return [
-        f"{what}: {counts[what]}, not {published}"
-        for what, published in _PUBLISHED.items()
-        if counts[what] != published
-    ]
+    return deviations(counts, _PUBLISHED)

@@ -4,18 +4,26 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 
-from byola_diff.embeddings.extract import count_cached, embed
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.bgknown.data import BgKnown, difference_embeddings, read_bgknown
+from byola_diff.evaluation.bgknown.data import (
+    VARIANTS,
+    BgKnown,
+    difference_embeddings,
+    read_bgknown,
+)
 from byola_diff.evaluation.bgknown.exhibit import bgknown_exhibit
 from byola_diff.evaluation.bgknown.options import USUAL_BGKNOWN, BgKnownOptions
-from byola_diff.evaluation.jobs import Job, extraction_options
+from byola_diff.evaluation.jobs import Job
 from byola_diff.evaluation.options import deviations
+from byola_diff.evaluation.whole_clips import WHOLE, count_embedded, embed_whole
 from byola_diff.models.precision import resolved_precision
 from byola_diff.probing.parts import manifest_targets, probe_parts
 from byola_diff.probing.protocols import BGKNOWN, LinearProtocol
@@ -23,10 +31,6 @@ from byola_diff.probing.task import probe_task
 from byola_diff.reports.exhibits import SUFFIX, write_exhibit
 from byola_diff.scores.write import Record, score_record
 from byola_diff.tables.manifest import Manifest
-from byola_diff.tables.preprocessing import Preprocessing
-
-_WHOLE = Preprocessing()
-"""Mixtures and references are of one length and taken whole: a crop of one is none of the other."""
 
 
 def bgknown_job(folder: Path, options: BgKnownOptions) -> Job:
@@ -56,7 +60,7 @@ def bgknown_job(folder: Path, options: BgKnownOptions) -> Job:
         records=run.records,
         plan=run.plan,
         manifest=data.mixtures,
-        preprocessing=_WHOLE,
+        preprocessing=WHOLE,
     )
 
 
@@ -83,15 +87,9 @@ class BgKnownRun:
     def records(self, named: NamedEncoder) -> Iterator[Record]:
         """The record; then the exhibit of the data set, unless it is there."""
         start = time.monotonic()
-        self.data.check_audio()
-        extraction = extraction_options(self.options)
-        embeddings = {
-            variant: embed(named, manifest, "scene", _WHOLE, extraction).scene.numpy()
-            for variant, manifest in self.data.manifests.items()
-        }
         mixtures = self.data.mixtures
         scores, learning_rates = {}, {}
-        for variant, difference in difference_embeddings(embeddings).items():
+        for variant, difference in difference_embeddings(self._embeddings(named)).items():
             result = probe_task(
                 difference,
                 manifest_targets(mixtures, "accuracy"),
@@ -117,19 +115,30 @@ class BgKnownRun:
 
     def plan(self, named: NamedEncoder) -> Iterator[str]:
         """What `records` would do, in words; nothing is embedded."""
-        manifests = self.data.manifests.values()
-        n_clips = sum(len(manifest.clips) for manifest in manifests)
-        n_cached = sum(self._n_cached(named, manifest) for manifest in manifests)
-        n_probes = len(manifests) * len(self.protocol.seeds) * len(self.protocol.learning_rates)
+        clips, protocol = self.data.clips, self.protocol
+        n_probes = len(VARIANTS) * len(protocol.seeds) * len(protocol.learning_rates)
         yield (
             f"{named.name} ({named.encoder.sample_rate} Hz, "
             f"{named.encoder.scene_embedding_size}-dimensional, {named.content_hash[:8]}) on "
             f"{self.data.root}: {len(self.data.mixtures.clips)} mixtures with three references "
-            f"each, {n_clips} clips, {n_cached} of them cached; {n_probes} probes"
+            f"each, {len(clips.clips)} clips, {count_embedded(named, clips, self.options)} of them "
+            f"cached; {n_probes} probes"
         )
 
-    def _n_cached(self, named: NamedEncoder, manifest: Manifest) -> int:
-        return count_cached(named, manifest, "scene", _WHOLE, extraction_options(self.options))
+    @cached_property
+    def _unaltered_clips(self) -> Manifest:
+        """All clips; their files are hashed once, whatever the number of encoders.
+
+        Mixtures and references are of one length and embedded whole: a crop of one is none of the
+        other.
+        """
+        self.data.check_audio()
+        return self.data.clips
+
+    def _embeddings(self, named: NamedEncoder) -> dict[str, Float[np.ndarray, "item dim"]]:
+        """Embeddings by variant."""
+        embeddings = embed_whole(named, self._unaltered_clips, self.options).numpy()
+        return dict(zip(VARIANTS, np.split(embeddings, len(VARIANTS)), strict=True))
 
     def _exhibit(self) -> None:
         """Show two items of the data set, once; scores stand without it."""

@@ -47,8 +47,6 @@ _MAX_TOKENS = 512
 class DistilBert:
     """A frozen network with its tokenizer; texts beyond 512 tokens are cut."""
 
-    name = "distilbert"
-
     def __init__(
         self,
         network: nn.Module,
@@ -59,15 +57,18 @@ class DistilBert:
         """Take a loaded network.
 
         Args:
-            network: `DistilBertModel` of transformers.
-            tokenizer: Of the same folder.
-            content_hash: Of that folder.
+            network: A `DistilBertModel` of transformers.
+            tokenizer: The one that it was trained with.
+            content_hash: Hash of the folder that both are from.
             device: Where texts are embedded.
         """
         self.network = network.eval().requires_grad_(False).to(device)
         self.tokenizer, self.content_hash, self.device = tokenizer, content_hash, device
         config: Any = network.config
         self.dim: int = config.dim
+
+    def vocabulary(self, texts: Sequence[str]) -> None:
+        """No closed one: a language model knows words that these texts lack."""
 
     @torch.no_grad()
     def embed(self, texts: Sequence[str]) -> Float32[Tensor, "text dim"]:
@@ -123,7 +124,7 @@ def load_distilbert(weights: Path | str, device: torch.device | str = "cpu") -> 
 
 
 def _content_hash(folder: Path) -> str:
-    """Of the files that are read; the tokenizer decides as much as the weights do."""
+    """Hash of the files that are read; the tokenizer decides as much as the weights do."""
     paths = [folder / name for name in _CONTENT] + sorted(folder.glob("*.index.json"))
     digests = [f"{path.name} {sha256(path)}" for path in paths if path.is_file()]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()

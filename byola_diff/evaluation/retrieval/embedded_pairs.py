@@ -1,6 +1,7 @@
 """Pairs as tables of embeddings on one device: each clip and each text is there once.
 
-50 000 pairs of 3072 features take 1.2 GB, and no more however often they are gone through.
+50 000 pairs of 3072 features take 1.2 GB, and no more however often they are gone through. Audio
+embeddings are standardised by the clips of training pairs, those validated by among them.
 """
 
 from collections.abc import Sequence
@@ -11,8 +12,13 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
+from byola_diff.encoders.open import NamedEncoder
+from byola_diff.evaluation.options import EmbeddingOptions
+from byola_diff.evaluation.retrieval.network import RetrievalNetwork
+from byola_diff.evaluation.retrieval.text_encoders import TextEncoder
+from byola_diff.evaluation.whole_clips import embed_whole
 from byola_diff.tables.manifest import Clip, Manifest
-from byola_diff.tables.pairs import Pair, PairTable
+from byola_diff.tables.pairs import PairTable
 
 _CHUNK = 4096
 
@@ -53,6 +59,59 @@ class EmbeddedPairs:
         )
 
 
+@dataclass(frozen=True)
+class EmbeddedScene:
+    """The pairs of one scene with their embeddings, and what the audio was standardised by."""
+
+    table: PairTable
+    pairs: EmbeddedPairs
+    mean: Float32[Tensor, " feature"]
+    deviation: Float32[Tensor, " feature"]
+
+    @torch.no_grad()
+    def test_latents(
+        self, network: RetrievalNetwork
+    ) -> tuple[Float[Tensor, "query dim"], Float[Tensor, "query dim"]]:
+        """Unit vectors of the queries and of the gallery, which is the second clips of test pairs.
+
+        Query k belongs to candidate k.
+        """
+        test = [row for row, pair in enumerate(self.table.pairs) if pair.split == "test"]
+        queries, candidates = [], []
+        for rows in torch.tensor(test, device=self.pairs.audio.device).split(_CHUNK):
+            batch = self.pairs.batch(rows)
+            first, second = batch.audio.chunk(2)
+            queries.append(network.query(first, batch.text))
+            candidates.append(network.target(second))
+        return torch.cat(queries), torch.cat(candidates)
+
+
+def embed_scene(
+    table: PairTable, named: NamedEncoder, text_encoder: TextEncoder, options: EmbeddingOptions
+) -> EmbeddedScene:
+    """All clips and wordings of a scene, each embedded once; clips come from the cache.
+
+    Args:
+        table: Pairs of one scene.
+        named: Encoder of the clips.
+        text_encoder: Encoder of the texts.
+        options: How clips are embedded, and the device where the tables go.
+
+    Raises:
+        UnreadableClipsError: If clips can't be read.
+        ValueError: If an embedding is not finite.
+    """
+    manifest = pair_manifest(table)
+    audio = embed_whole(named, manifest, options)
+    train = [row for row, clip in enumerate(manifest.clips) if clip.split == "train"]
+    mean, deviation = statistics(audio, torch.tensor(train, dtype=torch.int64))
+    audio.sub_(mean).div_(deviation)  # in place: a second table may not fit into memory
+    texts = sorted({pair.text for pair in table.pairs})
+    text = text_encoder.embed(texts)
+    pairs = embedded_pairs(table, manifest.clips, audio, texts, text, options.device)
+    return EmbeddedScene(table, pairs, mean, deviation)
+
+
 def pair_manifest(table: PairTable) -> Manifest:
     """All clips of the pairs, each once, sorted by file; a clip has the split of its pairs.
 
@@ -74,10 +133,10 @@ def embedded_pairs(
     """The pairs of a table in its order.
 
     Args:
-        table: Its pairs and classes.
-        clips: Whose embeddings `audio` holds; those of `pair_manifest`.
+        table: Pairs and classes.
+        clips: All clips of the pairs.
         audio: Embeddings of the clips, standardised. On the same device, no copy is made.
-        texts: Wordings whose embeddings `text` holds.
+        texts: All wordings of the pairs.
         text: Embeddings of the wordings.
         device: Where all tables go.
 
@@ -86,24 +145,19 @@ def embedded_pairs(
     """
     clip_of = {clip.file: place for place, clip in enumerate(clips)}
     wording_of = {wording: place for place, wording in enumerate(texts)}
-
-    def places(found: Sequence[int]) -> Tensor:
-        return torch.tensor(found, dtype=torch.int64, device=device)
-
-    return EmbeddedPairs(
-        audio=audio.to(device),
-        text=text.to(device),
-        first=places([clip_of[pair.first] for pair in table.pairs]),
-        second=places([clip_of[pair.second] for pair in table.pairs]),
-        wording=places([wording_of[pair.text] for pair in table.pairs]),
-        first_labels=_multi_hot([p.first_labels for p in table.pairs], table.classes).to(device),
-        second_labels=_multi_hot([p.second_labels for p in table.pairs], table.classes).to(device),
-    )
-
-
-def unique_texts(pairs: Sequence[Pair]) -> list[str]:
-    """All texts, each once, sorted."""
-    return sorted({pair.text for pair in pairs})
+    pairs = table.pairs
+    places = {
+        "first": [clip_of[pair.first] for pair in pairs],
+        "second": [clip_of[pair.second] for pair in pairs],
+        "wording": [wording_of[pair.text] for pair in pairs],
+    }
+    labels = {
+        "first_labels": _multi_hot([pair.first_labels for pair in pairs], table.classes),
+        "second_labels": _multi_hot([pair.second_labels for pair in pairs], table.classes),
+    }
+    tables = {name: torch.tensor(rows, dtype=torch.int64) for name, rows in places.items()}
+    tables |= {"audio": audio, "text": text, **labels}
+    return EmbeddedPairs(**{name: values.to(device) for name, values in tables.items()})
 
 
 def statistics(

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.evaluation.retrieval.metrics import pessimistic_ranks
+from byola_diff.evaluation.recall import cosine_ranks
 from byola_diff.reports.exhibits import Exhibit
 from byola_diff.reports.heard_clips import HeardClip, heard_clips
 from byola_diff.reports.report import Part, Table, Text
@@ -53,7 +53,7 @@ def chosen_queries(
 ) -> tuple[int | None, int | None]:
     """The query of rank 1 that is farthest ahead, and the one of the worst rank below 1."""
     own = torch.arange(len(query), device=query.device)
-    ranks = pessimistic_ranks(query, gallery, own)
+    ranks = cosine_ranks(query, gallery, own)
     similarity = query @ gallery.T
     others = similarity.masked_fill(torch.eye(len(query), device=query.device).bool(), -torch.inf)
     lead = similarity.diagonal() - others.amax(dim=1)

@@ -1,13 +1,14 @@
 """In what a table of pairs is not the published data set: marked wherever its scores are shown."""
 
-import hashlib
-import json
 from pathlib import Path
 
+from byola_diff.corpora.prepare import deviations
+from byola_diff.evaluation.json_file import MadeSet, read_json
+from byola_diff.storage import sha256
 from byola_diff.tables.pairs import PairTable
 
-_TRAINING_PAIRS, _GALLERY = 50_000, 1000
-"""Of each scene of APwD."""
+_PUBLISHED = {"training pairs": 50_000, "gallery": 1000}
+"""Numbers of each scene of APwD."""
 
 _ABOUT = "apwd.json"
 
@@ -22,14 +23,13 @@ def table_deviations(path: Path) -> list[str]:
     if not about.is_file():
         return [f"pairs: not those of APwD (there is no {_ABOUT})"]
     try:
-        facts = json.loads(about.read_text(encoding="utf-8"))
-        found = [str(reason) for reason in facts["deviations"]]
-        expected = facts.get("manifests", {}).get(path.name)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{about} does not tell what the pairs are: {error!r}") from error
+        facts = read_json(about, MadeSet)
+    except ValueError as error:
+        raise ValueError(f"{about} does not tell what the pairs are: {error}") from error
+    found, expected = list(facts.deviations), facts.manifests.get(path.name)
     if expected is None:
         found.append(f"{path.name}: not a table that {_ABOUT} tells of")
-    elif expected != hashlib.sha256(path.read_bytes()).hexdigest():
+    elif expected != sha256(path):
         found.append(f"{path.name}: altered since it was made")
     return found
 
@@ -37,10 +37,5 @@ def table_deviations(path: Path) -> list[str]:
 def scene_deviations(table: PairTable) -> list[str]:
     """In what the numbers of pairs of a scene differ; validation pairs count as training pairs."""
     n_train = len(table.in_split("train")) + len(table.in_split("valid"))
-    n_test = len(table.in_split("test"))
-    found = []
-    if n_train != _TRAINING_PAIRS:
-        found.append(f"training pairs: {n_train}, not {_TRAINING_PAIRS}")
-    if n_test != _GALLERY:
-        found.append(f"gallery: {n_test}, not {_GALLERY}")
-    return found
+    counts = {"training pairs": n_train, "gallery": len(table.in_split("test"))}
+    return deviations(counts, _PUBLISHED)

@@ -6,26 +6,32 @@ A system is trained for each scene and seed, as the paper's figures are per scen
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from byola_diff.audio.files import AudioFileError
-from byola_diff.embeddings.extract import count_cached
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.jobs import Job, extraction_options
+from byola_diff.evaluation.jobs import Job
 from byola_diff.evaluation.options import deviations
-from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
-from byola_diff.evaluation.retrieval.embedded_scene import EmbeddedScene, embed_scene
+from byola_diff.evaluation.recall import cosine_ranks, recall_at_k
+from byola_diff.evaluation.retrieval.embedded_pairs import (
+    EmbeddedScene,
+    embed_scene,
+    pair_manifest,
+)
 from byola_diff.evaluation.retrieval.example import retrieval_example
-from byola_diff.evaluation.retrieval.metrics import pessimistic_ranks, recall_at_k
 from byola_diff.evaluation.retrieval.options import USUAL_RETRIEVAL, RetrievalOptions
 from byola_diff.evaluation.retrieval.pair_deviations import scene_deviations, table_deviations
-from byola_diff.evaluation.retrieval.system import save_system
+from byola_diff.evaluation.retrieval.system import (
+    RetrievalSystem,
+    SystemAbout,
+    save_system,
+    system_name,
+)
 from byola_diff.evaluation.retrieval.text_encoders import (
     BAG_OF_WORDS,
     TextEncoder,
@@ -37,13 +43,12 @@ from byola_diff.evaluation.retrieval.train import (
     retrieval_parts,
     train_retrieval,
 )
-from byola_diff.evaluation.retrieval.trained_systems import system_name, trained_system
+from byola_diff.evaluation.whole_clips import WHOLE, count_embedded
 from byola_diff.models.precision import resolved_precision
-from byola_diff.reports.exhibits import Exhibit, write_exhibit
+from byola_diff.reports.exhibits import write_exhibit
 from byola_diff.scores.write import Record, score_record
 from byola_diff.tables.manifest import SPLITS
 from byola_diff.tables.pairs import PairTable, read_pairs
-from byola_diff.tables.preprocessing import Preprocessing
 
 PROTOCOL = "retrieval"
 _KS = (1, 5, 10)
@@ -86,21 +91,21 @@ def retrieval_job(path: Path, options: RetrievalOptions) -> Job:
             raise ValueError(f"{path}: scene {scene}: {error}") from error
 
     def records(named: NamedEncoder) -> Iterator[Record]:
-        for scene, pairs in scenes.items():
-            yield from run.records(named, scene, pairs)
+        for pairs in scenes.values():
+            yield from run.records(named, pairs)
 
     def plan(named: NamedEncoder) -> Iterator[str]:
-        for scene, pairs in scenes.items():
-            yield run.plan(named, scene, pairs)
+        for pairs in scenes.values():
+            yield run.plan(named, pairs)
 
     settings = {**run.settings(), "deviations": run.deviations()}
-    task = task_name(table.scenes[0]) if len(scenes) == 1 else "apwd"
-    return Job(PROTOCOL, task, settings, records, plan, pair_manifest(table), Preprocessing())
+    task = task_name(next(iter(scenes.values()))) if len(scenes) == 1 else "apwd"
+    return Job(PROTOCOL, task, settings, records, plan, pair_manifest(table), WHOLE)
 
 
-def task_name(scene: str) -> str:
-    """Of a scene, in records."""
-    return f"apwd_{scene}"
+def task_name(table: PairTable) -> str:
+    """Task in records of a table of one scene."""
+    return f"apwd_{table.scenes[0]}"
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ class RetrievalRun:
 
     @property
     def rules(self) -> RetrievalRules:
-        """Of the training."""
+        """Rules of the training."""
         precision = resolved_precision(self.options.precision, self.options.device)
         return RetrievalRules(max_epochs=self.options.epochs, precision=precision)
 
@@ -129,7 +134,7 @@ class RetrievalRun:
         }
 
     def deviations(self) -> list[str]:
-        """In what the protocol, or the table as a whole, is not as published."""
+        """Where the protocol, or the table as a whole, is not as published."""
         found = deviations(self.options, USUAL_RETRIEVAL)
         if self.options.text_encoder == BAG_OF_WORDS:
             found.append("text encoder: bag-of-words, not DistilBERT")
@@ -142,57 +147,79 @@ class RetrievalRun:
         found = [*self.deviations(), *scene_deviations(table)]
         return {**self.settings(), "n_pairs": counts, "pairs_sha256": digest, "deviations": found}
 
-    def records(self, named: NamedEncoder, scene: str, table: PairTable) -> Iterator[Record]:
-        """The record of a scene; then systems and an example are written."""
-        start = time.monotonic()
-        device = self.options.device
-        extraction = extraction_options(self.options)
-        embedded = embed_scene(table, named, self.text_encoder, extraction, device)
-        settings, task = self.scene_settings(table), task_name(scene)
-        folder = self.options.systems / system_name(task, named, settings)
-        scores: dict[str, dict[str, float]] = {f"recall@{k}": {} for k in _KS}
-        best_epochs, networks = {}, []
-        for seed in self.options.seeds:
-            parts = retrieval_parts(table, seed, self.rules)
-            trained = train_retrieval(embedded.pairs, *parts, seed, self.rules, progress=True)
-            for k, share in _recalls(embedded, trained).items():
-                scores[f"recall@{k}"][f"seed {seed}"] = share
-            best_epochs[f"seed {seed}"] = trained.best_epoch
-            system = trained_system(
-                self.path, named, self.text_encoder, embedded, trained, seed, settings
-            )
-            save_system(system, folder / f"seed_{seed}")
-            networks.append(trained.network)
+    def records(self, named: NamedEncoder, table: PairTable) -> Iterator[Record]:
+        """The record of a scene; systems are written before, and an example after it."""
+        start, options = time.monotonic(), self.options
+        embedded = embed_scene(table, named, self.text_encoder, options)
+        settings, task = self.scene_settings(table), task_name(table)
+        folder = options.systems / system_name(task, named, settings)
+        trained = {seed: self._train(embedded, seed) for seed in options.seeds}
+        scores: dict[str, dict[str, float]] = {}
+        for seed, system in trained.items():
+            for metric, share in _recalls(embedded, system).items():
+                scores.setdefault(metric, {})[f"seed {seed}"] = share
+            self._save(folder / f"seed_{seed}", named, embedded, system, seed, settings)
+        best_epochs = {f"seed {seed}": system.best_epoch for seed, system in trained.items()}
         probe = {"best_epochs": best_epochs, "systems": str(folder)}
         wall_s = time.monotonic() - start
         yield score_record(PROTOCOL, task, named, scores, settings, wall_s, probe=probe)
-        for seed in self.options.seeds:
+        for seed in options.seeds:
             print(f"  system for search: {folder / f'seed_{seed}'}", flush=True)
-        title = f"{task}: {named.name}, seed {self.options.seeds[0]}, {self.options.text_encoder}"
-        latents = embedded.test_latents(networks[0])
-        example = partial(retrieval_example, table, *latents, title, named.encoder.sample_rate)
-        self._exhibit(f"{PROTOCOL} {folder.name}", example)
+        title = f"{task}: {named.name}, seed {options.seeds[0]}, {options.text_encoder}"
+        latents = embedded.test_latents(trained[options.seeds[0]].network)
+        try:
+            example = retrieval_example(table, *latents, title, named.encoder.sample_rate)
+            write_exhibit(options.out / "exhibits", f"{PROTOCOL} {folder.name}", example)
+        except (ModuleNotFoundError, AudioFileError) as error:  # scores stand without it
+            print(f"evaluate.py: no exhibit of {self.path}: {error}", file=sys.stderr)
 
-    def plan(self, named: NamedEncoder, scene: str, table: PairTable) -> str:
+    def plan(self, named: NamedEncoder, table: PairTable) -> str:
         """What `records` would do, in words; nothing is embedded."""
         manifest, options = pair_manifest(table), self.options
         n_test = len(table.in_split("test"))
-        extraction = extraction_options(options)
-        n_cached = count_cached(named, manifest, "scene", Preprocessing(), extraction)
+        n_cached = count_embedded(named, manifest, options)
         return (
             f"{named.name} ({named.encoder.sample_rate} Hz, "
             f"{named.encoder.scene_embedding_size}-dimensional, {named.content_hash[:8]}) on "
-            f"{task_name(scene)}: {len(manifest.clips)} clips, {n_cached} of them cached; "
+            f"{task_name(table)}: {len(manifest.clips)} clips, {n_cached} of them cached; "
             f"{len(table.pairs) - n_test} training pairs, {n_test} queries; "
             f"{len(options.seeds)} systems of {options.epochs} epochs with {options.text_encoder}"
         )
 
-    def _exhibit(self, name: str, example: Callable[[], Exhibit]) -> None:
-        """Show queries with what was found; scores stand without it."""
-        try:
-            write_exhibit(self.options.out / "exhibits", name, example())
-        except (ModuleNotFoundError, AudioFileError) as error:
-            print(f"evaluate.py: no exhibit of {self.path}: {error}", file=sys.stderr)
+    def _train(self, embedded: EmbeddedScene, seed: int) -> TrainedRetrieval:
+        parts = retrieval_parts(embedded.table, seed, self.rules)
+        return train_retrieval(embedded.pairs, *parts, seed, self.rules, progress=True)
+
+    def _save(
+        self,
+        folder: Path,
+        named: NamedEncoder,
+        embedded: EmbeddedScene,
+        trained: TrainedRetrieval,
+        seed: int,
+        settings: dict[str, Any],
+    ) -> None:
+        """Keep the system of a seed for search."""
+        texts = [pair.text for pair in embedded.table.pairs if pair.split != "test"]
+        words = self.text_encoder.vocabulary(texts)
+        about = SystemAbout(
+            scene=embedded.table.scenes[0],
+            seed=seed,
+            best_epoch=trained.best_epoch,
+            encoder=named.name,
+            encoder_sha256=named.content_hash,
+            text_encoder=self.options.text_encoder,
+            text_encoder_sha256=self.text_encoder.content_hash,
+            audio_features=embedded.pairs.audio.shape[1],
+            text_features=embedded.pairs.text.shape[1],
+            dim=self.rules.dim,
+            classes=embedded.table.classes,
+            pairs=str(self.path.resolve()),
+            words=None if words is None else tuple(sorted(words)),
+            settings=settings,
+        )
+        statistics = (embedded.mean, embedded.deviation)
+        save_system(RetrievalSystem(trained.network, *statistics, about), folder)
 
 
 def _check(table: PairTable, seeds: list[int], rules: RetrievalRules) -> None:
@@ -203,7 +230,7 @@ def _check(table: PairTable, seeds: list[int], rules: RetrievalRules) -> None:
         raise ValueError("no test pairs: add rows of split test")
 
 
-def _recalls(embedded: EmbeddedScene, trained: TrainedRetrieval) -> dict[int, float]:
+def _recalls(embedded: EmbeddedScene, trained: TrainedRetrieval) -> dict[str, float]:
     query, gallery = embedded.test_latents(trained.network)
-    ranks = pessimistic_ranks(query, gallery, torch.arange(len(query), device=query.device))
-    return {k: recall_at_k(ranks, k) for k in _KS}
+    ranks = cosine_ranks(query, gallery, torch.arange(len(query), device=query.device))
+    return {f"recall@{k}": recall_at_k(ranks, k) for k in _KS}

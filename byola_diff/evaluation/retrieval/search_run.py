@@ -1,26 +1,30 @@
 """Search a folder of audio by a recording and a text, with a trained retrieval system."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from jaxtyping import Float32
+from torch import Tensor
 
-from byola_diff.audio.files import read_audio
+from byola_diff.audio.files import AudioFileError, find_audio, read_audio
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.jobs import extraction_options, open_on
-from byola_diff.evaluation.retrieval.bag_of_words import words_of
+from byola_diff.evaluation.jobs import open_on
 from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
 from byola_diff.evaluation.retrieval.options import SearchOptions
-from byola_diff.evaluation.retrieval.search_folder import folder_manifest, rank_folder
 from byola_diff.evaluation.retrieval.search_page import (
+    Match,
     SearchResult,
     matches_table,
     write_search_page,
 )
 from byola_diff.evaluation.retrieval.system import SystemAbout, load_system
 from byola_diff.evaluation.retrieval.text_encoders import TextEncoder, open_text_encoder
+from byola_diff.evaluation.whole_clips import WHOLE, embed_whole
+from byola_diff.tables.manifest import Clip, Manifest
 from byola_diff.tables.pairs import read_pairs
-from byola_diff.tables.preprocessing import Preprocessing
+from byola_diff.tables.reading import UnreadableClipsError
 
 
 def search(options: SearchOptions) -> int:
@@ -34,49 +38,48 @@ def search(options: SearchOptions) -> int:
         BrokenFileError: If a file of the system or of an encoder is broken.
     """
     system = load_system(options.system)
-    text_encoder = _text_encoder(system.about, options.device)
-    named = _audio_encoder(system.about, options.encoder, options.device)
-    manifest = folder_manifest(options.folder, options.query)
-    read_audio(options.query)
-    text_encoder.embed([options.text])
-    unknown = _unknown_words(system.about, options.text)
+    about, query = system.about, options.query
+    text_encoder = _text_encoder(about, options.device)
+    named = _audio_encoder(about, options.encoder, options.device)
+    manifest = _searched_files(options.folder, query)
+    read_audio(query)
+    wording = text_encoder.embed([options.text])
+    warning = _unknown_words(about, text_encoder, options.text)
     if options.dry_run:
         print(f"{named.name}: {len(manifest.clips)} files to search; nothing written")
-        return _told(unknown)
-    about = (system, named, text_encoder, manifest, options.query, options.text)
-    ranking = rank_folder(*about, extraction_options(options))
-    result = SearchResult(
-        query=options.query,
-        text=options.text,
-        folder=options.folder,
-        matches=ranking.matches[: options.top],
-        n_files=len(ranking.matches),
-        unreadable=ranking.unreadable,
-        about=f"Audio by {named.name}, text by {system.about.text_encoder}, trained on pairs of "
-        f"the scene {system.about.scene} with seed {system.about.seed}.",
-        warning=unknown,
-    )
-    _print(result)
-    write_search_page(options.out, result, named.encoder.sample_rate)
-    print(f"page: {options.out}")
-    return _told(unknown)
-
-
-def _told(warning: str) -> int:
-    """Print what speaks against the result, last of all; exit status of a search."""
-    if warning:
+    else:
+        own = embed_whole(named, _manifest(query.parent, [query.name]), options)
+        files, embeddings, unreadable = _embed_readable(named, manifest, options)
+        cosines = (system.target(embeddings) @ system.query(own, wording)[0]).tolist()
+        matches = [Match(file, cosine) for file, cosine in zip(files, cosines, strict=True)]
+        result = SearchResult(
+            query=query,
+            text=options.text,
+            folder=options.folder,
+            # Equal ones by name.
+            matches=sorted(matches, key=lambda m: (-m.score, m.file))[: options.top],
+            n_files=len(matches),
+            unreadable=unreadable,
+            about=f"Audio by {named.name}, text by {about.text_encoder}, trained on pairs of the "
+            f"scene {about.scene} with seed {about.seed}.",
+            warning=warning,
+        )
+        _print(result)
+        write_search_page(options.out, result, named.encoder.sample_rate)
+        print(f"page: {options.out}")
+    if warning:  # last of all, so that it is seen
         print(f"evaluate.py: {warning}", file=sys.stderr)
     return 0
 
 
-def _unknown_words(about: SystemAbout, text: str) -> str:
+def _unknown_words(about: SystemAbout, text_encoder: TextEncoder, text: str) -> str:
     """A sentence on words that were in no text of the training; empty if all were."""
-    unknown = sorted(words_of(text) - set(about.words)) if about.words is not None else []
-    if not unknown:
+    words = text_encoder.vocabulary([text])
+    if words is None or about.words is None or words <= set(about.words):
         return ""
     return (
-        f"the system was trained without the words {', '.join(unknown)}: to a bag of words they "
-        "mean nothing, and what is found does not answer them"
+        f"the system was trained without the words {', '.join(sorted(words - set(about.words)))}: "
+        "to a bag of words they mean nothing, and what is found does not answer them"
     )
 
 
@@ -108,14 +111,55 @@ def _audio_encoder(
         ) from error
     pairs = Path(about.pairs)
     if named.content_hash != about.encoder_sha256 and pairs.is_file():
-        manifest = pair_manifest(read_pairs(pairs))
-        named = open_on(device, word or about.encoder, manifest, Preprocessing())
+        named = open_on(device, word or about.encoder, pair_manifest(read_pairs(pairs)), WHOLE)
     if named.content_hash != about.encoder_sha256:
         raise ValueError(
             f"the system was trained with {about.encoder} of content {about.encoder_sha256[:8]}, "
             f"and {named.name} is of content {named.content_hash[:8]}: give the former as --encoder"
         )
     return named
+
+
+def _searched_files(folder: Path, query: Path) -> Manifest:
+    """The audio files below a folder, without the query itself should it be one of them."""
+    files = [path for path in find_audio(folder) if path.resolve() != query.resolve()]
+    if not files:
+        raise ValueError(f"no audio files to search in {folder}")
+    return _manifest(folder, [path.relative_to(folder).as_posix() for path in files])
+
+
+def _embed_readable(
+    named: NamedEncoder, manifest: Manifest, options: SearchOptions
+) -> tuple[list[str], Float32[Tensor, "clip feature"], list[tuple[str, str]]]:
+    """Files that can be read, their embeddings, and files that can't with the reason."""
+    unreadable: list[tuple[str, str]] = []
+    try:
+        embeddings = embed_whole(named, manifest, options)
+    except UnreadableClipsError:
+        # What could be read is in the cache; files are tried one by one in this case only.
+        reasons = {clip.file: _fault(manifest.path(clip)) for clip in manifest.clips}
+        unreadable = [(file, reason) for file, reason in reasons.items() if reason is not None]
+        readable = [file for file, reason in reasons.items() if reason is None]
+        if not readable:
+            raise ValueError(
+                f"none of the {len(unreadable)} files in {manifest.root} can be read, such as "
+                f"{unreadable[0][0]}: {unreadable[0][1]}"
+            ) from None
+        manifest = _manifest(manifest.root, readable)
+        embeddings = embed_whole(named, manifest, options)
+    return [clip.file for clip in manifest.clips], embeddings, unreadable
+
+
+def _fault(path: Path) -> str | None:
+    try:
+        read_audio(path)
+    except AudioFileError as error:
+        return error.reason
+    return None
+
+
+def _manifest(root: Path, files: Sequence[str]) -> Manifest:
+    return Manifest(root, tuple(Clip(file, ()) for file in files), ())
 
 
 def _print(result: SearchResult) -> None:

@@ -3,33 +3,41 @@
 It holds no encoders: their content hashes say with which ones it works.
 """
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Float32
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save_file
 from torch import Tensor
 
 from byola_diff.atomic import atomic_path, write_text
+from byola_diff.encoders.open import NamedEncoder
+from byola_diff.evaluation.json_file import read_json
 from byola_diff.evaluation.retrieval.network import RetrievalNetwork
 from byola_diff.models.weights import WeightsSource, fill, read_tensors
 from byola_diff.storage import BrokenFileError, sha256
-
-FORMAT = 1
 
 _WEIGHTS, _ABOUT = "system.safetensors", "system.json"
 _NETWORK, _MEAN, _DEVIATION = "network.", "audio_mean", "audio_deviation"
 _SOURCE = WeightsSource("a retrieval system", _WEIGHTS, "evaluate.py retrieval")
 
+_Size = Annotated[int, Field(gt=0)]
 
-@dataclass(frozen=True)
-class SystemAbout:
-    """What a system was trained with."""
 
+class SystemAbout(BaseModel):
+    """What a system was trained with: the content of system.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Literal[1] = 1
+    sha256: str = ""
+    """Hash of system.safetensors, known once that is written."""
     scene: str
     seed: int
     best_epoch: int
@@ -38,20 +46,19 @@ class SystemAbout:
     encoder_sha256: str
     text_encoder: str
     text_encoder_sha256: str
-    audio_features: int
-    text_features: int
-    dim: int
+    audio_features: _Size
+    text_features: _Size
+    dim: _Size
     classes: tuple[str, ...]
     pairs: str
     """Path of the table, for encoders that took their statistics from its clips."""
     words: tuple[str, ...] | None = None
     """All that were in its texts, where the text encoder knows no others."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of the training."""
+    settings: dict[str, Any] = {}
+    """Settings of the training."""
 
 
-@dataclass(frozen=True)
-class RetrievalSystem:
+class RetrievalSystem(NamedTuple):
     """Adapters with the standardisation of audio embeddings that they were trained on."""
 
     network: RetrievalNetwork
@@ -64,15 +71,20 @@ class RetrievalSystem:
         self, audio: Float[Tensor, "batch feature"], text: Float[Tensor, "batch width"]
     ) -> Float[Tensor, "batch dim"]:
         """Unit vectors of queries, from embeddings as the encoders give them."""
-        return self.network.query(self._standard(audio), text)
+        return self.network.query((audio - self.mean) / self.deviation, text)
 
     @torch.no_grad()
     def target(self, audio: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch dim"]:
         """Unit vectors of candidates, likewise."""
-        return self.network.target(self._standard(audio))
+        return self.network.target((audio - self.mean) / self.deviation)
 
-    def _standard(self, audio: Tensor) -> Tensor:
-        return (audio - self.mean) / self.deviation
+
+def system_name(task: str, named: NamedEncoder, settings: Mapping[str, Any]) -> str:
+    """Name of the folder: one for each task, encoder content and setting."""
+    whole = json.dumps([named.content_hash, task, settings], sort_keys=True)
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    clean = (re.sub(r"[^A-Za-z0-9.]+", "_", word).strip("_.") for word in (task, named.name[-60:]))
+    return f"{'-'.join(clean)}-{digest}"
 
 
 def save_system(system: RetrievalSystem, folder: Path) -> None:
@@ -81,8 +93,8 @@ def save_system(system: RetrievalSystem, folder: Path) -> None:
     weights |= {_MEAN: system.mean, _DEVIATION: system.deviation}
     with atomic_path(folder / _WEIGHTS) as temporary:
         save_file({name: value.cpu().contiguous() for name, value in weights.items()}, temporary)
-    about = {"format": FORMAT, "sha256": sha256(folder / _WEIGHTS), **asdict(system.about)}
-    write_text(folder / _ABOUT, json.dumps(about, indent=2) + "\n")
+    about = system.about.model_copy(update={"sha256": sha256(folder / _WEIGHTS)})
+    write_text(folder / _ABOUT, about.model_dump_json(indent=2) + "\n")
 
 
 def load_system(folder: Path) -> RetrievalSystem:
@@ -96,34 +108,22 @@ def load_system(folder: Path) -> RetrievalSystem:
         below = sorted(str(path.parent) for path in folder.glob(f"*/{_ABOUT}"))
         remedy = f"give one of {', '.join(below)}" if below else "evaluate.py retrieval writes them"
         raise FileNotFoundError(f"no retrieval system in {folder}: {remedy}")
-    about, digest = _read_about(folder / _ABOUT)
+    try:
+        about = read_json(folder / _ABOUT, SystemAbout)
+    except ValueError as error:
+        reason = f"is not of a retrieval system ({error}): train it again by evaluate.py retrieval"
+        raise BrokenFileError(folder / _ABOUT, reason) from error
     path = folder / _WEIGHTS
     weights = read_tensors(path, _SOURCE)
-    if sha256(path) != digest:
+    if sha256(path) != about.sha256:
         raise BrokenFileError(path, f"its content is not that of {_ABOUT}: altered or replaced")
     network = RetrievalNetwork(
         about.audio_features, about.text_features, len(about.classes), about.dim
     )
     own = {k.removeprefix(_NETWORK): v for k, v in weights.items() if k.startswith(_NETWORK)}
     fill(network, own, path)
-    statistics = [weights.get(name) for name in (_MEAN, _DEVIATION)]
-    if not all(s is not None and s.shape == (about.audio_features,) for s in statistics):
+    statistics = [weights[name].float() for name in (_MEAN, _DEVIATION) if name in weights]
+    if [tuple(one.shape) for one in statistics] != 2 * [(about.audio_features,)]:
         raise BrokenFileError(path, "lacks the statistics of audio embeddings")
-    mean, deviation = (value.float() for value in statistics if value is not None)
+    mean, deviation = statistics
     return RetrievalSystem(network.eval().requires_grad_(False), mean, deviation, about)
-
-
-def _read_about(path: Path) -> tuple[SystemAbout, str]:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        if raw.pop("format") != FORMAT:
-            raise ValueError("of another format")
-        digest = raw.pop("sha256")
-        words = None if raw.get("words") is None else tuple(raw["words"])
-        about = SystemAbout(**{**raw, "classes": tuple(raw["classes"]), "words": words})
-        sizes = (about.audio_features, about.text_features, about.dim)
-        if not all(isinstance(size, int) and size > 0 for size in sizes):
-            raise ValueError(f"sizes {sizes}")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise BrokenFileError(path, f"is not of a retrieval system ({error!r})") from error
-    return about, digest

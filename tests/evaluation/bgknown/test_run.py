@@ -7,7 +7,7 @@ import torch
 
 from byola_diff.command_line import read_options
 from byola_diff.evaluation.bgknown import run as bgknown_runs
-from byola_diff.evaluation.bgknown.data import read_bgknown
+from byola_diff.evaluation.bgknown.data import BgKnown, read_bgknown
 from byola_diff.evaluation.bgknown.options import BgKnownOptions
 from byola_diff.evaluation.bgknown.run import bgknown_job
 from byola_diff.probing import task as probing
@@ -234,3 +234,12 @@ def test_the_papers_table_is_printed_with_ours_below(outcome, tmp_path, capsys):
     assert "100.0 ± 0.0†" in ours
     assert lines.index(ours) > lines.index(theirs)
     assert "backgrounds: tones" in " ".join(lines)
+
+
+def test_sounds_are_hashed_once_for_all_encoders(data, tmp_path, monkeypatch):
+    checked, check = [], BgKnown.check_audio
+    monkeypatch.setattr(BgKnown, "check_audio", lambda self: checked.append(1) or check(self))
+    job = bgknown_job(data, options_for(tmp_path, "--seeds", "1"))
+    scores = [next(iter(job.records(named())))["scores"] for _ in range(2)]
+    assert scores[0] == scores[1]
+    assert checked == [1]

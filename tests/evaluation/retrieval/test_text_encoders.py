@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
 
-from byola_diff.evaluation.retrieval.bag_of_words import BagOfWords
 from byola_diff.evaluation.retrieval.distilbert import load_distilbert
 from byola_diff.evaluation.retrieval.text_encoders import (
+    BagOfWords,
     TextEncoder,
     check_text_encoder,
     open_text_encoder,
@@ -105,6 +105,14 @@ def test_text_encoders_by_their_words(folder):
         assert isinstance(encoder, TextEncoder)
         assert encoder.dim == dim
         assert encoder.embed(["a dog", "the rain"]).shape == (2, dim)
+        assert len(encoder.content_hash) == 64
+
+
+def test_only_the_bag_of_words_has_a_closed_vocabulary(folder):
+    texts = ["add a dog, remove the RAIN", "a band aid and x-ray"]
+    words = {"add", "a", "dog", "remove", "the", "rain", "band", "aid", "x-ray"}
+    assert BagOfWords().vocabulary(texts) == words
+    assert load_distilbert(folder).vocabulary(texts) is None
 
 
 @pytest.mark.parametrize("word", ["bert", "bag-of-words:x", "distilbert:", "", "distilberts"])
