@@ -15,6 +15,7 @@ from byola_diff.training.learner import Learner
 from byola_diff.training.monitors import DivergedError, MetricsFile, require_finite, spread
 from byola_diff.training.objective import Objective
 from byola_diff.training.rejected_files import ListRejectedFiles
+from tests.helpers import normal_noise
 
 
 def rows_of(folder, name="metrics.csv"):
@@ -33,7 +34,7 @@ def test_spread_of_equal_directions_is_zero():
 
 
 def test_spread_of_random_directions_is_near_one():
-    directions = torch.randn(2000, 64, generator=torch.Generator().manual_seed(0))
+    directions = normal_noise(2000, 64)
     assert spread(directions).item() == pytest.approx(1.0, abs=0.02)
     assert spread(100 * directions).item() == pytest.approx(spread(directions).item(), abs=1e-5)
 
