@@ -11,6 +11,7 @@ from byola_diff import build
 from byola_diff.clips.procedural import ProceduralSource
 from byola_diff.clips.rejected import TooManyRejectedError
 from byola_diff.training import monitors
+from byola_diff.training.checkpoints import newest_checkpoint
 from byola_diff.training.learner import Learner
 from byola_diff.training.monitors import DivergedError, MetricsFile, require_finite, spread
 from byola_diff.training.objective import Objective
@@ -63,7 +64,7 @@ def test_nan_loss_stops_before_the_checkpoint(small_config, pretrain, tmp_path, 
         DivergedError, match=r"loss is nan at step 4.*step_00000002\.ckpt.*learning"
     ):
         pretrain(config)
-    newest = build.newest_checkpoint(tmp_path / "checkpoints")
+    newest = newest_checkpoint(tmp_path / "checkpoints")
     assert newest.name == "step_00000002.ckpt"
     assert not (tmp_path / "checkpoints" / "step_00000004.ckpt").exists()
 
