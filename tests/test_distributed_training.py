@@ -3,7 +3,6 @@ import pickle
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,8 +13,10 @@ from byola_diff.models.pair import update_target
 from byola_diff.randomness import derive_seed, torch_generator
 from byola_diff.storage import load_checked
 from byola_diff.training.clip_module import StepBatches
+from byola_diff.training.run_identity import statistics_of_run
+from tests.helpers import REPOSITORY, one_thread
 
-REPOSITORY = Path(__file__).parents[1]
+__all__ = ["one_thread"]
 
 # Two gloo processes, forked for speed, run each configuration through Lightning as the launcher
 # would have it, and note what each of them saw.
@@ -26,7 +27,6 @@ import torch
 from byola_diff import build
 from byola_diff.training.progress import hide_lightning_noise
 from byola_diff.training.run_identity import find_checkpoint, statistics_of_run
-from tests.helpers import REPOSITORY, one_thread
 
 class Note(pl.Callback):
     def __init__(self):

@@ -9,8 +9,7 @@ from byola_diff.audio.files import (
     to_pcm16,
     write_wav,
 )
-from byola_diff.audio.log_mel import LogMel
-from byola_diff.audio.log_mix import log_mix
+from byola_diff.audio.log_mel import LogMel, log_mix
 from byola_diff.audio.normalize import Normalize, corpus_statistics, normalize_views
 from byola_diff.audio.waveform import checked_waveform
 

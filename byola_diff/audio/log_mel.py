@@ -1,8 +1,8 @@
-"""Waveform to natural-log mel power, the input of every encoder here (BYOL-A's front end).
+"""Waveform to natural-log mel power, the input of every encoder here, and mixing in that domain.
 
-The mel bank has the Slaney scale and area normalisation of librosa; frames are centred, with
-reflected edges, so `n` samples give `1 + n // hop_samples` frames. All of it runs in float32,
-whatever autocast says.
+The front end is that of BYOL-A. The mel bank has the Slaney scale and area normalisation of
+librosa; frames are centred, with reflected edges, so `n` samples give `1 + n // hop_samples`
+frames. All of it runs in float32, whatever autocast says.
 """
 
 from typing import Literal
@@ -96,6 +96,20 @@ class LogMel(nn.Module):
         squares = torch.view_as_real(spectrum).square()
         power = squares[..., 0] + squares[..., 1]  # as sum(-1), in half the time
         return self.mel_bank @ power
+
+
+def log_mix(
+    first: Float[Tensor, "batch *rest"],
+    second: Float[Tensor, "batch *rest"],
+    second_share: Float[Tensor, " batch"],
+) -> Float[Tensor, "batch *rest"]:
+    """log((1 - share) exp(first) + share exp(second)), one share in [0, 1] per example.
+
+    Computed as a log-sum-exp of shifted inputs: exact where exp alone would overflow, and equal to
+    `first` where the share is 0.
+    """
+    share = second_share.reshape(-1, *[1] * (first.ndim - 1))
+    return torch.logaddexp(first + torch.log1p(-share), second + torch.log(share))
 
 
 def mel_filter_bank(

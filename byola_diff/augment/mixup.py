@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from byola_diff.audio.log_mix import log_mix
+from byola_diff.audio.log_mel import log_mix
 
 
 class MixupMemory(nn.Module):

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.audio.log_mix import log_mix
+from byola_diff.audio.log_mel import log_mix
 
 
 def neighbour(batch: Float[Tensor, "batch *rest"]) -> Float[Tensor, "batch *rest"]:

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from byola_diff.audio.log_mel import LogMel
-from byola_diff.audio.log_mix import log_mix
+from byola_diff.audio.log_mel import LogMel, log_mix
 from byola_diff.augment.crop import Span, resize_crop
 from byola_diff.augment.fader import fade
 from byola_diff.augment.mixup import MixupMemory

@@ -11,10 +11,12 @@ from byola_diff import build
 from byola_diff.clips.procedural import ProceduralSource
 from byola_diff.clips.rejected import TooManyRejectedError
 from byola_diff.training import monitors
+from byola_diff.training.checkpoints import newest_checkpoint
 from byola_diff.training.learner import Learner
 from byola_diff.training.monitors import DivergedError, MetricsFile, require_finite, spread
 from byola_diff.training.objective import Objective
 from byola_diff.training.rejected_files import ListRejectedFiles
+from tests.helpers import normal_noise
 
 
 def rows_of(folder, name="metrics.csv"):
@@ -33,7 +35,7 @@ def test_spread_of_equal_directions_is_zero():
 
 
 def test_spread_of_random_directions_is_near_one():
-    directions = torch.randn(2000, 64, generator=torch.Generator().manual_seed(0))
+    directions = normal_noise(2000, 64)
     assert spread(directions).item() == pytest.approx(1.0, abs=0.02)
     assert spread(100 * directions).item() == pytest.approx(spread(directions).item(), abs=1e-5)
 
@@ -62,7 +64,7 @@ def test_nan_loss_stops_before_the_checkpoint(small_config, pretrain, tmp_path, 
         DivergedError, match=r"loss is nan at step 4.*step_00000002\.ckpt.*learning"
     ):
         pretrain(config)
-    newest = build.newest_checkpoint(tmp_path / "checkpoints")
+    newest = newest_checkpoint(tmp_path / "checkpoints")
     assert newest.name == "step_00000002.ckpt"
     assert not (tmp_path / "checkpoints" / "step_00000004.ckpt").exists()
 
