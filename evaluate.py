@@ -57,12 +57,11 @@ from byola_diff.evaluation.retrieval.options import retrieval_options
 from byola_diff.evaluation.retrieval.run import retrieval_jobs
 from byola_diff.evaluation.retrieval.search_options import search_options
 from byola_diff.evaluation.retrieval.search_run import search as search_folder
-from byola_diff.reports.exhibits import read_exhibits
+from byola_diff.reports.extras import read_extras
+from byola_diff.reports.paper_tables import print_paper_table
 from byola_diff.reports.results_csv import to_csv
 from byola_diff.reports.results_page import to_markdown, write_report
-from byola_diff.reports.text_table import print_paper_table
-from byola_diff.scores.read import read_records
-from byola_diff.scores.write import Record, score_record
+from byola_diff.scores import ScoreRecord, read_records, score_record
 from byola_diff.tables.preprocessing import Preprocessing
 
 
@@ -149,14 +148,14 @@ def embed(options: argparse.Namespace) -> None:
 def report(options: argparse.Namespace) -> None:
     """Make one HTML file of score records: tables beside those of the papers, curves, failures."""
     records = read_records(options.runs)
-    exhibits, broken = read_exhibits(options.runs)
+    extras, broken = read_extras(options.runs)
     paths = [path for path in (options.out, options.csv, options.markdown) if path is not None]
     if not options.dry_run:
-        write_report(records, options.out, exhibits)
+        write_report(records, options.out, extras)
         if options.csv is not None:
             write_text(options.csv, to_csv(records))
         if options.markdown is not None:
-            write_text(options.markdown, to_markdown(records, exhibits))
+            write_text(options.markdown, to_markdown(records, extras))
     counts = f"{len(records.scored)} scores, {len(records.failed)} failures"
     print(f"{counts}: {', '.join(map(str, paths))}{' not written' if options.dry_run else ''}")
     for problem in (*records.problems, *broken):
@@ -204,7 +203,7 @@ def _linear_jobs(options: argparse.Namespace, steps_of: StepsOf) -> list[Job]:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
-        def records(named: NamedEncoder) -> Iterator[Record]:
+        def records(named: NamedEncoder) -> Iterator[ScoreRecord]:
             for step in steps_of(named):
                 yield from run.records(step, task)
 
@@ -223,7 +222,7 @@ def _hear_job(options: argparse.Namespace, task: HearTask) -> Job:
     settings = {"grid": options.grid, "n_points": options.points, "shuffle": options.shuffle}
     settings["deviations"] = deviations(options, USUAL_HEAR)
 
-    def records(named: NamedEncoder) -> Iterator[Record]:
+    def records(named: NamedEncoder) -> Iterator[ScoreRecord]:
         start = time.monotonic()
         file = f"{name}-{named.content_hash[:8]}.json"
         result = run_hear_task(

@@ -12,7 +12,7 @@ PACKAGE = "byola_diff"
 
 # Every file of the top folder and every folder, also those inside another: a folder of its own.
 FLOORS = [
-    ["atomic"],
+    ["atomic", "optional"],
     ["audio", "randomness", "config", "storage", "command_line", "allocator", "commit"],
     ["models", "losses", "augment", "tables", "store", "sounds"],
     ["clips"],
@@ -28,6 +28,7 @@ FLOORS = [
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 OPTIONAL = {
     *("matplotlib", "sklearn", "scipy", "transformers", "torchcrepe", "scaper", "torchaudio"),
+    *("pandas", "jinja2", "PIL"),
     *("nnAudio", "pyloudnorm", "jams", "sox"),
 }
 SCRIPTS = ["train.py", "evaluate.py", "datasets/*.py", "benchmarks/*.py"]

@@ -13,7 +13,7 @@ from byola_diff.reports.result_tables import (
     score_text,
     summary_tables,
 )
-from byola_diff.scores.intervals import Interval
+from byola_diff.scores import Interval
 from tests.reports.result_records import fusion, layer, record, score
 
 NINE = ["esc50", "us8k", "spcv2", "vc1", "voxforge", "cremad", "gtzan", "nsynth", "surge"]
@@ -31,9 +31,9 @@ def column(table, title):
 
 def test_cell_is_the_interval_worked_out_by_hand():
     # 0.80, 0.82, 0.84: s = 0.02, 4.303 * 0.02 / sqrt 3 = 0.04969.
-    assert score_text("accuracy", score(0.80, 0.82, 0.84)) == "82.0 ± 5.0"
-    assert score_text("accuracy", score(0.8149)) == "81.5"
-    assert score_text("cosine", score(0.5, 0.5)) == "0.500 ± 0.000"
+    assert score_text("accuracy", score(0.80, 0.82, 0.84).interval) == "82.0 ± 5.0"
+    assert score_text("accuracy", score(0.8149).interval) == "81.5"
+    assert score_text("cosine", score(0.5, 0.5).interval) == "0.500 ± 0.000"
     assert score_text("accuracy", Interval(-0.0004, None)) == "0.0"
 
 
@@ -265,7 +265,7 @@ def test_provenance_groups_what_is_alike():
     records = [
         record("us8k", finished="2026-01-02T00:00:00Z"),
         record("esc50"),
-        record("esc50", "ast", sha256=None, details={"commit": None, "settings": {}}),
+        record("esc50", "ast", sha256=None, commit=None, settings={}),
     ]
     rows = software_table(records).rows
     span = "2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z"

@@ -5,15 +5,16 @@ import json
 import re
 
 import pytest
+from markupsafe import escape as markup_escape
 
 from byola_diff.reports.layer_results import fusion_gains, layer_curves
 from byola_diff.reports.published import read_published
 from byola_diff.reports.report import Picture, Section, Table, Text
-from byola_diff.reports.report_markdown import render_markdown
-from byola_diff.reports.result_figures import MAX_CURVES, gain_figure, layer_figure
+from byola_diff.reports.report_text import render_markdown
 from byola_diff.reports.results_csv import COLUMNS, to_csv
 from byola_diff.reports.results_page import to_markdown, write_report
-from byola_diff.scores.read import Records
+from byola_diff.reports.score_figures import MAX_ENCODERS, gain_figure, layer_figure
+from byola_diff.scores import Records
 from tests.reports.result_records import fusion, layer, record, score
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -24,7 +25,7 @@ EVIL = "<script>alert('1')</script>|`x`"
 def records():
     scored = [
         record(),
-        record("us8k", EVIL, (0.7,), details={"probe": {"learning_rate": 1e-3}}),
+        record("us8k", EVIL, (0.7,), probe={"learning_rate": 1e-3}),
         *(layer(name, place, 3, values=(place / 4,)) for place, name in enumerate("abc", start=1)),
         fusion("vggish", ["a", "c"], values=(0.86, 0.87, 0.88)),
     ]
@@ -46,7 +47,7 @@ def text_of(page):
 def test_page_needs_nothing_else_and_escapes_everything(page):
     assert not re.search(r"https?://|<script|<link|@import|url\(", page)
     assert all(source.startswith("data:") for source in re.findall(r'src="([^"]*)"', page))
-    assert html.escape(EVIL) in page
+    assert markup_escape(EVIL) in page
     assert "no &lt;memory&gt;" in page
 
 
@@ -54,7 +55,7 @@ def test_page_has_every_part(page):
     titles = re.findall(r"<h2>(.*?)</h2>", page)
     assert titles == [
         "Summary",
-        "The papers&#x27; tables with ours beside",
+        "The papers&#39; tables with ours beside",
         "Layer by layer",
         "What fusion gains",
         "What failed and why",
@@ -99,7 +100,7 @@ def test_page_of_one_task_and_one_encoder(tmp_path):
     assert "Nothing failed." in page
     assert re.findall(r"<h2>(.*?)</h2>", page) == [
         "Summary",
-        "The papers&#x27; tables with ours beside",
+        "The papers&#39; tables with ours beside",
         "What failed and why",
         "Where the figures come from",
     ]
@@ -112,7 +113,7 @@ def test_published_tables_that_nothing_fits_are_listed(records, page):
     [listed] = re.findall(r"Published tables without a score of ours yet: (.*)\.\n", text_of(page))
     shown = re.findall(r"<h3>(.*?)</h3>", page)
     absent = listed.split("; ")
-    assert [title for title in titles if html.escape(title) not in shown] == absent
+    assert [title for title in titles if markup_escape(title) not in shown] == absent
     assert 0 < len(absent) < len(titles)
     one = to_markdown(Records((record("my own"),), (), ()))
     assert f"yet: {'; '.join(titles)}." in one
@@ -202,7 +203,9 @@ def test_figures_of_layers_and_gains(records):
 
 
 def test_more_lines_than_can_be_told_apart(tmp_path):
-    many = [layer("a", 1, 1, encoder=f"encoder {n}", values=(0.5,)) for n in range(MAX_CURVES + 1)]
+    many = [
+        layer("a", 1, 1, encoder=f"encoder {n}", values=(0.5,)) for n in range(MAX_ENCODERS + 1)
+    ]
     with pytest.raises(ValueError, match="9 encoders in one figure"):
         layer_figure(layer_curves(many))
     write_report(Records(tuple(many), (), ()), tmp_path / "report.html")

@@ -1,15 +1,51 @@
 """A picture of movements in a plane: what the same event does over two backgrounds."""
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from byola_diff.encoders.open import NamedEncoder
+from byola_diff.evaluation.additivity.projection import Projection, labels_to_show
+from byola_diff.reports.extras import ReportExtra, write_extra
 from byola_diff.reports.figures import new_figure, to_png
+from byola_diff.reports.report import Picture
 
 # Okabe and Ito's seven colours, then again with other markers: label and marker go together.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 MAX_LABELS = 10
+
+
+def write_projection(
+    folder: Path,
+    named: NamedEncoder,
+    task: str,
+    projection: Projection,
+    seed: int,
+    snr_db: float,
+) -> None:
+    """Write the picture for the report; without Matplotlib, say so: the scores stand without it."""
+    shown = labels_to_show(projection.labels)
+    try:
+        png = projection_figure(
+            projection.first, projection.second, projection.labels, shown, projection.shares
+        )
+    except ModuleNotFoundError as error:
+        print(f"evaluate.py: no picture of {named.name}: {error}", file=sys.stderr)
+        return
+    caption = (
+        f"{named.name} on {task}, seed {seed}: where an event moves the embedding at {snr_db:g} "
+        f"dB, of length 1, less the mean over all {len(projection.labels)} events, in the two "
+        "directions of most variance. Circle: over the first background; cross: over the second; "
+        "a line joins the same event, and is short if the encoder is additive."
+    )
+    if n_left := len(set(projection.labels)) - len(shown):
+        caption += f" {n_left} more labels are left out."
+    name = f"additivity-{task}-{named.name}-{named.content_hash[:8]}"
+    title = f"Differences of {named.name}, {task}"
+    write_extra(folder, name, ReportExtra("Additivity", title, (Picture(png, caption),)))
 
 
 def projection_figure(
@@ -24,9 +60,9 @@ def projection_figure(
     Args:
         first: Points of the movements over the first background.
         second: Those over the second one.
-        labels: Of the events.
+        labels: Label of each event.
         shown: Labels to draw, in the order of the legend.
-        shares: Of the variance along either axis.
+        shares: Shares of the variance along either axis.
 
     Raises:
         ValueError: If there are more labels than can be told apart.

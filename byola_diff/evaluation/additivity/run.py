@@ -12,7 +12,6 @@ import torch
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.curves import AdditivityCurves, SoundsOf
 from byola_diff.evaluation.additivity.embedded import clips_over_snr
-from byola_diff.evaluation.additivity.exhibit import write_projection
 from byola_diff.evaluation.additivity.folders import SHORTEST_EVENT_S
 from byola_diff.evaluation.additivity.mixing import EventSounds
 from byola_diff.evaluation.additivity.options import USUAL_ADDITIVITY
@@ -23,6 +22,7 @@ from byola_diff.evaluation.additivity.polyphony import (
     procedural_pool,
     usable_labels,
 )
+from byola_diff.evaluation.additivity.projection_figure import write_projection
 from byola_diff.evaluation.additivity.quadruples import (
     AdditivityProtocol,
     Sources,
@@ -31,7 +31,7 @@ from byola_diff.evaluation.additivity.quadruples import (
 )
 from byola_diff.evaluation.jobs import Job
 from byola_diff.evaluation.options import deviations
-from byola_diff.scores.write import Record, score_record
+from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.sounds import FOREGROUNDS
 
 _KEPT_BYTES = 1 << 30
@@ -157,7 +157,7 @@ def additivity_job(options: argparse.Namespace) -> Job:
     about = run.settings() | {"deviations": marks}
     sounds, task = run.sounds(), run.sources.name
 
-    def records(named: NamedEncoder) -> Iterator[Record]:
+    def records(named: NamedEncoder) -> Iterator[ScoreRecord]:
         start = time.monotonic()
         measured = run.measure(named, sounds)
         scores, wall_s = measured.scores(main_snr_db), time.monotonic() - start

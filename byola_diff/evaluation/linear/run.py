@@ -22,7 +22,8 @@ from byola_diff.probing.logistic_manifest import check_probe, probe_manifest
 from byola_diff.probing.parts import probe_parts
 from byola_diff.probing.probe_task import manifest_targets, probe_task
 from byola_diff.probing.protocols import PROTOCOLS, LinearProtocol
-from byola_diff.scores.write import Record, Values, score_record
+from byola_diff.scores import ScoreRecord, score_record
+from byola_diff.scores.write import Values
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 
@@ -134,7 +135,7 @@ class LinearRun:
             precision=self.precision,
         )
 
-    def records(self, step: Step, task: Task) -> Iterator[Record]:
+    def records(self, step: Step, task: Task) -> Iterator[ScoreRecord]:
         """Record of the scene embedding, or of each layer in turn."""
         start = time.monotonic()
         named, about = step.named, step.about
@@ -168,7 +169,7 @@ class LinearRun:
         embeddings: Float[np.ndarray, "clip dim"],
         start: float,
         **about: Any,
-    ) -> Record:
+    ) -> ScoreRecord:
         scores, probe = self._probe(embeddings, task)
         wall_s = time.monotonic() - start
         settings = self.settings(task)

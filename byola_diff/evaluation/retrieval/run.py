@@ -40,8 +40,8 @@ from byola_diff.evaluation.retrieval.train import (
 )
 from byola_diff.evaluation.retrieval.trained_systems import system_name, trained_system
 from byola_diff.models.precision import resolved_precision
-from byola_diff.reports.exhibits import Exhibit, write_exhibit
-from byola_diff.scores.write import Record, score_record
+from byola_diff.reports.extras import ReportExtra, write_extra
+from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.tables.manifest import SPLITS
 from byola_diff.tables.pairs import PairTable, read_pairs
 from byola_diff.tables.preprocessing import Preprocessing
@@ -86,7 +86,7 @@ def retrieval_job(path: Path, options: argparse.Namespace) -> Job:
         except ValueError as error:
             raise ValueError(f"{path}: scene {scene}: {error}") from error
 
-    def records(named: NamedEncoder) -> Iterator[Record]:
+    def records(named: NamedEncoder) -> Iterator[ScoreRecord]:
         for scene, pairs in scenes.items():
             yield from run.records(named, scene, pairs)
 
@@ -153,7 +153,7 @@ class RetrievalRun:
             "n_workers": self.options.workers,
         }
 
-    def records(self, named: NamedEncoder, scene: str, table: PairTable) -> Iterator[Record]:
+    def records(self, named: NamedEncoder, scene: str, table: PairTable) -> Iterator[ScoreRecord]:
         """The record of a scene; then systems and an example are written."""
         start = time.monotonic()
         device = self.options.device
@@ -204,10 +204,10 @@ class RetrievalRun:
             f"{len(options.seeds)} systems of {options.epochs} epochs with {options.text_encoder}"
         )
 
-    def _exhibit(self, name: str, example: Callable[[], Exhibit]) -> None:
+    def _exhibit(self, name: str, example: Callable[[], ReportExtra]) -> None:
         """Show queries with what was found; scores stand without it."""
         try:
-            write_exhibit(self.options.out / "exhibits", name, example())
+            write_extra(self.options.out / "exhibits", name, example())
         except (ModuleNotFoundError, AudioFileError) as error:
             print(f"evaluate.py: no exhibit of {self.path}: {error}", file=sys.stderr)
 

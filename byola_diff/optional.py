@@ -1,0 +1,25 @@
+"""One guard for all optional packages."""
+
+from importlib import import_module
+from types import ModuleType
+
+
+def require(module: str, extra: str, purpose: str | None = None) -> ModuleType:
+    """The optional module of this dotted name, imported now.
+
+    Args:
+        module: Such as "scipy.stats".
+        extra: Extra of this package that installs it.
+        purpose: What needs it, for the error.
+
+    Raises:
+        ModuleNotFoundError: If it is not installed; says what to install.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        what = purpose or f"this needs {error.name}, which"
+        missing = f"needs {error.name}, which is not installed" if purpose else "is not installed"
+        raise ModuleNotFoundError(
+            f"{what} {missing}: pip install 'byola-diff[{extra}]'", name=error.name
+        ) from error
