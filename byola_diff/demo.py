@@ -10,7 +10,6 @@ where it was. Needs a checkout of the repository, for `train.py` and `datasets/`
 import argparse
 import csv
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from subprocess import CalledProcessError, run
 from typing import Any
 
 from byola_diff.atomic import write_text
@@ -66,18 +66,14 @@ def main() -> None:
         "--config",
         type=Path,
         default=_ROOT / "configs/pretrain/demo.yaml",
-        help="of the pretraining",
+        help="configuration of the pretraining",
     )
     options = parser.parse_args()
     try:
         report = run_demo(options.out, options.seed, options.steps, options.config)
-    except (StageError, BrokenFileError, ModuleNotFoundError, OSError) as error:
+    except (CalledProcessError, BrokenFileError, ModuleNotFoundError, OSError) as error:
         parser.exit(1, f"demo: {error}\n")
     print(f"report: {report}")
-
-
-class StageError(RuntimeError):
-    """A stage of the demo failed; its own messages are above."""
 
 
 def run_demo(out: Path, seed: int, steps: int | None, config: Path) -> Path:
@@ -87,7 +83,7 @@ def run_demo(out: Path, seed: int, steps: int | None, config: Path) -> Path:
         FileExistsError: If `out` holds a demo with other settings.
         FileNotFoundError: If the scripts of the repository are not there.
         ModuleNotFoundError: If a package is missing that a later stage needs.
-        StageError: If a stage fails.
+        CalledProcessError: If a stage fails; its own messages are above.
     """
     for needed in (_ROOT / "train.py", _ROOT / "datasets/make_sounds.py", config):
         if not needed.is_file():
@@ -250,10 +246,7 @@ def _read_metrics(run: Path) -> dict[str, list[float | None]]:
 
 def _run(*command: object) -> None:
     """Run a script or module of the repository with this Python."""
-    arguments = [str(argument) for argument in command]
-    result = subprocess.run([sys.executable, *arguments], check=False)
-    if result.returncode:
-        raise StageError(f"{' '.join(arguments)} ended with status {result.returncode}")
+    run([sys.executable, *map(str, command)], check=True)
 
 
 if __name__ == "__main__":

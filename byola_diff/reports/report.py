@@ -143,14 +143,18 @@ def render_html(title: str, lead: str, sections: Sequence[Section], footer: str 
     return _page().render(title=title, lead=lead, sections=sections, footer=footer)
 
 
-def best_cells(columns: Sequence[Sequence[float]], first_column: int = 1) -> frozenset:
-    """Cells (row, column) of the largest value of each column; of each of them, if several."""
-    return frozenset(
-        (row, place)
-        for place, values in enumerate(columns, start=first_column)
-        for row, value in enumerate(values)
-        if value == max(values)
-    )
+def best_cells(columns: Sequence[Sequence[float | None]]) -> frozenset[tuple[int, int]]:
+    """Cells (row, column) of the largest value of each column; of each of them, if several.
+
+    The first of `columns` is the second of the table, whose first one names the rows. A value that
+    is alone in its column is not the best of it.
+    """
+    best = set()
+    for place, values in enumerate(columns, start=1):
+        known = [value for value in values if value is not None]
+        if len(known) > 1:
+            best |= {(row, place) for row, value in enumerate(values) if value == max(known)}
+    return frozenset(best)
 
 
 @cache

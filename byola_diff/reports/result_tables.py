@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from byola_diff.reports.layer_results import FusionGain, LayerCurve, main_score
 from byola_diff.reports.published import MISSING
-from byola_diff.reports.report import Table
+from byola_diff.reports.report import Table, best_cells
 from byola_diff.scores.intervals import Interval
 from byola_diff.scores.record import ScoreRecord
 from byola_diff.scores.task_names import (
@@ -31,7 +31,7 @@ SCORES_NOTE = (
 _MAX_COLUMNS = 12
 _Column = tuple[str, str]
 """Task and metric."""
-_Cells = Mapping[tuple[str, _Column], tuple[Interval, Sequence[str]]]
+_Cells = Mapping[tuple[str, _Column], tuple[Interval, tuple[str, ...]]]
 """By encoder and column, the score and its deviations from the published task."""
 
 
@@ -214,22 +214,13 @@ def _scores_table(
         rows.append(row)
     header += ["average"] if averaged else []
     note = deviation_note((r.task, r.encoder.name, r.deviations) for r in scored)
-    return Table(header, rows, _best(cells, encoders, columns), note, title)
+    best = best_cells([_comparable(cells, encoders, column) for column in columns])
+    return Table(header, rows, best, note, title)
 
 
-def _best(
-    cells: _Cells, encoders: Sequence[str], columns: Sequence[_Column]
-) -> frozenset[tuple[int, int]]:
-    """The best of each column, if it was measured on one form of the task."""
-    best = set()
-    for place, column in enumerate(columns, start=1):
-        sign = -1 if lower_is_better(column[1]) else 1
-        known = {
-            row: cells[encoder, column]
-            for row, encoder in enumerate(encoders)
-            if (encoder, column) in cells
-        }
-        if len(known) > 1 and len({tuple(deviations) for _, deviations in known.values()}) == 1:
-            top = max(sign * score.mean for score, _ in known.values())
-            best |= {(row, place) for row, (score, _) in known.items() if sign * score.mean == top}
-    return frozenset(best)
+def _comparable(cells: _Cells, encoders: Sequence[str], column: _Column) -> list[float | None]:
+    """Scores of a column, the larger the better; none if not all are of one form of the task."""
+    found = [cells.get((encoder, column)) for encoder in encoders]
+    sign = -1 if lower_is_better(column[1]) else 1
+    same_form = len({deviations for _, deviations in filter(None, found)}) == 1
+    return [sign * cell[0].mean if cell and same_form else None for cell in found]

@@ -162,7 +162,7 @@ class ScoreRecord(BaseModel):
     @model_validator(mode="after")
     def _failures_have_no_scores(self) -> "ScoreRecord":
         if (self.status == "ok") != bool(self.scores):
-            raise ValueError(f"status {self.status!r} with {len(self.scores)} scores")
+            raise ValueError(f"status {self.status!r} with {len(self.scores) or 'no'} scores")
         return self
 
     @property

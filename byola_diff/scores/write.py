@@ -44,8 +44,7 @@ def score_record(
         protocol: "linear", "additivity", ...
         task: What it was measured on.
         encoder: What was measured.
-        scores: By metric, the main one first. The mean and its 95 % interval over the values are
-            added. Where a seed has a value per fold, folds are averaged with equal weight first.
+        scores: By metric, the main one first. Folds of a seed are averaged with equal weight.
         settings: What the protocol was run with.
         wall_s: Seconds that the run took.
         layer: Name, place from 1, and number of layers, if a single layer was measured.
@@ -55,10 +54,8 @@ def score_record(
         curves: By metric, what was measured over something that was varied.
 
     Raises:
-        ValueError: If there is no score, a value is not finite, or the layer's place is impossible.
+        ValueError: If there is no score, or one is not finite.
     """
-    if not scores:
-        raise ValueError(f"{protocol} of {encoder.name} on {task} has no scores to record")
     return ScoreRecord(
         protocol=protocol,
         task=task,

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from byola_diff.scores import Score, ScoreRecord, student_interval
+from byola_diff.scores import Records, Score, ScoreRecord, student_interval
+
+EVIL = "<script>alert('1')</script>|`x`"
 
 
 def score(*values):
@@ -37,3 +39,15 @@ def layer(name, index, of, **changes):
 def fusion(of, layers, **changes):
     name = f"{of}[{','.join(layers)}]"
     return record(encoder=name, fusion={"of": of, "layers": layers}, base=of, **changes)
+
+
+def records_of_a_report():
+    """Scores of an encoder, its layers and a fusion of them, another encoder, and a failure."""
+    scored = [
+        record(),
+        record("us8k", EVIL, (0.7,), probe={"learning_rate": 1e-3}),
+        *(layer(name, place, 3, values=(place / 4,)) for place, name in enumerate("abc", start=1)),
+        fusion("vggish", ["a", "c"], values=(0.86, 0.87, 0.88)),
+    ]
+    failed = [record("gtzan", "ast", error="OutOfMemoryError: no <memory>\nleft")]
+    return Records(tuple(scored), tuple(failed), ("runs/x.json left out: broken & foreign",))

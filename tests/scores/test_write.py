@@ -255,7 +255,7 @@ def test_broken_and_foreign_files_are_told_not_fatal(named, tmp_path):
         "bad_future.json left out: 'format': format 3 is newer than this program, which reads 2",
         "bad_nan.json left out: 'scores.accuracy.mean': Input should be a finite number",
         "bad_name.json left out: 'task': Input should be a valid string",
-        "bad_empty.json left out: status 'ok' with 0 scores",
+        "bad_empty.json left out: status 'ok' with no scores",
         "bad_deviations.json left out: 'settings': deviations of the task are 'x', not a list",
         "layer 'x' can't be number 3 of 2",
     ):

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +13,9 @@ from byola_diff.evaluation.additivity.projection import Projection, labels_to_sh
 from byola_diff.reports.extras import ReportExtra, write_extra
 from byola_diff.reports.figures import new_figure, to_png
 from byola_diff.reports.report import Picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Okabe and Ito's seven colours, then again with other markers: label and marker go together.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
@@ -72,21 +76,8 @@ def projection_figure(
     figure = new_figure(8.4, 5.4)
     axes = figure.add_subplot()
     for number, label in enumerate(shown):
-        rows = np.array([name == label for name in labels])
-        # Beyond seven labels a colour comes again: dashed lines, hollow circles, upright crosses.
-        again = number >= len(_COLOURS)
-        colour = _COLOURS[number % len(_COLOURS)]
-        for start, end in zip(first[rows], second[rows], strict=True):
-            ends = np.stack([start, end])
-            axes.plot(
-                *ends.T, color=colour, linewidth=0.7, alpha=0.6, linestyle="--" if again else "-"
-            )
-        face = "white" if again else colour
-        axes.scatter(
-            *first[rows].T, s=34, marker="o", facecolor=face, edgecolor=colour, label=label
-        )
-        cross = "+" if again else "x"
-        axes.scatter(*second[rows].T, s=60 if again else 38, marker=cross, color=colour, lw=1.4)
+        chosen = np.array([name == label for name in labels])
+        _draw_label(axes, number, label, first[chosen], second[chosen])
     for marker, background in (("o", "first"), ("x", "second")):
         axes.scatter([], [], s=34, marker=marker, color="#777777", label=f"{background} background")
     axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
@@ -96,3 +87,21 @@ def projection_figure(
     axes.tick_params(labelsize=8)
     figure.legend(loc="outside right upper", fontsize=8, frameon=False, title="event")
     return to_png(figure)
+
+
+def _draw_label(
+    axes: "Axes",
+    number: int,
+    label: str,
+    first: Float[np.ndarray, "event 2"],
+    second: Float[np.ndarray, "event 2"],
+) -> None:
+    # Beyond seven labels a colour comes again: dashed lines, hollow circles, upright crosses.
+    again = number >= len(_COLOURS)
+    colour = _COLOURS[number % len(_COLOURS)]
+    dash, face, cross, size = ("--", "white", "+", 60) if again else ("-", colour, "x", 38)
+    for ends in zip(first, second, strict=True):
+        line = {"color": colour, "linewidth": 0.7, "alpha": 0.6, "linestyle": dash}
+        axes.plot(*np.stack(ends).T, **line)
+    axes.scatter(*first.T, s=34, marker="o", facecolor=face, edgecolor=colour, label=label)
+    axes.scatter(*second.T, s=size, marker=cross, color=colour, lw=1.4)
