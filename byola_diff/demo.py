@@ -139,8 +139,8 @@ class Demo:
             if not to_do:
                 return
             # With "auto", a run that was stopped goes on, and one that was complete ends at once.
-            options = ["--objective.difference_weight", weight, "--seed", self.seed]
-            options += ["--resume", "auto"]
+            options = ["--resume", "auto", "--seed", self.seed]
+            options += ["--objective.difference_weight", weight]
             if steps is not None:
                 options += ["--training.steps", steps]
             _run(_ROOT / "train.py", "--config", config, "--out_dir", folder, *options)
@@ -156,7 +156,6 @@ class Demo:
         encoders = {"untrained": untrained_like(trained[WEIGHTS[0]], self.seed)}
         encoders |= {f"weight {weight}": encoder for weight, encoder in trained.items()}
         manifest = read_manifest(corpus)
-
         protocol = AdditivityProtocol(_N_EVENTS, (_SNR_DB,), _CLIP_S)
 
         @cache

@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter
 
 from byola_diff.atomic import write_text
 from byola_diff.reports.report import Part
-from byola_diff.scores.json_files import EXTRA_SUFFIX, fault, json_files
+from byola_diff.scores.read import EXTRA_SUFFIX, fault, json_files
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
 """Score records read back, whoever wrote them: one that can't be used is reported, never fatal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
 from pydantic_core import from_json
 
-from byola_diff.scores.json_files import fault, json_files
 from byola_diff.scores.record import ScoreRecord
+
+EXTRA_SUFFIX = ".exhibit.json"
+"""Ends the names of files for the report that lie beside score records."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,34 @@ def read_records(paths: Path | Sequence[Path]) -> Records:
         if key not in scored or scored[key].finished < record.finished
     ]
     return Records(tuple(scored.values()), tuple(current), tuple(problems))
+
+
+def json_files(paths: Path | Iterable[Path], *, extras: bool = False) -> list[Path]:
+    """Files of score records, or extras, in folders (searched through) and of those given.
+
+    Raises:
+        FileNotFoundError: If a path does not exist.
+    """
+    found: dict[Path, None] = {}
+    for path in [paths] if isinstance(paths, Path) else paths:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist: give folders or files of records")
+        for file in sorted(path.rglob("*.json")) if path.is_dir() else [path]:
+            if file.is_file() and file.name.endswith(EXTRA_SUFFIX) == extras:
+                found.setdefault(file.resolve())
+    return list(found)
+
+
+def fault(error: Exception) -> str:
+    """What is wrong with a file, with the key of what a model did not accept."""
+    if not isinstance(error, ValidationError):
+        return f"{error}" or type(error).__name__
+    first = error.errors(include_url=False)[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "missing":
+        return f"it lacks {key!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key!r}: {message}" if key else message
 
 
 def _newest(records: Sequence[ScoreRecord], problems: list[str]) -> dict[tuple, ScoreRecord]:
