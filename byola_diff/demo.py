@@ -10,25 +10,36 @@ where it was. Needs a checkout of the repository, for `train.py` and `datasets/`
 import argparse
 import csv
 import json
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from subprocess import CalledProcessError, run
 from typing import Any
 
 from byola_diff.atomic import write_text
-from byola_diff.demo_report import demo_report
+from byola_diff.demo_report import METRICS, demo_report
 from byola_diff.embeddings.extract import ExtractionOptions, embed_clips
 from byola_diff.encoders.byola import untrained_like
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.additivity.embedded import additivity_of
+from byola_diff.evaluation.additivity.curves import AdditivityCurves
+from byola_diff.evaluation.additivity.mixing import EventSounds
+from byola_diff.evaluation.additivity.quadruples import (
+    PROCEDURAL,
+    AdditivityProtocol,
+    Sources,
+    event_sounds,
+)
 from byola_diff.models.bundle import load_encoder
+from byola_diff.models.encoder import AudioEncoder
+from byola_diff.optional import require
 from byola_diff.probing.logistic import probe_manifest
-from byola_diff.scores.write import score_record, write_record
+from byola_diff.scores import read_records, score_record, write_record
+from byola_diff.scores.write import Values
 from byola_diff.storage import BrokenFileError
 from byola_diff.tables.manifest import read_manifest
 
@@ -38,6 +49,7 @@ _ROOT = Path(__file__).parents[1]
 _N_CLIPS = 1200
 _CLIP_S = 1.0
 _N_EVENTS = 200
+_SNR_DB = 0.0
 
 
 def main() -> None:
@@ -54,18 +66,14 @@ def main() -> None:
         "--config",
         type=Path,
         default=_ROOT / "configs/pretrain/demo.yaml",
-        help="of the pretraining",
+        help="configuration of the pretraining",
     )
     options = parser.parse_args()
     try:
         report = run_demo(options.out, options.seed, options.steps, options.config)
-    except (StageError, BrokenFileError, ModuleNotFoundError, OSError) as error:
+    except (CalledProcessError, BrokenFileError, ModuleNotFoundError, OSError) as error:
         parser.exit(1, f"demo: {error}\n")
     print(f"report: {report}")
-
-
-class StageError(RuntimeError):
-    """A stage of the demo failed; its own messages are above."""
 
 
 def run_demo(out: Path, seed: int, steps: int | None, config: Path) -> Path:
@@ -75,139 +83,157 @@ def run_demo(out: Path, seed: int, steps: int | None, config: Path) -> Path:
         FileExistsError: If `out` holds a demo with other settings.
         FileNotFoundError: If the scripts of the repository are not there.
         ModuleNotFoundError: If a package is missing that a later stage needs.
-        StageError: If a stage fails.
+        CalledProcessError: If a stage fails; its own messages are above.
     """
     for needed in (_ROOT / "train.py", _ROOT / "datasets/make_sounds.py", config):
         if not needed.is_file():
             raise FileNotFoundError(f"{needed} is missing: run the demo in a checkout")
-    missing = [name for name in ("matplotlib", "sklearn", "tensorboard") if not find_spec(name)]
-    if missing:
-        raise ModuleNotFoundError(
-            f"{', '.join(missing)} missing: pip install 'byola-diff[evaluate,log]'"
-        )
-    times: dict[str, float] = {}
-    _claim(out, {"seed": seed, "steps": steps, "config": config.read_text(encoding="utf-8")})
-    corpus = _make_corpus(out / "corpus", seed, times)
+    for name in ("matplotlib", "sklearn", "jinja2", "tensorboard"):
+        require(name, "evaluate,log", "the demo")
+    demo = Demo(out, seed)
+    demo.claim({"seed": seed, "steps": steps, "config": config.read_text(encoding="utf-8")})
+    corpus = demo.make_corpus()
     for weight in WEIGHTS:
-        _pretrain(out / f"weight_{weight}", weight, seed, steps, config, times)
-    scores = _score(out, corpus, seed, times)
-    with _stage("report", times):
-        encoder = load_encoder(_bundle(out, WEIGHTS[-1]))
-        training = json.loads((_bundle(out, WEIGHTS[-1]) / "config.json").read_text())["training"]
-        metrics = {
-            f"weight {weight}": _read_metrics(out / f"weight_{weight}") for weight in WEIGHTS
-        }
-        settings = {
-            "seed": seed,
-            "clips": len(read_manifest(corpus).in_split("test")),
-            "events": _N_EVENTS,
-            "steps": int(metrics[f"weight {WEIGHTS[0]}"]["step"][-1] or 0),
-        }
-        page = demo_report(scores, metrics, settings, encoder, training)
-        write_text(out / "report.html", page)
-    facts = {"settings": settings, "encoders": scores, "wall_s": times}
-    write_text(out / "scores.json", json.dumps(facts, indent=2) + "\n")
-    return (out / "report.html").resolve()
+        demo.pretrain(weight, steps, config)
+    return demo.report(corpus, demo.score(corpus))
 
 
-def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Note the settings, so that a later call does not mix results of two."""
-    path = out / "settings.json"
-    if path.is_file():
-        if json.loads(path.read_text()) != settings:
-            raise FileExistsError(f"{out} holds a demo with other settings: choose another --out")
-        return
-    write_text(path, json.dumps(settings, indent=2) + "\n")
+@dataclass
+class Demo:
+    """A demo in a folder: its stages, each of which passes over what was done before."""
 
+    out: Path
+    seed: int
+    times: dict[str, float] = field(default_factory=dict)
+    """Seconds that each stage took."""
 
-def _make_corpus(folder: Path, seed: int, times: dict[str, float]) -> Path:
-    """Manifest of the labelled corpus."""
-    manifest = folder / "manifest.csv"
-    with _stage("corpus", times, done=manifest.is_file()) as to_do:
-        if to_do:
-            # Labelled clips come from other seeds than the stream of training clips.
-            _run(
-                _ROOT / "datasets/make_sounds.py",
-                folder,
-                *("--clips", _N_CLIPS, "--duration-s", _CLIP_S, "--seed", seed + 1000),
-                *("--test-share", 0.4, "--valid-share", 0.1),
+    def claim(self, settings: dict[str, Any]) -> None:
+        """Note the settings, so that a later call does not mix results of two."""
+        path = self.out / "settings.json"
+        if not path.is_file():
+            write_text(path, json.dumps(settings, indent=2) + "\n")
+        elif json.loads(path.read_text()) != settings:
+            raise FileExistsError(
+                f"{self.out} holds a demo with other settings: choose another --out"
             )
-    return manifest
 
+    def make_corpus(self) -> Path:
+        """Manifest of the labelled corpus."""
+        folder = self.out / "corpus"
+        manifest = folder / "manifest.csv"
+        with self._stage("corpus", done=manifest.is_file()) as to_do:
+            if to_do:
+                # Labelled clips come from other seeds than the stream of training clips.
+                _run(
+                    _ROOT / "datasets/make_sounds.py",
+                    folder,
+                    *("--clips", _N_CLIPS, "--duration-s", _CLIP_S, "--seed", self.seed + 1000),
+                    *("--test-share", 0.4, "--valid-share", 0.1),
+                )
+        return manifest
 
-def _pretrain(
-    folder: Path,
-    weight: str,
-    seed: int,
-    steps: int | None,
-    config: Path,
-    times: dict[str, float],
-) -> None:
-    """Run folder with a bundle in it: the last thing written, so it tells that the rest is done."""
-    bundle = folder / "bundle"
-    with _stage(f"pretrain, weight {weight}", times, done=bundle.is_dir()) as to_do:
-        if not to_do:
-            return
-        # With "auto", a run that was stopped goes on, and one that was complete ends at once.
-        options = ["--objective.difference_weight", weight, "--seed", seed, "--resume", "auto"]
-        if steps is not None:
-            options += ["--training.steps", steps]
-        _run(_ROOT / "train.py", "--config", config, "--out_dir", folder, *options)
-        checkpoint = folder / "checkpoints/last.ckpt"
-        _run("-m", "byola_diff.export", checkpoint, bundle, "--data", "procedural sounds")
+    def pretrain(self, weight: str, steps: int | None, config: Path) -> None:
+        """Run folder with a bundle in it: written last, so the rest is done if it is there."""
+        folder = self.out / f"weight_{weight}"
+        with self._stage(f"pretrain, weight {weight}", done=self._bundle(weight).is_dir()) as to_do:
+            if not to_do:
+                return
+            # With "auto", a run that was stopped goes on, and one that was complete ends at once.
+            options = ["--resume", "auto", "--seed", self.seed]
+            options += ["--objective.difference_weight", weight]
+            if steps is not None:
+                options += ["--training.steps", steps]
+            _run(_ROOT / "train.py", "--config", config, "--out_dir", folder, *options)
+            checkpoint = folder / "checkpoints/last.ckpt"
+            _run(
+                *("-m", "byola_diff.export", checkpoint, self._bundle(weight)),
+                *("--data", "procedural sounds"),
+            )
 
+    def score(self, corpus: Path) -> dict[str, dict[str, float]]:
+        """Figures of each encoder by name; those found in records are not computed again."""
+        trained = {weight: load_encoder(self._bundle(weight)) for weight in WEIGHTS}
+        encoders = {"untrained": untrained_like(trained[WEIGHTS[0]], self.seed)}
+        encoders |= {f"weight {weight}": encoder for weight, encoder in trained.items()}
+        manifest = read_manifest(corpus)
+        protocol = AdditivityProtocol(_N_EVENTS, (_SNR_DB,), _CLIP_S)
 
-def _score(
-    out: Path, corpus: Path, seed: int, times: dict[str, float]
-) -> dict[str, dict[str, float]]:
-    """Figures of each encoder by name; those found in records are not computed again."""
-    trained = {weight: load_encoder(_bundle(out, weight)) for weight in WEIGHTS}
-    encoders = {"untrained": untrained_like(trained[WEIGHTS[0]], seed)}
-    encoders |= {f"weight {weight}": encoder for weight, encoder in trained.items()}
-    manifest = read_manifest(corpus)
-    scores: dict[str, dict[str, float]] = {}
-    for name, encoder in encoders.items():
+        @cache
+        def sounds(sample_rate: int) -> EventSounds:
+            return event_sounds(Sources(PROCEDURAL), protocol, self.seed, sample_rate)
+
+        def linear(encoder: AudioEncoder) -> Mapping[str, Values]:
+            embeddings = embed_clips(encoder, manifest, options=ExtractionOptions(progress=False))
+            return {"accuracy": {"test": probe_manifest(embeddings.numpy(), manifest)["test"]}}
+
+        def additivity(encoder: AudioEncoder) -> Mapping[str, Values]:
+            curves = AdditivityCurves(encoder, batch_size=50, device="cpu")
+            curves.measure(sounds(encoder.sample_rate), protocol.snrs_db, _SNR_DB, self.seed)
+            return curves.scores(_SNR_DB)
+
+        scores: dict[str, dict[str, float]] = {}
+        for name, encoder in encoders.items():
+            figures = self._recorded("linear", name, encoder, linear)
+            figures |= self._recorded("additivity", name, encoder, additivity)
+            scores[name] = {metric: figures[metric] for metric in METRICS}
+        return scores
+
+    def report(self, corpus: Path, scores: dict[str, dict[str, float]]) -> Path:
+        """Write the page and `scores.json`."""
+        page = self.out / "report.html"
+        with self._stage("report"):
+            last = self._bundle(WEIGHTS[-1])
+            training = json.loads((last / "config.json").read_text())["training"]
+            metrics = {
+                f"weight {weight}": _read_metrics(self.out / f"weight_{weight}")
+                for weight in WEIGHTS
+            }
+            settings = {
+                "seed": self.seed,
+                "clips": len(read_manifest(corpus).in_split("test")),
+                "events": _N_EVENTS,
+                "steps": int(metrics[f"weight {WEIGHTS[0]}"]["step"][-1] or 0),
+            }
+            write_text(page, demo_report(scores, metrics, settings, load_encoder(last), training))
+        facts = {"settings": settings, "encoders": scores, "wall_s": self.times}
+        write_text(self.out / "scores.json", json.dumps(facts, indent=2) + "\n")
+        return page.resolve()
+
+    def _recorded(
+        self,
+        protocol: str,
+        name: str,
+        encoder: AudioEncoder,
+        measure: Callable[[AudioEncoder], Mapping[str, Values]],
+    ) -> dict[str, float]:
+        """Figures from the record of the same protocol and weights, or measured and recorded."""
+        folder = self.out / "scores"
         named = NamedEncoder(name, encoder, content_hash(encoder))
+        for record in read_records(folder).scored if folder.exists() else ():
+            if (record.protocol, record.encoder.sha256) == (protocol, named.content_hash):
+                break
+        else:
+            start = time.monotonic()
+            with self._stage(f"{protocol}, {name}"):
+                values = measure(encoder)
+            record = score_record(protocol, "demo", named, values, {}, time.monotonic() - start)
+            write_record(folder, record)
+        return {metric: score.mean for metric, score in record.scores.items()}
 
-        def linear(named: NamedEncoder = named) -> dict[str, float]:
-            quiet = ExtractionOptions(progress=False)
-            embeddings = embed_clips(named.encoder, manifest, options=quiet)
-            return {"accuracy": probe_manifest(embeddings.numpy(), manifest)["test"]}
+    def _bundle(self, weight: str) -> Path:
+        return self.out / f"weight_{weight}" / "bundle"
 
-        def additivity(named: NamedEncoder = named) -> dict[str, float]:
-            encoder = named.encoder
-            found = additivity_of(encoder.scene, encoder.sample_rate, _N_EVENTS, seed, _CLIP_S)
-            return {metric: found[metric] for metric in ("cosine", "recall@1")}
-
-        scores[name] = _recorded(out, "linear", named, linear, times) | _recorded(
-            out, "additivity", named, additivity, times
-        )
-    return scores
-
-
-def _recorded(
-    out: Path,
-    protocol: str,
-    named: NamedEncoder,
-    measure: Callable[[], dict[str, float]],
-    times: dict[str, float],
-) -> dict[str, float]:
-    """Figures from the record of the same protocol and weights, or measured now and recorded."""
-    for path in (out / "scores").glob("*.json"):
-        record = json.loads(path.read_text())
-        if (record["protocol"], record["encoder"]["sha256"]) == (protocol, named.content_hash):
-            return {metric: score["mean"] for metric, score in record["scores"].items()}
-    start = time.monotonic()
-    with _stage(f"{protocol}, {named.name}", times):
-        figures = measure()
-    values = {metric: {"test": value} for metric, value in figures.items()}
-    record = score_record(protocol, "demo", named, values, {}, time.monotonic() - start)
-    write_record(out / "scores", record)
-    return figures
-
-
-def _bundle(out: Path, weight: str) -> Path:
-    return out / f"weight_{weight}" / "bundle"
+    @contextmanager
+    def _stage(self, name: str, done: bool = False) -> Iterator[bool]:
+        """Time a stage and say so; gives whether there is anything to do."""
+        if done:
+            print(f"[demo] {name}: done before", flush=True)
+            yield False
+            return
+        start = time.monotonic()
+        yield True
+        self.times[name] = round(time.monotonic() - start, 1)
+        print(f"[demo] {name}: {self.times[name]:.1f} s", flush=True)
 
 
 def _read_metrics(run: Path) -> dict[str, list[float | None]]:
@@ -217,25 +243,9 @@ def _read_metrics(run: Path) -> dict[str, list[float | None]]:
     return {name: [float(row[name]) if row[name] else None for row in rows] for name in rows[0]}
 
 
-@contextmanager
-def _stage(name: str, times: dict[str, float], done: bool = False) -> Iterator[bool]:
-    """Time a stage and say so; gives whether there is anything to do."""
-    if done:
-        print(f"[demo] {name}: done before", flush=True)
-        yield False
-        return
-    start = time.monotonic()
-    yield True
-    times[name] = round(time.monotonic() - start, 1)
-    print(f"[demo] {name}: {times[name]:.1f} s", flush=True)
-
-
 def _run(*command: object) -> None:
     """Run a script or module of the repository with this Python."""
-    words = [str(word) for word in command]
-    result = subprocess.run([sys.executable, *words], check=False)
-    if result.returncode:
-        raise StageError(f"{' '.join(words)} ended with status {result.returncode}")
+    run([sys.executable, *map(str, command)], check=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from torch import Tensor
 from byola_diff.losses.difference import mix_with_neighbour, neighbour
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.randomness import torch_generator
-from byola_diff.reports import figures
 from byola_diff.reports.report import (
     Picture,
     Section,
@@ -19,16 +18,17 @@ from byola_diff.reports.report import (
     best_cells,
     render_html,
 )
+from byola_diff.reports.training_figures import Panel, curves, mixture, views
 from byola_diff.sounds import training_batch
 from byola_diff.training.views import ViewMaker
 
 _SHOWN_CLIPS = 4
 _DRAWN_CLIPS = 36
-_METRICS = ("accuracy", "cosine", "recall@1")
+METRICS = ("accuracy", "cosine", "recall@1")
 _PANELS = (
-    figures.Panel("loss/byol", "BYOL term", "loss, 0 to 8"),
-    figures.Panel("loss/difference", "difference term", "loss, 0 to 8"),
-    figures.Panel("collapse/spread", "collapse meter", "spread of embeddings"),
+    Panel("loss/byol", "BYOL term", "loss, 0 to 8"),
+    Panel("loss/difference", "difference term", "loss, 0 to 8"),
+    Panel("collapse/spread", "collapse meter", "spread of embeddings"),
 )
 
 
@@ -65,7 +65,7 @@ def demo_report(
 def _scores(
     scores: Mapping[str, Mapping[str, float]], settings: Mapping[str, int]
 ) -> list[Text | Table | Picture]:
-    columns = [[row[metric] for row in scores.values()] for metric in _METRICS]
+    columns = [[row[metric] for row in scores.values()] for metric in METRICS]
     rows = [
         [name, f"{row['accuracy']:.1%}", f"{row['cosine']:.3f}", f"{row['recall@1']:.1%}"]
         for name, row in scores.items()
@@ -95,7 +95,7 @@ def _scores(
 
 def _curves(metrics: Mapping[str, Mapping[str, Sequence[float | None]]]) -> Picture:
     return Picture(
-        figures.curves(metrics, _PANELS),
+        curves(metrics, _PANELS),
         "Both terms are squared distances of unit vectors, summed over two directions: 4 is the "
         "distance of unrelated vectors. The run at weight 0 has no difference term. The spread of "
         "embeddings over a batch is 0 when all clips get one embedding, and about 1 when they "
@@ -122,14 +122,14 @@ def _pictures(
     clear = _clearest(clips, neighbours)
     return [
         Picture(
-            figures.views(shown, first, second, log_mel),
+            views(shown, first, second, log_mel),
             "Augmentations. Each view is the clip with a little of an earlier clip mixed in, then "
             "a random box of it resized to the full image (so its axes are stretched), then a "
             "change of loudness over time. The network must predict one view from the other. Each "
             "picture has its own range of colours.",
         ),
         Picture(
-            figures.mixture(clips[clear, 0], neighbours[clear, 0], mixed[clear, 0], rate, log_mel),
+            mixture(clips[clear, 0], neighbours[clear, 0], mixed[clear, 0], rate, log_mel),
             "The difference term. A clip is mixed with its neighbour in the batch at a rate "
             f"between 0.4 and 0.6, here {rate:.2f}. From the embedding of the mixture, less the "
             "rate times that of the neighbour, the network must predict the clip that remains. "

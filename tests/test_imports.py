@@ -33,6 +33,7 @@ FLOORS = [
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 OPTIONAL = {
     *("matplotlib", "sklearn", "scipy", "transformers", "torchcrepe", "scaper", "torchaudio"),
+    *("pandas", "jinja2", "PIL"),
     *("nnAudio", "pyloudnorm", "jams", "sox"),
 }
 SCRIPTS = ["train.py", "evaluate.py", "datasets/*.py", "benchmarks/*.py"]

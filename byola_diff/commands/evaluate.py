@@ -50,11 +50,11 @@ from byola_diff.evaluation.retrieval.options import RetrievalOptions, SearchOpti
 from byola_diff.evaluation.retrieval.run import retrieval_jobs
 from byola_diff.evaluation.retrieval.search_run import search as search_folder
 from byola_diff.option_fields import POSITIONAL
-from byola_diff.reports.exhibits import read_exhibits
+from byola_diff.reports.extras import read_extras
+from byola_diff.reports.paper_tables import print_paper_table
 from byola_diff.reports.results_csv import to_csv
 from byola_diff.reports.results_page import to_markdown, write_report
-from byola_diff.reports.text_table import print_paper_table
-from byola_diff.scores.read import read_records
+from byola_diff.scores import read_records
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "evaluate.py") -> int:
@@ -142,14 +142,14 @@ def embed(options: EmbedOptions) -> None:
 def report(options: ReportOptions) -> None:
     """Make one HTML file of score records: tables beside those of the papers, curves, failures."""
     records = read_records(options.runs)
-    exhibits, broken = read_exhibits(options.runs)
+    extras, broken = read_extras(options.runs)
     paths = [path for path in (options.out, options.csv, options.markdown) if path is not None]
     if not options.dry_run:
-        write_report(records, options.out, exhibits)
+        write_report(records, options.out, extras)
         if options.csv is not None:
             write_text(options.csv, to_csv(records))
         if options.markdown is not None:
-            write_text(options.markdown, to_markdown(records, exhibits))
+            write_text(options.markdown, to_markdown(records, extras))
     counts = f"{len(records.scored)} scores, {len(records.failed)} failures"
     print(f"{counts}: {', '.join(map(str, paths))}{' not written' if options.dry_run else ''}")
     for problem in (*records.problems, *broken):

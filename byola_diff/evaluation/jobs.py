@@ -15,7 +15,7 @@ from byola_diff.audio.files import AudioFileError
 from byola_diff.embeddings.extract import ExtractionOptions
 from byola_diff.encoders.open import NamedEncoder, check_spec, open_encoder
 from byola_diff.evaluation.options import EmbeddingOptions
-from byola_diff.scores.write import Record, failure_record, write_record
+from byola_diff.scores import ScoreRecord, failure_record, write_record
 from byola_diff.storage import BrokenFileError
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
@@ -31,7 +31,7 @@ class Job:
     protocol: str
     task: str
     settings: Mapping[str, Any]
-    records: Callable[[NamedEncoder], Iterable[Record]]
+    records: Callable[[NamedEncoder], Iterable[ScoreRecord]]
     """Score records, as they are ready."""
     plan: Callable[[NamedEncoder], Iterable[str]]
     """What `records` would do, in words."""
@@ -119,11 +119,11 @@ def _run(word: str, job: Job, device: torch.device | str, out: Path, dry_run: bo
     return True
 
 
-def _print(record: Record, path: Path) -> None:
-    layer = f" layer {record['layer']['name']}" if record["layer"] else ""
-    for metric, score in record["scores"].items():
-        each = "  ".join(f"{name} {value:.4f}" for name, value in score["values"].items())
-        spread = "" if score["ci95"] is None else f" ± {score['ci95']:.4f}"
-        what = f"{record['encoder']['name']}{layer}  {record['task']} {metric}"
-        print(f"{what} {score['mean']:.4f}{spread}  ({each})")
+def _print(record: ScoreRecord, path: Path) -> None:
+    layer = f" layer {record.layer.name}" if record.layer else ""
+    for metric, score in record.scores.items():
+        each = "  ".join(f"{name} {value:.4f}" for name, value in score.values.items())
+        spread = "" if score.ci95 is None else f" ± {score.ci95:.4f}"
+        what = f"{record.encoder.name}{layer}  {record.task} {metric}"
+        print(f"{what} {score.mean:.4f}{spread}  ({each})")
     print(f"  record: {path}", flush=True)

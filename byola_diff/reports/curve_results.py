@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from byola_diff.reports.curve_figures import EncoderCurve, curve_figure
-from byola_diff.reports.deviation_marks import deviation_note
 from byola_diff.reports.published import MISSING
 from byola_diff.reports.report import Picture, Table, Text
-from byola_diff.reports.result_figures import MAX_CURVES
-from byola_diff.reports.result_tables import row_order, score_text
-from byola_diff.scores.curve import Curve
-from byola_diff.scores.read import Record, Score
-from byola_diff.scores.task_names import metric_title, task_order, task_title
+from byola_diff.reports.result_tables import deviation_note, row_order, score_text
+from byola_diff.reports.score_figures import LinePanel, few_encoders, line_figure
+from byola_diff.scores.intervals import Interval
+from byola_diff.scores.record import Curve, ScoreRecord
+from byola_diff.scores.task_names import is_share, metric_title, task_order, task_title
 
 ADDITIVITY_NOTE = (
     "How to read additivity. The cosine compares how the same event moves the embedding over two "
@@ -29,7 +27,7 @@ POLYPHONY_NOTE = (
 )
 
 
-def curve_parts(scored: Iterable[Record], pictures: bool) -> list[Text | Table | Picture]:
+def curve_parts(scored: Iterable[ScoreRecord], pictures: bool) -> list[Text | Table | Picture]:
     """What a report shows of the curves of its records; nothing if there are none.
 
     Args:
@@ -46,61 +44,56 @@ def curve_parts(scored: Iterable[Record], pictures: bool) -> list[Text | Table |
         if metric == "polyphony":
             parts.append(Text(POLYPHONY_NOTE))
         if pictures:
-            parts += _pictures(metric, ours)
+            for few in few_encoders([record.encoder.name for record in ours]):
+                parts.append(_picture(metric, [r for r in ours if r.encoder.name in few]))
         for task in sorted({record.task for record in ours}, key=task_order):
             parts.append(_table(metric, [record for record in ours if record.task == task]))
     return parts
 
 
-def _pictures(metric: str, records: Sequence[Record]) -> list[Picture]:
-    """As many figures as it takes to tell the lines apart."""
-    encoders = list(dict.fromkeys(record.encoder for record in records))
-    figures = []
-    for start in range(0, len(encoders), MAX_CURVES):
-        few = encoders[start : start + MAX_CURVES]
-        curves = [
-            EncoderCurve(record.task, record.encoder, record.curves[metric])
-            for record in records
-            if record.encoder in few
-        ]
-        caption = (
-            f"{_sentence(metric_title(metric))} over {curves[0].curve.x}. Bars are 95 % intervals "
-            "over seeds; points are moved sideways a little to keep them apart."
+def _picture(metric: str, records: Sequence[ScoreRecord]) -> Picture:
+    panels = []
+    for task in sorted({record.task for record in records}, key=task_order):
+        curves = {r.encoder.name: r.curves[metric] for r in records if r.task == task}
+        panels.append(
+            LinePanel(
+                task_title(task),
+                metric,
+                next(iter(curves.values())).x,
+                {encoder: curve.points() for encoder, curve in curves.items()},
+                metric_title(metric) + (" (%)" if is_share(metric) else ""),
+                chance=_common_chance(curves.values()),
+            )
         )
-        if any(curve.curve.chance for curve in curves):
-            caption += " Grey: chance."
-        figures.append(Picture(curve_figure(metric, curves), caption))
-    return figures
+    caption = (
+        f"{_sentence(metric_title(metric))} over {panels[0].x_label}. Bars are 95 % intervals "
+        "over seeds; points are moved sideways a little to keep them apart."
+    )
+    if any(panel.chance for panel in panels):
+        caption += " Grey: chance."
+    return Picture(line_figure(panels), caption)
 
 
-def _table(metric: str, records: Sequence[Record]) -> Table:
-    curves = {record.encoder: record.curves[metric] for record in records}
-    marks = {record.encoder: record.deviations for record in records}
-    every = sorted({x for curve in curves.values() for x in curve.points()})
-    rows = [[name, *_cells(metric, curve, every, marks[name])] for name, curve in curves.items()]
-    chances = {tuple(curve.chances().items()) for curve in curves.values()}
-    if len(chances) == 1 and (chance := dict(chances.pop())):
-        known = {x: Score({}, value, None) for x, value in chance.items()}
-        rows.append(
-            ["chance", *(score_text(metric, known[x]) if x in known else MISSING for x in every)]
-        )
-    first = next(iter(curves.values()))
-    header = (first.x, *(f"{x:g}" for x in every))
+def _table(metric: str, records: Sequence[ScoreRecord]) -> Table:
+    curves = [record.curves[metric] for record in records]
+    every = sorted({x for curve in curves for x in curve.points()})
+    rows = []
+    for record, curve in zip(records, curves, strict=True):
+        texts = {x: score_text(metric, y, record.deviations) for x, y in curve.points().items()}
+        rows.append([record.encoder.name, *(texts.get(x, MISSING) for x in every)])
+    if chance := _common_chance(curves):
+        texts = {x: score_text(metric, Interval(value, None)) for x, value in chance.items()}
+        rows.append(["chance", *(texts.get(x, MISSING) for x in every)])
+    header = (curves[0].x, *(f"{x:g}" for x in every))
     title = f"{_sentence(metric_title(metric))}, {task_title(records[0].task)}"
-    note = deviation_note((record.task, record.encoder, record.deviations) for record in records)
+    note = deviation_note((r.task, r.encoder.name, r.deviations) for r in records)
     return Table(header, rows, title=title, note=note)
 
 
-def _cells(
-    metric: str, curve: Curve, every: Sequence[float], deviations: tuple[str, ...]
-) -> list[str]:
-    points = curve.points()
-    return [
-        score_text(metric, Score({}, points[x].mean, points[x].half_width, deviations))
-        if x in points
-        else MISSING
-        for x in every
-    ]
+def _common_chance(curves: Iterable[Curve]) -> dict[float, float]:
+    """Chance by x, if it is the same for all."""
+    different = {tuple(curve.chances().items()) for curve in curves}
+    return dict(different.pop()) if len(different) == 1 else {}
 
 
 def _sentence(title: str) -> str:

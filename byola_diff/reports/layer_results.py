@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from byola_diff.scores.intervals import Interval, student_interval
-from byola_diff.scores.read import Record, Score
+from byola_diff.scores.record import Score, ScoreRecord
 from byola_diff.scores.task_names import lower_is_better, metric_name, task_order
 
 
@@ -16,6 +16,8 @@ class LayerPoint:
     """From 1."""
     name: str
     score: Score
+    deviations: tuple[str, ...] = ()
+    """In what the clips were not those of the published task."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,20 @@ class FusionGain:
     """Over the scene embedding of the same encoder; None if that was not measured."""
 
 
-def main_score(record: Record) -> tuple[str, Score]:
+def main_score(record: ScoreRecord) -> tuple[str, Score]:
     """The metric that stands first, and its score."""
     metric, score = next(iter(record.scores.items()))
     return metric_name(metric), score
 
 
-def layer_curves(records: Iterable[Record]) -> list[LayerCurve]:
+def layer_curves(records: Iterable[ScoreRecord]) -> list[LayerCurve]:
     """One curve per protocol, task and encoder that has records of single layers."""
     groups: dict[tuple[str, str, str, str], list[LayerPoint]] = {}
     for record in records:
         if record.layer:
             metric, score = main_score(record)
-            key = record.protocol, record.task, metric, record.base or record.encoder
-            point = LayerPoint(record.layer["index"], record.layer["name"], score)
+            key = record.protocol, record.task, metric, record.base or record.encoder.name
+            point = LayerPoint(record.layer.index, record.layer.name, score, record.deviations)
             groups.setdefault(key, []).append(point)
     curves = [
         LayerCurve(*key, tuple(sorted(points, key=lambda point: point.index)))
@@ -66,7 +68,7 @@ def layer_curves(records: Iterable[Record]) -> list[LayerCurve]:
     return sorted(curves, key=lambda curve: (curve.protocol, task_order(curve.task), curve.encoder))
 
 
-def fusion_gains(records: Sequence[Record]) -> list[FusionGain]:
+def fusion_gains(records: Sequence[ScoreRecord]) -> list[FusionGain]:
     """Every fusion against the layers and the scene embedding of its own encoder.
 
     The best layer is the best on the test clips, which flatters it: its gain is a lower bound.
@@ -80,20 +82,19 @@ def fusion_gains(records: Sequence[Record]) -> list[FusionGain]:
             continue
         metric, score = main_score(record)
         sign = -1 if lower_is_better(metric) else 1
-        place = record.protocol, record.task, record.fusion["of"]
+        place = record.protocol, record.task, record.fusion.of
         curve, scene = curves.get(place), scenes.get(place)
         points = curve.points if curve and curve.metric == metric else ()
-        comparable = [point for point in points if point.score.deviations == score.deviations]
+        comparable = [point for point in points if point.deviations == record.deviations]
         best = max(comparable, key=lambda point: sign * point.score.mean, default=None)
-        plain = main_score(scene)[1] if scene and main_score(scene)[0] == metric else None
-        if plain and plain.deviations != score.deviations:
-            plain = None
+        if scene and (main_score(scene)[0], scene.deviations) != (metric, record.deviations):
+            scene = None
         gains.append(
             FusionGain(
-                *(record.protocol, record.task, metric, record.encoder),
+                *(record.protocol, record.task, metric, record.encoder.name),
                 best.name if best else None,
                 _difference(score, best.score, sign) if best else None,
-                _difference(score, plain, sign) if plain else None,
+                _difference(score, main_score(scene)[1], sign) if scene else None,
             )
         )
     return sorted(gains, key=lambda gain: (gain.protocol, gain.fusion, task_order(gain.task)))

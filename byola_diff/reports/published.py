@@ -1,19 +1,23 @@
 """The papers' tables as data: `published_tables/*.yaml`, each figure as it was printed."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from byola_diff.scores.read import fault
 
 MISSING = "\N{EN DASH}"
 
 _FOLDER = Path(__file__).parent / "published_tables"
 
 
-@dataclass(frozen=True)
-class Figure:
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Figure(_Model):
     """A printed figure, in percent."""
 
     printed: str
@@ -27,30 +31,38 @@ class Figure:
         return float(self.printed)
 
 
-@dataclass(frozen=True)
-class Column:
-    """What a column is of, in the words of score records."""
+def _figure(printed: str) -> Figure | None:
+    if printed == MISSING:
+        return None
+    value, _, interval = printed.partition("±")
+    if not (float(value) >= 0 and float(interval or 0) >= 0):
+        raise ValueError(f"{printed!r} is no figure")
+    return Figure(printed=value, interval=interval or None)
+
+
+class Column(_Model):
+    """What a column is of, in the names of score records."""
 
     title: str
     task: str
     metric: str
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(_Model):
     """What a paper reports of one system."""
 
     name: str
-    figures: tuple[Figure | None, ...]
+    figures: Annotated[
+        tuple[Figure | None, ...], BeforeValidator(lambda line: tuple(map(_figure, line.split())))
+    ] = Field(alias="values")
     """By column; None where the paper has none."""
-    average: Figure | None = None
+    average: Annotated[Figure | None, BeforeValidator(_figure)] = None
     """As printed."""
     mark: str = ""
     """What to know about this row."""
 
 
-@dataclass(frozen=True)
-class PublishedTable:
+class PublishedTable(_Model):
     """A table of a paper."""
 
     title: str
@@ -65,6 +77,19 @@ class PublishedTable:
     average: str | None = None
     """Title of the column of averages, if it has one."""
     notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _rows_are_full(self) -> "PublishedTable":
+        for row in self.rows:
+            if len(row.figures) != len(self.columns):
+                found = f"has {len(row.figures)} values, not {len(self.columns)}"
+                raise ValueError(f"row {row.name!r} {found}")
+        return self
+
+    @property
+    def full_title(self) -> str:
+        """Paper, number and title of the table."""
+        return f"{self.paper}, {self.table}: {self.title}"
 
 
 def read_published(folder: Path = _FOLDER) -> list[PublishedTable]:
@@ -82,30 +107,6 @@ def read_published(folder: Path = _FOLDER) -> list[PublishedTable]:
 
 def _read(path: Path) -> PublishedTable:
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        unknown = raw.keys() - {field.name for field in fields(PublishedTable)}
-        if unknown:
-            raise ValueError(f"unknown keys {sorted(unknown)}")
-        columns = tuple(Column(**column) for column in raw["columns"])
-        rows = tuple(_row(row, len(columns)) for row in raw["rows"])
-        notes = tuple(raw.get("notes", ()))
-        return PublishedTable(**{**raw, "columns": columns, "rows": rows, "notes": notes})
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a published table: {error!r}") from error
-
-
-def _row(raw: Mapping[str, Any], n_columns: int) -> Row:
-    figures = tuple(_figure(word) for word in raw["values"].split())
-    if len(figures) != n_columns:
-        raise ValueError(f"row {raw['name']!r} has {len(figures)} values, not {n_columns}")
-    average = _figure(raw["average"]) if "average" in raw else None
-    return Row(raw["name"], figures, average, raw.get("mark", ""))
-
-
-def _figure(word: str) -> Figure | None:
-    if word == MISSING:
-        return None
-    printed, _, interval = word.partition("±")
-    if not (float(printed) >= 0 and float(interval or 0) >= 0):
-        raise ValueError(f"{word!r} is no figure")
-    return Figure(printed, interval or None)
+        return PublishedTable.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{path} is not a published table: {fault(error)}") from error

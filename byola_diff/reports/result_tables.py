@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from byola_diff.reports.deviation_marks import MARK, deviation_note
 from byola_diff.reports.layer_results import FusionGain, LayerCurve, main_score
 from byola_diff.reports.published import MISSING
-from byola_diff.reports.report import Table
+from byola_diff.reports.report import Table, best_cells
 from byola_diff.scores.intervals import Interval
-from byola_diff.scores.read import Record, Score
+from byola_diff.scores.record import ScoreRecord
 from byola_diff.scores.task_names import (
     is_share,
     lower_is_better,
@@ -19,6 +18,8 @@ from byola_diff.scores.task_names import (
 )
 
 FAILED = "failed"
+MARK = "\N{DAGGER}"
+"""After a score on part of a task, or on a split that is not the published one."""
 
 SCORES_NOTE = (
     "Mean over seeds (or folds) ± half of its 95 % Student-t interval; shares in percent, the rest "
@@ -28,20 +29,49 @@ SCORES_NOTE = (
 )
 
 _MAX_COLUMNS = 12
-_Columns = list[tuple[str, str]]
-"""Tasks and metrics."""
+_Column = tuple[str, str]
+"""Task and metric."""
+_Cells = Mapping[tuple[str, _Column], tuple[Interval, tuple[str, ...]]]
+"""By encoder and column, the score and its deviations from the published task."""
 
 
-def score_text(metric: str, score: Score | Interval) -> str:
+def score_text(metric: str, score: Interval, deviations: Sequence[str] = ()) -> str:
     """Mean and interval: percent with one decimal; three decimals for what is no share.
 
     A score on something else than the published task is marked.
     """
-    half = score.ci95 if isinstance(score, Score) else score.half_width
-    mark = MARK if isinstance(score, Score) and score.deviations else ""
     scale, digits = (100, 1) if is_share(metric) else (1, 3)
-    spread = "" if half is None else f" ± {scale * half:.{digits}f}"
-    return f"{scale * score.mean:z.{digits}f}{spread}{mark}"
+    spread = "" if score.half_width is None else f" ± {scale * score.half_width:.{digits}f}"
+    return f"{scale * score.mean:z.{digits}f}{spread}{MARK if deviations else ''}"
+
+
+def average_text(scores: Iterable[tuple[Interval, Sequence[str]] | None]) -> str:
+    """Mean of the means in percent, of a complete row only; marked if one of them is."""
+    every = list(scores)
+    known = [score for score in every if score is not None]
+    if len(known) < len(every):
+        return MISSING
+    mark = MARK if any(deviations for _, deviations in known) else ""
+    return f"{100 * sum(score.mean for score, _ in known) / len(known):.1f}{mark}"
+
+
+def deviation_note(measured: Iterable[tuple[str, str, Sequence[str]]]) -> str:
+    """What the mark stands for, by task; empty if nothing is marked.
+
+    Args:
+        measured: Task, encoder and deviations of each score in the table. Encoders are named where
+            not all were measured on the same clips.
+    """
+    tasks: dict[str, dict[tuple[str, ...], dict[str, None]]] = {}
+    for task, encoder, deviations in measured:
+        tasks.setdefault(task, {}).setdefault(tuple(deviations), {})[encoder] = None
+    reasons = []
+    for task in sorted(tasks, key=task_order):
+        for deviations, encoders in tasks[task].items():
+            who = f" ({', '.join(encoders)})" if len(tasks[task]) > 1 else ""
+            if deviations:
+                reasons.append(f"{task_title(task)}{who}: {'; '.join(deviations)}.")
+    return " ".join([f"{MARK}: not the task as published.", *reasons]) if reasons else ""
 
 
 def column_title(task: str, metric: str) -> str:
@@ -49,13 +79,14 @@ def column_title(task: str, metric: str) -> str:
     return task_title(task) + ("" if metric == "accuracy" else f"\n{metric_title(metric)}")
 
 
-def row_order(record: Record) -> tuple[str, bool, str]:
+def row_order(record: ScoreRecord) -> tuple[str, bool, str]:
     """Sorting key of encoders: a fusion follows the encoder that it is made from."""
-    return record.base or record.encoder, record.fusion is not None, record.encoder
+    name = record.encoder.name
+    return record.base or name, record.fusion is not None, name
 
 
 def summary_tables(
-    protocol: str, scored: Sequence[Record], failed: Sequence[Record]
+    protocol: str, scored: Sequence[ScoreRecord], failed: Sequence[ScoreRecord]
 ) -> list[Table]:
     """Encoders by tasks, of one protocol; records of single layers are not in it.
 
@@ -80,43 +111,26 @@ def summary_tables(
     return tables + ([_scores_table(f"{title}, other metrics", scored, [], other)] if other else [])
 
 
-def average_text(scores: Iterable[Score | None]) -> str:
-    """Mean of the means in percent, of a complete row only; marked if one of them is."""
-    every = list(scores)
-    known = [score for score in every if score is not None]
-    if len(known) < len(every):
-        return MISSING
-    mark = MARK if any(score.deviations for score in known) else ""
-    return f"{100 * sum(score.mean for score in known) / len(known):.1f}{mark}"
-
-
 def layer_table(protocol: str, curves: Sequence[LayerCurve]) -> Table:
     """The figures behind the curves of one protocol: layers by tasks."""
     columns = sorted({(c.task, c.metric) for c in curves}, key=_column_order)
-    layers = sorted(
-        {(curve.encoder, point.index, point.name) for curve in curves for point in curve.points}
-    )
+    points = [(curve, point) for curve in curves for point in curve.points]
     cells = {
-        (curve.encoder, point.index, point.name, curve.task, curve.metric): point.score
-        for curve in curves
-        for point in curve.points
+        (curve.encoder, point.index, point.name, curve.task, curve.metric): score_text(
+            curve.metric, point.score.interval, point.deviations
+        )
+        for curve, point in points
     }
+    layers = sorted({(curve.encoder, point.index, point.name) for curve, point in points})
     rows = [
-        [f"{layer[0]}, layer {layer[2]}"]
-        + [
-            score_text(column[1], cells[(*layer, *column)])
-            if (*layer, *column) in cells
-            else MISSING
-            for column in columns
+        [
+            f"{layer[0]}, layer {layer[2]}",
+            *(cells.get((*layer, *column), MISSING) for column in columns),
         ]
         for layer in layers
     ]
     header = ("layer", *(column_title(*column) for column in columns))
-    note = deviation_note(
-        (curve.task, curve.encoder, point.score.deviations)
-        for curve in curves
-        for point in curve.points
-    )
+    note = deviation_note((curve.task, curve.encoder, point.deviations) for curve, point in points)
     return Table(header, rows, note=note, title=f"The same in figures, protocol {protocol}")
 
 
@@ -140,21 +154,21 @@ def gain_table(gains: Sequence[FusionGain]) -> Table:
     )
 
 
-def failure_table(failed: Sequence[Record]) -> Table:
+def failure_table(failed: Sequence[ScoreRecord]) -> Table:
     """What failed, and why."""
-    rows = [
-        [
-            record.encoder + (f", layer {record.layer['name']}" if record.layer else ""),
-            *(record.protocol, task_title(record.task), record.error or "", record.finished),
-        ]
-        for record in sorted(failed, key=lambda record: (record.protocol, task_order(record.task)))
-    ]
+    rows = []
+    for record in sorted(failed, key=lambda record: (record.protocol, task_order(record.task))):
+        name = record.encoder.name + (f", layer {record.layer.name}" if record.layer else "")
+        why = record.error or "no reason recorded"
+        rows.append([name, record.protocol, task_title(record.task), why, record.finished])
     return Table(
         ("encoder", "protocol", "task", "why", "when"), rows, text_columns=frozenset({1, 2, 3})
     )
 
 
-def _columns(scored: Sequence[Record], failed: Sequence[Record]) -> tuple[_Columns, _Columns]:
+def _columns(
+    scored: Sequence[ScoreRecord], failed: Sequence[ScoreRecord]
+) -> tuple[list[_Column], list[_Column]]:
     """The first metric of each task, and all others; each in the order of tasks."""
     main = {(record.task, main_score(record)[0]) for record in scored}
     # Tasks on which nothing succeeded must not vanish.
@@ -165,60 +179,48 @@ def _columns(scored: Sequence[Record], failed: Sequence[Record]) -> tuple[_Colum
     return sorted(main, key=_column_order), sorted(other, key=lambda column: task_order(column[0]))
 
 
-def _column_order(column: tuple[str, str]) -> tuple[tuple[int, str], str]:
+def _column_order(column: _Column) -> tuple[tuple[int, str], str]:
     return task_order(column[0]), column[1]
 
 
 def _scores_table(
-    title: str, scored: Sequence[Record], failed: Sequence[Record], columns: _Columns
+    title: str,
+    scored: Sequence[ScoreRecord],
+    failed: Sequence[ScoreRecord],
+    columns: Sequence[_Column],
 ) -> Table:
     cells = {
-        (record.encoder, (record.task, metric_name(metric))): score
+        (record.encoder.name, (record.task, metric_name(metric))): (
+            score.interval,
+            record.deviations,
+        )
         for record in scored
         for metric, score in record.scores.items()
     }
-    lost = {(record.encoder, record.task) for record in failed}
+    lost = {(record.encoder.name, record.task) for record in failed}
     chosen = sorted([*scored, *failed], key=row_order)
-    encoders = list(dict.fromkeys(record.encoder for record in chosen))
-    rows = [
-        [
-            encoder,
-            *(_cell(cells.get((encoder, column)), column, encoder, lost) for column in columns),
-        ]
-        for encoder in encoders
-    ]
+    encoders = list(dict.fromkeys(record.encoder.name for record in chosen))
     header = ["encoder", *(column_title(*column) for column in columns)]
-    if len(columns) > 1 and {metric for _, metric in columns} == {"accuracy"}:
-        header.append("average")
-        for row, encoder in zip(rows, encoders, strict=True):
+    averaged = len(columns) > 1 and {metric for _, metric in columns} == {"accuracy"}
+    rows = []
+    for encoder in encoders:
+        row = [encoder]
+        for task, metric in columns:
+            cell = cells.get((encoder, (task, metric)))
+            empty = FAILED if (encoder, task) in lost else MISSING
+            row.append(score_text(metric, *cell) if cell else empty)
+        if averaged:
             row.append(average_text(cells.get((encoder, column)) for column in columns))
-    note = deviation_note((r.task, r.encoder, r.deviations) for r in scored)
-    return Table(header, rows, _best(cells, encoders, columns), note, title)
+        rows.append(row)
+    header += ["average"] if averaged else []
+    note = deviation_note((r.task, r.encoder.name, r.deviations) for r in scored)
+    best = best_cells([_comparable(cells, encoders, column) for column in columns])
+    return Table(header, rows, best, note, title)
 
 
-def _cell(
-    score: Score | None, column: tuple[str, str], encoder: str, lost: set[tuple[str, str]]
-) -> str:
-    if score is not None:
-        return score_text(column[1], score)
-    return FAILED if (encoder, column[0]) in lost else MISSING
-
-
-def _best(
-    cells: Mapping[tuple[str, tuple[str, str]], Score],
-    encoders: Sequence[str],
-    columns: Sequence[tuple[str, str]],
-) -> frozenset[tuple[int, int]]:
-    best = set()
-    for place, column in enumerate(columns, start=1):
-        sign = -1 if lower_is_better(column[1]) else 1
-        scores = {
-            row: cells[encoder, column]
-            for row, encoder in enumerate(encoders)
-            if (encoder, column) in cells
-        }
-        forms = {score.deviations for score in scores.values()}
-        if len(scores) > 1 and len(forms) == 1:
-            top = max(sign * score.mean for score in scores.values())
-            best |= {(row, place) for row, score in scores.items() if sign * score.mean == top}
-    return frozenset(best)
+def _comparable(cells: _Cells, encoders: Sequence[str], column: _Column) -> list[float | None]:
+    """Scores of a column, the larger the better; none if not all are of one form of the task."""
+    found = [cells.get((encoder, column)) for encoder in encoders]
+    sign = -1 if lower_is_better(column[1]) else 1
+    same_form = len({deviations for _, deviations in filter(None, found)}) == 1
+    return [sign * cell[0].mean if cell and same_form else None for cell in found]

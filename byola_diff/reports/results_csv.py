@@ -5,7 +5,8 @@ import io
 import json
 from typing import Any
 
-from byola_diff.scores.read import Record, Records, Score
+from byola_diff.scores.read import Records
+from byola_diff.scores.record import ScoreRecord
 
 COLUMNS = (
     *("protocol", "task", "encoder", "sha256", "base", "layer", "layer_index", "n_layers"),
@@ -25,40 +26,21 @@ def to_csv(records: Records) -> str:
     for record in (*records.scored, *records.failed):
         common = _common(record)
         for metric, score in record.scores.items():
-            writer.writerow(common | _figures(metric, score))
+            figures = {"metric": metric, "mean": score.mean, "ci95": score.ci95}
+            values = {"n_values": len(score.values), "values": json.dumps(score.values)}
+            writer.writerow(common | figures | values)
         if not record.scores:
             writer.writerow(common)
     return buffer.getvalue()
 
 
-def _common(record: Record) -> dict[str, Any]:
-    layer = record.layer or {}
-    return {
-        "protocol": record.protocol,
-        "task": record.task,
-        "encoder": record.encoder,
-        "sha256": record.sha256,
-        "base": record.base,
-        "layer": layer.get("name"),
-        "layer_index": layer.get("index"),
-        "n_layers": layer.get("of"),
-        "fusion_layers": json.dumps(record.fusion["layers"]) if record.fusion else None,
-        "status": "ok" if record.error is None else "failed",
-        "probe": json.dumps(record.details["probe"]) if record.details["probe"] else None,
-        "deviations": json.dumps(record.deviations) if record.deviations else None,
-        "error": record.error,
-        "commit": record.details["commit"],
-        "finished": record.finished,
-        "wall_s": record.details["wall_s"],
-        "path": str(record.path),
-    }
-
-
-def _figures(metric: str, score: Score) -> dict[str, Any]:
-    return {
-        "metric": metric,
-        "mean": score.mean,
-        "ci95": score.ci95,
-        "n_values": len(score.values),
-        "values": json.dumps(dict(score.values)),
-    }
+def _common(record: ScoreRecord) -> dict[str, Any]:
+    plain = ("protocol", "task", "base", "status", "error", "commit", "finished", "wall_s", "path")
+    common = {name: getattr(record, name) for name in plain}
+    common |= {"encoder": record.encoder.name, "sha256": record.encoder.sha256}
+    if record.layer:
+        layer = record.layer
+        common |= {"layer": layer.name, "layer_index": layer.index, "n_layers": layer.of}
+    layers = record.fusion.layers if record.fusion else None
+    lists = {"fusion_layers": layers, "probe": record.probe, "deviations": record.deviations}
+    return common | {name: json.dumps(value) for name, value in lists.items() if value}

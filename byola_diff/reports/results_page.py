@@ -1,13 +1,13 @@
 """The report on score records: one HTML file that needs nothing else, or the same as Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from byola_diff.atomic import write_text
 from byola_diff.reports.curve_results import curve_parts
-from byola_diff.reports.exhibits import Exhibit
+from byola_diff.reports.extras import ReportExtra
 from byola_diff.reports.layer_results import LayerCurve, fusion_gains, layer_curves
-from byola_diff.reports.paper_tables import paper_table, published_title
+from byola_diff.reports.paper_tables import paper_table
 from byola_diff.reports.provenance import (
     encoder_table,
     probe_table,
@@ -23,8 +23,7 @@ from byola_diff.reports.report import (
     Text,
     render_html,
 )
-from byola_diff.reports.report_markdown import render_markdown
-from byola_diff.reports.result_figures import MAX_CURVES, gain_figure, layer_figure
+from byola_diff.reports.report_text import render_markdown
 from byola_diff.reports.result_tables import (
     SCORES_NOTE,
     failure_table,
@@ -32,7 +31,9 @@ from byola_diff.reports.result_tables import (
     layer_table,
     summary_tables,
 )
-from byola_diff.scores.read import Record, Records
+from byola_diff.reports.score_figures import few_encoders, gain_figure, layer_figure
+from byola_diff.scores.read import Records
+from byola_diff.scores.record import ScoreRecord
 from byola_diff.scores.task_names import GROUPS, is_share, task_group
 
 TITLE = "byola_diff: results"
@@ -40,29 +41,29 @@ TITLE = "byola_diff: results"
 _Parts = list[Part]
 
 
-def write_report(records: Records, out: Path, exhibits: Sequence[Exhibit] = ()) -> None:
+def write_report(records: Records, out: Path, extras: Sequence[ReportExtra] = ()) -> None:
     """Write the page, whole or not at all.
 
     Args:
         records: What was measured.
         out: The HTML file.
-        exhibits: What runs left to look at and to listen to.
+        extras: What runs left to look at and to listen to.
 
     Raises:
         ValueError: If there is no record at all.
         ModuleNotFoundError: If Matplotlib or SciPy is absent; it names the extra.
     """
-    sections = _sections(records, exhibits, pictures=True)
+    sections = _sections(records, extras, pictures=True)
     write_text(out, render_html(TITLE, _lead(records), sections))
 
 
-def to_markdown(records: Records, exhibits: Sequence[Exhibit] = ()) -> str:
+def to_markdown(records: Records, extras: Sequence[ReportExtra] = ()) -> str:
     """The tables and words of the page.
 
     Raises:
         ValueError: If there is no record at all.
     """
-    sections = _sections(records, exhibits, pictures=False)
+    sections = _sections(records, extras, pictures=False)
     return render_markdown(TITLE, _lead(records), sections)
 
 
@@ -75,7 +76,7 @@ def _lead(records: Records) -> str:
     n_layers = sum(not record.whole for record in records.scored)
     counts = (
         _count(len(records.scored), "scored run") + f", {n_layers} of them of single layers",
-        _count(len({record.encoder for record in every}), "encoder") + " (fusions too)",
+        _count(len({record.encoder.name for record in every}), "encoder") + " (fusions too)",
         _count(len({record.task for record in every}), "task"),
         f"{len(records.failed)} failed",
     )
@@ -86,7 +87,7 @@ def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
-def _sections(records: Records, exhibits: Sequence[Exhibit], pictures: bool) -> list[Section]:
+def _sections(records: Records, extras: Sequence[ReportExtra], pictures: bool) -> list[Section]:
     scored, failed = records.scored, records.failed
     every = (*scored, *failed)
     parts = [
@@ -95,7 +96,7 @@ def _sections(records: Records, exhibits: Sequence[Exhibit], pictures: bool) -> 
         ("Layer by layer", _layers(scored, pictures)),
         ("What fusion gains", _gains(scored, pictures)),
         ("Curves", curve_parts(scored, pictures)),
-        *_exhibited(exhibits, pictures),
+        *_extras(extras, pictures),
         ("What failed and why", [failure_table(failed)] if failed else [Text("Nothing failed.")]),
         ("Problems in the records", [Text(problem) for problem in records.problems]),
         ("Where the figures come from", _provenance(every)),
@@ -103,7 +104,7 @@ def _sections(records: Records, exhibits: Sequence[Exhibit], pictures: bool) -> 
     return [Section(title, content) for title, content in parts if content]
 
 
-def _summary(scored: Sequence[Record], failed: Sequence[Record]) -> _Parts:
+def _summary(scored: Sequence[ScoreRecord], failed: Sequence[ScoreRecord]) -> _Parts:
     parts: _Parts = [Text(SCORES_NOTE)]
     for protocol in sorted({record.protocol for record in (*scored, *failed)}):
         ours = [record for record in scored if record.protocol == protocol]
@@ -112,31 +113,25 @@ def _summary(scored: Sequence[Record], failed: Sequence[Record]) -> _Parts:
     return parts
 
 
-def _papers(scored: Sequence[Record]) -> _Parts:
-    parts: _Parts = []
-    absent = []
-    for published in read_published():
-        table = paper_table(published, scored)
-        if table:
-            parts.append(table)
-        else:
-            absent.append(published_title(published))
+def _papers(scored: Sequence[ScoreRecord]) -> _Parts:
+    tables = [(published, paper_table(published, scored)) for published in read_published()]
+    parts: _Parts = [table for _, table in tables if table]
+    absent = [published.full_title for published, table in tables if not table]
     if absent:
         parts.append(Text(f"Published tables without a score of ours yet: {'; '.join(absent)}."))
     return parts
 
 
-def _layers(scored: Sequence[Record], pictures: bool) -> _Parts:
+def _layers(scored: Sequence[ScoreRecord], pictures: bool) -> _Parts:
     parts: _Parts = []
     curves = layer_curves(scored)
     for protocol in sorted({curve.protocol for curve in curves}):
         chosen = [curve for curve in curves if curve.protocol == protocol]
-        if pictures:
-            parts += [
-                _layer_picture(protocol, group, few)
-                for group in GROUPS
-                for few in _by_encoders([c for c in chosen if task_group(c.task) == group])
-            ]
+        for group in GROUPS if pictures else ():
+            drawn = [curve for curve in chosen if task_group(curve.task) == group]
+            for few in few_encoders(sorted(curve.encoder for curve in drawn)):
+                some = [curve for curve in drawn if curve.encoder in few]
+                parts.append(_layer_picture(protocol, group, some))
         parts.append(layer_table(protocol, chosen))
     return parts
 
@@ -151,15 +146,7 @@ def _layer_picture(protocol: str, group: str, curves: Sequence[LayerCurve]) -> P
     return Picture(layer_figure(curves), caption)
 
 
-def _by_encoders(curves: Sequence[LayerCurve]) -> Iterable[list[LayerCurve]]:
-    """As many figures as it takes to tell the lines apart."""
-    encoders = sorted({curve.encoder for curve in curves})
-    for start in range(0, len(encoders), MAX_CURVES):
-        few = encoders[start : start + MAX_CURVES]
-        yield [curve for curve in curves if curve.encoder in few]
-
-
-def _gains(scored: Sequence[Record], pictures: bool) -> _Parts:
+def _gains(scored: Sequence[ScoreRecord], pictures: bool) -> _Parts:
     gains = [gain for gain in fusion_gains(scored) if gain.over_layer or gain.over_scene]
     if not gains:
         return []
@@ -173,16 +160,16 @@ def _gains(scored: Sequence[Record], pictures: bool) -> _Parts:
     return [*parts, gain_table(gains)]
 
 
-def _exhibited(exhibits: Sequence[Exhibit], pictures: bool) -> list[tuple[str, _Parts]]:
-    """A section for each that exhibits name, in the order in which they come."""
+def _extras(extras: Sequence[ReportExtra], pictures: bool) -> list[tuple[str, _Parts]]:
+    """A section for each that extras name, in the order in which they come."""
     sections: dict[str, _Parts] = {}
-    for exhibit in exhibits:
-        if pictures or not all(isinstance(part, Picture) for part in exhibit.parts):
-            parts = sections.setdefault(exhibit.section, [])
-            parts += [Heading(exhibit.title), *exhibit.parts]
+    for extra in extras:
+        if pictures or not all(isinstance(part, Picture) for part in extra.parts):
+            parts = sections.setdefault(extra.section, [])
+            parts += [Heading(extra.title), *extra.parts]
     return list(sections.items())
 
 
-def _provenance(records: Sequence[Record]) -> _Parts:
+def _provenance(records: Sequence[ScoreRecord]) -> _Parts:
     tables = (software_table, encoder_table, settings_table, probe_table)
     return [table for make in tables if (table := make(records))]

@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from statistics import fmean, stdev
 from typing import NamedTuple
+
+from byola_diff.optional import require
 
 
 class Interval(NamedTuple):
@@ -24,18 +27,9 @@ def student_interval(scores: Sequence[float], confidence: float = 0.95) -> Inter
     if not scores or not all(math.isfinite(score) for score in scores):
         raise ValueError(f"need at least one score, all of them finite, not {list(scores)}")
     n = len(scores)
-    mean = math.fsum(scores) / n
     if n == 1:
-        return Interval(mean, None)
-    deviation = math.sqrt(math.fsum((score - mean) ** 2 for score in scores) / (n - 1))
-    return Interval(mean, _t_quantile((1 + confidence) / 2, n - 1) * deviation / math.sqrt(n))
-
-
-def _t_quantile(probability: float, freedom: int) -> float:
-    try:
-        from scipy.special import stdtrit
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "confidence intervals need SciPy: pip install 'byola-diff[evaluate]'"
-        ) from error
-    return float(stdtrit(freedom, probability))
+        return Interval(float(scores[0]), None)
+    # Not scipy.stats, which takes a second to import, and has no interval of equal scores.
+    special = require("scipy.special", "evaluate", "a confidence interval")
+    quantile = float(special.stdtrit(n - 1, (1 + confidence) / 2))
+    return Interval(fmean(scores), quantile * stdev(scores) / math.sqrt(n))

@@ -1,73 +1,24 @@
-"""Score records read back, whoever wrote them: what can't be used is told, never fatal."""
+"""Score records read back, whoever wrote them: one that can't be used is reported, never fatal."""
 
-import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from byola_diff.scores.curve import Curve, parse_curve
-from byola_diff.scores.write import FORMAT
+from pydantic import ValidationError
+from pydantic_core import from_json
 
+from byola_diff.scores.record import ScoreRecord
 
-@dataclass(frozen=True)
-class Score:
-    """One metric of one run."""
-
-    values: Mapping[str, float]
-    """By seed, fold or split."""
-    mean: float
-    ci95: float | None
-    """Half of the 95 % interval; None for a single value."""
-    deviations: tuple[str, ...] = ()
-    """In what the clips were not those of the published task."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One run, as its file tells it."""
-
-    path: Path
-    protocol: str
-    task: str
-    encoder: str
-    sha256: str | None
-    error: str | None
-    """Why there are no scores; None if there are."""
-    scores: Mapping[str, Score]
-    """By metric, the main one first."""
-    finished: str
-    layer: Mapping[str, Any] | None = None
-    fusion: Mapping[str, Any] | None = None
-    base: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-    """Settings, probe, versions, commit, wall time."""
-    curves: Mapping[str, Curve] = field(default_factory=dict)
-    """By metric, what was measured over something that was varied."""
-
-    @property
-    def key(self) -> tuple[str, str, str, str | None]:
-        """What it is a measurement of."""
-        return self.protocol, self.task, self.encoder, self.layer["name"] if self.layer else None
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is of an encoder, fusion or ensemble, not of one layer for a curve."""
-        return self.layer is None
-
-    @property
-    def deviations(self) -> tuple[str, ...]:
-        """In what the clips were not those of the published task."""
-        return next((score.deviations for score in self.scores.values()), ())
+EXTRA_SUFFIX = ".exhibit.json"
+"""Ends the names of files for the report that lie beside score records."""
 
 
 @dataclass(frozen=True)
 class Records:
     """What a report is made of; each key has one score or one failure."""
 
-    scored: tuple[Record, ...]
-    failed: tuple[Record, ...]
+    scored: tuple[ScoreRecord, ...]
+    failed: tuple[ScoreRecord, ...]
     problems: tuple[str, ...]
     """Files that could not be used, and records that gave way to newer ones."""
 
@@ -81,24 +32,22 @@ def read_records(paths: Path | Sequence[Path]) -> Records:
     Raises:
         FileNotFoundError: If a path does not exist.
     """
-    records: list[Record] = []
+    records: list[ScoreRecord] = []
     problems: list[str] = []
     foreign: list[str] = []
-    for path in _files([paths] if isinstance(paths, Path) else paths):
+    for path in json_files(paths):
         try:
-            raw = json.loads(path.read_bytes())
-            if not isinstance(raw, dict) or not {"protocol", "task", "encoder"} <= raw.keys():
-                foreign.append(str(path))
+            raw = from_json(path.read_bytes())
+            if isinstance(raw, dict) and {"protocol", "task", "encoder"} <= raw.keys():
+                records.append(ScoreRecord.model_validate(raw | {"path": path}))
             else:
-                records.append(_parse(path, raw))
-        except RecursionError:
-            problems.append(f"{path} left out: nested too deeply")
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            problems.append(f"{path} left out: {_reason(error)}")
+                foreign.append(str(path))
+        except (OSError, ValueError) as error:
+            problems.append(f"{path} left out: {fault(error)}")
     if foreign:
         problems.append(f"Not score records, left out: {', '.join(foreign)}")
-    scored = _newest([record for record in records if record.error is None], problems)
-    failed = _newest([record for record in records if record.error is not None], problems)
+    scored = _newest([record for record in records if record.status == "ok"], problems)
+    failed = _newest([record for record in records if record.status == "failed"], problems)
     current = [
         record
         for key, record in failed.items()
@@ -107,86 +56,40 @@ def read_records(paths: Path | Sequence[Path]) -> Records:
     return Records(tuple(scored.values()), tuple(current), tuple(problems))
 
 
-def _files(paths: Iterable[Path]) -> list[Path]:
+def json_files(paths: Path | Iterable[Path], *, extras: bool = False) -> list[Path]:
+    """Files of score records, or extras, in folders (searched through) and of those given.
+
+    Raises:
+        FileNotFoundError: If a path does not exist.
+    """
     found: dict[Path, None] = {}
-    for path in paths:
+    for path in [paths] if isinstance(paths, Path) else paths:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist: give folders or files of records")
         for file in sorted(path.rglob("*.json")) if path.is_dir() else [path]:
-            # Exhibits lie beside records; `exhibits.py` reads them.
-            if file.is_file() and not file.name.endswith(".exhibit.json"):
+            if file.is_file() and file.name.endswith(EXTRA_SUFFIX) == extras:
                 found.setdefault(file.resolve())
     return list(found)
 
 
-def _parse(path: Path, raw: Mapping[str, Any]) -> Record:
-    if raw.get("format", 1) > FORMAT:
-        raise ValueError(f"format {raw['format']} is newer than this program, which reads {FORMAT}")
-    status = raw.get("status", "ok")  # format 1 knew no failures
-    if status not in ("ok", "failed"):
-        raise ValueError(f"unknown status {status!r}")
-    details = _details(raw)
-    deviations = _deviations(details["settings"])
-    scores = {str(name): _score(name, score, deviations) for name, score in raw["scores"].items()}
-    if (status == "ok") != bool(scores):
-        raise ValueError(f"status {status!r} with {len(scores)} scores")
-    layer, fusion = raw.get("layer"), raw.get("fusion")
-    if layer is not None:
-        layer = {"name": str(layer["name"]), "index": int(layer["index"]), "of": int(layer["of"])}
-    if fusion is not None:
-        fusion = {"of": str(fusion["of"]), "layers": [str(name) for name in fusion["layers"]]}
-    return Record(
-        path=path,
-        protocol=_text(raw, "protocol"),
-        task=_text(raw, "task"),
-        encoder=_text(raw["encoder"], "name"),
-        sha256=raw["encoder"].get("sha256"),
-        error=None if status == "ok" else str(raw.get("error") or "no reason recorded"),
-        scores=scores,
-        finished=_text(raw, "finished"),
-        layer=layer,
-        fusion=fusion,
-        base=raw.get("base") or (fusion["of"] if fusion else None),
-        details=details,
-        curves={str(name): parse_curve(name, c) for name, c in (raw.get("curves") or {}).items()},
-    )
+def fault(error: Exception) -> str:
+    """What is wrong with a file, with the key of what a model did not accept."""
+    if not isinstance(error, ValidationError):
+        return f"{error}" or type(error).__name__
+    first = error.errors(include_url=False)[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "missing":
+        return f"it lacks {key!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key!r}: {message}" if key else message
 
 
-def _details(raw: Mapping[str, Any]) -> dict[str, Any]:
-    for name in ("settings", "probe", "versions"):
-        if not isinstance(raw.get(name) or {}, dict):
-            raise ValueError(f"{name!r} is not a table of names and values")
-    details = {name: raw.get(name) or {} for name in ("settings", "probe", "versions")}
-    return details | {"commit": raw.get("commit"), "wall_s": raw.get("wall_s")}
-
-
-def _deviations(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    words = settings.get("deviations", [])
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ValueError(f"deviations of the task are {words!r}, not a list of texts")
-    return tuple(words)
-
-
-def _score(metric: str, raw: Mapping[str, Any], deviations: tuple[str, ...]) -> Score:
-    values = {str(name): float(value) for name, value in raw["values"].items()}
-    mean, ci95 = float(raw["mean"]), None if raw["ci95"] is None else float(raw["ci95"])
-    if not all(map(math.isfinite, [*values.values(), mean, ci95 or 0.0])):
-        raise ValueError(f"{metric} is not finite")
-    return Score(values, mean, ci95, deviations)
-
-
-def _text(raw: Mapping[str, Any], name: str) -> str:
-    if not isinstance(raw[name], str) or not raw[name]:
-        raise ValueError(f"{name!r} is {raw[name]!r}, not a name")
-    return raw[name]
-
-
-def _newest(records: Sequence[Record], problems: list[str]) -> dict[tuple, Record]:
-    newest: dict[tuple, Record] = {}
+def _newest(records: Sequence[ScoreRecord], problems: list[str]) -> dict[tuple, ScoreRecord]:
+    newest: dict[tuple, ScoreRecord] = {}
     for record in sorted(records, key=lambda record: record.finished):
         older = newest.pop(record.key, None)
         if older is not None:
-            name = ", ".join(str(word) for word in record.key if word is not None)
+            name = ", ".join(part for part in record.key if part is not None)
             problems.append(
                 f"{name}: the newest is shown ({record.path}, {record.finished}), not "
                 f"{older.path} ({older.finished}{_difference(older, record)})"
@@ -195,15 +98,9 @@ def _newest(records: Sequence[Record], problems: list[str]) -> dict[tuple, Recor
     return newest
 
 
-def _difference(older: Record, newer: Record) -> str:
+def _difference(older: ScoreRecord, newer: ScoreRecord) -> str:
     """In what two runs of the same name were not the same."""
-    words = "" if older.sha256 == newer.sha256 else ", of other weights"
-    old, new = older.details["settings"], newer.details["settings"]
+    weights = "" if older.encoder.sha256 == newer.encoder.sha256 else ", of other weights"
+    old, new = older.settings, newer.settings
     changed = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
-    return words + (f", with other settings: {', '.join(changed)}" if changed else "")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"it lacks {error.args[0]!r}"
-    return f"{error}" or type(error).__name__
+    return weights + (f", with other settings: {', '.join(changed)}" if changed else "")

@@ -1,15 +1,13 @@
-import json
 from dataclasses import replace
 
 import pytest
 
-from byola_diff.reports.curve_figures import EncoderCurve, curve_figure
 from byola_diff.reports.curve_results import ADDITIVITY_NOTE, curve_parts
-from byola_diff.reports.deviation_marks import MARK
 from byola_diff.reports.published import MISSING
 from byola_diff.reports.report import Picture, Table, Text
-from byola_diff.reports.result_figures import MAX_CURVES
-from byola_diff.scores.curve import Curve, parse_curve
+from byola_diff.reports.result_tables import MARK
+from byola_diff.reports.score_figures import MAX_ENCODERS
+from byola_diff.scores import Curve
 from tests.reports.result_records import record
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -25,42 +23,8 @@ def curve(*heights, chance=None):
 
 def measured(encoder, *heights, **changes):
     curves = {"recall@1": curve(*heights, chance=dict.fromkeys(("-10", "0", "10"), 0.005))}
-    of = record("procedural", encoder, protocol="additivity", metric="recall@1", **changes)
-    return replace(of, curves=curves)
-
-
-def test_points_by_hand_in_rising_order():
-    points = Curve("x", {"10": {"a": 0.5}, "-10": {"a": 0.2, "b": 0.4}}).points()
-    assert list(points) == [-10, 10]
-    assert points[-10].mean == pytest.approx(0.3)
-    # One degree of freedom: 12.706 s / sqrt 2, s = 0.1 sqrt 2.
-    assert points[-10].half_width == pytest.approx(12.706 * 0.1, abs=1e-4)
-    assert points[10].half_width is None
-
-
-def test_what_is_written_is_read():
-    written = curve(0.1, 0.2, 0.3, chance={"0": 0.5})
-    assert parse_curve("cosine", json.loads(json.dumps(written.to_plain()))) == written
-    assert "chance" not in curve(0.1, 0.2, 0.3).to_plain()
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        {"x": "SNR (dB)", "values": {}},
-        {"x": "SNR (dB)", "values": {"0": {}}},
-        {"x": "SNR (dB)", "values": {"0": {"seed 0": float("nan")}}},
-        {"x": "SNR (dB)", "values": {"inf": {"seed 0": 1.0}}},
-    ],
-)
-def test_curves_without_points(raw):
-    with pytest.raises(ValueError, match="cosine has no points, or not all of them are finite"):
-        parse_curve("cosine", raw)
-
-
-def test_curve_of_nothing():
-    with pytest.raises(ValueError, match="does not say what was varied"):
-        parse_curve("cosine", {"x": "", "values": {"0": {"seed 0": 1.0}}})
+    about = {"protocol": "additivity", "metric": "recall@1", "curves": curves}
+    return record("procedural", encoder, **about, **changes)
 
 
 def test_parts_hold_the_note_and_a_table():
@@ -78,9 +42,8 @@ def test_parts_hold_the_note_and_a_table():
 def test_marks_and_points_that_are_lacking():
     few = measured("few", 0.1, 0.2, 0.3, deviations=("events: 20",))
     short = replace(few.curves["recall@1"], values={"0": {"seed 0": 0.2}})
-    parts = curve_parts(
-        [replace(few, curves={"recall@1": short}), measured("a", 0.0, 0.0, 0.0)], False
-    )
+    few = few.model_copy(update={"curves": {"recall@1": short}})
+    parts = curve_parts([few, measured("a", 0.0, 0.0, 0.0)], False)
     [table] = [part for part in parts if isinstance(part, Table)]
     assert table.rows[1] == ["few", MISSING, f"20.0{MARK}", MISSING]
     assert "few" in table.note
@@ -89,23 +52,22 @@ def test_marks_and_points_that_are_lacking():
 
 def test_nothing_without_curves():
     assert curve_parts([record()], True) == []
-    layer = replace(measured("a", 0.0, 0.0, 0.0), layer={"name": "x", "index": 1, "of": 1})
+    layer = measured("a", 0.0, 0.0, 0.0, layer={"name": "x", "index": 1, "of": 1})
     assert curve_parts([layer], True) == []
 
 
 def test_pictures_are_as_many_as_lines_can_be_told_apart():
     pytest.importorskip("matplotlib")
-    many = [measured(f"encoder {number}", 0.1, 0.2, 0.3) for number in range(MAX_CURVES + 1)]
+    many = [measured(f"encoder {number}", 0.1, 0.2, 0.3) for number in range(MAX_ENCODERS + 1)]
     pictures = [part for part in curve_parts(many, True) if isinstance(part, Picture)]
     assert len(pictures) == 2
     assert all(picture.png.startswith(PNG) and len(picture.png) > 5000 for picture in pictures)
     assert "Grey: chance" in pictures[0].caption
-    lines = [EncoderCurve("task", one.encoder, curve(0.0, 0.0, 0.0)) for one in many]
-    with pytest.raises(ValueError, match="9 encoders in one figure"):
-        curve_figure("cosine", lines)
 
 
 def test_figure_of_a_single_point():
     pytest.importorskip("matplotlib")
     single = Curve("SNR (dB)", {"0": {"seed 0": 0.5}})
-    assert curve_figure("cosine", [EncoderCurve("t", "a", single)]).startswith(PNG)
+    one = measured("a", 0.0, 0.0, 0.0).model_copy(update={"curves": {"cosine": single}})
+    [picture] = [part for part in curve_parts([one], True) if isinstance(part, Picture)]
+    assert picture.png.startswith(PNG)

@@ -128,7 +128,7 @@ def test_smallest_table(tmp_path):
         ("1.0±0.5", "1,0", "1,0"),
         ("1.0±0.5", "-1", "is no figure"),
         ("source: s\n", "", "source"),
-        ("title: t\n", "title: t\nauthor: me\n", "unknown keys"),
+        ("title: t\n", "title: t\nauthor: me\n", "'author'"),
         ("metric: accuracy}, ", "}, ", "metric"),
         ("rows:", "rows: [", "yaml"),
     ],

@@ -121,9 +121,10 @@ def test_the_colour_of_the_loudest_is_the_brightest():
 
 def test_time_ends_with_the_longest_and_grey_follows_the_end():
     short, long = (drawn(png) for png in spectrogram_pictures([NOISE[:4000], NOISE], RATE))
-    grey = pytest.approx(0xDD / 255, abs=1e-6)
+    grey = pytest.approx(0xDD / 255, abs=1.5 / 255)  # one step of the palette
     half = short.shape[1] // 2
-    assert short[:, half + 10 :].min() == short[:, half + 10 :].max() == grey
+    assert short[:, half + 10 :].min() == short[:, half + 10 :].max()
+    assert short[0, -1] == grey
     assert short[:, : half - 10].std() > 0.01
     assert long.std(axis=0).min() > 0.01  # no column of grey
 
@@ -166,10 +167,8 @@ def test_fewer_bytes_for_the_same_colours(figures):
     [png] = spectrogram_pictures([tone(1000.0, RATE) + NOISE], RATE)
     before = to_png(figures[0], spectrograms._DPI)
     pixels = [imread(io.BytesIO(data))[..., :3] for data in (before, png)]
-    colourful = np.ptp(pixels[0], axis=-1) > 0
-    assert colourful.sum() > 0.6 * colourful.size
-    assert (pixels[0] == pixels[1])[colourful].all()
-    assert abs(pixels[0] - pixels[1]).max() <= 8.5 / 255
+    assert np.ptp(pixels[0], axis=-1).astype(bool).mean() > 0.6
+    assert abs(pixels[0] - pixels[1]).max() <= 1.5 / 255
     assert len(png) < len(before) / 2
 
 

@@ -1,15 +1,19 @@
 import json
 import math
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from byola_diff.encoders.contract import Encoder
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.scores.curve import Curve
-from byola_diff.scores.read import Record, read_records
-from byola_diff.scores.write import failure_record, score_record, write_record
+from byola_diff.scores import (
+    Curve,
+    ScoreRecord,
+    failure_record,
+    read_records,
+    score_record,
+    write_record,
+)
 
 
 @pytest.fixture
@@ -26,22 +30,53 @@ def contract_names():
 def record_of(named, value=0.8, task="esc50", finished=None, settings=None, **extra):
     scores = {"accuracy": {"seed 42": value}}
     record = score_record("evar", task, named, scores, settings or {}, 1.0, **extra)
-    return record | ({"finished": finished} if finished else {})
+    return altered(record, finished=finished) if finished else record
+
+
+def altered(record, **changes):
+    return ScoreRecord.model_validate(record.model_dump() | changes)
 
 
 def test_interval_of_three_seeds_by_hand(named):
     values = {"seed 42": 0.80, "seed 43": 0.82, "seed 44": 0.84}
     record = score_record("evar", "esc50", named(), {"accuracy": values}, {"batch": 200}, 1.234)
-    score = record["scores"]["accuracy"]
+    plain = record.model_dump(mode="json")
+    score = plain["scores"]["accuracy"]
     assert score["values"] == values
     assert score["mean"] == pytest.approx(0.82, abs=1e-12)
     # t of 2 degrees of freedom 4.303; sample deviation 0.02.
     assert score["ci95"] == pytest.approx(4.303 * 0.02 / math.sqrt(3), abs=1e-5)
     assert "per_fold" not in score
-    assert (record["format"], record["status"], record["error"]) == (2, "ok", None)
-    assert (record["layer"], record["fusion"], record["base"]) == (None, None, None)
-    assert record["wall_s"] == 1.23
-    assert json.loads(json.dumps(record)) == record
+    assert (plain["format"], plain["status"], plain["error"]) == (2, "ok", None)
+    assert (plain["layer"], plain["fusion"], plain["base"]) == (None, None, None)
+    assert plain["wall_s"] == 1.23
+
+
+def test_what_is_written_is_read(named, tmp_path):
+    folds = {"seed 42": {"fold 1": 0.5, "fold 2": 0.7}}
+    curves = {"cosine": Curve("SNR (dB)", {"-10": {"seed 0": 0.1}}, {"-10": 0.005})}
+    about = {"settings": {"rates": [1e-3, 1e-5], "name": "音"}, "probe": {"chosen": {"a": 1e-5}}}
+    written = score_record(
+        *("evar", "us8k", named("vggish[1,2]"), {"accuracy": folds, "mAP": {"a": 1 / 3}}),
+        **about,
+        wall_s=1.0,
+        fusion=("vggish", ["1", "2"]),
+        curves=curves,
+    )
+    path = write_record(tmp_path, written)
+    [read] = read_records(tmp_path).scored
+    assert read == written.model_copy(update={"path": path.resolve()})
+    assert list(json.loads(path.read_text())) == [
+        *("format", "protocol", "task", "encoder", "base", "layer", "fusion", "status", "error"),
+        *("scores", "settings", "probe", "curves", "versions", "commit", "finished", "wall_s"),
+    ]
+    assert ScoreRecord.model_validate_json(path.read_bytes()) == written
+
+
+def test_a_setting_that_is_not_finite_is_not_written(named, tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_record(tmp_path, record_of(named(), settings={"level_db": -math.inf}))
+    assert not list(tmp_path.iterdir())
 
 
 def test_folds_are_averaged_with_equal_weight_before_seeds(named):
@@ -49,14 +84,13 @@ def test_folds_are_averaged_with_equal_weight_before_seeds(named):
         "seed 42": {"fold 1": 0.5, "fold 2": 0.7},
         "seed 43": {"fold 1": 0.6, "fold 2": 1.0},
     }
-    score = score_record("evar", "us8k", named(), {"accuracy": folds}, {}, 1.0)["scores"][
-        "accuracy"
-    ]
-    assert score["values"] == pytest.approx({"seed 42": 0.6, "seed 43": 0.8})
-    assert score["per_fold"] == folds
-    assert score["mean"] == pytest.approx(0.7)
+    record = score_record("evar", "us8k", named(), {"accuracy": folds}, {}, 1.0)
+    score = record.scores["accuracy"]
+    assert score.values == pytest.approx({"seed 42": 0.6, "seed 43": 0.8})
+    assert score.per_fold == folds
+    assert score.mean == pytest.approx(0.7)
     # One degree of freedom: 12.706 s / sqrt 2, s = 0.1 sqrt 2.
-    assert score["ci95"] == pytest.approx(12.706 * 0.1, abs=1e-4)
+    assert score.ci95 == pytest.approx(12.706 * 0.1, abs=1e-4)
 
 
 def test_folds_of_some_seeds_only_are_refused(named):
@@ -78,10 +112,10 @@ def test_record_without_scores_is_refused(named):
 
 def test_fusion_and_layer(named):
     fusion = record_of(named("vggish[10,15]"), fusion=("vggish", ["10", "15"]))
-    assert fusion["fusion"] == {"of": "vggish", "layers": ["10", "15"]}
-    assert fusion["base"] == "vggish"
+    assert (fusion.fusion.of, fusion.fusion.layers) == ("vggish", ("10", "15"))
+    assert fusion.base == "vggish"
     layer = record_of(named(), layer=("10", 4, 9))
-    assert layer["layer"] == {"name": "10", "index": 4, "of": 9}
+    assert layer.model_dump()["layer"] == {"name": "10", "index": 4, "of": 9}
     for index in (0, 10):
         with pytest.raises(ValueError, match=f"number {index} of 9"):
             record_of(named(), layer=("x", index, 9))
@@ -116,8 +150,8 @@ def test_failure_says_why_and_takes_no_score_away(named, tmp_path):
     good = record_of(named(), finished="2026-01-01T00:00:00Z")
     write_record(tmp_path, good)
     bad = failure_record("evar", "esc50", "vggish", RuntimeError("no\nmemory"), {}, 2.0)
-    assert (bad["status"], bad["scores"]) == ("failed", {})
-    assert bad["error"] == "RuntimeError: no\nmemory"
+    assert (bad.status, bad.scores) == ("failed", {})
+    assert bad.error == "RuntimeError: no\nmemory"
     write_record(tmp_path, bad)
     records = read_records(tmp_path)
     assert [record.scores["accuracy"].mean for record in records.scored] == [0.8]
@@ -126,7 +160,7 @@ def test_failure_says_why_and_takes_no_score_away(named, tmp_path):
 
 def test_failure_before_a_success_is_forgotten(named, tmp_path):
     bad = failure_record("evar", "esc50", "vggish", "no memory", {}, 2.0)
-    write_record(tmp_path, bad | {"finished": "2026-01-01T00:00:00Z"})
+    write_record(tmp_path, altered(bad, finished="2026-01-01T00:00:00Z"))
     write_record(tmp_path, record_of(named(), finished="2026-01-02T00:00:00Z"))
     records = read_records(tmp_path)
     assert (len(records.scored), records.failed) == (1, ())
@@ -166,7 +200,8 @@ def test_deviations_of_the_task_are_read(named, tmp_path):
 
 
 def test_failure_has_no_deviations():
-    assert Record(Path(), "evar", "esc50", "vggish", None, "no memory", {}, "").deviations == ()
+    settings = {"deviations": ["fold 2: 388, not 400"]}
+    assert failure_record("evar", "esc50", "vggish", "no memory", settings, 1.0).deviations == ()
 
 
 def test_other_task_layer_or_protocol_is_another_key(named, tmp_path):
@@ -174,7 +209,7 @@ def test_other_task_layer_or_protocol_is_another_key(named, tmp_path):
         record_of(named()),
         record_of(named(), task="us8k"),
         record_of(named(), layer=("1", 1, 2)),
-        record_of(named()) | {"protocol": "diff24"},
+        altered(record_of(named()), protocol="diff24"),
     ):
         write_record(tmp_path, record)
     records = read_records(tmp_path)
@@ -188,8 +223,8 @@ def test_paths_given_twice_are_read_once(named, tmp_path):
 
 
 def test_broken_and_foreign_files_are_told_not_fatal(named, tmp_path):
-    good = record_of(named())
-    write_record(tmp_path, good)
+    write_record(tmp_path, record_of(named()))
+    good = record_of(named()).model_dump()
     bad = {
         "half": '{"protocol": "ev',
         "nan": json.dumps(good).replace('"mean": 0.8', '"mean": NaN'),
@@ -198,6 +233,7 @@ def test_broken_and_foreign_files_are_told_not_fatal(named, tmp_path):
         "status": json.dumps(good | {"status": "maybe"}),
         "empty": json.dumps(good | {"scores": {}}),
         "list": json.dumps(good | {"scores": [1]}),
+        "layer": json.dumps(good | {"layer": {"name": "x", "index": 3, "of": 2}}),
         "name": json.dumps(good | {"task": 7}),
         "versions": json.dumps(good | {"versions": ["torch"]}),
         "deviations": json.dumps(good | {"settings": {"deviations": "x"}}),
@@ -214,8 +250,16 @@ def test_broken_and_foreign_files_are_told_not_fatal(named, tmp_path):
     for name in bad:
         assert f"bad_{name}.json left out" in told
     assert "binary.json left out" in told
-    assert "lacks 'scores'" in told
-    assert "format 3 is newer" in told
+    for message in (
+        "bad_no_scores.json left out: it lacks 'scores'",
+        "bad_future.json left out: 'format': format 3 is newer than this program, which reads 2",
+        "bad_nan.json left out: 'scores.accuracy.mean': Input should be a finite number",
+        "bad_name.json left out: 'task': Input should be a valid string",
+        "bad_empty.json left out: status 'ok' with no scores",
+        "bad_deviations.json left out: 'settings': deviations of the task are 'x', not a list",
+        "layer 'x' can't be number 3 of 2",
+    ):
+        assert message in told
     [foreign] = [problem for problem in records.problems if problem.startswith("Not score records")]
     assert "config.json" in foreign
     assert "list.json" in foreign
@@ -223,10 +267,12 @@ def test_broken_and_foreign_files_are_told_not_fatal(named, tmp_path):
 
 def test_record_of_format_1_is_read(named, tmp_path):
     new = {"format", "status", "error", "layer", "fusion", "base", "probe"}
-    old = {name: value for name, value in record_of(named()).items() if name not in new}
+    old = {
+        name: value for name, value in record_of(named()).model_dump().items() if name not in new
+    }
     (tmp_path / "old.json").write_text(json.dumps(old))
     [record] = read_records(tmp_path).scored
-    assert (record.layer, record.error, record.details["probe"]) == (None, None, {})
+    assert (record.layer, record.error, record.probe) == (None, None, {})
 
 
 def test_path_that_is_not_there(tmp_path):
@@ -236,17 +282,17 @@ def test_path_that_is_not_there(tmp_path):
 
 def test_curves_are_kept_and_records_without_them_still_read(named, tmp_path):
     curve = Curve("SNR (dB)", {"-10": {"seed 0": 0.1}, "0": {"seed 0": 0.4}}, {"0": 0.005})
-    raw = record_of(named(), curves={"cosine": curve})
-    assert raw["curves"] == {
+    made = record_of(named(), curves={"cosine": curve})
+    assert made.model_dump()["curves"] == {
         "cosine": {
             "x": "SNR (dB)",
             "values": {"-10": {"seed 0": 0.1}, "0": {"seed 0": 0.4}},
             "chance": {"0": 0.005},
         }
     }
-    write_record(tmp_path, raw)
+    write_record(tmp_path, made)
     plain = record_of(named(), task="us8k")
-    assert "curves" not in plain
+    assert "curves" not in plain.model_dump()
     write_record(tmp_path, plain)
     read = {record.task: record for record in read_records(tmp_path).scored}
     assert read["esc50"].curves == {"cosine": curve}
@@ -254,10 +300,9 @@ def test_curves_are_kept_and_records_without_them_still_read(named, tmp_path):
 
 
 def test_curves_that_are_not_finite(named, tmp_path):
-    with pytest.raises(ValueError, match="curve of cosine has no points"):
-        record_of(named(), curves={"cosine": Curve("x", {})})
-    raw = record_of(named()) | {"curves": {"cosine": {"x": "x", "values": {"0": {"a": math.nan}}}}}
+    curve = {"x": "x", "values": {"0": {"a": math.nan}}}
+    raw = record_of(named()).model_dump() | {"curves": {"cosine": curve}}
     (tmp_path / "bad.json").write_text(json.dumps(raw))
     records = read_records(tmp_path)
     assert not records.scored
-    assert "curve of cosine" in records.problems[0]
+    assert "bad.json left out: 'curves.cosine.values.0.a'" in records.problems[0]

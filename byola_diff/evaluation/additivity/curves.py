@@ -12,7 +12,7 @@ from byola_diff.evaluation.additivity.mixing import EventSounds
 from byola_diff.evaluation.additivity.polyphony import SourcePool
 from byola_diff.evaluation.additivity.polyphony_probe import polyphony_curve
 from byola_diff.evaluation.additivity.projection import Projection, project
-from byola_diff.scores.curve import Curve
+from byola_diff.scores import Curve
 
 
 @dataclass

@@ -1,15 +1,55 @@
 """A picture of movements in a plane: what the same event does over two backgrounds."""
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
+from byola_diff.encoders.open import NamedEncoder
+from byola_diff.evaluation.additivity.projection import Projection, labels_to_show
+from byola_diff.reports.extras import ReportExtra, write_extra
 from byola_diff.reports.figures import new_figure, to_png
+from byola_diff.reports.report import Picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Okabe and Ito's seven colours, then again with other markers: label and marker go together.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 MAX_LABELS = 10
+
+
+def write_projection(
+    folder: Path,
+    named: NamedEncoder,
+    task: str,
+    projection: Projection,
+    seed: int,
+    snr_db: float,
+) -> None:
+    """Write the picture for the report; without Matplotlib, say so: the scores stand without it."""
+    shown = labels_to_show(projection.labels)
+    try:
+        png = projection_figure(
+            projection.first, projection.second, projection.labels, shown, projection.shares
+        )
+    except ModuleNotFoundError as error:
+        print(f"evaluate.py: no picture of {named.name}: {error}", file=sys.stderr)
+        return
+    caption = (
+        f"{named.name} on {task}, seed {seed}: where an event moves the embedding at {snr_db:g} "
+        f"dB, of length 1, less the mean over all {len(projection.labels)} events, in the two "
+        "directions of most variance. Circle: over the first background; cross: over the second; "
+        "a line joins the same event, and is short if the encoder is additive."
+    )
+    if n_left := len(set(projection.labels)) - len(shown):
+        caption += f" {n_left} more labels are left out."
+    name = f"additivity-{task}-{named.name}-{named.content_hash[:8]}"
+    title = f"Differences of {named.name}, {task}"
+    write_extra(folder, name, ReportExtra("Additivity", title, (Picture(png, caption),)))
 
 
 def projection_figure(
@@ -24,9 +64,9 @@ def projection_figure(
     Args:
         first: Points of the movements over the first background.
         second: Those over the second one.
-        labels: Of the events.
+        labels: Label of each event.
         shown: Labels to draw, in the order of the legend.
-        shares: Of the variance along either axis.
+        shares: Shares of the variance along either axis.
 
     Raises:
         ValueError: If there are more labels than can be told apart.
@@ -36,21 +76,8 @@ def projection_figure(
     figure = new_figure(8.4, 5.4)
     axes = figure.add_subplot()
     for number, label in enumerate(shown):
-        rows = np.array([name == label for name in labels])
-        # Beyond seven labels a colour comes again: dashed lines, hollow circles, upright crosses.
-        again = number >= len(_COLOURS)
-        colour = _COLOURS[number % len(_COLOURS)]
-        for start, end in zip(first[rows], second[rows], strict=True):
-            ends = np.stack([start, end])
-            axes.plot(
-                *ends.T, color=colour, linewidth=0.7, alpha=0.6, linestyle="--" if again else "-"
-            )
-        face = "white" if again else colour
-        axes.scatter(
-            *first[rows].T, s=34, marker="o", facecolor=face, edgecolor=colour, label=label
-        )
-        cross = "+" if again else "x"
-        axes.scatter(*second[rows].T, s=60 if again else 38, marker=cross, color=colour, lw=1.4)
+        chosen = np.array([name == label for name in labels])
+        _draw_label(axes, number, label, first[chosen], second[chosen])
     for marker, background in (("o", "first"), ("x", "second")):
         axes.scatter([], [], s=34, marker=marker, color="#777777", label=f"{background} background")
     axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
@@ -60,3 +87,21 @@ def projection_figure(
     axes.tick_params(labelsize=8)
     figure.legend(loc="outside right upper", fontsize=8, frameon=False, title="event")
     return to_png(figure)
+
+
+def _draw_label(
+    axes: "Axes",
+    number: int,
+    label: str,
+    first: Float[np.ndarray, "event 2"],
+    second: Float[np.ndarray, "event 2"],
+) -> None:
+    # Beyond seven labels a colour comes again: dashed lines, hollow circles, upright crosses.
+    again = number >= len(_COLOURS)
+    colour = _COLOURS[number % len(_COLOURS)]
+    dash, face, cross, size = ("--", "white", "+", 60) if again else ("-", colour, "x", 38)
+    for ends in zip(first, second, strict=True):
+        line = {"color": colour, "linewidth": 0.7, "alpha": 0.6, "linestyle": dash}
+        axes.plot(*np.stack(ends).T, **line)
+    axes.scatter(*first.T, s=34, marker="o", facecolor=face, edgecolor=colour, label=label)
+    axes.scatter(*second.T, s=size, marker=cross, color=colour, lw=1.4)

@@ -11,7 +11,6 @@ import torch
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.curves import AdditivityCurves
 from byola_diff.evaluation.additivity.embedded import clips_over_snr
-from byola_diff.evaluation.additivity.exhibit import write_projection
 from byola_diff.evaluation.additivity.folders import SHORTEST_EVENT_S, choose_events
 from byola_diff.evaluation.additivity.mixing import EventSounds
 from byola_diff.evaluation.additivity.options import USUAL_ADDITIVITY, AdditivityOptions
@@ -22,6 +21,7 @@ from byola_diff.evaluation.additivity.polyphony import (
     procedural_pool,
     usable_labels,
 )
+from byola_diff.evaluation.additivity.projection_figure import write_projection
 from byola_diff.evaluation.additivity.quadruples import (
     AdditivityProtocol,
     Sources,
@@ -30,7 +30,7 @@ from byola_diff.evaluation.additivity.quadruples import (
 )
 from byola_diff.evaluation.jobs import Job
 from byola_diff.evaluation.options import deviations
-from byola_diff.scores.write import Record, score_record
+from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.sounds import FOREGROUNDS
 
 _KEPT_BYTES = 1 << 30
@@ -162,7 +162,7 @@ def additivity_job(options: AdditivityOptions) -> Job:
     marks += [f"scores at {main_snr_db:g} dB"] if main_snr_db else []
     about = run.settings() | {"deviations": marks}
 
-    def records(named: NamedEncoder) -> Iterator[Record]:
+    def records(named: NamedEncoder) -> Iterator[ScoreRecord]:
         start = time.monotonic()
         measured = run.measure(named)
         scores, wall_s = measured.scores(main_snr_db), time.monotonic() - start

@@ -19,8 +19,8 @@ from byola_diff.evaluation.bgknown.data import (
     difference_embeddings,
     read_bgknown,
 )
-from byola_diff.evaluation.bgknown.exhibit import bgknown_exhibit
 from byola_diff.evaluation.bgknown.options import USUAL_BGKNOWN, BgKnownOptions
+from byola_diff.evaluation.bgknown.report_extra import bgknown_extra
 from byola_diff.evaluation.jobs import Job
 from byola_diff.evaluation.options import deviations
 from byola_diff.evaluation.whole_clips import WHOLE, count_embedded, embed_whole
@@ -28,8 +28,8 @@ from byola_diff.models.precision import resolved_precision
 from byola_diff.probing.parts import manifest_targets, probe_parts
 from byola_diff.probing.protocols import BGKNOWN, LinearProtocol
 from byola_diff.probing.task import probe_task
-from byola_diff.reports.exhibits import SUFFIX, write_exhibit
-from byola_diff.scores.write import Record, score_record
+from byola_diff.reports.extras import EXTRA_SUFFIX, write_extra
+from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.tables.manifest import Manifest
 
 
@@ -84,7 +84,7 @@ class BgKnownRun:
             "device": torch.device(self.options.device).type,
         }
 
-    def records(self, named: NamedEncoder) -> Iterator[Record]:
+    def records(self, named: NamedEncoder) -> Iterator[ScoreRecord]:
         """The record; then the exhibit of the data set, unless it is there."""
         start = time.monotonic()
         mixtures = self.data.mixtures
@@ -144,9 +144,9 @@ class BgKnownRun:
         """Show two items of the data set, once; scores stand without it."""
         folder = self.options.out / "exhibits"
         name = f"{self.protocol.name}_{self.data.hashes['mix.csv'][:8]}"
-        if (folder / f"{name}{SUFFIX}").exists():
+        if (folder / f"{name}{EXTRA_SUFFIX}").exists():
             return
         try:
-            write_exhibit(folder, name, bgknown_exhibit(self.data))
+            write_extra(folder, name, bgknown_extra(self.data))
         except ModuleNotFoundError as error:
             print(f"evaluate.py: no exhibit of {self.data.root}: {error}", file=sys.stderr)

@@ -11,7 +11,7 @@ from byola_diff.evaluation.hear.run import run_hear_task
 from byola_diff.evaluation.hear.task_folder import HearTask, read_hear_task
 from byola_diff.evaluation.jobs import Job, extraction_options
 from byola_diff.evaluation.options import deviations
-from byola_diff.scores.write import Record, score_record
+from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.tables.preprocessing import Preprocessing
 
 
@@ -30,7 +30,7 @@ def _hear_job(options: HearOptions, task: HearTask) -> Job:
     settings = {"grid": options.grid, "n_points": options.points, "shuffle": options.shuffle}
     settings["deviations"] = deviations(options, USUAL_HEAR)
 
-    def records(named: NamedEncoder) -> Iterator[Record]:
+    def records(named: NamedEncoder) -> Iterator[ScoreRecord]:
         start = time.monotonic()
         file = f"{name}-{named.content_hash[:8]}.json"
         result = run_hear_task(

@@ -13,7 +13,7 @@ from byola_diff.evaluation.jobs import Job, open_on
 from byola_diff.evaluation.linear.options import EmbedOptions, LinearOptions
 from byola_diff.evaluation.linear.run import linear_run
 from byola_diff.evaluation.linear.steps import StepsOf
-from byola_diff.scores.write import Record
+from byola_diff.scores import ScoreRecord
 from byola_diff.tables.preprocessing import Preprocessing
 
 
@@ -32,7 +32,7 @@ def linear_jobs(options: LinearOptions, steps_of: StepsOf) -> list[Job]:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
-        def records(named: NamedEncoder) -> Iterator[Record]:
+        def records(named: NamedEncoder) -> Iterator[ScoreRecord]:
             for step in steps_of(named):
                 yield from run.records(step, task)
 

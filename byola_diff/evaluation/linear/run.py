@@ -20,7 +20,8 @@ from byola_diff.probing.logistic import probe_manifest
 from byola_diff.probing.parts import manifest_targets, probe_parts
 from byola_diff.probing.protocols import PROTOCOLS, LinearProtocol
 from byola_diff.probing.task import probe_task
-from byola_diff.scores.write import Record, Values, score_record
+from byola_diff.scores import ScoreRecord, score_record
+from byola_diff.scores.write import Values
 from byola_diff.tables.preprocessing import Preprocessing
 
 LOGISTIC = "logistic"
@@ -94,7 +95,7 @@ class LinearRun:
         """Embeddings of all clips of the task."""
         return embed(named, task.manifest, readout, Preprocessing(task.unit_s), self.extraction)
 
-    def records(self, step: Step, task: Task) -> Iterator[Record]:
+    def records(self, step: Step, task: Task) -> Iterator[ScoreRecord]:
         """Record of the scene embedding, or of each layer in turn."""
         start = time.monotonic()
         named, about = step.named, step.about
@@ -128,7 +129,7 @@ class LinearRun:
         embeddings: Float[np.ndarray, "clip dim"],
         start: float,
         **about: Any,
-    ) -> Record:
+    ) -> ScoreRecord:
         scores, probe = self._probe(embeddings, task)
         wall_s = time.monotonic() - start
         settings = self.settings(task)

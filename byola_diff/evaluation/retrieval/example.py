@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from byola_diff.evaluation.recall import cosine_ranks
-from byola_diff.reports.exhibits import Exhibit
-from byola_diff.reports.heard_clips import HeardClip, heard_clips
+from byola_diff.reports.extras import ReportExtra
+from byola_diff.reports.players import HeardClip, heard_clips
 from byola_diff.reports.report import Part, Table, Text
 from byola_diff.tables.pairs import Pair, PairTable
 
@@ -23,15 +23,15 @@ def retrieval_example(
     gallery: Float[Tensor, "query dim"],
     title: str,
     sample_rate: int,
-) -> Exhibit:
+) -> ReportExtra:
     """The best query and, if any failed, the worst: with their candidates, the right one marked.
 
     Args:
-        table: Of one scene.
+        table: Pairs of one scene.
         query: Unit vectors of its test pairs.
         gallery: Those of their second clips.
-        title: Of the exhibit.
-        sample_rate: Of what is played, in Hz.
+        title: What the queries are of.
+        sample_rate: At which clips are played, in Hz.
 
     Raises:
         AudioFileError: If a clip can't be read.
@@ -41,11 +41,11 @@ def retrieval_example(
     best, failed = chosen_queries(query, gallery)
     shown: list[tuple[str, int | None]] = [("Found", best), ("Missed", failed)]
     parts: list[Part] = []
-    for word, place in shown:
+    for heading, place in shown:
         if place is not None:
             similarity = (gallery @ query[place]).cpu()
-            parts += _query_parts(word, table, pairs, place, similarity, sample_rate)
-    return Exhibit("Retrieval with a text modifier", title, tuple(parts))
+            parts += _query_parts(heading, table, pairs, place, similarity, sample_rate)
+    return ReportExtra("Retrieval with a text modifier", title, tuple(parts))
 
 
 def chosen_queries(
@@ -64,7 +64,7 @@ def chosen_queries(
 
 
 def _query_parts(
-    word: str,
+    heading: str,
     table: PairTable,
     pairs: Sequence[Pair],
     place: int,
@@ -75,12 +75,12 @@ def _query_parts(
     order = sorted(range(len(scores)), key=lambda c: (-scores[c], c == place))
     rank = order.index(place) + 1
     shown = order[:_SHOWN] + ([place] if rank > _SHOWN else [])
-    labels, text = _words(pairs[place].first_labels), pairs[place].text
+    labels, text = _listed(pairs[place].first_labels), pairs[place].text
     query = _clip(table, pairs[place].first, f"Query: “{text}”", labels)
     rows, clips = [], {}
     for candidate in shown:
         pair, number = pairs[candidate], order.index(candidate) + 1
-        score, events = f"{float(similarity[candidate]):.3f}", _words(pair.second_labels)
+        score, events = f"{float(similarity[candidate]):.3f}", _listed(pair.second_labels)
         right = "right" if candidate == place else ""
         rows.append([str(number), score, events, right])
         title = f"{'Right: place' if right else 'Place'} {number}, cosine {score}"
@@ -88,7 +88,7 @@ def _query_parts(
     # The right one is heard after the query, whatever its place: the text tells their difference.
     heard = heard_clips([query, clips.pop(place), *clips.values()], sample_rate)
     lead = (
-        f"{word}: a recording with {labels}, and the text “{text}”. The right one of "
+        f"{heading}: a recording with {labels}, and the text “{text}”. The right one of "
         f"{len(pairs)} candidates comes at place {rank}."
     )
     marked = frozenset(row for row, candidate in enumerate(shown) if candidate == place)
@@ -101,5 +101,5 @@ def _clip(table: PairTable, file: str, title: str, events: str) -> HeardClip:
     return HeardClip(table.root / file, f"{title}\nwith {events}\n{PurePosixPath(file).name}")
 
 
-def _words(labels: Sequence[str]) -> str:
+def _listed(labels: Sequence[str]) -> str:
     return ", ".join(labels) or "no event"

@@ -45,8 +45,8 @@ from byola_diff.evaluation.retrieval.train import (
 )
 from byola_diff.evaluation.whole_clips import WHOLE, count_embedded
 from byola_diff.models.precision import resolved_precision
-from byola_diff.reports.exhibits import write_exhibit
-from byola_diff.scores.write import Record, score_record
+from byola_diff.reports.extras import write_extra
+from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.tables.manifest import SPLITS
 from byola_diff.tables.pairs import PairTable, read_pairs
 
@@ -90,7 +90,7 @@ def retrieval_job(path: Path, options: RetrievalOptions) -> Job:
         except ValueError as error:
             raise ValueError(f"{path}: scene {scene}: {error}") from error
 
-    def records(named: NamedEncoder) -> Iterator[Record]:
+    def records(named: NamedEncoder) -> Iterator[ScoreRecord]:
         for pairs in scenes.values():
             yield from run.records(named, pairs)
 
@@ -147,7 +147,7 @@ class RetrievalRun:
         found = [*self.deviations(), *scene_deviations(table)]
         return {**self.settings(), "n_pairs": counts, "pairs_sha256": digest, "deviations": found}
 
-    def records(self, named: NamedEncoder, table: PairTable) -> Iterator[Record]:
+    def records(self, named: NamedEncoder, table: PairTable) -> Iterator[ScoreRecord]:
         """The record of a scene; systems are written before, and an example after it."""
         start, options = time.monotonic(), self.options
         embedded = embed_scene(table, named, self.text_encoder, options)
@@ -169,7 +169,7 @@ class RetrievalRun:
         latents = embedded.test_latents(trained[options.seeds[0]].network)
         try:
             example = retrieval_example(table, *latents, title, named.encoder.sample_rate)
-            write_exhibit(options.out / "exhibits", f"{PROTOCOL} {folder.name}", example)
+            write_extra(options.out / "exhibits", f"{PROTOCOL} {folder.name}", example)
         except (ModuleNotFoundError, AudioFileError) as error:  # scores stand without it
             print(f"evaluate.py: no exhibit of {self.path}: {error}", file=sys.stderr)
 

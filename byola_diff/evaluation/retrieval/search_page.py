@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from byola_diff.atomic import write_text
-from byola_diff.reports.heard_clips import HeardClip, heard_clips
+from byola_diff.reports.players import HeardClip, heard_clips
 from byola_diff.reports.report import Section, Table, Text, render_html
 
 _MAX_LISTED = 20
@@ -31,7 +31,7 @@ class SearchResult:
     matches: Sequence[Match]
     """The best first; those to be shown."""
     n_files: int
-    """That were ranked."""
+    """How many were ranked."""
     unreadable: Sequence[tuple[str, str]] = ()
     """Files that were left out, and why."""
     about: str = ""
@@ -53,9 +53,9 @@ def write_search_page(path: Path, result: SearchResult, sample_rate: int) -> Non
     """Write the page, whole or not at all.
 
     Args:
-        path: Of the HTML file.
+        path: Where the HTML file goes.
         result: What to show.
-        sample_rate: Of what is played, in Hz: that of the encoder.
+        sample_rate: At which clips are played, in Hz: that of the encoder.
 
     Raises:
         AudioFileError: If a file to be shown can't be read any more.

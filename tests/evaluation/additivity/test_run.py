@@ -8,9 +8,8 @@ from byola_diff.command_line import read_options
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.options import AdditivityOptions
 from byola_diff.evaluation.additivity.run import additivity_job
-from byola_diff.reports.exhibits import read_exhibits
-from byola_diff.scores.read import read_records
-from byola_diff.scores.write import write_record
+from byola_diff.reports.extras import read_extras
+from byola_diff.scores import read_records, write_record
 
 RATE = 8000
 
@@ -51,9 +50,10 @@ SMALL = ("--events", 12, "--duration-s", 1, "--snr-db", 10, -10, 0, "--polyphony
 def test_record_and_picture(tmp_path):
     job = additivity_job(options(tmp_path, *SMALL, "--seeds", 0, 1))
     assert (job.protocol, job.task) == ("additivity", "procedural")
-    [raw] = job.records(named())
+    [record] = job.records(named())
+    raw = record.model_dump()
     again = next(iter(job.records(named())))
-    assert raw["curves"] == again["curves"]
+    assert record.curves == again.curves
     assert list(raw["scores"]) == ["cosine", "raw_cosine", "recall@1", "recall@5"]
     assert list(raw["curves"]) == ["cosine", "raw_cosine", "recall@1", "recall@5", "polyphony"]
     for metric, score in raw["scores"].items():
@@ -67,11 +67,11 @@ def test_record_and_picture(tmp_path):
         "duration_s: 1.0",
         "seeds: [0, 1]",
     ]
-    write_record(tmp_path / "out", raw)
+    write_record(tmp_path / "out", record)
     [read] = read_records(tmp_path / "out").scored
     assert list(read.curves["cosine"].points()) == [-10, 0, 10]
     pytest.importorskip("matplotlib")
-    [exhibit], problems = read_exhibits(tmp_path / "out")
+    [exhibit], problems = read_extras(tmp_path / "out")
     assert not problems
     assert exhibit.section == "Additivity"
     assert "2 more labels are left out" in exhibit.parts[0].caption
@@ -81,15 +81,15 @@ def test_other_seeds_make_another_file(tmp_path):
     words = ("--events", 3, "--duration-s", 0.5, "--snr-db", 0, "--polyphony-clips", 0)
     for seeds in ((0, 1), (2,)):
         job = additivity_job(options(tmp_path, *words, "--seeds", *seeds))
-        [raw] = job.records(named())
-        write_record(tmp_path / "out", raw)
+        [record] = job.records(named())
+        write_record(tmp_path / "out", record)
     assert len(list((tmp_path / "out").glob("*.json"))) == 2
 
 
 def test_without_polyphony_and_without_0_db(tmp_path):
     words = ("--events", 4, "--duration-s", 1, "--snr-db", -8, 6, "--polyphony-clips", 0)
     job = additivity_job(options(tmp_path, *words, "--seeds", 0))
-    [raw] = job.records(named())
+    raw = next(iter(job.records(named()))).model_dump()
     assert "polyphony" not in raw["curves"]
     assert raw["settings"]["main_snr_db"] == 6
     assert raw["settings"]["deviations"][-1] == "scores at 6 dB"
@@ -133,7 +133,7 @@ def test_folders(tmp_path):
     folders = ("--event-folder", tmp_path / "events", "--background-folder", tmp_path / "long")
     words = (*folders, "--duration-s", 0.25, "--seeds", 0)
     job = additivity_job(options(tmp_path, *words, "--events", 6, "--polyphony-clips", 8))
-    [raw] = job.records(named())
+    raw = next(iter(job.records(named()))).model_dump()
     assert job.task == "events/long"
     assert raw["settings"]["max_sources"] == 2
     assert list(raw["curves"]["polyphony"]["values"]) == ["1", "2"]

@@ -13,10 +13,11 @@ from byola_diff.evaluation.bgknown.run import bgknown_job
 from byola_diff.probing import task as probing
 from byola_diff.probing.parts import carve_stratified, manifest_targets, probe_parts
 from byola_diff.probing.protocols import BGKNOWN
-from byola_diff.reports.exhibits import read_exhibits
+from byola_diff.reports.extras import read_extras
+from byola_diff.reports.paper_tables import print_paper_table
 from byola_diff.reports.report import Audio, Table, Text
-from byola_diff.reports.text_table import print_paper_table, text_table
-from byola_diff.scores.write import failure_record, write_record
+from byola_diff.reports.report_text import text_table
+from byola_diff.scores import failure_record, write_record
 from byola_diff.storage import sha256
 from tests.evaluation.bgknown.bgknown_sets import VARIANTS, named, write_set
 
@@ -53,7 +54,7 @@ def outcome(data, tmp_path_factory):
 
 
 def test_the_right_reference_takes_the_background_away(outcome):
-    _, made, _ = outcome
+    made = outcome[1].model_dump()
     means = {name: score["mean"] for name, score in made["scores"].items()}
     assert list(means) == ["mix", "a", "b", "c"]
     assert means["a"] == 1.0
@@ -63,7 +64,7 @@ def test_the_right_reference_takes_the_background_away(outcome):
 
 
 def test_a_record_says_how_it_came_about(outcome, data):
-    job, made, _ = outcome
+    job, made = outcome[0], outcome[1].model_dump()
     assert (made["protocol"], made["task"]) == (job.protocol, job.task) == ("bgknown", "bgknown")
     settings = made["settings"]
     assert settings["deviations"] == [
@@ -114,7 +115,7 @@ def test_a_plan_counts_what_is_cached(outcome, data, tmp_path):
 
 def test_the_exhibit_shows_two_classes_once(outcome, data, monkeypatch):
     job, _, options = outcome
-    [exhibit], problems = read_exhibits([options.out])
+    [exhibit], problems = read_extras([options.out])
     assert problems == []
     assert exhibit.section == "Background-known ESC-50"
     [table] = [part for part in exhibit.parts if isinstance(part, Table)]
@@ -137,7 +138,7 @@ def test_the_exhibit_shows_two_classes_once(outcome, data, monkeypatch):
     def never(_):
         raise AssertionError("made again")
 
-    monkeypatch.setattr(bgknown_runs, "bgknown_exhibit", never)
+    monkeypatch.setattr(bgknown_runs, "bgknown_extra", never)
     assert len(list(job.records(named()))) == 1
 
 
@@ -145,7 +146,7 @@ def test_scores_stand_where_figures_can_not_be_drawn(data, tmp_path, monkeypatch
     def absent(_):
         raise ModuleNotFoundError("figures need Matplotlib: pip install 'byola-diff[evaluate]'")
 
-    monkeypatch.setattr(bgknown_runs, "bgknown_exhibit", absent)
+    monkeypatch.setattr(bgknown_runs, "bgknown_extra", absent)
     assert len(list(bgknown_job(data, options_for(tmp_path, "--seeds", "1")).records(named()))) == 1
     assert "no exhibit of" in capsys.readouterr().err
 

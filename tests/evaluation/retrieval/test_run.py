@@ -15,9 +15,9 @@ from byola_diff.evaluation.retrieval.example import chosen_queries, retrieval_ex
 from byola_diff.evaluation.retrieval.options import RetrievalOptions
 from byola_diff.evaluation.retrieval.run import retrieval_job, retrieval_jobs
 from byola_diff.evaluation.retrieval.system import load_system
-from byola_diff.reports.exhibits import read_exhibits
+from byola_diff.reports.extras import read_extras
+from byola_diff.reports.paper_tables import print_paper_table
 from byola_diff.reports.report import Audio, Table, Text
-from byola_diff.reports.text_table import print_paper_table
 from byola_diff.storage import BrokenFileError, sha256
 from byola_diff.tables.pairs import read_pairs
 from tests.evaluation.retrieval.retrieval_cases import RATE, write_tone_pairs
@@ -180,7 +180,7 @@ def test_an_example_counts_ties_against_the_system(done):
 
 
 def test_an_exhibit_with_players(done):
-    exhibits, problems = read_exhibits(done / "scores")
+    exhibits, problems = read_extras(done / "scores")
     assert (len(exhibits), problems) == (2, [])
     for exhibit in exhibits:
         kinds = [type(part) for part in exhibit.parts]

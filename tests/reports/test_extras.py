@@ -3,18 +3,18 @@ import json
 import numpy as np
 import pytest
 
-from byola_diff.reports.exhibits import Exhibit, read_exhibits, write_exhibit
+from byola_diff.reports.extras import ReportExtra, read_extras, write_extra
 from byola_diff.reports.players import player
 from byola_diff.reports.report import Audio, Heading, Picture, Table, Text
 from byola_diff.reports.results_page import to_markdown, write_report
-from byola_diff.scores.read import Records, read_records
+from byola_diff.scores import Records, read_records
 from tests.reports.result_records import record
 
 PNG = b"\x89PNG\r\n\x1a\n"
 EVIL = '<script>alert(1)</script>" onload="x'
 AUDIO = player(np.array([0.0, 0.5]), 8000, "a dog")
 CARD = player(np.array([0.0, 0.5]), 8000, "a cat\ncat.wav", PNG)
-WHOLE = Exhibit(
+WHOLE = ReportExtra(
     "Sounds",
     "Two of them",
     (
@@ -37,8 +37,8 @@ WHOLE = Exhibit(
 
 
 def altered(folder, change):
-    """An exhibit file that `change` was done to."""
-    path = write_exhibit(folder, "altered", WHOLE)
+    """A file of an extra that `change` was done to."""
+    path = write_extra(folder, "altered", WHOLE)
     raw = json.loads(path.read_text())
     change(raw)
     path.write_text(json.dumps(raw))
@@ -46,14 +46,14 @@ def altered(folder, change):
 
 
 def test_what_is_written_is_read(tmp_path):
-    path = write_exhibit(tmp_path / "new", "the name: a/b", WHOLE)
+    path = write_extra(tmp_path / "new", "the name: a/b", WHOLE)
     assert path == tmp_path / "new/the_name_a_b.exhibit.json"
-    assert read_exhibits([tmp_path]) == ([WHOLE], [])
-    assert read_exhibits(path) == ([WHOLE], [])
-    assert read_exhibits([path, tmp_path]) == ([WHOLE], []), "shown once"
+    assert read_extras([tmp_path]) == ([WHOLE], [])
+    assert read_extras(path) == ([WHOLE], [])
+    assert read_extras([path, tmp_path]) == ([WHOLE], []), "shown once"
 
 
-def test_an_exhibit_written_before_sounds_had_pictures_is_read(tmp_path):
+def test_an_extra_written_before_sounds_had_pictures_is_read(tmp_path):
     """Its sounds are cards all the same, below the one picture of them all."""
     old = {
         "format": 1,
@@ -67,96 +67,96 @@ def test_an_exhibit_written_before_sounds_had_pictures_is_read(tmp_path):
     }
     path = tmp_path / "old.exhibit.json"
     path.write_text(json.dumps(old))
-    [exhibit], problems = read_exhibits(path)
+    [extra], problems = read_extras(path)
     assert problems == []
     sounds = [Audio(b"RIFF,\0\0\0WAVE", name) for name in ("a dog", "a cat")]
-    assert exhibit == Exhibit("Sounds", "Old", (Picture(PNG, "all of them"), *sounds))
-    write_report(Records((record(),), (), ()), tmp_path / "report.html", [exhibit])
+    assert extra == ReportExtra("Sounds", "Old", (Picture(PNG, "all of them"), *sounds))
+    write_report(Records((record(),), (), ()), tmp_path / "report.html", [extra])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert (page.count("<img"), page.count("<audio"), page.count('class="sounds"')) == (1, 2, 1)
 
 
 def test_only_what_has_a_picture_is_stored_with_one(tmp_path):
-    raw = json.loads(write_exhibit(tmp_path, "one", WHOLE).read_text())
+    raw = json.loads(write_extra(tmp_path, "one", WHOLE).read_text())
     assert ["spectrogram" in part for part in raw["parts"]] == [*[False] * 5, True]
     assert raw["parts"][5]["spectrogram"] == "iVBORw0KGgo="
 
 
-def test_an_exhibit_is_replaced_and_no_name_leaves_the_folder(tmp_path):
-    write_exhibit(tmp_path, "../up", WHOLE)
-    other = Exhibit("Sounds", "Later", ())
-    write_exhibit(tmp_path, "../up", other)
+def test_an_extra_is_replaced_and_no_name_leaves_the_folder(tmp_path):
+    write_extra(tmp_path, "../up", WHOLE)
+    other = ReportExtra("Sounds", "Later", ())
+    write_extra(tmp_path, "../up", other)
     assert [path.name for path in tmp_path.iterdir()] == ["up.exhibit.json"]
-    assert read_exhibits([tmp_path]) == ([other], [])
-    with pytest.raises(ValueError, match="is no name for an exhibit"):
-        write_exhibit(tmp_path, "..", WHOLE)
+    assert read_extras([tmp_path]) == ([other], [])
+    with pytest.raises(ValueError, match="is no name of a file"):
+        write_extra(tmp_path, "..", WHOLE)
 
 
 def test_other_files_are_passed_over(tmp_path):
     (tmp_path / "record.json").write_text("{}")
-    assert read_exhibits([tmp_path, tmp_path / "record.json"]) == ([], [])
+    assert read_extras([tmp_path, tmp_path / "record.json"]) == ([], [])
     with pytest.raises(FileNotFoundError, match="does not exist"):
-        read_exhibits([tmp_path / "absent"])
+        read_extras([tmp_path / "absent"])
 
 
-def test_exhibits_are_no_foreign_records(tmp_path):
-    write_exhibit(tmp_path / "exhibits", "one", WHOLE)
+def test_extras_are_no_foreign_records(tmp_path):
+    write_extra(tmp_path / "extras", "one", WHOLE)
     assert read_records([tmp_path]) == Records((), (), ())
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda raw: raw.update(format=2), "format 2 is not 1"),
+        (lambda raw: raw.update(format=2), "'format': Input should be 1"),
         (lambda raw: raw.pop("title"), "it lacks 'title'"),
-        (lambda raw: raw.update(parts="text"), "not an exhibit"),
-        (lambda raw: raw["parts"][0].update(kind="html"), "unknown kind of part 'html'"),
-        (lambda raw: raw["parts"][0].update(text=3), "'text' is int, not text"),
-        (lambda raw: raw["parts"][2].update(png="&&&&"), "'png' is not base64"),
-        (lambda raw: raw["parts"][2].update(png='iVBO" onload="x'), "'png' is not base64"),
-        (lambda raw: raw["parts"][2].update(png="PHN2Zz4="), "'png' is no PNG"),
-        (lambda raw: raw["parts"][5].update(spectrogram="PHN2Zz4="), "'spectrogram' is no PNG"),
-        (lambda raw: raw["parts"][5].update(spectrogram="&"), "'spectrogram' is not base64"),
-        (lambda raw: raw["parts"][5].update(spectrogram=None), "'spectrogram' is NoneType"),
-        (lambda raw: raw["parts"][3].update(wav="PHN2Zz4="), "a sound is no wav file"),
-        (lambda raw: raw["parts"][4].update(rows=[["x"]]), "has not 2 cells"),
-        (lambda raw: raw["parts"][4].update(rows=[["x", 1]]), "cells of a table are not texts"),
+        (lambda raw: raw.update(parts="text"), "'parts': Input should be a valid"),
+        (lambda raw: raw["parts"][0].update(kind="html"), "'parts.0': Input tag 'html'"),
+        (lambda raw: raw["parts"][0].update(text=3), "'parts.0.text.text': Input should be a val"),
+        (lambda raw: raw["parts"][2].update(png="&&&&"), "'parts.2.picture.png': it is not base64"),
+        (lambda raw: raw["parts"][2].update(png='iVBO" onload="x'), "png': it is not base64"),
+        (lambda raw: raw["parts"][2].update(png="PHN2Zz4="), "'parts.2.picture.png': it is no PNG"),
+        (lambda raw: raw["parts"][5].update(spectrogram="PHN2Zz4="), "spectrogram': it is no PNG"),
+        (lambda raw: raw["parts"][5].update(spectrogram="&"), "spectrogram': it is not base64"),
+        (lambda raw: raw["parts"][5].update(spectrogram=3), "spectrogram': Input should be"),
+        (lambda raw: raw["parts"][3].update(wav="PHN2Zz4="), "audio.wav': it is no wav file"),
+        (lambda raw: raw["parts"][4].update(rows=[["x"]]), "row 0 has 1 cells under 2 headers"),
+        (lambda raw: raw["parts"][4].update(rows=[["x", 1]]), "'parts.4.table.rows.0.1': Input"),
     ],
 )
-def test_a_broken_exhibit_is_told_and_the_others_shown(tmp_path, change, message):
+def test_a_broken_extra_is_reported_and_the_others_shown(tmp_path, change, message):
     broken = altered(tmp_path, change)
-    write_exhibit(tmp_path, "whole", WHOLE)
-    exhibits, [problem] = read_exhibits([tmp_path])
-    assert exhibits == [WHOLE]
+    write_extra(tmp_path, "whole", WHOLE)
+    extras, [problem] = read_extras([tmp_path])
+    assert extras == [WHOLE]
     assert str(broken) in problem
     assert message in problem
 
 
 @pytest.mark.parametrize("text", ["", "[", "[1]", "[" * 100_000, "\xff"])
-def test_a_file_of_something_else_is_told(tmp_path, text):
+def test_a_file_of_something_else_is_reported(tmp_path, text):
     (tmp_path / "x.exhibit.json").write_bytes(text.encode("latin-1"))
-    exhibits, problems = read_exhibits([tmp_path])
-    assert exhibits == []
+    extras, problems = read_extras([tmp_path])
+    assert extras == []
     assert len(problems) == 1
 
 
-def test_a_report_escapes_whatever_an_exhibit_says(tmp_path):
+def test_a_report_escapes_whatever_an_extra_says(tmp_path):
     evil = player(np.array([0.0, 0.5]), 8000, EVIL, PNG)
     table = Table([EVIL, "b"], [[EVIL, "1"]], note=EVIL, title=EVIL)
-    exhibit = Exhibit(EVIL, EVIL, (Text(EVIL), Heading(EVIL), Picture(PNG, EVIL), evil, table))
-    write_exhibit(tmp_path, "evil", exhibit)
-    exhibits, _ = read_exhibits([tmp_path])
+    extra = ReportExtra(EVIL, EVIL, (Text(EVIL), Heading(EVIL), Picture(PNG, EVIL), evil, table))
+    write_extra(tmp_path, "evil", extra)
+    extras, _ = read_extras([tmp_path])
     page = tmp_path / "report.html"
-    write_report(Records((record(),), (), ()), page, exhibits)
+    write_report(Records((record(),), (), ()), page, extras)
     text = page.read_text(encoding="utf-8")
     assert "<script" not in text
     assert '" onload="' not in text
-    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;&quot; onload=&quot;x") == 13
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;&#34; onload=&#34;x") == 13
 
 
-def test_a_report_shows_exhibits_by_section(tmp_path):
-    more = Exhibit("Sounds", "Others", (Text("more words"),))
-    apart = Exhibit("Pictures", "One", (Picture(PNG, "a picture"),))
+def test_a_report_shows_extras_by_section(tmp_path):
+    more = ReportExtra("Sounds", "Others", (Text("more words"),))
+    apart = ReportExtra("Pictures", "One", (Picture(PNG, "a picture"),))
     records = Records((record(),), (), ())
     write_report(records, tmp_path / "report.html", [WHOLE, apart, more])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

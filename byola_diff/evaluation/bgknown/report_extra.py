@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from byola_diff.evaluation.bgknown.data import MIXTURE, BgKnown
-from byola_diff.reports.exhibits import Exhibit
-from byola_diff.reports.heard_clips import HeardClip, heard_clips
+from byola_diff.reports.extras import ReportExtra
+from byola_diff.reports.players import HeardClip, heard_clips
 from byola_diff.reports.published import MISSING
 from byola_diff.reports.report import Part, Table, Text
 from byola_diff.tables.manifest import Clip
@@ -14,7 +14,7 @@ from byola_diff.tables.manifest import Clip
 SECTION = "Background-known ESC-50"
 
 _SAMPLE_RATE = 16_000
-"""Of what is shown, in Hz: enough to tell events by, and pages stay small."""
+"""At which clips are shown, in Hz: enough to tell events by, and pages stay small."""
 _TITLES = {
     MIXTURE: "mixture",
     "a": "(a) 100 % overlap",
@@ -25,7 +25,7 @@ _FACTS = {"snr_db": "SNR (dB)", "background_label": "background", "start_s": "it
 """Columns of items.csv, as they are shown."""
 
 
-def bgknown_exhibit(data: BgKnown) -> Exhibit:
+def bgknown_extra(data: BgKnown) -> ReportExtra:
     """Facts, spectrograms and players of two test items, of different classes where there are.
 
     Raises:
@@ -44,7 +44,7 @@ def bgknown_exhibit(data: BgKnown) -> Exhibit:
         lead = "the mixture, and references that overlap its background by 100, 50 and 0 %."
         parts.append(Text(f"Item {_name(clips[place])}, {label}: {lead}"))
         parts += heard_clips(heard, _SAMPLE_RATE)
-    return Exhibit(SECTION, "Mixture and references", tuple(parts))
+    return ReportExtra(SECTION, "Mixture and references", tuple(parts))
 
 
 def _chosen(clips: Sequence[Clip]) -> list[int]:
@@ -80,10 +80,10 @@ def _items(path: Path) -> dict[str, Mapping[str, str]]:
         return {}
 
 
-def _cell(word: str | None) -> str:
-    if not word:
+def _cell(value: str | None) -> str:
+    if not value:
         return MISSING
     try:
-        return f"{float(word):.2f}"
+        return f"{float(value):.2f}"
     except ValueError:
-        return word
+        return value
