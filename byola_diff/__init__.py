@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from byola_diff.models.bundle import load_encoder
 
 __all__ = ["__version__", "load_encoder"]
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 
 def __getattr__(name: str) -> Any:
