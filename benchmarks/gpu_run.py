@@ -39,7 +39,7 @@ NEEDED = (
 OF_USE = {"soxr": "recordings that are not at 16 kHz are left out", "pytest": "no CUDA tests"}
 SHARES = {"facts": (0.10, 60), "steps": (0.15, 90), "corpus": (0.10, 60)}
 """Share of the time that a phase may take, and the most seconds."""
-LEAST_S = 20
+LEAST_S = {"cuda": 20, "cpu": 13}
 """Seconds that each phase gets even so: less than it takes to start is of no use."""
 GRACE_S = {"cuda": 15, "cpu": 90}
 """Seconds after its time in which a phase is not killed yet, as it may be writing. A rehearsal on a
@@ -59,11 +59,11 @@ def main() -> int:
     try:
         for phase in SHARES:
             share, most_s = SHARES[phase]
-            seconds = max(min(most_s, share * 60 * options.minutes), LEAST_S)
+            seconds = max(min(most_s, share * 60 * options.minutes), LEAST_S[options.device])
             went_well = run_phase(phase, seconds, scratch, options) and went_well
         for runs_left, weight in ((2, "0.5"), (1, "0")):
             left_s = 60 * options.minutes - (time.monotonic() - start)
-            seconds = max(left_s / runs_left, LEAST_S)
+            seconds = max(left_s / runs_left, LEAST_S[options.device])
             words = ("--weight", weight)
             went_well = run_phase("pretrain", seconds, scratch, options, *words) and went_well
     except KeyboardInterrupt:

@@ -169,7 +169,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m byola_di
             given.checkpoint, given.out, given.onnx, given.licence, given.data, given.half
         )
     except (OSError, BrokenFileError, ModuleNotFoundError) as error:
-        sys.exit(f"{prog}: {error}")
+        print(f"{prog}: {error}", file=sys.stderr)
+        sys.exit(1)
     for path in files:
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     print(

@@ -241,6 +241,6 @@ def test_sounds_are_hashed_once_for_all_encoders(data, tmp_path, monkeypatch):
     checked, check = [], BgKnown.check_audio
     monkeypatch.setattr(BgKnown, "check_audio", lambda self: checked.append(1) or check(self))
     job = bgknown_job(data, options_for(tmp_path, "--seeds", "1"))
-    scores = [next(iter(job.records(named())))["scores"] for _ in range(2)]
+    scores = [next(iter(job.records(named()))).scores for _ in range(2)]
     assert scores[0] == scores[1]
     assert checked == [1]

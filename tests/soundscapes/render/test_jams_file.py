@@ -329,6 +329,8 @@ def plans(draw):
     return Soundscape(draw(NAMES), duration_s, rate, ref_db, tuple(events), fade_s)
 
 
+# The checks of types in tests draw at random which items of a tuple they look at.
+@pytest.mark.filterwarnings("ignore:Do not use the .random. module inside strategies")
 @ANY
 @given(plan=plans(), facts=st.dictionaries(NAMES, NAMES | st.integers(), max_size=3))
 def test_any_plan_reads_back(roots, tmp_path_factory, plan, facts):
