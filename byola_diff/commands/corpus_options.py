@@ -21,7 +21,7 @@ class CorpusOptions:
     out: Folder
     """Folder of the corpus."""
     seed: Annotated[int, "N"] = 0
-    """Of all draws."""
+    """Seed of all draws."""
     workers: Count = 1
     """Processes."""
     renderer: Renderer = "auto"

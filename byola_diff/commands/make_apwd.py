@@ -65,7 +65,7 @@ class MakeApwdOptions(CorpusOptions):
     scene: Annotated[str, "NAME"] = "mixed"
     """Part of the names of files."""
     background_label: Annotated[str, "LABEL"] | None = None
-    """Of all backgrounds (default: one per pair)."""
+    """Label of all backgrounds (default: one per pair)."""
     pairs_dev: Annotated[int, "N"] = 1000
     pairs_eval: Annotated[int, "N"] = 200
     per_label: Annotated[int, "N"] = 10

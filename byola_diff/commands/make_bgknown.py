@@ -64,7 +64,7 @@ class MakeBgKnownOptions(CorpusOptions):
     """scene: references have the gain of the background in the mixture; normalised: each has the
     loudness --ref-db."""
     sample_rate: Annotated[Count, "HZ"] = _USUAL.sample_rate
-    """Of the synthesis."""
+    """Hz, of the sounds that are made."""
     exclude_background_labels: list[Annotated[str, "LABEL"]] = field(default_factory=list)
     """Backgrounds of these are left out."""
     limit: Count | None = None

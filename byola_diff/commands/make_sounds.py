@@ -48,7 +48,7 @@ class MakeSoundsOptions:
     clips: Annotated[int, "N"]
     """Labelled clips."""
     seed: Annotated[int, "N"] = 0
-    """Of all sounds."""
+    """Seed of all sounds."""
     sample_rate: Annotated[int, "HZ"] = 16_000
     duration_s: Annotated[float, "S"] = 2.0
     test_share: Annotated[float, "SHARE"] = 0.2

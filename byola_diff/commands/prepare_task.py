@@ -32,7 +32,7 @@ class PrepareTaskOptions:
     split_file: Annotated[Path, "CSV"] | None = None
     """The split, if none comes with the data."""
     seed: Annotated[int, "N"] = 0
-    """Of our own split."""
+    """Seed of our own split."""
     allow_missing: Annotated[float, "SHARE"] = 0.0
     """Share of the listed files that may be absent."""
     allow_partial: bool = False

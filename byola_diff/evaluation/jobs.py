@@ -38,7 +38,7 @@ class Job:
     manifest: Manifest | None = None
     """For encoders that take statistics from the task."""
     preprocessing: Preprocessing | None = None
-    """Of the clips of the manifest."""
+    """How the clips of the manifest are cut."""
 
 
 def run_jobs(

@@ -72,7 +72,7 @@ class EmbeddingOptions(ComputeOptions):
     """How clips become embeddings."""
 
     precision: Precision = "auto"
-    """Of networks; auto is bfloat16 where the hardware computes it."""
+    """What networks compute in; auto is bfloat16 where the hardware computes it."""
     workers: Count = 2
     """Threads."""
     cache: Folder = Path("runs/cache")

@@ -20,6 +20,6 @@ class BgKnownOptions(ScoreOptions, EmbeddingOptions):
     data: Folder
     """Data set, such as datasets/make_bgknown_esc50.py makes."""
     learning_rates: list[Rate] = field(default_factory=lambda: list(BGKNOWN.learning_rates))
-    """Of the probe; of several the one of lowest validation loss is taken."""
+    """Learning rates of the probe; of several the one of lowest validation loss is taken."""
     seeds: list[Annotated[int, "N"]] = field(default_factory=lambda: list(BGKNOWN.seeds))
     """Each gives a score."""

@@ -23,7 +23,7 @@ class RetrievalOptions(ScoreOptions, EmbeddingOptions):
     """bag-of-words, which is built in, as no weights come with this program; distilbert:FOLDER as
     in the paper; or distilbert, from the download cache."""
     epochs: Count = 300
-    """Of training; that of lowest validation loss is kept."""
+    """Epochs of training; that of lowest validation loss is kept."""
     seeds: list[Annotated[int, "N"]] = field(default_factory=lambda: [42, 43, 44])
     """Each gives a system and a score."""
     systems: Folder = Path("runs/retrieval")

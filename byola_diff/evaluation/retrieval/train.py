@@ -37,7 +37,7 @@ class RetrievalRules:
     valid_share: float = 0.1
     dim: int = 512
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the adapters' products while they are trained; losses and results are float32."""
+    """Precision of products in the adapters; losses and results are float32."""
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_size", "dim"):
