@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ def parse_phase(description: str | None) -> argparse.Namespace:
     parser.add_argument("--scratch", type=Path, required=True)
     parser.add_argument("--commit", default=code_commit(), help="version of the code")
     parser.add_argument("--weight", type=float, default=0.0, help="of the difference loss")
-    return parser.parse_args()
+    parser.add_argument("--started", type=float, help="monotonic clock when the phase was begun")
+    options = parser.parse_args()
+    started = time.monotonic() if options.started is None else options.started
+    options.deadline = started + options.seconds
+    return options
 
 
 def write_json(path: Path, content: Any) -> None:

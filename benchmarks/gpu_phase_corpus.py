@@ -25,8 +25,10 @@ from byola_diff.store.write import (
 SAMPLE_RATE, UNIT_SAMPLES = 16_000, 15_200
 SHARD_MIB = 4
 """Small, so that all cores have some."""
-PROCEDURAL = {"cuda": (200_000, 1024), "cpu": (64, 16)}
+PROCEDURAL = {"cuda": (50_000, 1024), "cpu": (64, 16)}
 """Clips at most, and clips made at a time."""
+RESERVE_S = {"cuda": 20, "cpu": 5}
+"""Seconds kept for writing the store to the disk and loading it."""
 
 
 def pack_corpus(source: Path, out: Path) -> dict[str, float]:
@@ -35,7 +37,7 @@ def pack_corpus(source: Path, out: Path) -> dict[str, float]:
     begin(plan, out)
     context = multiprocessing.get_context("forkserver")
     done, told = 0, time.monotonic()
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=context) as pool:
         jobs = [pool.submit(pack_shard, plan.job(out, shard)) for shard in range(plan.n_shards)]
         for job in as_completed(jobs):
             record = job.result()
@@ -72,11 +74,12 @@ def pack_procedural(out: Path, device: str, end: float) -> dict[str, float]:
 def main() -> None:
     """Pack both, load both onto the device, and write figures after each."""
     options = parse_phase(__doc__)
-    end = time.monotonic() + options.seconds
     source = options.corpus / "clips" if (options.corpus / "clips").is_dir() else options.corpus
     steps = {
         "corpus": lambda path: pack_corpus(source, path),
-        "procedural": lambda path: pack_procedural(path, options.device, end - 10),
+        "procedural": lambda path: pack_procedural(
+            path, options.device, options.deadline - RESERVE_S[options.device]
+        ),
     }
     found: dict = {}
     for name, make in steps.items():

@@ -29,16 +29,18 @@ from byola_diff.config import (
     to_plain,
 )
 from byola_diff.models.bundle import write_bundle
+from byola_diff.training.checkpoints import KeepCheckpoints
 from byola_diff.training.progress import hide_lightning_noise
 from byola_diff.training.run_identity import statistics_of_run
+from byola_diff.training.time_limit import TimeLimit
 
 PART_BYTES = 15 * 2**20
 CORPUS_SHARE = 0.75
 BATCH = {"cuda": 1024, "cpu": 4}
 PROJECTION_HIDDEN = {"cuda": 4096, "cpu": 64}
 """On a CPU the run is a rehearsal, of which only the encoder need be the real one."""
-SET_UP_S, END_S = 4, 8
-"""Seconds kept for statistics before, and for the last checkpoint and export after the steps."""
+END_S = 8
+"""Seconds kept for the score and the export after the steps."""
 
 
 def config_of(
@@ -50,11 +52,10 @@ def config_of(
         lr=1e-3,
         projection_hidden=PROJECTION_HIDDEN[device],
         schedule="cosine",
-        minutes=max(seconds - SET_UP_S - END_S, 2) / 60,
+        minutes=max(seconds - END_S, 2) / 60,  # set anew when the steps begin
         accelerator="gpu" if device == "cuda" else "cpu",
         devices=1,
         log_every=20 if device == "cuda" else 1,
-        checkpoint_every=2**40,  # only at the end: what counts here are the bundles
         tensorboard=False,
     )
     return PretrainConfig(
@@ -93,13 +94,25 @@ class WriteEncoders(pl.Callback):
         self.score = build.nearest_neighbour_score(manifest) if manifest.is_file() else None
         self._is_half_written = False
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Give the steps what time is left now: importing and loading took some."""
+        left_s = self.options.deadline - END_S - time.monotonic()
+        for callback in trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
+            if isinstance(callback, TimeLimit):
+                callback.limit_s = max(left_s, 2.0)
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Write at the half."""
-        if not self._is_half_written and trainer.global_step >= trainer.max_steps / 2:
-            self._is_half_written = True
+        """Write at the half; what goes wrong then does not end the run."""
+        has_log = (self.config.out_dir / "metrics.csv").is_file()
+        if self._is_half_written or not has_log or trainer.global_step < trainer.max_steps / 2:
+            return
+        self._is_half_written = True
+        try:
             self.write(trainer, pl_module, "half")
+        except Exception as error:
+            print(f"nothing written at the half: {type(error).__name__}: {error}", flush=True)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Write at the end."""
@@ -124,7 +137,10 @@ class WriteEncoders(pl.Callback):
         self.figures |= speed(self.config.out_dir / "metrics.csv", self.config.data.batch_size)
         self._save()
         if self.score:
-            self.figures["scores"][moment] = self.score(learner)
+            try:
+                self.figures["scores"][moment] = self.score(learner)
+            except Exception as error:  # of labelled clips, which are not what the run is for
+                self.figures["scores"][moment] = f"{type(error).__name__}: {error}"[:300]
             self._save()
         print(f"{self.name} {moment}: {self.figures}", flush=True)
 
@@ -163,15 +179,17 @@ def speed(metrics: Path, batch: int) -> dict[str, float]:
 
 def main() -> None:
     """Build and fit."""
-    start, options = time.monotonic(), parse_phase(__doc__)
+    options = parse_phase(__doc__)
     keep_freed_memory()
     hide_lightning_noise()
     name = f"weight_{options.weight:g}"
-    left_s = options.seconds - (time.monotonic() - start)
+    left_s = options.deadline - time.monotonic()
     config = config_of(options.weight, left_s, options.device, options.scratch, name)
     learner = build.build_learner(config, statistics_of_run(config, None))
     trainer = build.build_trainer(config)
-    trainer.callbacks.append(WriteEncoders(config, name, options))  # pyright: ignore
+    # No checkpoints, which take seconds and cannot be brought back: what counts are the bundles.
+    kept = [each for each in trainer.callbacks if not isinstance(each, KeepCheckpoints)]  # pyright: ignore
+    trainer.callbacks = [*kept, WriteEncoders(config, name, options)]  # pyright: ignore
     trainer.fit(learner, build.build_clip_module(config))
 
 

@@ -61,28 +61,36 @@ def profiled(step: Callable[[int], None], device: str) -> dict[str, object]:
     return {"table": table.splitlines(), "waits_and_copies": waits, "launches": launches}
 
 
+def attempted_profile(step: Callable[[int], None], device: str) -> dict[str, object]:
+    """The profile, or why there is none: a profiler may fail where training does not."""
+    try:
+        return profiled(step, device)
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"[:300]}
+
+
 def main() -> None:
     """Measure size by size, and write the figures after each."""
     options = parse_phase(__doc__)
-    end = time.monotonic() + options.seconds
     precision = "bfloat16" if options.device == "cuda" else "float32"
     found: dict = {"precision": precision, "commit": options.commit, "steps": [], "profiles": {}}
     for batch in BATCHES[options.device]:
         for weight in WEIGHTS:
-            if time.monotonic() > end - 5:
+            if found["steps"] and time.monotonic() > options.deadline - 5:
                 continue
             row: dict[str, object] = {"batch": batch, "weight": weight}
             try:
                 device, hidden = torch.device(options.device), PROJECTION_HIDDEN[options.device]
                 step = learner_step(precision, weight, batch, device, hidden)
                 row |= timed(step, batch, min(TIMED_S, options.seconds / 16), options.device)
-                if batch == BATCHES[options.device][0]:
-                    found["profiles"][f"{weight:g}"] = profiled(step, options.device)
             except RuntimeError as error:  # out of memory among them: other sizes may fit
-                row["error"] = str(error).splitlines()[0][:200]
+                step, row["error"] = None, str(error).splitlines()[0][:200]
             found["steps"].append(row)
             write_json(options.out / "steps.json", found)
             print(row, flush=True)
+            if step and batch == BATCHES[options.device][0]:
+                found["profiles"][f"{weight:g}"] = attempted_profile(step, options.device)
+                write_json(options.out / "steps.json", found)
             step = None
             if options.device == "cuda":
                 torch.cuda.empty_cache()

@@ -103,6 +103,7 @@ def run_phase(
     command += ["--seconds", f"{seconds:.1f}", "--device", options.device, "--out", options.out]
     command += ["--scratch", scratch, "--corpus", options.corpus]
     command += ["--commit", options.commit] if options.commit else []
+    command += ["--started", time.monotonic()]  # its imports count, too
     # The package need not be installed there: this checkout comes first.
     path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
@@ -116,6 +117,8 @@ def run_phase(
         if process.poll() is None:
             process.kill()
             process.wait()
+        for unfinished in options.out.glob(".*.tmp"):
+            unfinished.unlink()
     if process.returncode:
         print(f"{phase} ended with status {process.returncode}", flush=True)
     return process.returncode == 0

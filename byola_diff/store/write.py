@@ -157,7 +157,10 @@ def _write_samples(
 def _decode(job: ShardJob, file: str) -> tuple[PackedClip, Int16[np.ndarray, " sample"]]:
     path = job.source / file
     waveform, source_rate = read_audio(path)
-    samples = to_pcm16(resample(waveform, source_rate, job.sample_rate))
+    try:
+        samples = to_pcm16(resample(waveform, source_rate, job.sample_rate))
+    except ModuleNotFoundError as error:
+        raise AudioFileError(path, f"{source_rate} Hz needs {error.name}") from error
     if len(samples) == 0:
         raise AudioFileError(path, f"empty at {job.sample_rate} Hz")
     seconds = round(len(waveform) / source_rate, 6)

@@ -42,9 +42,9 @@ class TimeLimit(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Look at the clock when due; before the first row also once, for a first estimate."""
+        """Look at the clock when due; at first after each step, of which the first are slow."""
         step = trainer.global_step
-        due = step % self.every == 0 or trainer.max_steps in (step, UNBOUNDED_STEPS)
+        due = step <= self.every or step % self.every == 0 or step == trainer.max_steps
         if due and ends_step(trainer, batch_idx):
             elapsed_s = time.perf_counter() - self._start
             self.elapsed_s = trainer.strategy.broadcast(elapsed_s)
