@@ -27,7 +27,7 @@ def find_visible(name, path=None, target=None):
     if name.split(".")[0] in {OPTIONAL!r}:
         return None
     spec = find_spec(name, path, target)
-    if spec is not None and str(spec.origin).startswith({str(REPOSITORY) + os.sep!r}):
+    if spec is not None and str(spec.origin).startswith({str(REPOSITORY / "byola_diff") + os.sep!r}):
         return None
     return spec
 importlib.machinery.PathFinder.find_spec = find_visible
