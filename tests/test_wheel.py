@@ -13,6 +13,7 @@ import pytest
 from byola_diff.audio.files import write_wav
 
 REPOSITORY = Path(__file__).parents[1]
+CHECKOUT = str(REPOSITORY / "byola_diff") + os.sep
 OPTIONAL = (
     *("matplotlib", "sklearn", "scipy", "pandas", "jinja2", "PIL", "transformers", "torchaudio"),
     *("torchcrepe", "scaper", "nnAudio", "pyloudnorm", "jams", "sox", "tensorboard", "onnx"),
@@ -27,9 +28,7 @@ def find_visible(name, path=None, target=None):
     if name.split(".")[0] in {OPTIONAL!r}:
         return None
     spec = find_spec(name, path, target)
-    if spec is not None and str(spec.origin).startswith({str(REPOSITORY / "byola_diff") + os.sep!r}):
-        return None
-    return spec
+    return None if spec and str(spec.origin).startswith({CHECKOUT!r}) else spec
 importlib.machinery.PathFinder.find_spec = find_visible
 distribution = importlib.metadata.distribution
 def visible(name):
