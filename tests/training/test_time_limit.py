@@ -65,7 +65,8 @@ def test_really_takes_the_time_asked_for(small_config, tmp_path):
     start = time.perf_counter()
     trainer.fit(learner, build.build_clip_module(config))
     assert trainer.global_step > 1
-    assert 1.5 < time.perf_counter() - start < 15  # set-up, and a checkpoint at the end
+    elapsed = time.perf_counter() - start
+    assert 1.0 < elapsed < 15  # whole steps, so a little less too; set-up and a checkpoint on top
 
 
 def test_length_before_it_is_known(small_config, tmp_path):
