@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from byola_diff import demo
+from tests import processes
 
 CONFIG = {
     "data": {"source": "procedural", "batch_size": 4, "num_workers": 0, "statistics_clips": 8},
@@ -21,6 +22,11 @@ CONFIG = {
 }
 
 
+def run_quickly(*words):
+    done = processes.run(*words)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A demo of seconds: its folder, and the call that makes it."""
@@ -30,6 +36,7 @@ def run(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setattr(demo, "_N_CLIPS", 300)
     patch.setattr(demo, "_N_EVENTS", 6)
+    patch.setattr(demo, "_run", run_quickly)
     out = folder / "out"
 
     def call(seed=0):

@@ -1,8 +1,5 @@
-import os
 import pickle
 import socket
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -14,7 +11,8 @@ from byola_diff.randomness import derive_seed, torch_generator
 from byola_diff.storage import load_checked
 from byola_diff.training.clip_module import StepBatches
 from byola_diff.training.run_identity import statistics_of_run
-from tests.helpers import REPOSITORY, one_thread
+from tests.helpers import one_thread
+from tests.processes import run
 
 __all__ = ["one_thread"]
 
@@ -48,7 +46,7 @@ def run(config, resume, notes):
         seen = {"losses": note.losses, "gradients": note.gradients, "end": learner.state_dict()}
         torch.save(seen, config.out_dir / f"rank{trainer.global_rank}.pt")
 
-jobs, rank_zero_environment = pickle.load(sys.stdin.buffer)
+jobs, rank_zero_environment = pickle.load(open(sys.argv[1], "rb"))
 torch.set_num_threads(1)
 children = []
 for rank in range(2):
@@ -100,7 +98,7 @@ def resumed(small_config, configs, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def seen(configs, resumed):
+def seen(configs, resumed, tmp_path_factory):
     """What each process saw, by run: losses and gradients by step, and its state at the end."""
     jobs = [(config, "no", True) for config in configs.values()]
     jobs += [(resumed[0], "no", False), (resumed[1], "auto", True)]
@@ -115,15 +113,10 @@ def seen(configs, resumed):
         "GROUP_RANK": "0",
         "TORCHELASTIC_RUN_ID": "test",
     }
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_PROCESSES],
-        input=pickle.dumps((jobs, environment)),
-        cwd=REPOSITORY,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr.decode()
+    description = tmp_path_factory.mktemp("jobs") / "jobs.pickle"
+    description.write_bytes(pickle.dumps((jobs, environment)))
+    done = run("-c", TWO_PROCESSES, description)
+    assert done.returncode == 0, done.stderr
     folders = {name: config.out_dir for name, config in configs.items()}
     return {
         name: [torch.load(folder / f"rank{rank}.pt") for rank in range(2)]

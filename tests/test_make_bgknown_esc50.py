@@ -2,18 +2,14 @@ import csv
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from byola_diff.audio.files import write_wav
 from byola_diff.commands import make_bgknown
-
-SCRIPT = Path(__file__).parent.parent / "datasets" / "make_bgknown_esc50.py"
+from tests.processes import start
 
 
 @pytest.fixture(scope="module")
@@ -119,17 +115,13 @@ def whole(script, recordings, tmp_path_factory):
 def test_killed_and_continued(script, recordings, whole, tmp_path, kill):
     """Nothing tells of the stop afterwards, not even a file that was being written."""
     out = tmp_path / "out"
-    words = [str(word) for word in (*recordings, "--out", out, "--workers", 2)]
-    run = subprocess.Popen(
-        [sys.executable, str(SCRIPT), *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    run = start("datasets/make_bgknown_esc50.py", *recordings, "--out", out, "--workers", 2)
     end = time.monotonic() + 60
     while not list(out.glob("jams/*/*.jams")):
         assert time.monotonic() < end
         time.sleep(0.005)
     run.send_signal(kill)
-    run.communicate(timeout=60)
-    assert run.returncode == (130 if kill == signal.SIGINT else -signal.SIGKILL)
+    assert run.wait().returncode == (130 if kill == signal.SIGINT else -signal.SIGKILL)
     assert not (out / "bgknown.json").exists()
     (out / f".mix.csv.{run.pid}.tmp").touch()
     (out / "audio" / f".x_mix.wav.{run.pid}.tmp").touch()

@@ -1,29 +1,19 @@
 import hashlib
-import os
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
 from byola_diff.store.packed import PackedStore
+from tests.processes import run, start
 
-REPOSITORY = Path(__file__).parent.parent
-SCRIPT = REPOSITORY / "datasets" / "prepare_clips.py"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-
-
-def command(*args):
-    rate = ["--sample-rate", "16000", "--shard-mib", "1"]
-    return [sys.executable, str(SCRIPT), *map(str, args), *rate]
+SCRIPT = "datasets/prepare_clips.py"
+SMALL = ("--sample-rate", "16000", "--shard-mib", "1")
 
 
 def prepare(*args):
-    return subprocess.run(command(*args), env=ENVIRONMENT, capture_output=True, text=True)
+    return run(SCRIPT, *args, *SMALL)
 
 
 def hashes(folder):
@@ -70,13 +60,10 @@ def test_two_workers_write_the_same_bytes(source, whole, tmp_path):
 
 def test_killed_run_goes_on_to_the_same_bytes(source, whole, tmp_path):
     out = tmp_path / "store"
-    args = command(source, out, "--max-rejected", "0.2")
-    process = subprocess.Popen(
-        args, env=ENVIRONMENT, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    while not (out / "shard-00000.i16").exists() and process.poll() is None:
+    process = start(SCRIPT, source, out, "--max-rejected", "0.2", *SMALL)
+    while not (out / "shard-00000.i16").exists() and process.is_running():
         time.sleep(0.002)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill_group()
     process.wait()
     assert not (out / "meta.json").exists()
     assert prepare(source, out, "--max-rejected", "0.2").returncode == 0

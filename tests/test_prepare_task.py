@@ -1,20 +1,11 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from byola_diff.commands import prepare_task
-
-REPOSITORY = Path(__file__).parent.parent
-SCRIPT = REPOSITORY / "datasets" / "prepare_task.py"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+from tests.processes import run
 
 
 def prepare(*args):
-    command = [sys.executable, str(SCRIPT), *map(str, args)]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    return run("datasets/prepare_task.py", *args)
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,9 @@
 
 import dataclasses
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,28 +14,10 @@ import torch
 import byola_diff
 from byola_diff.commands import pretrain as pretrain_command
 from byola_diff.storage import check_hash
+from tests.helpers import one_thread
+from tests.processes import run, start
 
-REPOSITORY = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As in the other processes: sums depend on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def call(*arguments):
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=REPOSITORY,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+__all__ = ["one_thread"]
 
 
 def options_of(config):
@@ -77,7 +55,7 @@ def config(small_config, recordings, tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(config):
     """A finished call of the script."""
-    done = call("train.py", *options_of(config), "--training.log_every=5")
+    done = run("train.py", *options_of(config), "--training.log_every=5")
     assert done.returncode == 0, done.stderr
     return done
 
@@ -111,9 +89,8 @@ def test_workers_change_nothing(
 
 
 def test_checkpoint_becomes_an_encoder(finished, config, tmp_path):
-    export = call(
-        "-m", "byola_diff.export", config.out_dir / "checkpoints" / "last.ckpt", tmp_path / "bundle"
-    )
+    checkpoint = config.out_dir / "checkpoints" / "last.ckpt"
+    export = run("-m", "byola_diff.export", checkpoint, tmp_path / "bundle")
     assert export.returncode == 0, export.stderr
     encoder = byola_diff.load_encoder(tmp_path / "bundle")
     embedding = encoder.scene(torch.zeros(1, 16_000))
@@ -140,21 +117,12 @@ def test_mistakes_are_told_in_a_line(option, told, finished, config, monkeypatch
 
 def test_ctrl_c_is_told_and_leaves_a_checkpoint(config, tmp_path):
     config = dataclasses.replace(config, out_dir=tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, "train.py", *options_of(config), "--training.steps=100000"],
-        cwd=REPOSITORY,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stdout:
-        if line.startswith("step 10/"):
-            break
+    process = start("train.py", *options_of(config), "--training.steps=100000")
+    process.wait_for("^step 10/")
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == 130, told
-    [step] = re.findall(r"train\.py: stopped after step (\d+); the same command with", told)
+    done = process.wait()
+    assert done.returncode == 130, done.stderr
+    [step] = re.findall(r"train\.py: stopped after step (\d+); the same command with", done.stderr)
     check_hash(tmp_path / "checkpoints" / f"step_{int(step):08d}.ckpt")
 
 
@@ -162,7 +130,7 @@ def test_two_processes_from_one_command(small_config, pretrain, store, tmp_path)
     data = {"source": "packed", "root": store}
     training = {"steps": 2, "devices": 2, "log_every": 1}
     config = small_config(tmp_path / "two", data=data, training=training)
-    done = call("train.py", *options_of(config))
+    done = run("train.py", *options_of(config))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     # Each line once, not once per process.

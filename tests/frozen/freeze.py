@@ -1,4 +1,4 @@
-"""Write the frozen results anew, from the code that is there: `python tests/frozen/freeze.py`.
+"""Write the frozen results anew, from the code that is there: `python -m tests.frozen.freeze`.
 
 Those in `scores.json` and `embeddings.json` were made by version 0.3.0. They change only when a
 result is meant to change: say so in CHANGELOG.md, and look at the difference before you commit it.
@@ -8,11 +8,12 @@ import json
 import tempfile
 from pathlib import Path
 
-from frozen_cases import EMBEDDINGS_FILE, SCORES, SCORES_FILE, Workshop
+from tests.frozen.frozen_cases import EMBEDDINGS_FILE, SCORES, SCORES_FILE, Workshop
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder, Workshop(Path(folder).resolve()) as workshop:
+    with tempfile.TemporaryDirectory() as folder:
+        workshop = Workshop(Path(folder).resolve())
         scores = {name: workshop.scores(name) for name in SCORES}
         embeddings = workshop.embeddings()
     write(SCORES_FILE, json.dumps(scores, indent=1))

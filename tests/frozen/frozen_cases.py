@@ -6,16 +6,15 @@ written. So modules, functions and classes may move and change names without an 
 
 import json
 import os
-import subprocess
-import sys
 from functools import cached_property
 from pathlib import Path
 
-import frozen_inputs as inputs
 import numpy as np
 
+from tests import processes
+from tests.frozen import frozen_inputs as inputs
+
 HERE = Path(__file__).parent
-REPOSITORY = HERE.parents[1]
 SCORES_FILE = HERE / "scores.json"
 EMBEDDINGS_FILE = HERE / "embeddings.json"
 TOLERANCE = 1e-6
@@ -73,14 +72,7 @@ class Workshop:
     """A folder in which commands are run; what they need is made when it is first needed."""
 
     def __init__(self, folder):
-        self.folder, self._log, self._server = folder, folder / "log.txt", None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        if self._server is not None:
-            self._server.communicate()
+        self.folder = folder
 
     def scores(self, name):
         """Results of all records that a command of `SCORES` writes, in a fixed order."""
@@ -106,18 +98,15 @@ class Workshop:
         return found
 
     def run(self, script, *words):
-        """Run a script in the repository's folder, in one thread.
+        """Run a script in the repository's folder.
 
         Raises:
             AssertionError: If its exit status is not 0; with the last lines that it printed.
         """
-        command = [str(word) for word in (script, *words)]
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-        status = self._process.stdout.readline().strip()
-        if status != "0":
-            said = self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
-            raise AssertionError(f"{' '.join(command)}: exit status {status}\n{said}")
+        done = processes.run(script, *words)
+        if done.returncode != 0:
+            command = " ".join(done.args)
+            raise AssertionError(f"{command}: {done.returncode}\n{done.stderr[-3000:]}")
 
     @cached_property
     def sounds(self):
@@ -187,24 +176,6 @@ class Workshop:
         if name == "additivity":
             return ["--device", "cpu"]
         return [*SMALL.split(), "--cache", str(self.folder / "cache")]
-
-    @property
-    def _process(self):
-        if self._server is None:
-            paths = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
-            settings = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-            settings["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-            with self._log.open("w") as log:
-                self._server = subprocess.Popen(
-                    [sys.executable, HERE / "command_server.py"],
-                    cwd=REPOSITORY,
-                    env=os.environ | settings,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                )
-        return self._server
 
 
 IDENTITY = ("protocol", "task", "encoder", "layer")

@@ -4,21 +4,18 @@
 """
 
 import json
-import os
 
 import numpy as np
 import pytest
-from frozen_cases import EMBEDDINGS_FILE, SCORES, SCORES_FILE, TOLERANCE, Workshop
+
+from tests.frozen.frozen_cases import EMBEDDINGS_FILE, SCORES, SCORES_FILE, TOLERANCE, Workshop
 
 FROZEN = json.loads(SCORES_FILE.read_bytes())
-
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory):
-    with Workshop(tmp_path_factory.mktemp("frozen").resolve()) as workshop:
-        yield workshop
+    return Workshop(tmp_path_factory.mktemp("frozen").resolve())
 
 
 def test_every_command_is_frozen():

@@ -1,8 +1,5 @@
-import os
 import pickle
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +9,8 @@ from byola_diff import build
 from byola_diff.storage import BrokenFileError, check_hash, hash_file, load_checked, sha256
 from byola_diff.training.checkpoints import CheckedCheckpointIO, newest_checkpoint
 from byola_diff.training.run_identity import find_checkpoint
-from tests.helpers import REPOSITORY, one_thread
+from tests.helpers import one_thread
+from tests.processes import run
 
 __all__ = ["one_thread"]
 
@@ -45,7 +43,7 @@ def run(config, where, number):
     trainer.fit(learner, build.build_clip_module(config))
 
 torch.set_num_threads(1)
-for job in pickle.load(sys.stdin.buffer):
+for job in pickle.load(open(sys.argv[1], "rb")):
     child = os.fork()
     if child == 0:
         run(*job)
@@ -99,16 +97,12 @@ def killed_runs(small_config, data_of, tmp_path_factory):
         )
         for where, (_, source, accumulate, _) in KILLS.items()
     }
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED],
-        input=pickle.dumps([(config, where, KILLS[where][0]) for where, config in configs.items()]),
-        cwd=REPOSITORY,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    assert done.stderr.decode().count("-9\n") == len(KILLS), done.stderr.decode()
+    description = tmp_path_factory.mktemp("jobs") / "jobs.pickle"
+    jobs = [(config, where, KILLS[where][0]) for where, config in configs.items()]
+    description.write_bytes(pickle.dumps(jobs))
+    done = run("-c", KILLED, description)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("-9\n") == len(KILLS), done.stderr
     return configs
 
 

@@ -2,8 +2,6 @@ import csv
 import errno
 import os
 import signal
-import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -24,10 +22,10 @@ from byola_diff.soundscapes.production.produce import (
 from byola_diff.soundscapes.render.mixer import mix
 from byola_diff.soundscapes.render.rendered import ClippingError, RenderError
 from tests.file_hashes import file_hashes
+from tests.processes import start
 from tests.soundscapes.scenes import bed, event, scene, write_sources
 
 N_ITEMS = 12
-TESTS = Path(__file__).parents[2]
 
 
 def square(number):
@@ -189,17 +187,13 @@ def test_what_is_finished_is_left_alone(one_by_one, sources, tmp_path):
     assert file_hashes(tmp_path) == one_by_one
 
 
-def start(out, sources, n_workers=2):
+def start_slowly(out, sources, n_workers=2):
     """A process that makes the items, slowly."""
     code = (
-        "import sys, time\n"
-        f"sys.path[:0] = {[str(TESTS.parent)]}\n"
         "from tests.soundscapes.production import test_produce\n"
         f"test_produce.make_slowly({str(out)!r}, {str(sources)!r}, {n_workers})\n"
     )
-    return subprocess.Popen(
-        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    return start("-c", code)
 
 
 def slow_item(out, roots, number):
@@ -228,12 +222,12 @@ def test_stopped_and_continued(one_by_one, sources, tmp_path, kill):
     """No worker outlives the process, and the next run makes what is missing."""
     out = tmp_path / "out"
     out.mkdir()
-    run = start(out, sources)
+    run = start_slowly(out, sources)
     wait_until(lambda: len(list(out.glob("jams/*.jams"))) >= 2)
     os.kill(run.pid, kill)
-    messages = run.communicate(timeout=20)[1]
-    assert run.returncode != 0
-    assert kill == signal.SIGKILL or "KeyboardInterrupt" in messages
+    done = run.wait()
+    assert done.returncode != 0
+    assert kill == signal.SIGKILL or "KeyboardInterrupt" in done.stderr
     workers = [int(path.name.split("-")[1]) for path in out.glob("worker-*")]
     assert workers
     wait_until(lambda: not any(is_alive(worker) for worker in workers))
