@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     field_validator,
     with_config,
@@ -143,24 +144,12 @@ class TaskMetadata(BaseModel):
 _DASHES = str.maketrans("", "", "_-")
 
 
-def read_metadata(path: Path) -> TaskMetadata:
-    """The metadata, checked.
+def read_json_object(path: Path, kind: Any, context: Any = None) -> Any:
+    """What a file with a JSON object says, of a kind whose validators are given a context.
 
     Raises:
-        HearTaskError: If the file is missing or malformed, or entries are missing, unknown or of a
-            wrong type; names all of them.
-    """
-    try:
-        return TaskMetadata.model_validate(read_json_object(path))
-    except ValidationError as error:
-        raise HearTaskError(describe(error, path)) from None
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """A JSON object without repeated keys.
-
-    Raises:
-        HearTaskError: If the file is missing, or no such object.
+        HearTaskError: If the file is missing, no such object or has a key twice, or if entries are
+            missing, unknown or of a wrong type; names all of them.
     """
     try:
         content = json.loads(path.read_bytes(), object_pairs_hook=_without_repeated_keys)
@@ -170,7 +159,10 @@ def read_json_object(path: Path) -> dict[str, Any]:
         raise HearTaskError(f"{path}: malformed JSON: {error}") from error
     if not isinstance(content, dict):
         raise HearTaskError(f"{path}: must hold a JSON object, not {type(content).__name__}")
-    return content
+    try:
+        return TypeAdapter(kind).validate_python(content, context=context)
+    except ValidationError as error:
+        raise HearTaskError(describe(error, path)) from None
 
 
 def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
