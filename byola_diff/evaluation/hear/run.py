@@ -87,18 +87,17 @@ def run_hear_task(
     best = max(points, key=lambda point: tried[point].best_score)
     trained = {first: tried[best]}
     trained |= {fold: probes.train(fold, [best])[best] for fold in others}
-    settings = {
-        "primary": metadata.metrics[0],
-        "selected_by": metadata.metrics[0] if metadata.selects_by_score else "loss",
-        "audio_rate": rate,
-        "resampler": None if rate == named.encoder.sample_rate else resampler_name(),
-        "seed": SEED,
-        "precision": extraction.resolved_precision,
-        "device": extraction.device_type,
-    }
     return HearResult(
         folds={fold.test: probes.test(fold, probe) for fold, probe in trained.items()},
         chosen=best,
         searched=tuple((point, tried[point].best_score) for point in points),
-        settings=settings,
+        settings={
+            "primary": metadata.metrics[0],
+            "selected_by": metadata.metrics[0] if metadata.selects_by_score else "loss",
+            "audio_rate": rate,
+            "resampler": None if rate == named.encoder.sample_rate else resampler_name(),
+            "seed": SEED,
+            "precision": extraction.resolved_precision,
+            "device": extraction.device_type,
+        },
     )

@@ -20,7 +20,7 @@ from byola_diff.atomic import atomic_path, write_text
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.json_file import read_json
 from byola_diff.evaluation.retrieval.network import RetrievalNetwork
-from byola_diff.models.weights import WeightsSource, fill, read_tensors
+from byola_diff.models.weights import WeightsSource, fill, read_tensors, select_weights
 from byola_diff.storage import BrokenFileError, sha256
 
 _WEIGHTS, _ABOUT = "system.safetensors", "system.json"
@@ -120,8 +120,7 @@ def load_system(folder: Path) -> RetrievalSystem:
     network = RetrievalNetwork(
         about.audio_features, about.text_features, len(about.classes), about.dim
     )
-    own = {k.removeprefix(_NETWORK): v for k, v in weights.items() if k.startswith(_NETWORK)}
-    fill(network, own, path)
+    fill(network, select_weights(weights, _NETWORK), path)
     statistics = [weights[name].float() for name in (_MEAN, _DEVIATION) if name in weights]
     if [tuple(one.shape) for one in statistics] != 2 * [(about.audio_features,)]:
         raise BrokenFileError(path, "lacks the statistics of audio embeddings")
