@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from byola_diff.evaluation.hear.event_metrics import (
+    DETECTION,
     EventsByFile,
     detection_scores,
     segment_error_rate,
@@ -80,13 +81,6 @@ class SceneAnswers:
         return metrics.chroma_accuracy(probability, target, pitch)
 
 
-_DETECTION: dict[str, dict[str, float]] = {
-    "event_onset_200ms_fms": {"collar_s": 0.2},
-    "event_onset_50ms_fms": {"collar_s": 0.05},
-    "event_onset_offset_50ms_20perc_fms": {"collar_s": 0.05, "length_share": 0.2},
-}
-
-
 @dataclass(frozen=True)
 class EventAnswers:
     """Events of files, whose frames come file after file."""
@@ -95,7 +89,6 @@ class EventAnswers:
     times_ms: Sequence[np.ndarray]
     """Centres of the frames of each file."""
     labels: Labels
-    """Names of the columns."""
     grid: Sequence[PostProcessing]
     """To choose from, on validation files; a single cell on test files."""
 
@@ -130,9 +123,9 @@ class EventAnswers:
         return {file: [asdict(event) for event in events] for file, events in found.items()}
 
     def _scores(self, name: str, predicted: EventsByFile) -> dict[str, float]:
-        if name not in _DETECTION:
+        if name not in DETECTION:
             return {name: segment_error_rate(self.events, predicted)}
-        found = detection_scores(self.events, predicted, **_DETECTION[name])
+        found = detection_scores(self.events, predicted, **DETECTION[name])
         names = (name, f"{name}_precision", f"{name}_recall")
         return dict(zip(names, found, strict=True))
 

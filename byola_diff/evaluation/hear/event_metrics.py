@@ -20,6 +20,13 @@ from byola_diff.optional import require
 
 EventsByFile = Mapping[str, Sequence[LabelledEvent]]
 
+DETECTION: dict[str, dict[str, float]] = {
+    "event_onset_200ms_fms": {"collar_s": 0.2},
+    "event_onset_50ms_fms": {"collar_s": 0.05},
+    "event_onset_offset_50ms_20perc_fms": {"collar_s": 0.05, "length_share": 0.2},
+}
+"""Arguments of `detection_scores` by the names that HEAR has for its F-measures."""
+
 
 class DetectionScores(NamedTuple):
     """Of events over all files, in 0..1."""
@@ -41,16 +48,12 @@ def detection_scores(
     """F-measure, precision and recall over all files; 0 where undefined, as in HEAR.
 
     Args:
-        reference: True events by file.
-        predicted: Predicted events; a file that is not there has none.
+        reference: True events of all files that there are predictions for.
+        predicted: A file that is not there has none.
         collar_s: How far the start may be off, inclusive.
         length_share: If given, the end counts too, and may be off by as much as the collar, or by
             this share of the length of the true event if that is more.
-
-    Raises:
-        ValueError: If there is a prediction for an unknown file.
     """
-    _check_files(reference, predicted)
     n_matched = sum(
         _n_matched(events, predicted.get(file, ()), collar_s, length_share)
         for file, events in reference.items()
@@ -73,9 +76,8 @@ def segment_error_rate(reference: EventsByFile, predicted: EventsByFile) -> floa
     and a false one make one substitution; what is left over are deletions or insertions.
 
     Raises:
-        ValueError: If the reference has no events, or there is a prediction for an unknown file.
+        ValueError: If the reference has no events.
     """
-    _check_files(reference, predicted)
     n_reference, n_errors = 0, 0
     for file, events in reference.items():
         true, found = _active_seconds(events), _active_seconds(predicted.get(file, ()))
@@ -139,8 +141,3 @@ def _active_seconds(events: Sequence[LabelledEvent]) -> set[tuple[str, int]]:
         for event in events
         for second in range(math.floor(event.start_ms / 1000), math.ceil(event.end_ms / 1000))
     }
-
-
-def _check_files(reference: EventsByFile, predicted: EventsByFile) -> None:
-    if unknown := sorted(predicted.keys() - reference.keys()):
-        raise ValueError(f"events are predicted for files that are not to be scored: {unknown[:5]}")

@@ -48,13 +48,8 @@ def find_events(
     """Events of one file, by start.
 
     An event lasts from its first to its last frame above 0.5, so that of a single frame has no
-    length. One frame alone is not filtered: it has no hop.
-
-    Args:
-        probability: One for each frame and class, in any order of time.
-        times_ms: Centres of the frames.
-        labels: Names of the classes.
-        processing: How to filter.
+    length. One frame alone is not filtered: it has no hop. Frames, whose centres are `times_ms`,
+    come in any order.
 
     Raises:
         ValueError: If a probability is NaN.

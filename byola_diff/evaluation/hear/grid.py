@@ -16,11 +16,10 @@ from typing_extensions import TypedDict
 from byola_diff.probing.protocols import Initialisation, ProbeSettings, TrainingRules
 
 GridName = Literal["default", "fast", "faster"]
+"""HEAR's, and its two smaller ones."""
 
 T = TypeVar("T")
 Several = Annotated[list[T], Field(min_length=1)]
-
-_SHUFFLE_SEED = 42
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -79,7 +78,7 @@ _TASK_GRIDS: dict[str, ParameterValues] = {
 
 @dataclass(frozen=True)
 class GridPoint:
-    """One combination of hyper-parameters."""
+    """One combination of hyper-parameters, by the names of `ProbeSettings` and `TrainingRules`."""
 
     learning_rate: float
     hidden_layers: int
@@ -89,9 +88,7 @@ class GridPoint:
     batch_size: int
     max_epochs: int
     check_every: int
-    """Epochs between looks at the validation part."""
     patience: int
-    """Looks without improvement after which training stops."""
 
     def probe(self, seed: int) -> ProbeSettings:
         """What differs between probes that are trained together."""
@@ -116,11 +113,8 @@ def hyperparameter_grid(
 ) -> list[GridPoint]:
     """Up to `n_points` combinations, in the order they are tried.
 
-    Args:
-        name: "default" is HEAR's; "fast" and "faster" are its smaller ones.
-        task_name: Some tasks have values of their own.
-        overrides: Values from the metadata of the task, which go before all others.
-        n_points: How many to try.
+    Values of the grid are replaced by those that some tasks have, and these by `overrides`, which
+    are from the metadata of the task.
     """
     values: dict[str, Any] = {**_GRIDS[name], **_TASK_GRIDS.get(task_name, {}), **overrides}
     parameters = sorted(values)
@@ -129,5 +123,5 @@ def hyperparameter_grid(
         GridPoint(**dict(zip(fields, combination, strict=True)))
         for combination in itertools.product(*(values[parameter] for parameter in parameters))
     ]
-    random.Random(_SHUFFLE_SEED).shuffle(points)
+    random.Random(42).shuffle(points)
     return points[:n_points]

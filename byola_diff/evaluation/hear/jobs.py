@@ -42,11 +42,10 @@ class HearOptions(ScoreOptions, EmbeddingOptions):
 
 def hear_jobs(options: HearOptions) -> list[Job]:
     """A job for each task, whose folder or archive is read before anything is embedded."""
-    folders = [
-        unpack_task(path, options.cache / "hear") if path.is_file() else path
+    tasks = [
+        read_hear_task(unpack_task(path, options.cache / "hear") if path.is_file() else path)
         for path in options.task
     ]
-    tasks = [read_hear_task(folder) for folder in folders]
     return [_hear_job(options, task) for task in tasks]
 
 

@@ -52,11 +52,7 @@ class TaskProbes:
     shuffle: bool
 
     def train(self, fold: Fold, points: Sequence[GridPoint]) -> dict[GridPoint, TrainedProbe]:
-        """A probe for each point, selected on the validation split.
-
-        Raises:
-            ValueError: If no probe could be scored on that.
-        """
+        """A probe for each point, selected on the validation split."""
         metadata = self.task.metadata
         targets = self._answers(fold.train).targets.to(self.device)
         parts = [self.embeddings[split] for split in fold.train]
@@ -119,18 +115,14 @@ class TaskProbes:
 def embed_task(
     task: HearTask, named: NamedEncoder, extraction: ExtractionOptions, shuffle: bool
 ) -> TaskProbes:
-    """Embeddings of all splits, of whole clips. No label is looked at.
-
-    Raises:
-        ValueError: As `embed`, if files can't be read, or an embedding is NaN or infinite.
-    """
+    """Embeddings of all splits, of whole clips. No label is looked at. Raises what `embed` does."""
     manifest = task.manifest(named.encoder.sample_rate)
     sizes = {split: len(files) for split, files in task.annotations.items()}
     extracted = embed(named, manifest, task.readout, Preprocessing(), extraction)
     if task.readout == "scene":
         parts = extracted.scene.split(list(sizes.values()))
-        embeddings, times_ms = dict(zip(sizes, parts, strict=True)), {}
-        return TaskProbes(task, embeddings, times_ms, extraction.device, shuffle)
+        embeddings = dict(zip(sizes, parts, strict=True))
+        return TaskProbes(task, embeddings, {}, extraction.device, shuffle)
     files, embeddings, times_ms = extracted.pop_timestamps(), {}, {}
     for split, size in sizes.items():
         frames, centers_ms = zip(*islice(files, size), strict=True)

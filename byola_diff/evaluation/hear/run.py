@@ -68,10 +68,10 @@ def run_hear_task(
     """Test scores of an encoder on a task, by all metrics of the task.
 
     Args:
-        task: What to evaluate on.
+        task: All of its splits are embedded, whole clips.
         named: The encoder, which is already on the device of `extraction`.
         extraction: How clips are embedded. Probes are trained on the same device.
-        grid: Hyper-parameters to choose from; "default" is HEAR's.
+        grid: Hyper-parameters to choose from.
         n_points: How many combinations of them to try.
         shuffle: Whether each epoch has an order of its own; the kit keeps one order throughout.
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,17 +18,13 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
+from byola_diff.evaluation.hear.event_metrics import DETECTION
 from byola_diff.evaluation.hear.events import DEFAULT_GRID, TASK_GRIDS, PostProcessing
 from byola_diff.evaluation.hear.grid import ParameterValues, Several
 from byola_diff.tables.validation import describe
 
 SCENE_METRICS = ("top1_acc", "pitch_acc", "chroma_acc", "mAP", "d_prime", "aucroc")
-EVENT_METRICS = (
-    "event_onset_200ms_fms",
-    "event_onset_50ms_fms",
-    "event_onset_offset_50ms_20perc_fms",
-    "segment_1s_er",
-)
+EVENT_METRICS = (*DETECTION, "segment_1s_er")
 
 Info = Any
 """pydantic's ValidationInfo, which is a protocol that can't be checked at run time."""
@@ -116,7 +113,7 @@ class TaskMetadata(BaseModel):
     @field_validator("splits")
     @classmethod
     def _check_splits(cls, splits: tuple[str, ...], info: Info) -> tuple[str, ...]:
-        if odd := [each for each in splits if not each.translate(_DASHES).isalnum()]:
+        if odd := [each for each in splits if not re.fullmatch(r"[\w-]+", each)]:
             raise ValueError(f"{odd[0]!r} is no plain name")  # it is to be that of a file
         mode, n_folds = info.data.get("split_mode"), info.data.get("nfolds")
         if mode == "trainvaltest":
@@ -139,9 +136,6 @@ class TaskMetadata(BaseModel):
                 f"unknown metric {unknown[0]!r} of a task of {kind}s, not one of {', '.join(known)}"
             )
         return metrics
-
-
-_DASHES = str.maketrans("", "", "_-")
 
 
 def read_json_object(path: Path, kind: Any, context: Any = None) -> Any:

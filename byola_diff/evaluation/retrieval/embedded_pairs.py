@@ -4,7 +4,6 @@
 embeddings are standardised by the clips of training pairs, those validated by among them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,8 +80,21 @@ def embed_scene(
     mean, deviation = statistics(audio, torch.tensor(train, dtype=torch.int64))
     audio.sub_(mean).div_(deviation)  # in place: a second table may not fit into memory
     texts = sorted({pair.text for pair in table.pairs})
-    text = text_encoder.embed(texts)
-    pairs = embedded_pairs(table, manifest.clips, audio, texts, text, options.device)
+    clip_of = {clip.file: place for place, clip in enumerate(manifest.clips)}
+    text_of = {text: place for place, text in enumerate(texts)}
+    column_of = {name: column for column, name in enumerate(table.classes)}
+    labels = np.zeros((2, len(table.pairs), len(table.classes)), np.float32)
+    for row, pair in enumerate(table.pairs):
+        for side, names in enumerate((pair.first_labels, pair.second_labels)):
+            labels[side, row, [column_of[name] for name in names]] = 1
+    sides = [[clip_of[getattr(pair, s)] for pair in table.pairs] for s in ("first", "second")]
+    pairs = EmbeddedPairs(
+        audio=audio.to(options.device),
+        text=text_encoder.embed(texts).to(options.device),
+        clips=torch.tensor(sides, device=options.device),
+        wording=torch.tensor([text_of[pair.text] for pair in table.pairs], device=options.device),
+        labels=torch.from_numpy(labels).to(options.device),
+    )
     return pairs, mean, deviation
 
 
@@ -94,44 +106,6 @@ def pair_manifest(table: PairTable) -> Manifest:
     splits = {file: pair.split for pair in table.pairs for file in (pair.first, pair.second)}
     clips = [Clip(file, (), split=split) for file, split in sorted(splits.items())]
     return Manifest(table.root, tuple(clips), ())
-
-
-def embedded_pairs(
-    table: PairTable,
-    clips: Sequence[Clip],
-    audio: Float32[Tensor, "clip feature"],
-    texts: Sequence[str],
-    text: Float32[Tensor, "wording width"],
-    device: torch.device | str = "cpu",
-) -> EmbeddedPairs:
-    """The pairs of a table in its order.
-
-    Args:
-        table: Pairs and classes.
-        clips: All clips of the pairs.
-        audio: Embeddings of the clips, standardised. On the same device, no copy is made.
-        texts: All wordings of the pairs.
-        text: Embeddings of the wordings.
-        device: Where all tables go.
-
-    Raises:
-        ValueError: If an embedding is not finite.
-    """
-    clip_of = {clip.file: place for place, clip in enumerate(clips)}
-    wording_of = {wording: place for place, wording in enumerate(texts)}
-    column_of = {name: column for column, name in enumerate(table.classes)}
-    labels = np.zeros((2, len(table.pairs), len(table.classes)), np.float32)
-    for row, pair in enumerate(table.pairs):
-        for side, names in enumerate((pair.first_labels, pair.second_labels)):
-            labels[side, row, [column_of[name] for name in names]] = 1
-    sides = [[clip_of[getattr(pair, s)] for pair in table.pairs] for s in ("first", "second")]
-    return EmbeddedPairs(
-        audio=audio.to(device),
-        text=text.to(device),
-        clips=torch.tensor(sides, device=device),
-        wording=torch.tensor([wording_of[pair.text] for pair in table.pairs], device=device),
-        labels=torch.from_numpy(labels).to(device),
-    )
 
 
 def statistics(

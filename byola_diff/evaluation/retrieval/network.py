@@ -15,12 +15,8 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import (
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    gelu,
-    normalize,
-)
+from torch.nn import functional
+from torch.nn.functional import cross_entropy, normalize
 
 from byola_diff.randomness import derive_seed
 
@@ -51,26 +47,21 @@ class Adapter(nn.Module):
     def forward(self, embedding: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch dim"]:
         """Latents of embeddings."""
         hidden = self.first(embedding)
-        return self.norm(hidden + self.second(gelu(hidden)))
+        return self.norm(hidden + self.second(functional.gelu(hidden)))
 
 
 class RetrievalNetwork(nn.Module):
     """The adapters, a classifier of sound events on audio latents, and the temperature."""
 
     def __init__(
-        self,
-        audio_features: int,
-        text_features: int,
-        n_classes: int,
-        dim: int = 512,
-        temperature: float = 0.07,
+        self, audio_features: int, text_features: int, n_classes: int, dim: int = 512
     ) -> None:
         super().__init__()
         self.audio_adapter = Adapter(audio_features, dim)
         self.text_adapter = Adapter(text_features, dim)
         # Without labels there is nothing to classify, and an empty layer only warns.
         self.classifier = nn.Linear(dim, n_classes) if n_classes else None
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(0.07)))
 
     @property
     def temperature(self) -> Float[Tensor, ""]:
@@ -126,13 +117,7 @@ def info_nce(
 def retrieval_loss(
     network: RetrievalNetwork, batch: PairBatch, class_weight: float
 ) -> dict[str, Float[Tensor, ""]]:
-    """The terms `contrastive` and `classes`, and their `total`.
-
-    Args:
-        network: Adapters and classifier.
-        batch: Pairs; their embeddings are constants.
-        class_weight: Of the term `classes`.
-    """
+    """The terms `contrastive` and `classes`, and their `total` by the weight of the latter."""
     latent = network.audio_adapter(batch.audio)  # first clips, then second clips
     first, second = latent.chunk(2)
     query = first + network.text_adapter(batch.text)
@@ -140,6 +125,6 @@ def retrieval_loss(
     classes = latent.new_zeros(())
     if network.classifier is not None:
         logits = network.classifier(latent).float()
-        classes = binary_cross_entropy_with_logits(logits, batch.labels)
+        classes = functional.binary_cross_entropy_with_logits(logits, batch.labels)
     total = contrastive + class_weight * classes
     return {"contrastive": contrastive, "classes": classes, "total": total}

@@ -46,7 +46,7 @@ from byola_diff.reports.extras import write_extra
 from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.storage import sha256
 from byola_diff.tables.pairs import PairTable, read_pairs
-from byola_diff.tables.rows import SPLITS
+from byola_diff.tables.rows import SPLITS, located
 
 PROTOCOL = "retrieval"
 _KS = (1, 5, 10)
@@ -63,6 +63,8 @@ def retrieval_jobs(options: RetrievalOptions) -> list[Job]:
             test, or two tables have pairs of one scene, whose scores would be of one name.
         FileNotFoundError: If there are no weights of the text encoder; says where to get them.
     """
+    if len(set(options.seeds)) < len(options.seeds):
+        raise ValueError(f"a seed occurs twice in {' '.join(map(str, options.seeds))}")
     text_encoder = open_text_encoder(options.text_encoder, options.device)
     table_of: dict[str, Path] = {}
     jobs = []
@@ -77,23 +79,14 @@ def retrieval_jobs(options: RetrievalOptions) -> list[Job]:
             table_of[scene] = path
         run = RetrievalRun(path, table, options, text_encoder)
         for scene in run.scenes:
-            try:
-                _check(scene, run)
-            except ValueError as error:
-                raise ValueError(f"{path}: scene {scene.scenes[0]}: {error}") from error
+            with located(f"{path}: scene {scene.scenes[0]}: "):
+                retrieval_parts(scene, options.seeds[0], run.rules)
+                if not scene.in_split("test"):
+                    raise ValueError("no test pairs: add rows of split test")
         task = _task_name(run.scenes[0]) if len(run.scenes) == 1 else "apwd"
         manifest = pair_manifest(table)
         jobs.append(Job(PROTOCOL, task, run.settings(), run.records, run.plan, manifest, WHOLE))
     return jobs
-
-
-def _check(table: PairTable, run: "RetrievalRun") -> None:
-    seeds = run.options.seeds
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"a seed occurs twice in {' '.join(map(str, seeds))}")
-    retrieval_parts(table, seeds[0], run.rules)
-    if not table.in_split("test"):
-        raise ValueError("no test pairs: add rows of split test")
 
 
 def _task_name(table: PairTable) -> str:
@@ -233,10 +226,8 @@ def _table_deviations(path: Path) -> list[str]:
     about = path.with_name(_ABOUT)
     if not about.is_file():
         return [f"pairs: not those of APwD (there is no {_ABOUT})"]
-    try:
+    with located(f"{about} does not tell what the pairs are: "):
         facts = read_json(about, MadeSet)
-    except ValueError as error:
-        raise ValueError(f"{about} does not tell what the pairs are: {error}") from error
     found, expected = list(facts.deviations), facts.manifests.get(path.name)
     if expected is None:
         found.append(f"{path.name}: not a table that {_ABOUT} tells of")

@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from byola_diff.atomic import write_text
-from byola_diff.audio.files import AudioFileError, find_audio, read_audio
+from byola_diff.audio.files import find_audio, read_audio
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.jobs import open_on
 from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
@@ -57,8 +57,8 @@ def search(options: SearchOptions) -> int:
         cosines = (system.target(embeddings) @ system.query(own, wording)[0]).tolist()
         # The best first; equal ones by name.
         ranked = sorted(zip(files, cosines, strict=True), key=lambda match: (-match[1], match[0]))
-        best = enumerate(ranked[: options.top], start=1)
-        rows = [[str(place), f"{cosine:.3f}", file] for place, (file, cosine) in best]
+        shown = ranked[: options.top]
+        rows = [[str(n), f"{cosine:.3f}", file] for n, (file, cosine) in enumerate(shown, start=1)]
         for place, cosine, file in rows:
             print(f"{place:>4}  {cosine:>6}  {file}")
         if unreadable:
@@ -67,10 +67,8 @@ def search(options: SearchOptions) -> int:
             f"The {len(rows)} most alike of {len(files)} files in {options.folder}, the best "
             "first. The spectrograms share one range of colours and of time."
         )
-        footer = (
-            f"Audio by {named.name}, text by {about.text_encoder}, trained on pairs of the scene "
-            f"{about.scene} with seed {about.seed}."
-        )
+        encoders = f"Audio by {named.name}, text by {about.text_encoder}"
+        footer = f"{encoders}, trained on pairs of the scene {about.scene} with seed {about.seed}."
         sections = _sections(options, rows, warning, unreadable, named.encoder.sample_rate)
         write_text(options.out, render_html(_TITLE, lead, sections, footer))
         print(f"page: {options.out}")
@@ -172,29 +170,21 @@ def _embed_readable(
 ) -> tuple[list[str], Float32[Tensor, "clip feature"], list[tuple[str, str]]]:
     """Files that can be read, their embeddings, and files that can't with the reason."""
     unreadable: list[tuple[str, str]] = []
-    try:
-        embeddings = embed_whole(named, manifest, options)
-    except UnreadableClipsError:
-        # What could be read is in the cache; files are tried one by one in this case only.
-        reasons = {clip.file: _fault(manifest.path(clip)) for clip in manifest.clips}
-        unreadable = [(file, reason) for file, reason in reasons.items() if reason is not None]
-        readable = [file for file, reason in reasons.items() if reason is None]
-        if not readable:
-            raise ValueError(
-                f"none of the {len(unreadable)} files in {manifest.root} can be read, such as "
-                f"{unreadable[0][0]}: {unreadable[0][1]}"
-            ) from None
-        manifest = _manifest(manifest.root, readable)
-        embeddings = embed_whole(named, manifest, options)
-    return [clip.file for clip in manifest.clips], embeddings, unreadable
-
-
-def _fault(path: Path) -> str | None:
-    try:
-        read_audio(path)
-    except AudioFileError as error:
-        return error.reason
-    return None
+    while manifest.clips:
+        try:
+            embeddings = embed_whole(named, manifest, options)
+        except UnreadableClipsError as error:  # of opening them, and after that of reading them
+            reasons = {fault.path: fault.reason for fault in error.errors}
+            paths = {clip.file: manifest.path(clip) for clip in manifest.clips}
+            unreadable += [(file, reasons[path]) for file, path in paths.items() if path in reasons]
+            readable = [file for file, path in paths.items() if path not in reasons]
+            manifest = _manifest(manifest.root, readable)
+        else:
+            return [clip.file for clip in manifest.clips], embeddings, unreadable
+    raise ValueError(
+        f"none of the {len(unreadable)} files in {manifest.root} can be read, such as "
+        f"{unreadable[0][0]}: {unreadable[0][1]}"
+    )
 
 
 def _manifest(root: Path, files: Sequence[str]) -> Manifest:

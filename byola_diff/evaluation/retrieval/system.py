@@ -8,11 +8,11 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Float32
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, PositiveInt
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -26,8 +26,6 @@ from byola_diff.storage import BrokenFileError, sha256
 _WEIGHTS, _ABOUT = "system.safetensors", "system.json"
 _NETWORK, _MEAN, _DEVIATION = "network.", "audio_mean", "audio_deviation"
 _SOURCE = WeightsSource("a retrieval system", _WEIGHTS, "evaluate.py retrieval")
-
-_Size = Annotated[int, Field(gt=0)]
 
 
 class SystemAbout(BaseModel):
@@ -46,9 +44,9 @@ class SystemAbout(BaseModel):
     encoder_sha256: str
     text_encoder: str
     text_encoder_sha256: str
-    audio_features: _Size
-    text_features: _Size
-    dim: _Size
+    audio_features: PositiveInt
+    text_features: PositiveInt
+    dim: PositiveInt
     classes: tuple[str, ...]
     pairs: str
     """Path of the table, for encoders that took their statistics from its clips."""

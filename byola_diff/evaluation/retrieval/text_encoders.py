@@ -94,11 +94,7 @@ class BagOfWords:
         self.content_hash = hashlib.sha256(content.encode()).hexdigest()
 
     def embed(self, texts: Sequence[str]) -> Float32[Tensor, "text dim"]:
-        """Embeddings on the CPU, the same for texts that differ in case only.
-
-        Raises:
-            ValueError: If a text has no words.
-        """
+        """Embeddings on the CPU, the same for texts that differ in case only."""
         return torch.from_numpy(np.stack([self._embed(text) for text in texts]).astype(np.float32))
 
     def vocabulary(self, texts: Sequence[str]) -> set[str]:
@@ -106,7 +102,12 @@ class BagOfWords:
         return {word for text in texts for clause in _clauses(text) for word in clause}
 
     def _embed(self, text: str) -> Float[np.ndarray, " dim"]:
-        runs = sorted(run for words in _clauses(text) for run in _runs(words))
+        runs = sorted(
+            " ".join(words[start : start + length])
+            for words in _clauses(text)
+            for length in range(1, _LONGEST + 1)
+            for start in range(len(words) - length + 1)
+        )
         if not runs:
             raise ValueError(f"{text!r} has no words")
         # Clauses come in any order, and are summed in one: equal to the last bit.
@@ -117,12 +118,6 @@ class BagOfWords:
 def _clauses(text: str) -> Iterator[list[str]]:
     """Words by clause."""
     return (_WORD.findall(clause) for clause in _CLAUSE_END.split(text.lower()))
-
-
-def _runs(words: Sequence[str]) -> Iterator[str]:
-    for length in range(1, _LONGEST + 1):
-        for start in range(len(words) - length + 1):
-            yield " ".join(words[start : start + length])
 
 
 @lru_cache(maxsize=100_000)
@@ -167,11 +162,7 @@ class DistilBert:
 
     @torch.no_grad()
     def embed(self, texts: Sequence[str]) -> Float32[Tensor, "text dim"]:
-        """Embeddings on the CPU.
-
-        Raises:
-            ValueError: If a text is empty.
-        """
+        """Embeddings on the CPU."""
         if not all(text.strip() for text in texts):
             raise ValueError("a text is empty")
         embeddings = torch.empty(len(texts), self.dim)
@@ -194,12 +185,9 @@ class DistilBert:
 
 
 def open_text_encoder(word: str, device: torch.device | str = "cpu") -> TextEncoder:
-    """The text encoder that `word` names.
+    """The text encoder of a word: `bag-of-words`, or `distilbert:FOLDER`.
 
-    Args:
-        word: `bag-of-words`; `distilbert:FOLDER`, or its name in the download cache; `distilbert`
-            alone stands for the published one there.
-        device: Where texts are embedded.
+    FOLDER may be a name in the download cache; `distilbert` alone is the published one there.
 
     Raises:
         ValueError: If the word names no kind of text encoder; else as `DistilBert`.

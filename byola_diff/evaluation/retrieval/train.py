@@ -83,12 +83,8 @@ def train_retrieval(
 ) -> TrainedRetrieval:
     """A network trained on the device of the pairs, at its best epoch: of equal ones, the first.
 
-    Args:
-        pairs: Embeddings, which are constants.
-        train: Places of the pairs to train on.
-        valid: Places of those whose loss decides.
-        seed: Of the weights and of the order of the pairs.
-        rules: Of the training.
+    `train` are the places of the pairs to train on, `valid` those of pairs whose loss decides;
+    weights and order of the pairs depend on `seed`.
 
     Raises:
         ValueError: If the validation loss never was a number.

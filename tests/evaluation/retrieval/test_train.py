@@ -4,14 +4,14 @@ import math
 import pytest
 import torch
 
+from byola_diff.encoders.open import open_encoder
+from byola_diff.evaluation.options import EmbeddingOptions
 from byola_diff.evaluation.recall import cosine_ranks, recall_at_k
+from byola_diff.evaluation.retrieval import embedded_pairs
 from byola_diff.evaluation.retrieval import network as retrieval_network
 from byola_diff.evaluation.retrieval import train as retrieval_train
-from byola_diff.evaluation.retrieval.embedded_pairs import (
-    embedded_pairs,
-    pair_manifest,
-    statistics,
-)
+from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest, statistics
+from byola_diff.evaluation.retrieval.text_encoders import BagOfWords
 from byola_diff.evaluation.retrieval.train import (
     RetrievalRules,
     retrieval_parts,
@@ -206,7 +206,13 @@ def test_two_training_pairs_will_do(tmp_path):
     assert [len(part) for part in retrieval_parts(table, 0, QUICK)] == [1, 1]
 
 
-def test_clips_and_texts_are_there_once(tmp_path):
+class FixedTexts(BagOfWords):
+    def embed(self, texts):
+        assert texts == ["add a dog", "remove the dog"]
+        return torch.tensor([[10.0], [20.0]])
+
+
+def test_clips_and_texts_are_there_once(tmp_path, monkeypatch):
     pairs = [
         pair(0, "train"),
         pair(1, "train", first="0_s1.wav", labels=((), ("dog", "rain")), text="add a dog"),
@@ -217,12 +223,16 @@ def test_clips_and_texts_are_there_once(tmp_path):
     files = [clip.file for clip in manifest.clips]
     assert files == ["0_s1.wav", "0_s2.wav", "1_s2.wav", "2_s1.wav", "2_s2.wav"]
     assert [clip.split for clip in manifest.clips] == ["train"] * 3 + ["test"] * 2
-    texts = ["add a dog", "remove the dog"]
-    audio, text = torch.arange(5.0)[:, None], torch.tensor([[10.0], [20.0]])
-    embedded = embedded_pairs(table, manifest.clips, audio, texts, text)
+    audio = torch.arange(5.0)[:, None]
+    monkeypatch.setattr(embedded_pairs, "embed_whole", lambda *_: audio)
+    encoder = open_encoder("log-mel-statistics")
+    scene = embedded_pairs.embed_scene(table, encoder, FixedTexts(), EmbeddingOptions())
+    embedded, mean, deviation = scene
     assert embedded.audio.data_ptr() == audio.data_ptr()  # no copy
+    assert mean.item() == 1.0  # of the clips of training pairs: 0, 1, 2
     batch = embedded.batch(torch.tensor([1, 2]))
-    assert batch.audio.flatten().tolist() == [0, 3, 2, 4]
+    given = batch.audio.flatten() * deviation + mean
+    torch.testing.assert_close(given, torch.tensor([0.0, 3.0, 2.0, 4.0]))
     assert batch.text.flatten().tolist() == [10, 20]
     assert table.classes == ("dog", "rain")
     assert batch.labels.tolist() == [[0, 0], [1, 0], [1, 1], [0, 0]]
