@@ -21,9 +21,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from byola_diff.evaluation.retrieval.embedded_pairs import EmbeddedPairs, PairBatch
-from byola_diff.evaluation.retrieval.loss import retrieval_loss
-from byola_diff.evaluation.retrieval.network import seeded_retrieval_network
+from byola_diff.evaluation.retrieval.embedded_pairs import EmbeddedPairs
+from byola_diff.evaluation.retrieval.network import (
+    PairBatch,
+    retrieval_loss,
+    seeded_retrieval_network,
+)
 from byola_diff.evaluation.retrieval.train import RetrievalRules, train_retrieval
 
 N_WORDINGS, TEXT_FEATURES, N_CLASSES = 5000, 768, 6
@@ -43,11 +46,11 @@ class OnePair(Dataset[tuple[Tensor, ...]]):
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         row, pairs = self.rows[index], self.pairs
         return (
-            pairs.audio[pairs.first[row]],
-            pairs.audio[pairs.second[row]],
+            pairs.audio[pairs.clips[0, row]],
+            pairs.audio[pairs.clips[1, row]],
             pairs.text[pairs.wording[row]],
-            pairs.first_labels[row],
-            pairs.second_labels[row],
+            pairs.labels[0, row],
+            pairs.labels[1, row],
         )
 
 
@@ -91,11 +94,9 @@ def random_pairs(n_pairs: int, features: int) -> EmbeddedPairs:
     return EmbeddedPairs(
         audio=torch.randn(2 * n_pairs, features, generator=generator),
         text=torch.randn(N_WORDINGS, TEXT_FEATURES, generator=generator),
-        first=torch.arange(n_pairs),
-        second=torch.arange(n_pairs, 2 * n_pairs),
+        clips=torch.arange(2 * n_pairs).view(2, n_pairs),
         wording=torch.randint(N_WORDINGS, (n_pairs,), generator=generator),
-        first_labels=labels[0].float(),
-        second_labels=labels[1].float(),
+        labels=labels.float(),
     )
 
 
@@ -134,7 +135,7 @@ def train_plainly(pairs: EmbeddedPairs, n_epochs: int, device: torch.device) -> 
 
 def parts(pairs: EmbeddedPairs) -> tuple[Tensor, Tensor]:
     """Places of the pairs to train on, and of the last tenth."""
-    rows = torch.arange(len(pairs.first))
+    rows = torch.arange(len(pairs.wording))
     n_train = round((1 - RULES.valid_share) * len(rows))
     return rows[:n_train], rows[n_train:]
 

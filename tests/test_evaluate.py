@@ -252,8 +252,11 @@ def test_hear(tmp_path, write):
     assert [record["protocol"] for record in records] == ["hear", "hear"]
     assert {record["task"] for record in records} == {"tones-v1-full"}
     assert next(iter(records[0]["scores"])) in ("top1_acc", "event_onset_200ms_fms")
+    assert {"grid", "n_points", "shuffle", "seed", "deviations"} <= records[0]["settings"].keys()
     answers = [json.loads(path.read_text()) for path in files_below(tmp_path / "answers")]
     assert sorted(answer["encoder"] for answer in answers) == encoders  # none overwritten
+    assert answers[0]["labels"] == ["high", "low", "mid"]
+    assert list(answers[0]["folds"]) == ["test"]
 
 
 def test_hear_archive(tmp_path, capsys):

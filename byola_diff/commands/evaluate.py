@@ -34,8 +34,7 @@ from byola_diff.evaluation.additivity.options import AdditivityOptions
 from byola_diff.evaluation.additivity.run import additivity_job
 from byola_diff.evaluation.bgknown.options import BgKnownOptions
 from byola_diff.evaluation.bgknown.run import bgknown_job
-from byola_diff.evaluation.hear.jobs import hear_jobs
-from byola_diff.evaluation.hear.options import HearOptions
+from byola_diff.evaluation.hear.jobs import HearOptions, hear_jobs
 from byola_diff.evaluation.jobs import USER_ERRORS, Job, run_jobs
 from byola_diff.evaluation.linear.jobs import linear_jobs, write_embeddings
 from byola_diff.evaluation.linear.options import EmbedOptions, LinearOptions

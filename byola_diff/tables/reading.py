@@ -22,6 +22,7 @@ class UnreadableClipsError(ValueError):
     """Clips of a manifest that can't be read: scores over the others would be of another task."""
 
     def __init__(self, errors: Sequence[AudioFileError], n_clips: int) -> None:
+        self.errors = tuple(errors)
         listed = [f"  {error}" for error in errors[:_MAX_LISTED]]
         if len(errors) > _MAX_LISTED:
             listed.append(f"  and {len(errors) - _MAX_LISTED} more")

@@ -20,28 +20,15 @@ MAX_MEMBERS = 2_000_000
 _HASHED_BYTES = 1 << 20
 
 
-def unpack_task(
-    archive: Path | str,
-    cache: Path | str,
-    *,
-    max_bytes: int = MAX_BYTES,
-    max_members: int = MAX_MEMBERS,
-) -> Path:
-    """Folder of the task in `archive`, below `cache`; a second call finds it there.
+def unpack_task(archive: Path, cache: Path) -> Path:
+    """Folder of the task in an archive such as `hear-...-48000.tar.gz`, unpacked below `cache`.
 
-    It appears there whole or not at all.
-
-    Args:
-        archive: As published, `hear-...-48000.tar.gz`.
-        cache: Where to unpack.
-        max_bytes: Refuse archives that unpack to more.
-        max_members: Refuse archives with more files and folders.
+    It appears there whole or not at all, and a second call finds it there.
 
     Raises:
         FileNotFoundError: If there is no such archive.
         HearTaskError: If it is broken, hostile or too large, or holds not exactly one task.
     """
-    archive, cache = Path(archive), Path(cache)
     if not archive.is_file():
         raise FileNotFoundError(f"no such archive: {archive}")
     name = archive.name.removesuffix(".gz").removesuffix(".tar")
@@ -50,24 +37,19 @@ def unpack_task(
         temporary = cache / f".{unpacked.name}.{os.getpid()}.tmp"
         try:
             temporary.mkdir(parents=True)
-            _unpack(archive, temporary, max_bytes, max_members)
+            _unpack(archive, temporary)
             _task_folder(archive, temporary)
-            _rename(temporary, unpacked)
+            try:
+                temporary.rename(unpacked)
+            except OSError:  # another process may have been first: its folder is as good
+                if not unpacked.is_dir():
+                    raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return _task_folder(archive, unpacked)
 
 
-def _rename(temporary: Path, unpacked: Path) -> None:
-    try:
-        temporary.rename(unpacked)
-    except OSError:
-        # Another process may have been first: its folder is as good.
-        if not unpacked.is_dir():
-            raise
-
-
-def _unpack(archive: Path, folder: Path, max_bytes: int, max_members: int) -> None:
+def _unpack(archive: Path, folder: Path) -> None:
     seen: set[PurePosixPath] = set()
     n_bytes = 0
     try:
@@ -75,13 +57,14 @@ def _unpack(archive: Path, folder: Path, max_bytes: int, max_members: int) -> No
             for member in tar:
                 n_bytes += member.size
                 _check(archive, member, seen)
-                if n_bytes > max_bytes:
-                    raise HearTaskError(f"{archive}: unpacks to more than {max_bytes} bytes")
+                if n_bytes > MAX_BYTES:
+                    raise HearTaskError(f"{archive}: unpacks to more than {MAX_BYTES} bytes")
                 if member.size > shutil.disk_usage(folder).free:
-                    where = folder.parent
-                    raise HearTaskError(f"{archive}: the disk of {where} is too small for it")
-                if len(seen) > max_members:
-                    raise HearTaskError(f"{archive}: has more than {max_members} members")
+                    raise HearTaskError(
+                        f"{archive}: the disk of {folder.parent} is too small for it"
+                    )
+                if len(seen) > MAX_MEMBERS:
+                    raise HearTaskError(f"{archive}: has more than {MAX_MEMBERS} members")
                 tar.extract(member, folder, filter="data")
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise HearTaskError(f"{archive}: can't be unpacked, perhaps truncated: {error}") from error

@@ -10,24 +10,32 @@ Source:
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from byola_diff.evaluation.hear.events import LabelledEvent
 from byola_diff.optional import require
 
 EventsByFile = Mapping[str, Sequence[LabelledEvent]]
 
+DETECTION: dict[str, dict[str, float]] = {
+    "event_onset_200ms_fms": {"collar_s": 0.2},
+    "event_onset_50ms_fms": {"collar_s": 0.05},
+    "event_onset_offset_50ms_20perc_fms": {"collar_s": 0.05, "length_share": 0.2},
+}
+"""Arguments of `detection_scores` by the names that HEAR has for its F-measures."""
 
-@dataclass(frozen=True)
-class DetectionScores:
-    """Share of predicted events that are right, of true events that are found, and their F."""
+
+class DetectionScores(NamedTuple):
+    """Of events over all files, in 0..1."""
 
     f_measure: float
     precision: float
+    """Share of predicted events that are right."""
     recall: float
+    """Share of true events that are found."""
 
 
 def detection_scores(
@@ -40,16 +48,12 @@ def detection_scores(
     """F-measure, precision and recall over all files; 0 where undefined, as in HEAR.
 
     Args:
-        reference: True events by file.
-        predicted: Predicted events; a file that is not there has none.
+        reference: True events of all files that there are predictions for.
+        predicted: A file that is not there has none.
         collar_s: How far the start may be off, inclusive.
         length_share: If given, the end counts too, and may be off by as much as the collar, or by
             this share of the length of the true event if that is more.
-
-    Raises:
-        ValueError: If there is a prediction for an unknown file.
     """
-    _check_files(reference, predicted)
     n_matched = sum(
         _n_matched(events, predicted.get(file, ()), collar_s, length_share)
         for file, events in reference.items()
@@ -65,26 +69,22 @@ def detection_scores(
     )
 
 
-def segment_error_rate(
-    reference: EventsByFile, predicted: EventsByFile, *, segment_s: float = 1.0
-) -> float:
-    """Errors on a time grid per true active label and segment; smaller is better, may exceed 1.
+def segment_error_rate(reference: EventsByFile, predicted: EventsByFile) -> float:
+    """Errors per true active label and second; smaller is better, may exceed 1.
 
-    A label is active in every segment that one of its events touches. In each segment a missed
-    label and a false one make one substitution; what is left over are deletions or insertions.
+    A label is active in every second that one of its events touches. In each second a missed label
+    and a false one make one substitution; what is left over are deletions or insertions.
 
     Raises:
-        ValueError: If the reference has no events, or there is a prediction for an unknown file.
+        ValueError: If the reference has no events.
     """
-    _check_files(reference, predicted)
     n_reference, n_errors = 0, 0
     for file, events in reference.items():
-        true = _active_segments(events, segment_s)
-        found = _active_segments(predicted.get(file, ()), segment_s)
+        true, found = _active_seconds(events), _active_seconds(predicted.get(file, ()))
         n_reference += len(true)
-        missed = Counter(segment for _, segment in true - found)
-        false = Counter(segment for _, segment in found - true)
-        # The larger of the two in each segment: substitutions, and what is left over.
+        missed = Counter(second for _, second in true - found)
+        false = Counter(second for _, second in found - true)
+        # The larger of the two in each second: substitutions, and what is left over.
         n_errors += (missed | false).total()
     if not n_reference:
         raise ValueError("the error rate is undefined: the reference has no events")
@@ -97,25 +97,35 @@ def _n_matched(
     collar_s: float,
     length_share: float | None,
 ) -> int:
-    """Events of one file that are found."""
-    true, found = _by_label(reference), _by_label(predicted)
-    return sum(
-        _n_pairs(_close(true[label], found[label], collar_s, length_share))
+    """Events of one file that are found: the size of the largest matching, summed over labels."""
+    purpose = "the evaluation of event tasks"
+    csr_array = require("scipy.sparse", "evaluate", purpose).csr_array
+    graphs = require("scipy.sparse.csgraph", "evaluate", purpose)
+    true, found = _times_s(reference), _times_s(predicted)
+    matchings = [
+        graphs.maximum_bipartite_matching(
+            csr_array(_close(true[label], found[label], collar_s, length_share))
+        )
         for label in true.keys() & found.keys()
-    )
+    ]
+    return sum(int((matching >= 0).sum()) for matching in matchings)
+
+
+def _times_s(events: Sequence[LabelledEvent]) -> dict[str, Float[np.ndarray, "event 2"]]:
+    """Starts and ends by label."""
+    times_ms = defaultdict(list)
+    for event in events:
+        times_ms[event.label].append((event.start_ms, event.end_ms))
+    # In seconds, as sed_eval is given them: on the limit, rounding decides.
+    return {label: np.array(times) / 1000 for label, times in times_ms.items()}
 
 
 def _close(
-    reference: Sequence[LabelledEvent],
-    predicted: Sequence[LabelledEvent],
+    true: Float[np.ndarray, "true 2"],
+    found: Float[np.ndarray, "found 2"],
     collar_s: float,
     length_share: float | None,
 ) -> Bool[np.ndarray, "true found"]:
-    # In seconds, as sed_eval is given them: on the limit, rounding decides.
-    true, found = (
-        np.array([(event.start_ms, event.end_ms) for event in events]) / 1000
-        for events in (reference, predicted)
-    )
     off = np.abs(true[:, None] - found[None])  # [true, found, start and end]
     close = off[..., 0] <= collar_s
     if length_share is not None:
@@ -124,33 +134,10 @@ def _close(
     return close
 
 
-def _n_pairs(close: Bool[np.ndarray, "true found"]) -> int:
-    """Size of the largest matching."""
-    purpose = "the evaluation of event tasks"
-    csr_array = require("scipy.sparse", "evaluate", purpose).csr_array
-    graphs = require("scipy.sparse.csgraph", "evaluate", purpose)
-    return int((graphs.maximum_bipartite_matching(csr_array(close)) >= 0).sum())
-
-
-def _by_label(events: Sequence[LabelledEvent]) -> dict[str, list[LabelledEvent]]:
-    groups = defaultdict(list)
-    for event in events:
-        groups[event.label].append(event)
-    return groups
-
-
-def _active_segments(events: Sequence[LabelledEvent], segment_s: float) -> set[tuple[str, int]]:
-    """Pairs of label and number of the segment."""
+def _active_seconds(events: Sequence[LabelledEvent]) -> set[tuple[str, int]]:
+    """Pairs of label and number of the second."""
     return {
-        (event.label, segment)
+        (event.label, second)
         for event in events
-        for segment in range(
-            math.floor(event.start_ms / 1000 / segment_s),
-            math.ceil(event.end_ms / 1000 / segment_s),
-        )
+        for second in range(math.floor(event.start_ms / 1000), math.ceil(event.end_ms / 1000))
     }
-
-
-def _check_files(reference: EventsByFile, predicted: EventsByFile) -> None:
-    if unknown := sorted(predicted.keys() - reference.keys()):
-        raise ValueError(f"events are predicted for files that are not to be scored: {unknown[:5]}")

@@ -7,7 +7,7 @@ and the first 8 are tried. The kit shuffles by the global generator, seeded with
 
 import itertools
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, with_config
@@ -16,11 +16,10 @@ from typing_extensions import TypedDict
 from byola_diff.probing.protocols import Initialisation, ProbeSettings, TrainingRules
 
 GridName = Literal["default", "fast", "faster"]
+"""HEAR's, and its two smaller ones."""
 
 T = TypeVar("T")
 Several = Annotated[list[T], Field(min_length=1)]
-
-_SHUFFLE_SEED = 42
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -38,18 +37,12 @@ class ParameterValues(TypedDict, total=False):
     patience: Several[int]
 
 
-# By the names of the kit, which the metadata of a task uses too; sorted, as ParameterGrid does.
-_FIELDS = {
-    "batch_size": "batch_size",
+_RENAMED = {
     "check_val_every_n_epoch": "check_every",
-    "dropout": "dropout",
-    "hidden_dim": "hidden_dim",
-    "hidden_layers": "hidden_layers",
     "initialization": "initialisation",
     "lr": "learning_rate",
-    "max_epochs": "max_epochs",
-    "patience": "patience",
 }
+"""Fields of a `GridPoint` that are called otherwise in the kit."""
 
 _DEFAULT: ParameterValues = {
     "batch_size": [1024],
@@ -85,7 +78,7 @@ _TASK_GRIDS: dict[str, ParameterValues] = {
 
 @dataclass(frozen=True)
 class GridPoint:
-    """One combination of hyper-parameters."""
+    """One combination of hyper-parameters, by the names of `ProbeSettings` and `TrainingRules`."""
 
     learning_rate: float
     hidden_layers: int
@@ -95,9 +88,7 @@ class GridPoint:
     batch_size: int
     max_epochs: int
     check_every: int
-    """Epochs between looks at the validation part."""
     patience: int
-    """Looks without improvement after which training stops."""
 
     def probe(self, seed: int) -> ProbeSettings:
         """What differs between probes that are trained together."""
@@ -116,35 +107,21 @@ class GridPoint:
             shuffle=shuffle,
         )
 
-    def settings(self) -> dict[str, Any]:
-        """Plain values, for records."""
-        return asdict(self)
-
 
 def hyperparameter_grid(
-    name: GridName,
-    task_name: str,
-    overrides: ParameterValues,
-    n_points: int = 8,
+    name: GridName, task_name: str, overrides: ParameterValues, n_points: int = 8
 ) -> list[GridPoint]:
     """Up to `n_points` combinations, in the order they are tried.
 
-    Args:
-        name: "default" is HEAR's; "fast" and "faster" are its smaller ones.
-        task_name: Some tasks have values of their own.
-        overrides: Values from the metadata of the task, which go before all others.
-        n_points: How many to try.
-
-    Raises:
-        ValueError: If there is nothing to try.
+    Values of the grid are replaced by those that some tasks have, and these by `overrides`, which
+    are from the metadata of the task.
     """
-    if n_points < 1:
-        raise ValueError(f"at least one grid point must be tried, not {n_points}")
     values: dict[str, Any] = {**_GRIDS[name], **_TASK_GRIDS.get(task_name, {}), **overrides}
-    combinations = itertools.product(*(values[parameter] for parameter in _FIELDS))
+    parameters = sorted(values)
+    fields = [_RENAMED.get(parameter, parameter) for parameter in parameters]
     points = [
-        GridPoint(**dict(zip(_FIELDS.values(), combination, strict=True)))
-        for combination in combinations
+        GridPoint(**dict(zip(fields, combination, strict=True)))
+        for combination in itertools.product(*(values[parameter] for parameter in parameters))
     ]
-    random.Random(_SHUFFLE_SEED).shuffle(points)
+    random.Random(42).shuffle(points)
     return points[:n_points]

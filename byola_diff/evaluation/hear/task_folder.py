@@ -7,24 +7,33 @@ or folds. Everything is checked before any work starts.
 """
 
 import random
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator, BeforeValidator
+from typing_extensions import TypedDict
 
 from byola_diff.embeddings.extracted import Readout
-from byola_diff.evaluation.hear.annotations import (
-    Annotation,
-    Labels,
-    read_annotations,
-    read_vocabulary,
+from byola_diff.evaluation.hear.events import LabelledEvent
+from byola_diff.evaluation.hear.task_metadata import (
+    HearTaskError,
+    Info,
+    Milliseconds,
+    TaskMetadata,
+    read_json_object,
 )
-from byola_diff.evaluation.hear.task_metadata import HearTaskError, TaskMetadata, read_metadata
 from byola_diff.tables.manifest import Clip, Manifest
-from byola_diff.tables.rows import ClipFiles
+from byola_diff.tables.rows import FIRST_ROW, ClipFiles, located, read_rows
+
+Labels = tuple[str, ...]
+Annotation = Labels | tuple[LabelledEvent, ...]
+"""The labels of one file, or its events."""
 
 
-@dataclass(frozen=True)
-class Fold:
+class Fold(NamedTuple):
     """Splits to train on, to select by and to test on."""
 
     train: tuple[str, ...]
@@ -40,15 +49,13 @@ class HearTask:
     metadata: TaskMetadata
     labels: Labels
     """In the order of their index."""
-    files: Mapping[str, tuple[str, ...]]
-    """Names by split."""
     rates: tuple[int, ...]
     """Hz; sample rates at which the audio is there, ascending."""
-    annotations: Mapping[str, tuple[Annotation, ...]]
-    """Labels or events by split, in the order of the files."""
+    annotations: Mapping[str, Mapping[str, Annotation]]
+    """By split, then by file."""
 
-    def answers(self, split: str) -> tuple[Annotation, ...]:
-        """Labels or events of a split. The evaluation asks here, and for a test split last."""
+    def answers(self, split: str) -> Mapping[str, Annotation]:
+        """By file of a split. The evaluation asks here, and for a test split last."""
         return self.annotations[split]
 
     @property
@@ -75,8 +82,8 @@ class HearTask:
         """All clips, split after split, without any label: embeddings depend on none."""
         clips = [
             Clip(f"{split}/{file}", ())
-            for split in self.metadata.splits
-            for file in self.files[split]
+            for split, annotations in self.annotations.items()
+            for file in annotations
         ]
         return Manifest(self.folder / str(self.rate_for(sample_rate)), tuple(clips), self.labels)
 
@@ -95,62 +102,102 @@ def read_hear_task(folder: Path | str) -> HearTask:
             f"{folder}: not a HEAR task folder: it has no task_metadata.json; expected "
             "task_metadata.json, labelvocabulary.csv, {split}.json and {rate}/{split}/*.wav"
         )
-    metadata = read_metadata(folder / "task_metadata.json")
-    labels = read_vocabulary(folder / "labelvocabulary.csv")
+    metadata = read_json_object(folder / "task_metadata.json", TaskMetadata)
+    labels = _read_vocabulary(folder / "labelvocabulary.csv")
     by_split = {
-        split: read_annotations(folder / f"{split}.json", metadata, labels)
+        split: _read_annotations(folder / f"{split}.json", metadata, labels)
         for split in metadata.splits
     }
-    _check_leaks(folder, by_split)
-    rates = _rates(folder)
-    for rate in rates:
-        _check_files(folder / str(rate), by_split)
+    names = (path.name for path in folder.iterdir() if path.is_dir())
+    rates = tuple(sorted(int(name) for name in names if re.fullmatch("[1-9][0-9]*", name)))
+    if not rates:
+        raise HearTaskError(
+            f"{folder}: no audio: there must be a folder named by its sample rate, as 48000"
+        )
+    _check_files(folder, rates, by_split)
     # As the kit does, once, with one generator from split to split: batches have this order.
     generator = random.Random(0)
     for split, annotations in by_split.items():
         files = list(annotations)
         generator.shuffle(files)
         by_split[split] = {file: annotations[file] for file in files}
-    return HearTask(
-        folder=folder,
-        metadata=metadata,
-        labels=labels,
-        files={split: tuple(annotations) for split, annotations in by_split.items()},
-        rates=rates,
-        annotations={split: tuple(values.values()) for split, values in by_split.items()},
-    )
+    return HearTask(folder, metadata, labels, rates, by_split)
 
 
-def _check_leaks(folder: Path, by_split: Mapping[str, Mapping[str, Annotation]]) -> None:
+def _check_files(
+    folder: Path, rates: tuple[int, ...], by_split: Mapping[str, Mapping[str, Annotation]]
+) -> None:
     first_split: dict[str, str] = {}
     for split, annotations in by_split.items():
+        roots = [ClipFiles(folder / str(rate) / split) for rate in rates]
         for file in annotations:
-            other = first_split.setdefault(file, split)
-            if other != split:
-                reason = f"{file!r}: leaks, it is in {other}.json too"
-                raise HearTaskError(f"{folder / split}.json: {reason}")
+            with located(f"{folder / split}.json: {file!r}: ", HearTaskError):
+                if (other := first_split.setdefault(file, split)) != split:
+                    raise ValueError(f"leaks, it is in {other}.json too")
+                for files in roots:
+                    files.check(file)
 
 
-def _rates(folder: Path) -> tuple[int, ...]:
-    rates = sorted(int(entry.name) for entry in folder.iterdir() if _is_rate_folder(entry))
-    if not rates:
-        raise HearTaskError(
-            f"{folder}: no audio: there must be a folder named by its sample rate, as 48000"
-        )
-    return tuple(rates)
+def _read_vocabulary(path: Path) -> Labels:
+    """Labels in the order of their index."""
+    with located(f"{path}: ", HearTaskError):
+        labels: dict[str, str] = {}
+        rows = read_rows(path, "vocabulary", [("idx",), ("label",)])
+        for number, row in enumerate(rows, start=FIRST_ROW):
+            index, label = row["idx"], row["label"]
+            if not label or index in labels or label in labels.values():
+                raise ValueError(f"row {number}: empty or repeated label or index: {row}")
+            labels[index] = label
+        numbers = [str(number) for number in range(len(labels))]
+        if labels.keys() != set(numbers) or len(labels) < 2:
+            reason = f"must count from 0 on, for two labels or more: {list(labels)}"
+            raise ValueError(f"column 'idx' {reason}")
+    return tuple(labels[number] for number in numbers)
 
 
-def _is_rate_folder(entry: Path) -> bool:
-    name = entry.name
-    return name.isascii() and name.isdecimal() and not name.startswith("0") and entry.is_dir()
+def _read_annotations(
+    path: Path, metadata: TaskMetadata, vocabulary: Collection[str]
+) -> dict[str, Annotation]:
+    """Labels or events of each file of a split, in the order of the JSON file."""
+    exactly_one = metadata.prediction_type == "multiclass"
+    context = {"vocabulary": frozenset(vocabulary), "exactly_one": exactly_one}
+    kind = _FileLabels if metadata.embedding_type == "scene" else _FileEvents
+    annotations = read_json_object(path, dict[str, kind], context)
+    if not any(annotations.values()):
+        raise HearTaskError(f"{path}: empty split: no file has a label")
+    return annotations
 
 
-def _check_files(root: Path, by_split: Mapping[str, Mapping[str, Annotation]]) -> None:
-    for split, annotations in by_split.items():
-        files = ClipFiles(root / split)
-        for file in annotations:
-            try:
-                files.check(file)
-            except ValueError as error:
-                path = root.parent / f"{split}.json"
-                raise HearTaskError(f"{path}: {file!r}: {error}") from None
+def _check_label(label: Any, info: Info) -> str:
+    # Whole numbers occur, as pitches do: the vocabulary has them as text.
+    text = str(label).strip()
+    if not isinstance(label, (str, int)) or text not in info.context["vocabulary"]:
+        raise ValueError(f"label {label!r} is not in the vocabulary")
+    return text
+
+
+def _check_labels(labels: Labels, info: Info) -> Labels:
+    if info.context["exactly_one"] and len(labels) != 1:
+        raise ValueError(f"must have exactly one label, as the task is multiclass: {labels}")
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"a label occurs twice: {labels}")
+    return labels
+
+
+_Label = Annotated[str, BeforeValidator(_check_label)]
+
+
+class _EventEntry(TypedDict):
+    label: _Label
+    start: Milliseconds
+    end: Milliseconds
+
+
+def _event(entry: _EventEntry) -> LabelledEvent:
+    if entry["start"] > entry["end"]:
+        raise ValueError(f"start and end must be in order, not {entry['start']}, {entry['end']}")
+    return LabelledEvent(entry["label"], entry["start"], entry["end"])
+
+
+_FileLabels = Annotated[tuple[_Label, ...], AfterValidator(_check_labels)]
+_FileEvents = tuple[Annotated[_EventEntry, AfterValidator(_event)], ...]

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,23 +11,20 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     field_validator,
     with_config,
 )
 from typing_extensions import TypedDict
 
+from byola_diff.evaluation.hear.event_metrics import DETECTION
 from byola_diff.evaluation.hear.events import DEFAULT_GRID, TASK_GRIDS, PostProcessing
 from byola_diff.evaluation.hear.grid import ParameterValues, Several
 from byola_diff.tables.validation import describe
 
 SCENE_METRICS = ("top1_acc", "pitch_acc", "chroma_acc", "mAP", "d_prime", "aucroc")
-EVENT_METRICS = (
-    "event_onset_200ms_fms",
-    "event_onset_50ms_fms",
-    "event_onset_offset_50ms_20perc_fms",
-    "segment_1s_er",
-)
+EVENT_METRICS = (*DETECTION, "segment_1s_er")
 
 Info = Any
 """pydantic's ValidationInfo, which is a protocol that can't be checked at run time."""
@@ -115,7 +113,7 @@ class TaskMetadata(BaseModel):
     @field_validator("splits")
     @classmethod
     def _check_splits(cls, splits: tuple[str, ...], info: Info) -> tuple[str, ...]:
-        if odd := [each for each in splits if not each.translate(_DASHES).isalnum()]:
+        if odd := [each for each in splits if not re.fullmatch(r"[\w-]+", each)]:
             raise ValueError(f"{odd[0]!r} is no plain name")  # it is to be that of a file
         mode, n_folds = info.data.get("split_mode"), info.data.get("nfolds")
         if mode == "trainvaltest":
@@ -140,27 +138,12 @@ class TaskMetadata(BaseModel):
         return metrics
 
 
-_DASHES = str.maketrans("", "", "_-")
-
-
-def read_metadata(path: Path) -> TaskMetadata:
-    """The metadata, checked.
+def read_json_object(path: Path, kind: Any, context: Any = None) -> Any:
+    """What a file with a JSON object says, of a kind whose validators are given a context.
 
     Raises:
-        HearTaskError: If the file is missing or malformed, or entries are missing, unknown or of a
-            wrong type; names all of them.
-    """
-    try:
-        return TaskMetadata.model_validate(read_json_object(path))
-    except ValidationError as error:
-        raise HearTaskError(describe(error, path)) from None
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """A JSON object without repeated keys.
-
-    Raises:
-        HearTaskError: If the file is missing, or no such object.
+        HearTaskError: If the file is missing, no such object or has a key twice, or if entries are
+            missing, unknown or of a wrong type; names all of them.
     """
     try:
         content = json.loads(path.read_bytes(), object_pairs_hook=_without_repeated_keys)
@@ -170,7 +153,10 @@ def read_json_object(path: Path) -> dict[str, Any]:
         raise HearTaskError(f"{path}: malformed JSON: {error}") from error
     if not isinstance(content, dict):
         raise HearTaskError(f"{path}: must hold a JSON object, not {type(content).__name__}")
-    return content
+    try:
+        return TypeAdapter(kind).validate_python(content, context=context)
+    except ValidationError as error:
+        raise HearTaskError(describe(error, path)) from None
 
 
 def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from byola_diff.evaluation.recall import cosine_ranks
 from byola_diff.reports.extras import ReportExtra
 from byola_diff.reports.players import HeardClip, heard_clips
 from byola_diff.reports.report import Part, Table, Text
-from byola_diff.tables.pairs import Pair, PairTable
+from byola_diff.tables.pairs import PairTable
 
 _SHOWN = 3
 """Candidates of the highest scores; the right one is shown too."""
@@ -26,25 +26,18 @@ def retrieval_example(
 ) -> ReportExtra:
     """The best query and, if any failed, the worst: with their candidates, the right one marked.
 
-    Args:
-        table: Pairs of one scene.
-        query: Unit vectors of its test pairs.
-        gallery: Those of their second clips.
-        title: What the queries are of.
-        sample_rate: At which clips are played, in Hz.
+    Of the test pairs of a table of one scene: `query` and `gallery` are their unit vectors and
+    those of their second clips. Clips are played at `sample_rate`, in Hz.
 
     Raises:
         AudioFileError: If a clip can't be read.
         ModuleNotFoundError: If Matplotlib is absent; it names the extra.
     """
-    pairs = table.in_split("test")
-    best, failed = chosen_queries(query, gallery)
-    shown: list[tuple[str, int | None]] = [("Found", best), ("Missed", failed)]
     parts: list[Part] = []
-    for heading, place in shown:
+    for heading, place in zip(("Found", "Missed"), chosen_queries(query, gallery), strict=True):
         if place is not None:
-            similarity = (gallery @ query[place]).cpu()
-            parts += _query_parts(heading, table, pairs, place, similarity, sample_rate)
+            cosines = (gallery @ query[place]).tolist()
+            parts += _query_parts(heading, table, place, cosines, sample_rate)
     return ReportExtra("Retrieval with a text modifier", title, tuple(parts))
 
 
@@ -66,13 +59,13 @@ def chosen_queries(
 def _query_parts(
     heading: str,
     table: PairTable,
-    pairs: Sequence[Pair],
     place: int,
-    similarity: Float[Tensor, " candidate"],
+    cosines: Sequence[float],
     sample_rate: int,
 ) -> list[Part]:
-    scores = similarity.tolist()  # the right one comes after others of its score
-    order = sorted(range(len(scores)), key=lambda c: (-scores[c], c == place))
+    pairs = table.in_split("test")
+    # The right one comes after others of its score.
+    order = sorted(range(len(pairs)), key=lambda c: (-cosines[c], c == place))
     rank = order.index(place) + 1
     shown = order[:_SHOWN] + ([place] if rank > _SHOWN else [])
     labels, text = _listed(pairs[place].first_labels), pairs[place].text
@@ -80,7 +73,7 @@ def _query_parts(
     rows, clips = [], {}
     for candidate in shown:
         pair, number = pairs[candidate], order.index(candidate) + 1
-        score, events = f"{float(similarity[candidate]):.3f}", _listed(pair.second_labels)
+        score, events = f"{cosines[candidate]:.3f}", _listed(pair.second_labels)
         right = "right" if candidate == place else ""
         rows.append([str(number), score, events, right])
         title = f"{'Right: place' if right else 'Place'} {number}, cosine {score}"

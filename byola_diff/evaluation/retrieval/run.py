@@ -12,20 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from byola_diff.audio.files import AudioFileError
+from byola_diff.corpora.prepare import deviations as count_deviations
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.jobs import Job
+from byola_diff.evaluation.json_file import MadeSet, read_json
 from byola_diff.evaluation.options import deviations
 from byola_diff.evaluation.recall import cosine_ranks, recall_at_k
 from byola_diff.evaluation.retrieval.embedded_pairs import (
-    EmbeddedScene,
+    EmbeddedPairs,
     embed_scene,
     pair_manifest,
 )
 from byola_diff.evaluation.retrieval.example import retrieval_example
 from byola_diff.evaluation.retrieval.options import USUAL_RETRIEVAL, RetrievalOptions
-from byola_diff.evaluation.retrieval.pair_deviations import scene_deviations, table_deviations
 from byola_diff.evaluation.retrieval.system import (
     RetrievalSystem,
     SystemAbout,
@@ -37,84 +39,73 @@ from byola_diff.evaluation.retrieval.text_encoders import (
     TextEncoder,
     open_text_encoder,
 )
-from byola_diff.evaluation.retrieval.train import (
-    RetrievalRules,
-    TrainedRetrieval,
-    retrieval_parts,
-    train_retrieval,
-)
+from byola_diff.evaluation.retrieval.train import RetrievalRules, retrieval_parts, train_retrieval
 from byola_diff.evaluation.whole_clips import WHOLE, count_embedded
 from byola_diff.models.precision import resolved_precision
 from byola_diff.reports.extras import write_extra
 from byola_diff.scores import ScoreRecord, score_record
-from byola_diff.tables.manifest import SPLITS
+from byola_diff.storage import sha256
 from byola_diff.tables.pairs import PairTable, read_pairs
+from byola_diff.tables.rows import SPLITS, located
 
 PROTOCOL = "retrieval"
 _KS = (1, 5, 10)
+_PUBLISHED = {"training pairs": 50_000, "gallery": 1000}
+"""Numbers of each scene of APwD; validation pairs count as training pairs."""
+_ABOUT = "apwd.json"
 
 
 def retrieval_jobs(options: RetrievalOptions) -> list[Job]:
-    """A job for each table of `--pairs`.
+    """A job for all scenes of each table of `--pairs`; all is checked before any clip is embedded.
 
     Raises:
-        ValueError: If two tables have pairs of one scene, whose scores would be of one name; and as
-            `retrieval_job`.
+        ValueError: If a table or an option can't be used, a scene lacks pairs to train on or to
+            test, or two tables have pairs of one scene, whose scores would be of one name.
+        FileNotFoundError: If there are no weights of the text encoder; says where to get them.
     """
+    if len(set(options.seeds)) < len(options.seeds):
+        raise ValueError(f"a seed occurs twice in {' '.join(map(str, options.seeds))}")
+    text_encoder = open_text_encoder(options.text_encoder, options.device)
     table_of: dict[str, Path] = {}
+    jobs = []
     for path in options.pairs:
-        for scene in read_pairs(path).scenes:
+        table = read_pairs(path)
+        for scene in table.scenes:
             if scene in table_of:
                 raise ValueError(
                     f"{table_of[scene]} and {path} both have pairs of the scene {scene}: give them "
                     "in two commands with --out of their own"
                 )
             table_of[scene] = path
-    return [retrieval_job(path, options) for path in options.pairs]
+        run = RetrievalRun(path, table, options, text_encoder)
+        for scene in run.scenes:
+            with located(f"{path}: scene {scene.scenes[0]}: "):
+                retrieval_parts(scene, options.seeds[0], run.rules)
+                if not scene.in_split("test"):
+                    raise ValueError("no test pairs: add rows of split test")
+        task = _task_name(run.scenes[0]) if len(run.scenes) == 1 else "apwd"
+        manifest = pair_manifest(table)
+        jobs.append(Job(PROTOCOL, task, run.settings(), run.records, run.plan, manifest, WHOLE))
+    return jobs
 
 
-def retrieval_job(path: Path, options: RetrievalOptions) -> Job:
-    """All scenes of a table of pairs; everything is checked before anything is embedded.
-
-    Raises:
-        ValueError: If the table or an option can't be used, or a scene lacks pairs to train on or
-            to test.
-        FileNotFoundError: If there are no weights of the text encoder; says where to get them.
-    """
-    table = read_pairs(path)
-    run = RetrievalRun(path, options, open_text_encoder(options.text_encoder, options.device))
-    scenes = {scene: table.of_scene(scene) for scene in table.scenes}
-    for scene, pairs in scenes.items():
-        try:
-            _check(pairs, options.seeds, run.rules)
-        except ValueError as error:
-            raise ValueError(f"{path}: scene {scene}: {error}") from error
-
-    def records(named: NamedEncoder) -> Iterator[ScoreRecord]:
-        for pairs in scenes.values():
-            yield from run.records(named, pairs)
-
-    def plan(named: NamedEncoder) -> Iterator[str]:
-        for pairs in scenes.values():
-            yield run.plan(named, pairs)
-
-    settings = {**run.settings(), "deviations": run.deviations()}
-    task = task_name(next(iter(scenes.values()))) if len(scenes) == 1 else "apwd"
-    return Job(PROTOCOL, task, settings, records, plan, pair_manifest(table), WHOLE)
-
-
-def task_name(table: PairTable) -> str:
-    """Task in records of a table of one scene."""
+def _task_name(table: PairTable) -> str:
     return f"apwd_{table.scenes[0]}"
 
 
 @dataclass(frozen=True)
 class RetrievalRun:
-    """How encoders are evaluated on a table, whatever the encoder and scene."""
+    """How encoders are evaluated on a table, whatever the encoder."""
 
     path: Path
+    table: PairTable
     options: RetrievalOptions
     text_encoder: TextEncoder
+
+    @property
+    def scenes(self) -> list[PairTable]:
+        """The pairs of each scene."""
+        return [self.table.of_scene(scene) for scene in self.table.scenes]
 
     @property
     def rules(self) -> RetrievalRules:
@@ -123,7 +114,10 @@ class RetrievalRun:
         return RetrievalRules(max_epochs=self.options.epochs, precision=precision)
 
     def settings(self) -> dict[str, Any]:
-        """What a record says of how it came about, whatever the scene."""
+        """What a record says of how it came about, and of what is not as published."""
+        found = deviations(self.options, USUAL_RETRIEVAL)
+        if self.options.text_encoder == BAG_OF_WORDS:
+            found.append("text encoder: bag-of-words, not DistilBERT")
         return {
             **asdict(self.rules),
             "seeds": list(self.options.seeds),
@@ -131,106 +125,112 @@ class RetrievalRun:
             "text_encoder_sha256": self.text_encoder.content_hash,
             "standardised": "audio embeddings, by the clips of training pairs",
             "device": torch.device(self.options.device).type,
+            "deviations": found + _table_deviations(self.path),
         }
 
-    def deviations(self) -> list[str]:
-        """Where the protocol, or the table as a whole, is not as published."""
-        found = deviations(self.options, USUAL_RETRIEVAL)
-        if self.options.text_encoder == BAG_OF_WORDS:
-            found.append("text encoder: bag-of-words, not DistilBERT")
-        return found + table_deviations(self.path)
-
-    def scene_settings(self, table: PairTable) -> dict[str, Any]:
+    def _scene_settings(self, table: PairTable) -> dict[str, Any]:
         """`settings` with what is particular to the pairs of a scene."""
+        settings = self.settings()
         counts = {split: len(table.in_split(split)) for split in SPLITS}
-        digest = hashlib.sha256(repr(table.pairs).encode()).hexdigest()
-        found = [*self.deviations(), *scene_deviations(table)]
-        return {**self.settings(), "n_pairs": counts, "pairs_sha256": digest, "deviations": found}
+        used = {"training pairs": counts["train"] + counts["valid"], "gallery": counts["test"]}
+        return settings | {
+            "n_pairs": counts,
+            "pairs_sha256": hashlib.sha256(repr(table.pairs).encode()).hexdigest(),
+            "deviations": settings["deviations"] + count_deviations(used, _PUBLISHED),
+        }
 
-    def records(self, named: NamedEncoder, table: PairTable) -> Iterator[ScoreRecord]:
-        """The record of a scene; systems are written before, and an example after it."""
-        start, options = time.monotonic(), self.options
-        embedded = embed_scene(table, named, self.text_encoder, options)
-        settings, task = self.scene_settings(table), task_name(table)
+    def records(self, named: NamedEncoder) -> Iterator[ScoreRecord]:
+        """The record of each scene; systems are written before, and an example after it."""
+        for table in self.scenes:
+            yield from self._scene_records(named, table)
+
+    def plan(self, named: NamedEncoder) -> Iterator[str]:
+        """What `records` would do, in words; nothing is embedded."""
+        options = self.options
+        for table in self.scenes:
+            manifest, n_test = pair_manifest(table), len(table.in_split("test"))
+            yield (
+                f"{named.name} ({named.encoder.sample_rate} Hz, "
+                f"{named.encoder.scene_embedding_size}-dimensional, {named.content_hash[:8]}) on "
+                f"{_task_name(table)}: {len(manifest.clips)} clips, "
+                f"{count_embedded(named, manifest, options)} of them cached; "
+                f"{len(table.pairs) - n_test} training pairs, {n_test} queries; "
+                f"{len(options.seeds)} systems of {options.epochs} epochs "
+                f"with {options.text_encoder}"
+            )
+
+    def _scene_records(self, named: NamedEncoder, table: PairTable) -> Iterator[ScoreRecord]:
+        start, options, task = time.monotonic(), self.options, _task_name(table)
+        pairs, mean, deviation = embed_scene(table, named, self.text_encoder, options)
+        settings = self._scene_settings(table)
         folder = options.systems / system_name(task, named, settings)
-        trained = {seed: self._train(embedded, seed) for seed in options.seeds}
-        scores: dict[str, dict[str, float]] = {}
-        for seed, system in trained.items():
-            for metric, share in _recalls(embedded, system).items():
-                scores.setdefault(metric, {})[f"seed {seed}"] = share
-            self._save(folder / f"seed_{seed}", named, embedded, system, seed, settings)
-        best_epochs = {f"seed {seed}": system.best_epoch for seed, system in trained.items()}
+        scores: dict[str, dict[str, float]] = {f"recall@{k}": {} for k in _KS}
+        best_epochs: dict[str, int] = {}
+        latents: dict[int, tuple[Tensor, Tensor]] = {}
+        for seed in options.seeds:
+            parts = retrieval_parts(table, seed, self.rules)
+            trained = train_retrieval(pairs, *parts, seed, self.rules)
+            query, gallery = latents[seed] = pairs.test_latents(table, trained.network)
+            ranks = cosine_ranks(query, gallery, torch.arange(len(query), device=query.device))
+            for k in _KS:
+                scores[f"recall@{k}"][f"seed {seed}"] = recall_at_k(ranks, k)
+            best_epochs[f"seed {seed}"] = trained.best_epoch
+            about = self._about(named, table, pairs, settings, seed, trained.best_epoch)
+            system = RetrievalSystem(trained.network, mean, deviation, about)
+            save_system(system, folder / f"seed_{seed}")
         probe = {"best_epochs": best_epochs, "systems": str(folder)}
         wall_s = time.monotonic() - start
         yield score_record(PROTOCOL, task, named, scores, settings, wall_s, probe=probe)
         for seed in options.seeds:
             print(f"  system for search: {folder / f'seed_{seed}'}", flush=True)
-        title = f"{task}: {named.name}, seed {options.seeds[0]}, {options.text_encoder}"
-        latents = embedded.test_latents(trained[options.seeds[0]].network)
+        seed = options.seeds[0]
+        title = f"{task}: {named.name}, seed {seed}, {options.text_encoder}"
         try:
-            example = retrieval_example(table, *latents, title, named.encoder.sample_rate)
+            example = retrieval_example(table, *latents[seed], title, named.encoder.sample_rate)
             write_extra(options.out / "exhibits", f"{PROTOCOL} {folder.name}", example)
         except (ModuleNotFoundError, AudioFileError) as error:  # scores stand without it
             print(f"evaluate.py: no exhibit of {self.path}: {error}", file=sys.stderr)
 
-    def plan(self, named: NamedEncoder, table: PairTable) -> str:
-        """What `records` would do, in words; nothing is embedded."""
-        manifest, options = pair_manifest(table), self.options
-        n_test = len(table.in_split("test"))
-        n_cached = count_embedded(named, manifest, options)
-        return (
-            f"{named.name} ({named.encoder.sample_rate} Hz, "
-            f"{named.encoder.scene_embedding_size}-dimensional, {named.content_hash[:8]}) on "
-            f"{task_name(table)}: {len(manifest.clips)} clips, {n_cached} of them cached; "
-            f"{len(table.pairs) - n_test} training pairs, {n_test} queries; "
-            f"{len(options.seeds)} systems of {options.epochs} epochs with {options.text_encoder}"
-        )
-
-    def _train(self, embedded: EmbeddedScene, seed: int) -> TrainedRetrieval:
-        parts = retrieval_parts(embedded.table, seed, self.rules)
-        return train_retrieval(embedded.pairs, *parts, seed, self.rules, progress=True)
-
-    def _save(
+    def _about(
         self,
-        folder: Path,
         named: NamedEncoder,
-        embedded: EmbeddedScene,
-        trained: TrainedRetrieval,
-        seed: int,
+        table: PairTable,
+        pairs: EmbeddedPairs,
         settings: dict[str, Any],
-    ) -> None:
-        """Keep the system of a seed for search."""
-        texts = [pair.text for pair in embedded.table.pairs if pair.split != "test"]
+        seed: int,
+        best_epoch: int,
+    ) -> SystemAbout:
+        """What search has to know of the system of a seed."""
+        texts = [pair.text for pair in table.pairs if pair.split != "test"]
         words = self.text_encoder.vocabulary(texts)
-        about = SystemAbout(
-            scene=embedded.table.scenes[0],
+        return SystemAbout(
+            scene=table.scenes[0],
             seed=seed,
-            best_epoch=trained.best_epoch,
+            best_epoch=best_epoch,
             encoder=named.name,
             encoder_sha256=named.content_hash,
             text_encoder=self.options.text_encoder,
             text_encoder_sha256=self.text_encoder.content_hash,
-            audio_features=embedded.pairs.audio.shape[1],
-            text_features=embedded.pairs.text.shape[1],
+            audio_features=pairs.audio.shape[1],
+            text_features=pairs.text.shape[1],
             dim=self.rules.dim,
-            classes=embedded.table.classes,
+            classes=table.classes,
             pairs=str(self.path.resolve()),
             words=None if words is None else tuple(sorted(words)),
             settings=settings,
         )
-        statistics = (embedded.mean, embedded.deviation)
-        save_system(RetrievalSystem(trained.network, *statistics, about), folder)
 
 
-def _check(table: PairTable, seeds: list[int], rules: RetrievalRules) -> None:
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"a seed occurs twice in {' '.join(map(str, seeds))}")
-    retrieval_parts(table, seeds[0], rules)
-    if not table.in_split("test"):
-        raise ValueError("no test pairs: add rows of split test")
-
-
-def _recalls(embedded: EmbeddedScene, trained: TrainedRetrieval) -> dict[str, float]:
-    query, gallery = embedded.test_latents(trained.network)
-    ranks = cosine_ranks(query, gallery, torch.arange(len(query), device=query.device))
-    return {f"recall@{k}": recall_at_k(ranks, k) for k in _KS}
+def _table_deviations(path: Path) -> list[str]:
+    """What apwd.json beside the table tells of it, and whether it is of this very table."""
+    about = path.with_name(_ABOUT)
+    if not about.is_file():
+        return [f"pairs: not those of APwD (there is no {_ABOUT})"]
+    with located(f"{about} does not tell what the pairs are: "):
+        facts = read_json(about, MadeSet)
+    found, expected = list(facts.deviations), facts.manifests.get(path.name)
+    if expected is None:
+        found.append(f"{path.name}: not a table that {_ABOUT} tells of")
+    elif expected != sha256(path):
+        found.append(f"{path.name}: altered since it was made")
+    return found

@@ -1,4 +1,7 @@
-"""Search a folder of audio by a recording and a text, with a trained retrieval system."""
+"""Search a folder of audio by a recording and a text, with a trained retrieval system.
+
+What is found is printed, and shown on a page that needs nothing else: sounds, spectrograms, scores.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -8,23 +11,24 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from byola_diff.audio.files import AudioFileError, find_audio, read_audio
+from byola_diff.atomic import write_text
+from byola_diff.audio.files import find_audio, read_audio
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.jobs import open_on
 from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
 from byola_diff.evaluation.retrieval.options import SearchOptions
-from byola_diff.evaluation.retrieval.search_page import (
-    Match,
-    SearchResult,
-    matches_table,
-    write_search_page,
-)
 from byola_diff.evaluation.retrieval.system import SystemAbout, load_system
 from byola_diff.evaluation.retrieval.text_encoders import TextEncoder, open_text_encoder
 from byola_diff.evaluation.whole_clips import WHOLE, embed_whole
+from byola_diff.reports.players import HeardClip, heard_clips
+from byola_diff.reports.report import Section, Table, Text, render_html
 from byola_diff.tables.manifest import Clip, Manifest
 from byola_diff.tables.pairs import read_pairs
 from byola_diff.tables.reading import UnreadableClipsError
+
+_TITLE = "Search by a recording and a text"
+_MAX_LISTED = 20
+"""Files on the page that could not be read; the others are counted."""
 
 
 def search(options: SearchOptions) -> int:
@@ -51,25 +55,58 @@ def search(options: SearchOptions) -> int:
         own = embed_whole(named, _manifest(query.parent, [query.name]), options)
         files, embeddings, unreadable = _embed_readable(named, manifest, options)
         cosines = (system.target(embeddings) @ system.query(own, wording)[0]).tolist()
-        matches = [Match(file, cosine) for file, cosine in zip(files, cosines, strict=True)]
-        result = SearchResult(
-            query=query,
-            text=options.text,
-            folder=options.folder,
-            # Equal ones by name.
-            matches=sorted(matches, key=lambda m: (-m.score, m.file))[: options.top],
-            n_files=len(matches),
-            unreadable=unreadable,
-            about=f"Audio by {named.name}, text by {about.text_encoder}, trained on pairs of the "
-            f"scene {about.scene} with seed {about.seed}.",
-            warning=warning,
+        # The best first; equal ones by name.
+        ranked = sorted(zip(files, cosines, strict=True), key=lambda match: (-match[1], match[0]))
+        shown = ranked[: options.top]
+        rows = [[str(n), f"{cosine:.3f}", file] for n, (file, cosine) in enumerate(shown, start=1)]
+        for place, cosine, file in rows:
+            print(f"{place:>4}  {cosine:>6}  {file}")
+        if unreadable:
+            print(f"{len(unreadable)} files could not be read and were left out")
+        lead = (
+            f"The {len(rows)} most alike of {len(files)} files in {options.folder}, the best "
+            "first. The spectrograms share one range of colours and of time."
         )
-        _print(result)
-        write_search_page(options.out, result, named.encoder.sample_rate)
+        encoders = f"Audio by {named.name}, text by {about.text_encoder}"
+        footer = f"{encoders}, trained on pairs of the scene {about.scene} with seed {about.seed}."
+        sections = _sections(options, rows, warning, unreadable, named.encoder.sample_rate)
+        write_text(options.out, render_html(_TITLE, lead, sections, footer))
         print(f"page: {options.out}")
     if warning:  # last of all, so that it is seen
         print(f"evaluate.py: {warning}", file=sys.stderr)
     return 0
+
+
+def _sections(
+    options: SearchOptions,
+    rows: Sequence[Sequence[str]],
+    warning: str,
+    unreadable: Sequence[tuple[str, str]],
+    sample_rate: int,
+) -> list[Section]:
+    """Parts of the page: sounds are played at the rate of the encoder."""
+    clips = [HeardClip(options.query, f"“{options.text}”\n{options.query.name}")]
+    for place, cosine, file in rows:
+        clips.append(HeardClip(options.folder / file, f"Place {place}, cosine {cosine}\n{file}"))
+    query, *found = heard_clips(clips, sample_rate)
+    said = [Text(f"{warning[0].upper()}{warning[1:]}.")] if warning else []
+    scores = Table(["place", "cosine", "file"], rows, text_columns=frozenset({2}))
+    sections = [
+        Section("Query", [query, *said]),
+        Section("Found", found),
+        Section("Scores", [scores]),
+    ]
+    if unreadable:
+        more = len(unreadable) - _MAX_LISTED
+        reasons = Table(
+            ["file", "reason"],
+            unreadable[:_MAX_LISTED],
+            note=f"And {more} more." if more > 0 else "",
+            text_columns=frozenset({1}),
+        )
+        lead = Text(f"{len(unreadable)} files could not be read.")
+        sections.append(Section("Left out", [lead, reasons]))
+    return sections
 
 
 def _unknown_words(about: SystemAbout, text_encoder: TextEncoder, text: str) -> str:
@@ -133,37 +170,22 @@ def _embed_readable(
 ) -> tuple[list[str], Float32[Tensor, "clip feature"], list[tuple[str, str]]]:
     """Files that can be read, their embeddings, and files that can't with the reason."""
     unreadable: list[tuple[str, str]] = []
-    try:
-        embeddings = embed_whole(named, manifest, options)
-    except UnreadableClipsError:
-        # What could be read is in the cache; files are tried one by one in this case only.
-        reasons = {clip.file: _fault(manifest.path(clip)) for clip in manifest.clips}
-        unreadable = [(file, reason) for file, reason in reasons.items() if reason is not None]
-        readable = [file for file, reason in reasons.items() if reason is None]
-        if not readable:
-            raise ValueError(
-                f"none of the {len(unreadable)} files in {manifest.root} can be read, such as "
-                f"{unreadable[0][0]}: {unreadable[0][1]}"
-            ) from None
-        manifest = _manifest(manifest.root, readable)
-        embeddings = embed_whole(named, manifest, options)
-    return [clip.file for clip in manifest.clips], embeddings, unreadable
-
-
-def _fault(path: Path) -> str | None:
-    try:
-        read_audio(path)
-    except AudioFileError as error:
-        return error.reason
-    return None
+    while manifest.clips:
+        try:
+            embeddings = embed_whole(named, manifest, options)
+        except UnreadableClipsError as error:  # of opening them, and after that of reading them
+            reasons = {fault.path: fault.reason for fault in error.errors}
+            paths = {clip.file: manifest.path(clip) for clip in manifest.clips}
+            unreadable += [(file, reasons[path]) for file, path in paths.items() if path in reasons]
+            readable = [file for file, path in paths.items() if path not in reasons]
+            manifest = _manifest(manifest.root, readable)
+        else:
+            return [clip.file for clip in manifest.clips], embeddings, unreadable
+    raise ValueError(
+        f"none of the {len(unreadable)} files in {manifest.root} can be read, such as "
+        f"{unreadable[0][0]}: {unreadable[0][1]}"
+    )
 
 
 def _manifest(root: Path, files: Sequence[str]) -> Manifest:
     return Manifest(root, tuple(Clip(file, ()) for file in files), ())
-
-
-def _print(result: SearchResult) -> None:
-    for row in matches_table(result).rows:
-        print(f"{row[0]:>4}  {row[1]:>6}  {row[2]}")
-    if result.unreadable:
-        print(f"{len(result.unreadable)} files could not be read and were left out")

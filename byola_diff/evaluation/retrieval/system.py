@@ -8,11 +8,11 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Float32
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, PositiveInt
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -20,14 +20,12 @@ from byola_diff.atomic import atomic_path, write_text
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.json_file import read_json
 from byola_diff.evaluation.retrieval.network import RetrievalNetwork
-from byola_diff.models.weights import WeightsSource, fill, read_tensors
+from byola_diff.models.weights import WeightsSource, fill, read_tensors, select_weights
 from byola_diff.storage import BrokenFileError, sha256
 
 _WEIGHTS, _ABOUT = "system.safetensors", "system.json"
 _NETWORK, _MEAN, _DEVIATION = "network.", "audio_mean", "audio_deviation"
 _SOURCE = WeightsSource("a retrieval system", _WEIGHTS, "evaluate.py retrieval")
-
-_Size = Annotated[int, Field(gt=0)]
 
 
 class SystemAbout(BaseModel):
@@ -46,9 +44,9 @@ class SystemAbout(BaseModel):
     encoder_sha256: str
     text_encoder: str
     text_encoder_sha256: str
-    audio_features: _Size
-    text_features: _Size
-    dim: _Size
+    audio_features: PositiveInt
+    text_features: PositiveInt
+    dim: PositiveInt
     classes: tuple[str, ...]
     pairs: str
     """Path of the table, for encoders that took their statistics from its clips."""
@@ -120,8 +118,7 @@ def load_system(folder: Path) -> RetrievalSystem:
     network = RetrievalNetwork(
         about.audio_features, about.text_features, len(about.classes), about.dim
     )
-    own = {k.removeprefix(_NETWORK): v for k, v in weights.items() if k.startswith(_NETWORK)}
-    fill(network, own, path)
+    fill(network, select_weights(weights, _NETWORK), path)
     statistics = [weights[name].float() for name in (_MEAN, _DEVIATION) if name in weights]
     if [tuple(one.shape) for one in statistics] != 2 * [(about.audio_features,)]:
         raise BrokenFileError(path, "lacks the statistics of audio embeddings")

@@ -4,8 +4,7 @@ Nothing is read while it trains: batches are gathered from tables on the device.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -14,16 +13,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from byola_diff.evaluation.retrieval.embedded_pairs import EmbeddedPairs
-from byola_diff.evaluation.retrieval.loss import retrieval_loss
 from byola_diff.evaluation.retrieval.network import (
     RetrievalNetwork,
+    retrieval_loss,
     seeded_retrieval_network,
 )
 from byola_diff.randomness import torch_generator
 from byola_diff.tables.pairs import PairTable
-
-Validate = Callable[[RetrievalNetwork], float]
-"""Validation loss; smaller is better."""
 
 
 @dataclass(frozen=True)
@@ -38,28 +34,6 @@ class RetrievalRules:
     dim: int = 512
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of products in the adapters; losses and results are float32."""
-
-    def __post_init__(self) -> None:
-        for name in ("max_epochs", "batch_size", "dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 < self.valid_share < 1:
-            raise ValueError(f"valid_share must be between 0 and 1, not {self.valid_share}")
-
-
-@dataclass
-class LowestLoss:
-    """Weights of the epoch of lowest validation loss; of the first of them, if several."""
-
-    loss: float = math.inf
-    epoch: int = 0
-    weights: dict[str, Tensor] = field(default_factory=dict)
-
-    def offer(self, epoch: int, loss: float, network: RetrievalNetwork) -> None:
-        """Take over the weights if the loss is lower than any before; NaN never is."""
-        if loss < self.loss:
-            self.loss, self.epoch = loss, epoch
-            self.weights = {name: value.clone() for name, value in network.state_dict().items()}
 
 
 @dataclass(frozen=True)
@@ -106,59 +80,55 @@ def train_retrieval(
     valid: Int[Tensor, " valid"],
     seed: int,
     rules: RetrievalRules,
-    *,
-    validate: Validate | None = None,
-    progress: bool = False,
 ) -> TrainedRetrieval:
-    """A network trained on the device of the pairs, at its best epoch.
+    """A network trained on the device of the pairs, at its best epoch: of equal ones, the first.
 
-    Args:
-        pairs: Embeddings, which are constants.
-        train: Places of the pairs to train on.
-        valid: Places of those whose loss decides.
-        seed: Of the weights and of the order of the pairs.
-        rules: Of the training.
-        validate: To judge by instead of the loss on `valid`.
-        progress: Whether to show a bar, on the standard error.
+    `train` are the places of the pairs to train on, `valid` those of pairs whose loss decides;
+    weights and order of the pairs depend on `seed`.
 
     Raises:
         ValueError: If the validation loss never was a number.
     """
     device = pairs.audio.device
-    sizes = (pairs.audio.shape[1], pairs.text.shape[1], pairs.first_labels.shape[1])
+    sizes = (pairs.audio.shape[1], pairs.text.shape[1], pairs.labels.shape[2])
     network = seeded_retrieval_network(seed, *sizes, rules.dim).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=rules.learning_rate, fused=True)
-    judge = validate or _loss_on(pairs, valid.to(device), rules)
-    best, losses = LowestLoss(), []
-    epochs = range(1, rules.max_epochs + 1)
-    for epoch in tqdm(epochs, unit=" epochs", disable=not progress, leave=False):
-        for rows in _batches(train, rules.batch_size, seed, epoch, device):
+    valid = valid.to(device)
+    lowest, best_epoch, weights, losses = math.inf, 0, {}, []
+    for epoch in tqdm(range(1, rules.max_epochs + 1), unit=" epochs", leave=False):
+        # An order of seed and epoch alone.
+        generator = torch_generator("retrieval order", seed, epoch)
+        order = torch.randperm(len(train), generator=generator)
+        for rows in train[order].to(device).split(rules.batch_size):
             optimizer.zero_grad()
             _loss(network, pairs, rows, rules).backward()
             optimizer.step()
             network.bound_temperature()
-        losses.append(judge(network))
-        best.offer(epoch, losses[-1], network)
-    if not best.weights:
+        losses.append(validation_loss(network, pairs, valid, rules))
+        if losses[-1] < lowest:  # NaN never is
+            lowest, best_epoch = losses[-1], epoch
+            weights = {name: value.clone() for name, value in network.state_dict().items()}
+    if not weights:
         raise ValueError("the validation loss never was a number: the training diverged")
-    network.load_state_dict(best.weights)
-    return TrainedRetrieval(network.eval().requires_grad_(False), best.epoch, tuple(losses))
+    network.load_state_dict(weights)
+    return TrainedRetrieval(network.eval().requires_grad_(False), best_epoch, tuple(losses))
 
 
-def _loss_on(pairs: EmbeddedPairs, rows: Tensor, rules: RetrievalRules) -> Validate:
+@torch.no_grad()
+def validation_loss(
+    network: RetrievalNetwork,
+    pairs: EmbeddedPairs,
+    rows: Int[Tensor, " row"],
+    rules: RetrievalRules,
+) -> float:
     """Mean loss over the pairs, in batches as large as those of the training.
 
     The contrastive loss depends on the size of the batch, so it is not taken over all at once.
     """
-
-    @torch.no_grad()
-    def judge(network: RetrievalNetwork) -> float:
-        total = torch.zeros((), dtype=torch.float64, device=rows.device)
-        for part in rows.split(rules.batch_size):
-            total += _loss(network, pairs, part, rules).double() * len(part)
-        return (total / len(rows)).item()
-
-    return judge
+    total = torch.zeros((), dtype=torch.float64, device=rows.device)
+    for part in rows.split(rules.batch_size):
+        total += _loss(network, pairs, part, rules).double() * len(part)
+    return (total / len(rows)).item()
 
 
 def _loss(
@@ -167,11 +137,3 @@ def _loss(
     is_short = rules.precision == "bfloat16"
     with torch.autocast(rows.device.type, torch.bfloat16, enabled=is_short):
         return retrieval_loss(network, pairs.batch(rows), rules.class_weight)["total"]
-
-
-def _batches(
-    train: Tensor, batch_size: int, seed: int, epoch: int, device: torch.device
-) -> Iterator[Tensor]:
-    """Places of the pairs of each batch, in an order of seed and epoch alone."""
-    order = torch.randperm(len(train), generator=torch_generator("retrieval order", seed, epoch))
-    yield from train[order].to(device).split(batch_size)

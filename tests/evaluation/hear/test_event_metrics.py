@@ -164,20 +164,6 @@ def test_error_rate_may_exceed_one():
     assert segment_error_rate(reference, predicted) == 4.0
 
 
-def test_segments_may_have_another_length():
-    reference = {"a.wav": [event("bell", 0, 1000)]}
-    predicted = {"a.wav": [event("bell", 0, 500)]}
-    assert segment_error_rate(reference, predicted, segment_s=0.25) == 0.5
-
-
 def test_error_rate_needs_events():
     with pytest.raises(ValueError, match="no events"):
         segment_error_rate({"a.wav": []}, {"a.wav": []})
-
-
-def test_predictions_for_unknown_files_are_refused():
-    predicted = {"b.wav": [event("bell", 0, 1)]}
-    with pytest.raises(ValueError, match=r"b\.wav"):
-        detection_scores({"a.wav": []}, predicted, collar_s=0.1)
-    with pytest.raises(ValueError, match=r"b\.wav"):
-        segment_error_rate({"a.wav": [event("bell", 0, 1)]}, predicted)

@@ -90,8 +90,3 @@ def test_rules_are_those_of_the_kit(shuffle):
         point.hidden_layers,
         point.initialisation,
     )
-
-
-def test_something_must_be_tried():
-    with pytest.raises(ValueError, match="at least one"):
-        hyperparameter_grid("default", "esc50", {}, n_points=0)

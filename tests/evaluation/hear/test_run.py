@@ -9,10 +9,10 @@ import torch
 from byola_diff.audio.files import read_audio
 from byola_diff.embeddings.extract import NonFiniteEmbeddingError
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.hear.event_answers import EventAnswers
+from byola_diff.evaluation.hear import probes as hear_probes
+from byola_diff.evaluation.hear.answers import EventAnswers, SceneAnswers, rating
 from byola_diff.evaluation.hear.events import LabelledEvent, PostProcessing
 from byola_diff.evaluation.hear.run import run_hear_task
-from byola_diff.evaluation.hear.scene_answers import SceneAnswers
 from byola_diff.evaluation.hear.task_folder import HearTask, read_hear_task
 from byola_diff.probing.trainer import train_probes
 from tests.evaluation.hear.hear_folders import (
@@ -51,20 +51,18 @@ def logging_trainer(log):
 
 def test_scene_task_end_to_end(tmp_path):
     task = read_hear_task(write_scene_task(tmp_path / "task", n_clips=9))
-    result = run_hear_task(task, NAMED, EXTRACTION, predictions=tmp_path / "out.json")
-    assert result.task == "tones-v1-full"
-    assert result.primary == result.selected_by == "top1_acc"
+    result = run_hear_task(task, NAMED, EXTRACTION)
+    assert result.settings["primary"] == result.settings["selected_by"] == "top1_acc"
     assert [result.scores[metric]["test"] for metric in ("top1_acc", "mAP", "aucroc")] == [1.0] * 3
     assert list(result.scores) == ["top1_acc", "mAP", "d_prime", "aucroc"]
     assert result.chosen.learning_rate == 0.05
     assert {point.learning_rate for point, _ in result.searched} == {0.05, 1e-6}
-    assert (result.audio_rate, result.resampler) == (RATE, None)
-    json.dumps([result.settings(), result.choices()], allow_nan=False)
-    written = json.loads((tmp_path / "out.json").read_text())
-    assert written["labels"] == ["high", "low", "mid"]
-    [(test, files)] = written["folds"].items()
+    assert (result.settings["audio_rate"], result.settings["resampler"]) == (RATE, None)
+    json.dumps([result.settings, result.choices()], allow_nan=False)
+    [(test, fold)] = result.folds.items()
     assert test == "test"
-    assert list(files) == list(task.files["test"])
+    files = json.loads(json.dumps(fold.predictions))
+    assert list(files) == list(task.answers("test"))
     # Clip i is of class i modulo 3, wherever the shuffle put it.
     found = {file: int(np.argmax(row)) for file, row in files.items()}
     assert found == {f"test-{number}.wav": number % 3 for number in range(9)}
@@ -73,14 +71,11 @@ def test_scene_task_end_to_end(tmp_path):
 
 def test_settings_say_how_the_scores_came_about(tmp_path):
     task = read_hear_task(write_scene_task(tmp_path / "task", n_clips=3))
-    options = {"grid": "fast", "n_points": 1, "seed": 7, "shuffle": True}
-    result = run_hear_task(task, NAMED, EXTRACTION, **options)
-    settings = result.settings()
-    expected = options | {"precision": "float32", "device": "cpu"}
-    assert {name: settings[name] for name in expected} == expected
-    result = run_hear_task(task, NAMED, replace(EXTRACTION, precision="bfloat16"))
-    assert result.settings()["precision"] == "bfloat16"
-    assert result.settings()["grid"] == "default"
+    for precision in ("float32", "bfloat16"):
+        extraction = replace(EXTRACTION, precision=precision)
+        settings = run_hear_task(task, NAMED, extraction, n_points=1).settings
+        expected = {"seed": 42, "precision": precision, "device": "cpu"}
+        assert {name: settings[name] for name in expected} == expected
 
 
 def test_multilabel_scene_task(tmp_path):
@@ -92,7 +87,7 @@ def test_multilabel_scene_task(tmp_path):
     assert min(row[:2]) > row[2]
 
 
-def test_folds_search_once_and_retrain_the_winner(tmp_path):
+def test_folds_search_once_and_retrain_the_winner(tmp_path, monkeypatch):
     task = watched(read_hear_task(write_scene_task(tmp_path / "task", FOLDS)))
     calls = []
 
@@ -100,7 +95,8 @@ def test_folds_search_once_and_retrain_the_winner(tmp_path):
         calls.append(args[4])
         return train_probes(*args)
 
-    result = run_hear_task(task, NAMED, EXTRACTION, train=train)
+    monkeypatch.setattr(hear_probes, "train_probes", train)
+    result = run_hear_task(task, NAMED, EXTRACTION)
     assert [len(settings) for settings in calls] == [2, 1, 1]
     assert {settings[0].learning_rate for settings in calls[1:]} == {0.05}
     assert list(result.folds) == ["fold00", "fold01", "fold02"]
@@ -108,15 +104,16 @@ def test_folds_search_once_and_retrain_the_winner(tmp_path):
     assert list(result.scores["top1_acc"].values()) == values
 
 
-def test_labels_of_the_test_split_are_asked_for_last(tmp_path):
+def test_labels_of_the_test_split_are_asked_for_last(tmp_path, monkeypatch):
     task = watched(read_hear_task(write_scene_task(tmp_path / "task")))
-    run_hear_task(task, NAMED, EXTRACTION, train=logging_trainer(task.log))
+    monkeypatch.setattr(hear_probes, "train_probes", logging_trainer(task.log))
+    run_hear_task(task, NAMED, EXTRACTION)
     assert task.log[-1] == "test"
     assert task.log.count("test") == 1
     assert "train" in task.log
 
 
-def test_a_fold_is_not_looked_at_before_its_probe_is_chosen(tmp_path):
+def test_a_fold_is_not_looked_at_before_its_probe_is_chosen(tmp_path, monkeypatch):
     task = watched(read_hear_task(write_scene_task(tmp_path / "task", FOLDS)))
     log, asked = task.log, []
 
@@ -125,7 +122,8 @@ def test_a_fold_is_not_looked_at_before_its_probe_is_chosen(tmp_path):
         log.clear()
         return train_probes(*args)
 
-    run_hear_task(task, NAMED, EXTRACTION, train=train)
+    monkeypatch.setattr(hear_probes, "train_probes", train)
+    run_hear_task(task, NAMED, EXTRACTION)
     # The search, then the two other rotations: each asks for its training and validation folds.
     assert [set(splits) for splits in asked] == [
         {"fold01", "fold02"},
@@ -144,7 +142,7 @@ def test_test_labels_change_nothing_but_the_test_scores(tmp_path):
             event["label"] = "low"
     (folder / "test.json").write_text(json.dumps(content))
     second = run_hear_task(read_hear_task(folder), NAMED, EXTRACTION)
-    assert first.settings() == second.settings()
+    assert first.settings == second.settings
     assert first.choices() == second.choices()
     assert first.folds["test"].predictions == second.folds["test"].predictions
     assert first.scores != second.scores
@@ -152,7 +150,7 @@ def test_test_labels_change_nothing_but_the_test_scores(tmp_path):
 
 def test_event_task_end_to_end(tmp_path):
     task = read_hear_task(write_event_task(tmp_path / "task"))
-    result = run_hear_task(task, NAMED, EXTRACTION, predictions=tmp_path / "out.json")
+    result = run_hear_task(task, NAMED, EXTRACTION)
     assert result.scores["event_onset_200ms_fms"]["test"] > 0.9
     assert result.scores["segment_1s_er"]["test"] < 0.2
     assert list(result.scores) == [
@@ -162,17 +160,17 @@ def test_event_task_end_to_end(tmp_path):
         "segment_1s_er",
     ]
     assert result.folds["test"].processing in task.metadata.post_processing
-    files = json.loads((tmp_path / "out.json").read_text())["folds"]["test"]
+    files = json.loads(json.dumps(result.folds["test"].predictions))
     assert {event["label"] for event in files["test-0.wav"]} == {"low", "mid", "high"}
     assert files["test-0.wav"][0]["start_ms"] == pytest.approx(100, abs=60)
-    json.dumps([result.settings(), result.choices()], allow_nan=False)
+    json.dumps([result.settings, result.choices()], allow_nan=False)
 
 
 def test_event_folds_with_selection_by_loss(tmp_path):
     changes = FOLDS | {"use_scoring_for_early_stopping": False}
     task = read_hear_task(write_event_task(tmp_path / "task", changes, n_clips=2))
     result = run_hear_task(task, NAMED, EXTRACTION)
-    assert result.selected_by == "loss"
+    assert result.settings["selected_by"] == "loss"
     assert all(score < 0 for _, score in result.searched)  # minus the loss
     assert all(fold.processing is not None for fold in result.folds.values())
     assert len(result.folds) == 3
@@ -191,12 +189,12 @@ def test_an_error_rate_as_primary_metric_is_minimised(tmp_path):
 def test_audio_of_another_rate_is_resampled_and_that_is_recorded(tmp_path):
     task = read_hear_task(write_scene_task(tmp_path / "task", rate=48_000))
     result = run_hear_task(task, NAMED, EXTRACTION)
-    assert result.audio_rate == 48_000
-    assert result.resampler.startswith("soxr")
+    assert result.settings["audio_rate"] == 48_000
+    assert result.settings["resampler"].startswith("soxr")
     assert result.scores["top1_acc"]["test"] == 1.0
 
 
-def test_points_of_several_rules_are_tried_in_their_order(tmp_path):
+def test_points_of_several_rules_are_tried_in_their_order(tmp_path, monkeypatch):
     grid = FAST_GRID | {"max_epochs": [5, 10], "lr": [0.05]}
     changes = {"evaluation_params": {"task_specific_param_grid": grid}}
     task = read_hear_task(write_scene_task(tmp_path / "task", changes))
@@ -206,13 +204,14 @@ def test_points_of_several_rules_are_tried_in_their_order(tmp_path):
         rules.append(args[5])
         return train_probes(*args)
 
-    result = run_hear_task(task, NAMED, EXTRACTION, train=train)
+    monkeypatch.setattr(hear_probes, "train_probes", train)
+    result = run_hear_task(task, NAMED, EXTRACTION)
     assert [rule.max_epochs for rule in rules] == [point.max_epochs for point, _ in result.searched]
     assert {5, 10} == {rule.max_epochs for rule in rules}
 
 
 @pytest.mark.parametrize(("options", "shuffle"), [({}, False), ({"shuffle": True}, True)])
-def test_batches_keep_one_order_unless_it_is_asked_for(tmp_path, options, shuffle):
+def test_batches_keep_one_order_unless_it_is_asked_for(tmp_path, options, shuffle, monkeypatch):
     task = read_hear_task(write_scene_task(tmp_path / "task", FOLDS, n_clips=3))
     rules = []
 
@@ -220,11 +219,12 @@ def test_batches_keep_one_order_unless_it_is_asked_for(tmp_path, options, shuffl
         rules.append(args[5])
         return train_probes(*args)
 
-    run_hear_task(task, NAMED, EXTRACTION, train=train, **options)
+    monkeypatch.setattr(hear_probes, "train_probes", train)
+    run_hear_task(task, NAMED, EXTRACTION, **options)
     assert [rule.shuffle for rule in rules] == [shuffle] * 3
 
 
-def test_frames_of_a_file_stay_together_in_the_order_of_the_files(tmp_path):
+def test_frames_of_a_file_stay_together_in_the_order_of_the_files(tmp_path, monkeypatch):
     task = read_hear_task(write_event_task(tmp_path / "task"))
     calls = []
 
@@ -232,9 +232,10 @@ def test_frames_of_a_file_stay_together_in_the_order_of_the_files(tmp_path):
         calls.append(args)
         return train_probes(*args)
 
-    run_hear_task(task, NAMED, EXTRACTION, train=train)
+    monkeypatch.setattr(hear_probes, "train_probes", train)
+    run_hear_task(task, NAMED, EXTRACTION)
     [(embeddings, targets, *_)] = calls
-    files = task.files["train"]
+    files = task.answers("train")
     assert list(files) != sorted(files)
     for file, frames, labels in zip(files, embeddings.split(40), targets.split(40), strict=True):
         clip = torch.from_numpy(read_audio(task.folder / str(RATE) / "train" / file)[0])[None]
@@ -303,9 +304,9 @@ def test_chroma_is_of_the_pitch():
 def test_loss_by_hand():
     logits = torch.zeros(2, 3)
     multi_hot = [[1, 0, 0], [0, 0, 1]]
-    assert scene_answers(multi_hot).loss(logits) == pytest.approx(math.log(3))
+    assert rating(scene_answers(multi_hot), logits, None) == pytest.approx(-math.log(3))
     answers = scene_answers(multi_hot, is_multiclass=False)
-    assert answers.loss(logits) == pytest.approx(math.log(2))
+    assert rating(answers, logits, None) == pytest.approx(-math.log(2))
 
 
 def test_best_cell_of_equal_ones_filters_most():

@@ -24,11 +24,9 @@ def learnable_pairs(n_pairs=N_PAIRS, dim=24, shuffled=False, n_classes=2, seed=0
     return EmbeddedPairs(
         audio=torch.cat([first, second]),
         text=torch.randn(8, 16, generator=generator),
-        first=torch.arange(n_pairs),
-        second=torch.arange(n_pairs, 2 * n_pairs),
+        clips=torch.arange(2 * n_pairs).view(2, n_pairs),
         wording=wording,
-        first_labels=labels[0],
-        second_labels=labels[1],
+        labels=labels,
     )
 
 

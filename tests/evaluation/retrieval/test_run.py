@@ -13,7 +13,7 @@ from byola_diff.evaluation.jobs import run_jobs
 from byola_diff.evaluation.retrieval import run as retrieval_runs
 from byola_diff.evaluation.retrieval.example import chosen_queries, retrieval_example
 from byola_diff.evaluation.retrieval.options import RetrievalOptions
-from byola_diff.evaluation.retrieval.run import retrieval_job, retrieval_jobs
+from byola_diff.evaluation.retrieval.run import retrieval_jobs
 from byola_diff.evaluation.retrieval.system import load_system
 from byola_diff.reports.extras import read_extras
 from byola_diff.reports.paper_tables import print_paper_table
@@ -39,8 +39,7 @@ QUICK = ("--epochs", "3", "--seeds", "1", "2")
 
 def run(root, *words, dry_run=False):
     options = options_for(root, *words)
-    job = retrieval_job(options.pairs[0], options)
-    return run_jobs([WORD], [job], device="cpu", out=options.out, dry_run=dry_run)
+    return run_jobs([WORD], retrieval_jobs(options), device="cpu", out=options.out, dry_run=dry_run)
 
 
 def records_of(root):
@@ -98,15 +97,16 @@ def test_other_pairs_and_altered_ones_are_told(copy):
     facts = {"deviations": [], "manifests": {"pairs.csv": "0" * 64}}
     (copy / "apwd.json").write_text(json.dumps(facts))
     options = options_for(copy)
-    job = retrieval_job(options.pairs[0], options)
+    [job] = retrieval_jobs(options)
     marks = ["text encoder: bag-of-words, not DistilBERT", "pairs.csv: altered since it was made"]
     assert job.settings["deviations"] == marks
     table = (copy / "pairs.csv").rename(copy / "fewer.csv")
-    told = retrieval_job(table, options).settings["deviations"][1]
+    [job] = retrieval_jobs(replace(options, pairs=[table]))
+    told = job.settings["deviations"][1]
     assert told == "fewer.csv: not a table that apwd.json tells of"
     table.rename(copy / "pairs.csv")
     (copy / "apwd.json").unlink()
-    job = retrieval_job(options.pairs[0], options)
+    [job] = retrieval_jobs(options)
     assert job.settings["deviations"][1].startswith("pairs: not those of APwD")
 
 
@@ -115,7 +115,7 @@ def test_facts_that_can_not_be_read(copy, content):
     (copy / "apwd.json").write_text(content)
     options = options_for(copy)
     with pytest.raises(ValueError, match=r"apwd\.json does not tell"):
-        retrieval_job(options.pairs[0], options)
+        retrieval_jobs(options)
 
 
 def test_clips_are_embedded_once_and_scores_come_again(copy, monkeypatch, capsys):
@@ -283,7 +283,7 @@ def test_a_scene_without_test_pairs(tmp_path):
     write_tone_pairs(tmp_path, n_test=0)
     options = options_for(tmp_path)
     with pytest.raises(ValueError, match=r"pairs\.csv: scene rain: no test pairs"):
-        retrieval_job(options.pairs[0], options)
+        retrieval_jobs(options)
 
 
 @pytest.mark.parametrize(
@@ -296,13 +296,13 @@ def test_a_scene_without_test_pairs(tmp_path):
 def test_options_that_can_not_be(done, words, message):
     options = options_for(done, *words)
     with pytest.raises(ValueError, match=message):
-        retrieval_job(options.pairs[0], options)
+        retrieval_jobs(options)
 
 
 def test_missing_weights_of_the_text_encoder(done):
     options = options_for(done, "--text-encoder", f"distilbert:{done / 'nowhere'}")
     with pytest.raises(FileNotFoundError, match=r"https://huggingface\.co/distilbert"):
-        retrieval_job(options.pairs[0], options)
+        retrieval_jobs(options)
 
 
 def test_a_clip_that_can_not_be_read_fails_the_run(tmp_path, capsys):
@@ -319,6 +319,6 @@ def test_usual_settings_have_no_marks_of_their_own(done):
     assert (options.epochs, options.seeds) == (300, [42, 43, 44])
     assert options.systems == done / "systems"
     write_wav(done / "unused.wav", torch.zeros(10).numpy(), 8000)  # other files do not matter
-    job = retrieval_job(options.pairs[0], options)
+    [job] = retrieval_jobs(options)
     assert job.task == "apwd"
     assert not any(mark.startswith(("epochs", "seeds")) for mark in job.settings["deviations"])

@@ -6,11 +6,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
 
-from byola_diff.evaluation.retrieval.distilbert import load_distilbert
 from byola_diff.evaluation.retrieval.text_encoders import (
     BagOfWords,
+    DistilBert,
     TextEncoder,
-    check_text_encoder,
     open_text_encoder,
 )
 from byola_diff.storage import BrokenFileError
@@ -112,17 +111,17 @@ def test_only_the_bag_of_words_has_a_closed_vocabulary(folder):
     texts = ["add a dog, remove the RAIN", "a band aid and x-ray"]
     words = {"add", "a", "dog", "remove", "the", "rain", "band", "aid", "x-ray"}
     assert BagOfWords().vocabulary(texts) == words
-    assert load_distilbert(folder).vocabulary(texts) is None
+    assert DistilBert(folder).vocabulary(texts) is None
 
 
 @pytest.mark.parametrize("word", ["bert", "bag-of-words:x", "distilbert:", "", "distilberts"])
 def test_words_that_name_none(word):
     with pytest.raises(ValueError, match=r"no text encoder: it is bag-of-words, distilbert:FOLDER"):
-        check_text_encoder(word)
+        open_text_encoder(word)
 
 
 def test_mean_of_the_last_layer_without_padding(folder):
-    encoder = load_distilbert(folder)
+    encoder = DistilBert(folder)
     tokens = torch.tensor([[2, 5, 7, 9, 3]])  # [CLS] add a dog [SEP]
     network = DistilBertModel.from_pretrained(folder)
     with torch.no_grad():
@@ -135,7 +134,7 @@ def test_mean_of_the_last_layer_without_padding(folder):
 
 
 def test_many_and_endless_texts_keep_their_order(folder):
-    encoder = load_distilbert(folder)
+    encoder = DistilBert(folder)
     texts = [" ".join(["dog"] * (1 + 7 * n % 11)) for n in range(70)] + ["rain " * 2000]
     together = encoder.embed(texts)
     assert together.isfinite().all()
@@ -144,14 +143,14 @@ def test_many_and_endless_texts_keep_their_order(folder):
 
 
 def test_hash_is_of_weights_and_vocabulary(copy):
-    before = load_distilbert(copy).content_hash
-    assert load_distilbert(copy).content_hash == before
+    before = DistilBert(copy).content_hash
+    assert DistilBert(copy).content_hash == before
     (copy / "vocab.txt").write_text("\n".join([*WORDS[:-1], "snow"]) + "\n")
-    other_words = load_distilbert(copy).content_hash
+    other_words = DistilBert(copy).content_hash
     weights = load_file(copy / "model.safetensors")
     weights["distilbert.embeddings.word_embeddings.weight"] += 1
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
-    assert len({before, other_words, load_distilbert(copy).content_hash}) == 3
+    assert len({before, other_words, DistilBert(copy).content_hash}) == 3
 
 
 @pytest.mark.parametrize("weights", ["nowhere/at/all", "distilbert-base-uncased"])
@@ -165,7 +164,7 @@ def test_weights_that_are_not_there(weights, monkeypatch, tmp_path):
 def test_files_that_are_not_there(copy, missing):
     (copy / missing).unlink()
     with pytest.raises(FileNotFoundError, match=r"config\.json, model\.safetensors or pytorch"):
-        load_distilbert(copy)
+        DistilBert(copy)
 
 
 def test_another_architecture(tmp_path):
@@ -176,7 +175,7 @@ def test_another_architecture(tmp_path):
     BertModel(config).save_pretrained(tmp_path)
     (tmp_path / "vocab.txt").write_text("\n".join(WORDS))
     with pytest.raises(BrokenFileError, match="type 'bert', not 'distilbert'"):
-        load_distilbert(tmp_path)
+        DistilBert(tmp_path)
 
 
 def test_missing_weights_are_not_drawn_by_chance(copy):
@@ -184,18 +183,18 @@ def test_missing_weights_are_not_drawn_by_chance(copy):
     del weights["distilbert.transformer.layer.1.ffn.lin1.weight"]
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(BrokenFileError, match="lacks weights"):
-        load_distilbert(copy)
+        DistilBert(copy)
 
 
 def test_broken_tokenizer(copy):
     (copy / "tokenizer.json").write_text(json.dumps({"model": 1}))
     with pytest.raises(BrokenFileError, match="tokenizer can't be read"):
-        load_distilbert(copy)
+        DistilBert(copy)
 
 
 def test_empty_text(folder):
     with pytest.raises(ValueError, match="a text is empty"):
-        load_distilbert(folder).embed(["a dog", " "])
+        DistilBert(folder).embed(["a dog", " "])
 
 
 def test_unlike_vectors_of_unlike_words():
