@@ -1,26 +1,26 @@
 """From nothing to a trained, exported and probed encoder, on procedural sounds.
 
-    python -m byola_diff.demo --out runs/demo
+    byola-diff demo --out runs/demo
 
 Renders a labelled corpus, pretrains without and with the difference term from one seed, exports
 both, probes them and an untrained encoder, and writes a report. Run again after a stop, it goes on
 where it was. Needs a checkout of the repository, for `train.py` and `datasets/`.
 """
 
-import argparse
 import csv
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from subprocess import CalledProcessError, run
-from typing import Any
+from typing import Annotated, Any
 
 from byola_diff.atomic import write_text
+from byola_diff.command_line import exit_status, read_options
 from byola_diff.demo_report import METRICS, demo_report
 from byola_diff.embeddings.extract import ExtractionOptions, embed_clips
 from byola_diff.encoders.byola import untrained_like
@@ -36,6 +36,7 @@ from byola_diff.evaluation.additivity.quadruples import (
 )
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.encoder import AudioEncoder
+from byola_diff.option_fields import Count
 from byola_diff.optional import require
 from byola_diff.probing.logistic import probe_manifest
 from byola_diff.scores import read_records, score_record, write_record
@@ -50,30 +51,27 @@ _N_CLIPS = 1200
 _CLIP_S = 1.0
 _N_EVENTS = 200
 _SNR_DB = 0.0
+_USER_ERRORS = (CalledProcessError, BrokenFileError, ModuleNotFoundError, OSError)
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m byola_diff.demo",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, help="optimiser steps, if not those of the config")
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=_ROOT / "configs/pretrain/demo.yaml",
-        help="configuration of the pretraining",
-    )
-    options = parser.parse_args()
-    try:
-        report = run_demo(options.out, options.seed, options.steps, options.config)
-    except (CalledProcessError, BrokenFileError, ModuleNotFoundError, OSError) as error:
-        parser.exit(1, f"demo: {error}\n")
-    print(f"report: {report}")
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """Where to, and what may differ from the demo of the README."""
+
+    out: Annotated[Path, "DIR"] = Path("runs/demo")
+    """Folder of all that is written."""
+    seed: Annotated[int, "N"] = 0
+    """Seed of all draws."""
+    steps: Count | None = None
+    """Optimiser steps, if not those of the configuration."""
+    config: Annotated[Path, "YAML"] = _ROOT / "configs/pretrain/demo.yaml"
+    """Configuration of the pretraining."""
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m byola_diff.demo") -> int:
+    """Exit status: 0 for a report, 2 for wrong options or a stage that failed."""
+    options = read_options(DemoOptions, arguments, prog=prog, description=__doc__)
+    return exit_status(prog, lambda: print(f"report: {run_demo(**vars(options))}"), _USER_ERRORS)
 
 
 def run_demo(out: Path, seed: int, steps: int | None, config: Path) -> Path:
@@ -249,4 +247,4 @@ def _run(*command: object) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,14 +10,7 @@ from torch import Tensor
 from byola_diff.losses.difference import mix_with_neighbour, neighbour
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.randomness import torch_generator
-from byola_diff.reports.report import (
-    Picture,
-    Section,
-    Table,
-    Text,
-    best_cells,
-    render_html,
-)
+from byola_diff.reports.report import Picture, Section, Table, Text, best_cells, render_html
 from byola_diff.reports.training_figures import Panel, curves, mixture, views
 from byola_diff.sounds import training_batch
 from byola_diff.training.views import ViewMaker

@@ -1,10 +1,10 @@
 """Tables, lists and folders of a published data set, with errors that say what is wrong where."""
 
-import csv
 from collections.abc import Collection
 from pathlib import Path
 
 from byola_diff.audio.files import find_audio
+from byola_diff.tables.rows import FIRST_ROW, located, read_rows
 
 
 class LayoutError(ValueError):
@@ -12,23 +12,19 @@ class LayoutError(ValueError):
 
 
 def read_columns(path: Path, names: Collection[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file as dictionaries; all `names` are there.
+    """Rows of a CSV file; all columns of `names` are there and filled in each.
 
     Raises:
-        LayoutError: If the file is missing, is no CSV file, or lacks a column or a cell.
+        LayoutError: If the file is missing or no CSV file, has no rows or uneven ones, or lacks a
+            column or a cell.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            header = reader.fieldnames or ()
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _unreadable(path, error) from error
-    if absent := sorted(set(names) - set(header)):
-        raise LayoutError(f"{path} has no column {', '.join(absent)}")
-    for number, row in enumerate(rows, start=2):
-        if empty := [name for name in names if not row[name]]:
-            raise LayoutError(f"{path}: row {number}: nothing in column {', '.join(empty)}")
+    if not path.is_file():
+        raise LayoutError(f"no such file: {path}")
+    with located(f"{path}: ", LayoutError):
+        rows = read_rows(path, "table", [(name,) for name in names])
+        for number, row in enumerate(rows, start=FIRST_ROW):
+            if empty := [name for name in names if not row[name]]:
+                raise ValueError(f"row {number}: nothing in column {', '.join(empty)}")
     return rows
 
 
@@ -40,8 +36,10 @@ def read_lines(path: Path) -> list[str]:
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise LayoutError(f"no such file: {path}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
+        raise LayoutError(f"{path} can't be read: {error}") from error
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -81,9 +79,3 @@ def folders_in(root: Path) -> list[str]:
     if not root.is_dir():
         raise LayoutError(f"no such folder: {root}")
     return sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-
-
-def _unreadable(path: Path, error: Exception) -> LayoutError:
-    if isinstance(error, FileNotFoundError):
-        return LayoutError(f"no such file: {path}")
-    return LayoutError(f"{path} can't be read: {error}")

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from byola_diff.corpora.registry import Metric
 from byola_diff.tables.manifest import Clip, Manifest, ManifestError, read_manifest
+from byola_diff.tables.validation import fault
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,8 @@ def _read_sidecar(manifest: Path) -> _Sidecar:
         return _Sidecar()
     try:
         said = _Sidecar.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ManifestError(f"{path}: unreadable sidecar: {error}") from error
-    except ValidationError as error:
-        wrong = sorted({str(one["loc"][0]) for one in error.errors() if one["loc"]})
-        if wrong:
-            reason = f"what it says of {', '.join(wrong)} can't be used"
-        else:
-            reason = f"unreadable sidecar: {error.errors()[0]['msg']}"
-        raise ManifestError(f"{path}: {reason}") from error
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{path}: unreadable sidecar: {fault(error)}") from error
     expected = said.manifest_sha256
     if expected is not None and manifest.is_file() and file_sha256(manifest) != expected:
         remedy = "prepare the task again, or remove the sidecar if these are clips of your own"

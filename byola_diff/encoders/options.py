@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from byola_diff.tables.validation import reason
 
 Result = TypeVar("Result")
 
@@ -85,18 +88,14 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> ValueError:
     return ValueError(f"{what} {name!r}{hint} There are: {', '.join(known) or 'none'}")
 
 
-def _reason(model: type[Options], error: Mapping[str, Any]) -> str:
+def _reason(model: type[Options], error: ErrorDetails) -> str:
     *outer, last = error["loc"] or ("",)
     if error["type"] == "extra_forbidden":
         known = _fields(model, outer)
         return _placed(outer, str(unknown_name("unknown key", str(last), known)))
-    if error["type"] == "missing":
-        return _placed(outer, f"the key {last!r} is required")
-    if error["type"] == "value_error":
-        return _placed(error["loc"], str(error["ctx"]["error"]))
     values = re.findall(r"'([^']+)'", error.get("ctx", {}).get("expected", ""))
     hint = _hint(str(error["input"]), values)
-    return _placed(error["loc"], f"{error['msg']}, not {error['input']!r}{hint}")
+    return _placed(error["loc"], reason(error) + hint)
 
 
 def _fields(model: type[BaseModel], place: Iterable[str | int]) -> Iterable[str]:
@@ -108,15 +107,15 @@ def _fields(model: type[BaseModel], place: Iterable[str | int]) -> Iterable[str]
     return model.model_fields
 
 
-def _placed(place: Iterable[str | int], reason: str) -> str:
-    """A reason after names of where, the items of a list by numbers from 1."""
+def _placed(place: Iterable[str | int], words: str) -> str:
+    """Words after names of where, the items of a list by numbers from 1."""
     names: list[str] = []
     for each in place:
         if isinstance(each, int) and names:
             names[-1] = f"{names[-1].removesuffix('s')} {each + 1}"
         elif str(each).isidentifier():  # else a choice among types
             names.append(str(each))
-    return ": ".join([*names, reason])
+    return ": ".join([*names, words])
 
 
 def _hint(name: str, known: Iterable[str]) -> str:

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from byola_diff.tables.validation import fault
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -34,8 +36,4 @@ def read_json(path: Path, kind: type[Model]) -> Model:
     try:
         return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        faults = [
-            ": ".join(filter(None, [".".join(map(str, fault["loc"])), fault["msg"]]))
-            for fault in error.errors(include_url=False)
-        ]
-        raise ValueError("; ".join(faults)) from None
+        raise ValueError(fault(error)) from None

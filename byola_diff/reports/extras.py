@@ -14,7 +14,8 @@ from pydantic import Field, TypeAdapter
 
 from byola_diff.atomic import write_text
 from byola_diff.reports.report import Part
-from byola_diff.scores.read import EXTRA_SUFFIX, fault, json_files
+from byola_diff.scores.read import EXTRA_SUFFIX, json_files
+from byola_diff.tables.validation import fault
 
 
 @dataclass(frozen=True)

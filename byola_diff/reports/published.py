@@ -6,7 +6,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from byola_diff.scores.read import fault
+from byola_diff.tables.validation import fault
 
 MISSING = "\N{EN DASH}"
 

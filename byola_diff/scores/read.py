@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
 from pydantic_core import from_json
 
 from byola_diff.scores.record import ScoreRecord
+from byola_diff.tables.validation import fault
 
 EXTRA_SUFFIX = ".exhibit.json"
 """Ends the names of files for the report that lie beside score records."""
@@ -70,18 +70,6 @@ def json_files(paths: Path | Iterable[Path], *, extras: bool = False) -> list[Pa
             if file.is_file() and file.name.endswith(EXTRA_SUFFIX) == extras:
                 found.setdefault(file.resolve())
     return list(found)
-
-
-def fault(error: Exception) -> str:
-    """What is wrong with a file, with the key of what a model did not accept."""
-    if not isinstance(error, ValidationError):
-        return f"{error}" or type(error).__name__
-    first = error.errors(include_url=False)[0]
-    key = ".".join(map(str, first["loc"]))
-    if first["type"] == "missing":
-        return f"it lacks {key!r}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{key!r}: {message}" if key else message
 
 
 def _newest(records: Sequence[ScoreRecord], problems: list[str]) -> dict[tuple, ScoreRecord]:

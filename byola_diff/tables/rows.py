@@ -15,9 +15,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, StringConstraints, TypeAdapter, ValidationError
 
 from byola_diff.atomic import atomic_path
-
-FIRST_ROW = 2
-"""Number of the row below the header."""
+from byola_diff.tables.validation import FIRST_ROW as FIRST_ROW
+from byola_diff.tables.validation import reason
 
 SPLITS = ("train", "valid", "test")
 
@@ -102,9 +101,8 @@ def checked_row(
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         field = str(fault["loc"][0])
-        own_words = fault.get("ctx", {}).get("error")
-        reason = own_words or fault["msg"].replace("Input", repr(fault["input"]), 1)
-        raise ValueError(f"column {(columns or {}).get(field, field)!r}: {reason}") from None
+        column = (columns or {}).get(field, field)
+        raise ValueError(f"column {column!r}: {reason(fault)}") from None
 
 
 _validator = lru_cache(maxsize=None)(TypeAdapter)

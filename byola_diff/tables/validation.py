@@ -1,4 +1,4 @@
-"""What is wrong with a file that people wrote, in words that say where in the file it is."""
+"""What is wrong with what people wrote, in words that say where in the file it is."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ FIRST_ROW = 2
 
 _MAX_LISTED = 20
 _MAX_CHARACTERS = 80
-_OWN_WORDS = ("missing", "extra_forbidden", "value_error", "assertion_error")
+_OWN_WORDS = ("missing", "extra_forbidden", "value_error", "assertion_error", "json_invalid")
 """Problems whose message says all, or whose value is the whole object around."""
 
 
@@ -25,39 +25,43 @@ def describe(error: ValidationError, path: Path | str, first_row: int = FIRST_RO
         path: The file.
         first_row: Number of the first row of a table.
     """
-    details = error.errors(include_url=False)
-    lines = [f"{path}: {_problem(one, first_row)}" for one in details[:_MAX_LISTED]]
-    if len(details) > _MAX_LISTED:
-        lines.append(f"{path}: and {len(details) - _MAX_LISTED} more")
-    return "\n".join(lines)
+    return "\n".join(f"{path}: {line}" for line in _problems(error, first_row))
 
 
-def _problem(details: ErrorDetails, first_row: int) -> str:
-    reason = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+def fault(error: Exception) -> str:
+    """The same in one line without the file; of another error than of a model, its message."""
+    if isinstance(error, ValidationError):
+        return "; ".join(_problems(error, FIRST_ROW))
+    return f"{error}" or type(error).__name__
+
+
+def reason(details: ErrorDetails) -> str:
+    """What is wrong with one value, as in "must be a valid integer, not 'x'"."""
     if details["type"] == "missing":
-        reason = "is missing"
-    elif details["type"] == "extra_forbidden":
-        reason = "is unknown"
-    else:
-        # JSON and CSV have no tuples and dictionaries.
-        reason = reason.replace("Input should", "must").replace("valid tuple", "list")
-        reason = reason.replace("valid dictionary", "valid object").replace("valid list", "list")
-    if details["type"] not in _OWN_WORDS:
-        value = repr(details["input"])
-        reason += f", not {value if len(value) <= _MAX_CHARACTERS else value[:_MAX_CHARACTERS]}"
-    where = _where(details["loc"], first_row)
-    return f"{where}: {reason}" if where else reason
+        return "is missing"
+    if details["type"] == "extra_forbidden":
+        return "is unknown"
+    words = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if details["type"] in _OWN_WORDS:
+        return words
+    # JSON and CSV have no tuples and dictionaries.
+    words = words.replace("Input should", "must").replace("valid tuple", "list")
+    words = words.replace("valid dictionary", "valid object").replace("valid list", "list")
+    return f"{words}, not {repr(details['input'])[:_MAX_CHARACTERS]}"
+
+
+def _problems(error: ValidationError, first_row: int) -> list[str]:
+    details = error.errors(include_url=False)
+    placed = [(_where(one["loc"], first_row), reason(one)) for one in details[:_MAX_LISTED]]
+    more = [f"and {len(details) - _MAX_LISTED} more"] if len(details) > _MAX_LISTED else []
+    return [": ".join(filter(None, words)) for words in placed] + more
 
 
 def _where(location: tuple[int | str, ...], first_row: int) -> str:
+    words = [repr(key) if isinstance(key, str) else f"item {key + 1}" for key in location]
     if location and isinstance(location[0], int):
-        columns = ("column " + repr(each) for each in location[1:2])
-        words = [f"row {location[0] + first_row}", *columns]
-        rest = location[2:]
-    else:
-        words, rest = [], location
-    return ", ".join([*words, *(_name(each) for each in rest)])
-
-
-def _name(key: int | str) -> str:
-    return repr(key) if isinstance(key, str) else f"item {key + 1}"
+        words[:2] = [
+            f"row {location[0] + first_row}",
+            *(f"column {key!r}" for key in location[1:2]),
+        ]
+    return ", ".join(words)

@@ -187,8 +187,8 @@ def test_empty_folder_is_refused_by_the_first_file_that_is_not_there(tmp_path, c
             "filename,fold,category,src_file\na.wav,1,dog,7\n,1,dog,8\n",
             "row 3: nothing in column f",
         ),
-        ("filename,fold,category,src_file\na.wav,1\n", "row 2: nothing in column category"),
-        ("", "has no column category, filename, fold"),
+        ("filename,fold,category,src_file\na.wav,1\n", "row 2: 2 cells under 4 columns"),
+        ("", "row 1: has no column filename, fold, category"),
     ],
 )
 def test_broken_table_is_refused(tmp_path, text, expected):

@@ -82,12 +82,12 @@ def test_accuracy_of_several_labels_is_refused(tmp_path):
     [
         ("{", "unreadable sidecar"),
         ("[]", "unreadable sidecar"),
-        ({"metric": "f1"}, "says of metric can't"),
-        ({"unit_s": 0}, "says of unit_s can't"),
-        ({"unit_s": True}, "says of unit_s can't"),
-        ({"unit_s": "5", "task": 3}, "says of task, unit_s can't"),
-        ({"source": 1}, "says of source can't"),
-        ({"deviations": "x"}, "says of deviations can't"),
+        ({"metric": "f1"}, "'metric': must be 'accuracy' or 'mAP', not 'f1'"),
+        ({"unit_s": 0}, "'unit_s': must be greater than 0, not 0"),
+        ({"unit_s": True}, "'unit_s': must be a valid number, not True"),
+        ({"unit_s": "5", "task": 3}, "'task': .* not 3; 'unit_s': .*, not '5'"),
+        ({"source": 1}, "'source': must be a valid string, not 1"),
+        ({"deviations": "x"}, "'deviations': must be a valid array, not 'x'"),
     ],
 )
 def test_broken_sidecar_is_refused(tmp_path, sidecar, expected):

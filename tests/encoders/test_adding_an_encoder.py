@@ -135,7 +135,7 @@ def test_other_code_weights_or_settings_have_another_hash(write_encoder, weights
         ("{module}", ValueError, "is not python:MODULE:FUNCTION"),
         ("{module}:load", ValueError, "has no function 'load', did you mean 'load_level'"),
         ("{module}_not:load", ModuleNotFoundError, "no module .*: install .* PYTHONPATH"),
-        ("{module}:load_level", ValueError, "the key 'weights' is required"),
+        ("{module}:load_level", ValueError, "weights: is missing"),
         ("{module}:load_level:none.pth", FileNotFoundError, "no weights of Level at none.pth"),
         ("{module}:no_encoder", ValueError, "gives a Linear: it must be an nn.Module with all"),
     ],

@@ -72,7 +72,7 @@ def test_an_ensemble(read):
         ("", "expected keys"),
         ("encodr: vggish", "unknown key 'encodr', did you mean 'encoder'"),
         ("ensembel: {}", "unknown key 'ensembel', did you mean 'ensemble'"),
-        ("weights: w", "the key 'encoder' is required"),
+        ("weights: w", "encoder: is missing"),
         ("encoder: vggish\npooling: mean", "give layers"),
         ("encoder: vggish\nlayers: [1]\npooling: median", "pooling"),
         ("encoder: vggish\nlayers: 10", "layers"),
@@ -80,9 +80,9 @@ def test_an_ensemble(read):
         ("encoder: other.yaml", "write here"),
         ("encoder: vggish\nensemble: {}", "unknown key 'encoder'"),
         ("ensemble: 3", "ensemble"),
-        ("ensemble: {combine: average}", "ensemble: the key 'members' is required"),
+        ("ensemble: {combine: average}", "ensemble: members: is missing"),
         ("ensemble: {combine: average, members: []}", "ensemble: members: .* at least 1 item"),
-        ("ensemble: {members: [{encoder: crepe}]}", "ensemble: the key 'combine' is required"),
+        ("ensemble: {members: [{encoder: crepe}]}", "ensemble: combine: is missing"),
         (
             "ensemble: {combine: concatenate, members: [{encoder: crepe}]}",
             "combine: .*'concat', 'interleave' or 'average', not 'concatenate', did you mean "

@@ -107,20 +107,32 @@ def test_extras_are_no_foreign_records(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda raw: raw.update(format=2), "'format': Input should be 1"),
-        (lambda raw: raw.pop("title"), "it lacks 'title'"),
-        (lambda raw: raw.update(parts="text"), "'parts': Input should be a valid"),
-        (lambda raw: raw["parts"][0].update(kind="html"), "'parts.0': Input tag 'html'"),
-        (lambda raw: raw["parts"][0].update(text=3), "'parts.0.text.text': Input should be a val"),
-        (lambda raw: raw["parts"][2].update(png="&&&&"), "'parts.2.picture.png': it is not base64"),
+        (lambda raw: raw.update(format=2), "'format': must be 1, not 2"),
+        (lambda raw: raw.pop("title"), "'title': is missing"),
+        (lambda raw: raw.update(parts="text"), "'parts': must be a valid"),
+        (lambda raw: raw["parts"][0].update(kind="html"), "'parts', item 1: Input tag 'html'"),
+        (
+            lambda raw: raw["parts"][0].update(text=3),
+            "'parts', item 1, 'text', 'text': must be a val",
+        ),
+        (
+            lambda raw: raw["parts"][2].update(png="&&&&"),
+            "'parts', item 3, 'picture', 'png': it is not base64",
+        ),
         (lambda raw: raw["parts"][2].update(png='iVBO" onload="x'), "png': it is not base64"),
-        (lambda raw: raw["parts"][2].update(png="PHN2Zz4="), "'parts.2.picture.png': it is no PNG"),
+        (
+            lambda raw: raw["parts"][2].update(png="PHN2Zz4="),
+            "'parts', item 3, 'picture', 'png': it is no PNG",
+        ),
         (lambda raw: raw["parts"][5].update(spectrogram="PHN2Zz4="), "spectrogram': it is no PNG"),
         (lambda raw: raw["parts"][5].update(spectrogram="&"), "spectrogram': it is not base64"),
-        (lambda raw: raw["parts"][5].update(spectrogram=3), "spectrogram': Input should be"),
-        (lambda raw: raw["parts"][3].update(wav="PHN2Zz4="), "audio.wav': it is no wav file"),
+        (lambda raw: raw["parts"][5].update(spectrogram=3), "'spectrogram': must be"),
+        (lambda raw: raw["parts"][3].update(wav="PHN2Zz4="), "'audio', 'wav': it is no wav file"),
         (lambda raw: raw["parts"][4].update(rows=[["x"]]), "row 0 has 1 cells under 2 headers"),
-        (lambda raw: raw["parts"][4].update(rows=[["x", 1]]), "'parts.4.table.rows.0.1': Input"),
+        (
+            lambda raw: raw["parts"][4].update(rows=[["x", 1]]),
+            "'rows', item 1, item 2: must be a valid string, not 1",
+        ),
     ],
 )
 def test_a_broken_extra_is_reported_and_the_others_shown(tmp_path, change, message):

@@ -251,10 +251,10 @@ def test_broken_and_foreign_files_are_told_not_fatal(named, tmp_path):
         assert f"bad_{name}.json left out" in told
     assert "binary.json left out" in told
     for message in (
-        "bad_no_scores.json left out: it lacks 'scores'",
+        "bad_no_scores.json left out: 'scores': is missing",
         "bad_future.json left out: 'format': format 3 is newer than this program, which reads 2",
-        "bad_nan.json left out: 'scores.accuracy.mean': Input should be a finite number",
-        "bad_name.json left out: 'task': Input should be a valid string",
+        "bad_nan.json left out: 'scores', 'accuracy', 'mean': must be a finite number",
+        "bad_name.json left out: 'task': must be a valid string",
         "bad_empty.json left out: status 'ok' with no scores",
         "bad_deviations.json left out: 'settings': deviations of the task are 'x', not a list",
         "layer 'x' can't be number 3 of 2",
@@ -305,4 +305,4 @@ def test_curves_that_are_not_finite(named, tmp_path):
     (tmp_path / "bad.json").write_text(json.dumps(raw))
     records = read_records(tmp_path)
     assert not records.scored
-    assert "bad.json left out: 'curves.cosine.values.0.a'" in records.problems[0]
+    assert "bad.json left out: 'curves', 'cosine', 'values', '0', 'a'" in records.problems[0]

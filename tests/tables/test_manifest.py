@@ -111,19 +111,19 @@ OK = "audio/a.wav,x,train"
         (["file,label,split", OK, f"./{OK}"], "row 3, column 'file': .* is in row 2 too"),
         (
             ["file,label,split,start_s", OK + ",x"],
-            "row 2, column 'start_s': 'x' should be a valid",
+            "row 2, column 'start_s': must be a valid number.*, not 'x'",
         ),
         (
             ["file,label,split,start_s", OK + ",-1"],
-            "row 2, column 'start_s': '-1' should be great",
+            "row 2, column 'start_s': must be greater .*, not '-1'",
         ),
         (
             ["file,label,split,start_s", OK + ",nan"],
-            "row 2, column 'start_s': 'nan' should be a fin",
+            "row 2, column 'start_s': must be a finite number, not 'nan'",
         ),
         (
             ["file,label,split,duration_s", OK + ",0"],
-            "row 2, column 'duration_s': '0' should be gre",
+            "row 2, column 'duration_s': must be greater than 0, not '0'",
         ),
         (["file,label,split,start_s", OK + ",1", OK + ",1"], "from 1.0 s on is in row 2 too"),
         (

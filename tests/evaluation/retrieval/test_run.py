@@ -255,11 +255,11 @@ def test_a_system_is_one_of_the_seeds(done):
     [
         (
             lambda about: about | {"format": 9},
-            "format: Input should be 1.*: train it again by eval",
+            "'format': must be 1.*: train it again by eval",
         ),
-        (lambda about: about | {"surprise": 1}, "surprise: Extra inputs are not permitted"),
-        (lambda about: {k: v for k, v in about.items() if k != "seed"}, "seed: Field required"),
-        (lambda about: about | {"dim": 0}, "dim: Input should be greater than 0"),
+        (lambda about: about | {"surprise": 1}, "'surprise': is unknown"),
+        (lambda about: {k: v for k, v in about.items() if k != "seed"}, "'seed': is missing"),
+        (lambda about: about | {"dim": 0}, "'dim': must be greater than 0"),
         (lambda about: about | {"sha256": "0" * 64}, "altered or replaced"),
         (lambda about: about | {"audio_features": 3}, "of wrong shape"),
         (lambda about: [], "is not of a retrieval system"),
