@@ -8,8 +8,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.sounds.draw import Draw
-from byola_diff.sounds.time_axis import TimeAxis
+from byola_diff.sounds.inputs import Draw, TimeAxis
 
 _CURVE_STEP = 64
 

@@ -5,9 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from byola_diff.sounds.curves import harmonics, phase, pulses, rolled_off, sine, wander
-from byola_diff.sounds.draw import Draw
+from byola_diff.sounds.inputs import Draw, TimeAxis
 from byola_diff.sounds.spectra import band, filtered, peaks, shaped_noise, tilt
-from byola_diff.sounds.time_axis import TimeAxis
 
 
 def hiss(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:

@@ -5,10 +5,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from byola_diff.sounds.curves import phase, pulses, sine, wander
-from byola_diff.sounds.draw import Draw
 from byola_diff.sounds.events import kernel_seconds, modes, random_hits, rung
+from byola_diff.sounds.inputs import Draw, TimeAxis
 from byola_diff.sounds.spectra import band, filtered, peaks, shaped_noise, tilt
-from byola_diff.sounds.time_axis import TimeAxis
 
 
 def rain(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:

@@ -10,8 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from byola_diff.sounds import impacts, machines, nature, tones, voices
-from byola_diff.sounds.draw import Draw, uniform_rows
-from byola_diff.sounds.time_axis import TimeAxis
+from byola_diff.sounds.inputs import Draw, TimeAxis, uniform_rows
 
 Family = Callable[[Draw, TimeAxis], Tensor]
 """Parameters and time axis of a batch to its waveforms [batch, sample], at any level."""

@@ -5,11 +5,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from byola_diff.randomness import counter_uniform, derive_seed
-from byola_diff.sounds.draw import Draw, uniform_rows
 from byola_diff.sounds.events import kernel_seconds
+from byola_diff.sounds.inputs import Draw, TimeAxis, uniform_rows
 from byola_diff.sounds.render import BACKGROUNDS, FOREGROUNDS, at_random_level, render_with
 from byola_diff.sounds.spectra import peaks, tilt
-from byola_diff.sounds.time_axis import TimeAxis
 
 _MOST_SOUNDS = 3
 _BLOCK = 8

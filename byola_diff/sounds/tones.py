@@ -5,10 +5,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from byola_diff.sounds.curves import harmonics, phase, rolled_off, sine, struck, sustained, wander
-from byola_diff.sounds.draw import Draw
 from byola_diff.sounds.events import beats, hits, kernel_seconds, local_time, modes, rung
+from byola_diff.sounds.inputs import Draw, TimeAxis
 from byola_diff.sounds.spectra import band, shaped_noise
-from byola_diff.sounds.time_axis import TimeAxis
 
 
 def harmonic_tone(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:

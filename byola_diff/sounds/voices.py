@@ -5,10 +5,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from byola_diff.sounds.curves import phase, pulses, sine, struck, sustained, wander
-from byola_diff.sounds.draw import Draw
 from byola_diff.sounds.events import local_time
+from byola_diff.sounds.inputs import Draw, TimeAxis
 from byola_diff.sounds.spectra import band, filtered, peaks, shaped_noise
-from byola_diff.sounds.time_axis import TimeAxis
 
 
 def throat(draw: Draw, name: str, time: TimeAxis) -> Float[Tensor, "batch bin"]:
