@@ -16,13 +16,12 @@ from jaxtyping import Float, Float32, Int16
 
 from byola_diff.atomic import atomic_path
 
-_PLAIN_SUFFIXES = frozenset(
-    [".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf"]
-)
-_CODED_SUFFIXES = frozenset([".flac", ".ogg", ".oga", ".opus", ".mp3"])
-# Found nevertheless: so that such files are reported, not overlooked.
-_OTHER_SUFFIXES = frozenset([".m4a", ".aac", ".wma"])
-AUDIO_SUFFIXES = _PLAIN_SUFFIXES | _CODED_SUFFIXES | _OTHER_SUFFIXES
+AUDIO_SUFFIXES = {
+    *(".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf"),
+    *(".flac", ".ogg", ".oga", ".opus", ".mp3"),
+    # Can't be read, but found: so that such files are reported, not overlooked.
+    *(".m4a", ".aac", ".wma"),
+}
 
 # The length of an MP3 without a length header is an estimate: a small shortfall is no truncation.
 _MP3_TOLERANCE_S = 0.25
