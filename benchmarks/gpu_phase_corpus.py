@@ -38,7 +38,10 @@ def pack_corpus(source: Path, out: Path) -> dict[str, float]:
     context = multiprocessing.get_context("forkserver")
     done, told = 0, time.monotonic()
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=context) as pool:
-        jobs = [pool.submit(pack_shard, plan.job(out, shard)) for shard in range(plan.n_shards)]
+        jobs = [
+            pool.submit(pack_shard, plan.of_shard(shard), out, shard)
+            for shard in range(plan.n_shards)
+        ]
         for job in as_completed(jobs):
             record = job.result()
             done += len(record.clips) + len(record.rejected)
@@ -46,7 +49,7 @@ def pack_corpus(source: Path, out: Path) -> dict[str, float]:
                 told = time.monotonic()
                 print(f"packed {done} of {len(plan.files)} files", flush=True)
     write_index(plan, out, [job.result() for job in jobs])
-    remove_records(plan, out)
+    remove_records(out)
     counts = PackedStore.open(out).meta["counts"]
     hours = counts["samples"] / SAMPLE_RATE / 3600
     return {"clips": counts["clips"], "rejected": counts["rejected"], "hours": round(hours, 3)}

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.clips.open import count_files, open_source
 from byola_diff.clips.order import steps_per_epoch
-from byola_diff.config import PretrainConfig, to_plain
+from byola_diff.config import PretrainConfig
 from byola_diff.models.cnn import ENCODERS
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.pair import OnlineTargetPair
@@ -24,13 +23,11 @@ from byola_diff.randomness import derive_seed
 from byola_diff.tables.manifest import read_manifest
 from byola_diff.training.checkpoints import CheckedCheckpointIO, KeepCheckpoints
 from byola_diff.training.clip_module import ClipModule
-from byola_diff.training.interruption import FinishStep
-from byola_diff.training.learner import SCHEDULES, Learner
-from byola_diff.training.monitors import Meter, ScoreDuringTraining
+from byola_diff.training.learner import Learner
+from byola_diff.training.monitors import ListRejectedFiles, Meter, ScoreDuringTraining
 from byola_diff.training.objective import Objective
 from byola_diff.training.progress import Progress
-from byola_diff.training.rejected_files import ListRejectedFiles
-from byola_diff.training.time_limit import UNBOUNDED_STEPS, TimeLimit
+from byola_diff.training.stopping import UNBOUNDED_STEPS, FinishStep, TimeLimit
 from byola_diff.training.views import ViewMaker
 
 
@@ -48,29 +45,19 @@ def build_learner(config: PretrainConfig, statistics: tuple[float, float]) -> Le
             predicts_differences=objective.difference_weight > 0,
         ).to(memory_format=torch.channels_last)
     return Learner(
+        config,
         LogMel(**vars(config.front_end)),
         Normalize(*statistics),
         ViewMaker(config.front_end.n_mels, n_frames, **vars(config.views)),
         pair,
         objective,
-        configure_optimizer=lambda weights: torch.optim.Adam(weights, lr=training.lr, fused=True),
-        lr_at=partial(SCHEDULES[training.schedule], training.lr, training.warmup_share),
-        config=to_plain(config),
-        ema_decay=training.ema_decay,
         bfloat16=use_bfloat16(config),
-        seed=config.seed,
     )
 
 
 def build_clip_module(config: PretrainConfig) -> ClipModule:
     """Batches of the run, for whatever device Lightning puts this process on."""
-    return ClipModule(
-        lambda device: open_source(config, device),
-        config.seed,
-        config.data.batch_size,
-        count_steps(config) * config.training.accumulate,
-        config.data.num_workers,
-    )
+    return ClipModule(config, count_steps(config) * config.training.accumulate)
 
 
 def build_trainer(config: PretrainConfig) -> pl.Trainer:

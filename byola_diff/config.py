@@ -1,8 +1,14 @@
 """The configuration of a pretraining run: frozen, typed, checked when made, plain values only."""
 
+import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+
+def _require(holds: bool, key: str, rule: str, value: Any) -> None:
+    if not holds:
+        raise ValueError(f"{key} must be {rule}, not {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +27,8 @@ class FrontEndConfig:
 
     def __post_init__(self) -> None:
         for name in ("sample_rate", "window_samples", "n_fft", "hop_samples", "n_mels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"front_end.{name} must be at least 1, not {getattr(self, name)}")
+            value = getattr(self, name)
+            _require(value >= 1, f"front_end.{name}", "at least 1", value)
 
 
 SourceKind = Literal["folder", "packed", "resident", "procedural"]
@@ -41,8 +47,7 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         _check_root(self.source, self.root, "data.sources: ")
-        if not 0.001 <= self.share <= 1:
-            raise ValueError(f"data.sources: a share must be in [0.001, 1], not {self.share}")
+        _require(0.001 <= self.share <= 1, "data.sources: a share", "in [0.001, 1]", self.share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +82,8 @@ class DataConfig:
             raise ValueError("data.batch_size must be at least 2: batch normalisation needs it")
         if self.statistics_clips < 1 or self.unit_s <= 0:
             raise ValueError("data.statistics_clips and data.unit_s must be positive")
-        if self.num_workers < 0:
-            raise ValueError(f"data.num_workers must be at least 0, not {self.num_workers}")
-        if not 0 <= self.max_rejected <= 1:
-            raise ValueError(f"data.max_rejected must be in [0, 1], not {self.max_rejected}")
+        _require(self.num_workers >= 0, "data.num_workers", "at least 0", self.num_workers)
+        _require(0 <= self.max_rejected <= 1, "data.max_rejected", "in [0, 1]", self.max_rejected)
 
     def _check_sources(self) -> None:
         if self.root is not None or self.source != "folder":
@@ -112,12 +115,9 @@ class ViewsConfig:
     """0 leaves the fader out, as in BYOL-A v1."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.mixup_share < 1:
-            raise ValueError(f"views.mixup_share must be in [0, 1), not {self.mixup_share}")
-        if self.mixup_memory < 1:
-            raise ValueError(f"views.mixup_memory must be at least 1, not {self.mixup_memory}")
-        if self.fader_gain < 0:
-            raise ValueError(f"views.fader_gain must be at least 0, not {self.fader_gain}")
+        _require(0 <= self.mixup_share < 1, "views.mixup_share", "in [0, 1)", self.mixup_share)
+        _require(self.mixup_memory >= 1, "views.mixup_memory", "at least 1", self.mixup_memory)
+        _require(self.fader_gain >= 0, "views.fader_gain", "at least 0", self.fader_gain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,23 +130,23 @@ class EncoderConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
-    """The loss; see `byola_diff.training.objective`."""
+    """The loss, which `byola_diff.training.objective` computes."""
 
     difference_weight: float = 0.5
     """Share of the difference term, in [0, 1]; 0 is BYOL-A."""
     rate_range: tuple[float, float] = (0.4, 0.6)
+    """Range of the neighbour's share in the mixture, drawn per clip."""
     symmetric: bool = True
+    """Whether the second view gives a difference term too; if not, the first alone does."""
     detach_reference: bool = False
+    """Whether the subtracted representation is held constant."""
     renormalize_mixture: bool = False
+    """Whether the mixture is brought to zero mean and unit deviation over the batch."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.difference_weight <= 1:
-            raise ValueError(
-                f"objective.difference_weight must be in [0, 1], not {self.difference_weight}"
-            )
-        low, high = self.rate_range
-        if not 0 < low <= high < 1:
-            raise ValueError(f"objective.rate_range must be within (0, 1), not {self.rate_range}")
+        weight, (low, high) = self.difference_weight, self.rate_range
+        _require(0 <= weight <= 1, "objective.difference_weight", "in [0, 1]", weight)
+        _require(0 < low <= high < 1, "objective.rate_range", "within (0, 1)", self.rate_range)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,24 +188,23 @@ class TrainingConfig:
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.ema_decay <= 1:
-            raise ValueError(f"training.ema_decay must be in [0, 1], not {self.ema_decay}")
-        if not 0 < self.lr < float("inf"):
-            raise ValueError(f"training.lr must be positive, not {self.lr}")
+        _require(0 <= self.ema_decay <= 1, "training.ema_decay", "in [0, 1]", self.ema_decay)
+        _require(0 < self.lr < float("inf"), "training.lr", "positive", self.lr)
         counts = ("epochs", "accumulate", "nodes", "projection_hidden", "projection_dim")
         for name in (*counts, "log_every", "checkpoint_every", "keep_checkpoints"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"training.{name} must be at least 1, not {getattr(self, name)}")
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"training.steps must be at least 1, not {self.steps}")
-        if self.minutes is not None and not 0 < self.minutes < float("inf"):
-            raise ValueError(f"training.minutes must be positive, not {self.minutes}")
+            value = getattr(self, name)
+            _require(value >= 1, f"training.{name}", "at least 1", value)
+        if self.steps is not None:
+            _require(self.steps >= 1, "training.steps", "at least 1", self.steps)
+        if self.minutes is not None:
+            is_time = 0 < self.minutes < float("inf")
+            _require(is_time, "training.minutes", "positive", self.minutes)
         if self.steps is not None and self.minutes is not None:
             raise ValueError("training.steps and training.minutes both bound the run: give one")
-        if not 0 < self.warmup_share <= 1:
-            raise ValueError(f"training.warmup_share must be in (0, 1], not {self.warmup_share}")
-        if self.devices != "auto" and self.devices < 1:
-            raise ValueError(f"training.devices must be at least 1 or 'auto', not {self.devices}")
+        share = self.warmup_share
+        _require(0 < share <= 1, "training.warmup_share", "in (0, 1]", share)
+        if self.devices != "auto":
+            _require(self.devices >= 1, "training.devices", "at least 1 or 'auto'", self.devices)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,8 +217,7 @@ class MonitorConfig:
     """Steps between scores."""
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ValueError(f"monitor.every must be at least 1, not {self.every}")
+        _require(self.every >= 1, "monitor.every", "at least 1", self.every)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,12 +250,4 @@ class PretrainConfig:
 
 def to_plain(config: PretrainConfig) -> dict[str, Any]:
     """The configuration as nested dictionaries of numbers, strings and lists."""
-    return _plain(asdict(config))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
+    return json.loads(json.dumps(asdict(config), default=str))

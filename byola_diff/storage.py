@@ -60,7 +60,10 @@ def copy_checked(source: Path, copy: Path) -> None:
     """Give a checked file and its hash a second name, without a second copy where links work."""
     digest = hash_file(source).read_text().split()[0]
     with atomic_path(copy) as temporary:
-        _link_or_copy(source, temporary)
+        try:
+            temporary.hardlink_to(source)
+        except OSError:
+            shutil.copyfile(source, temporary)
     write_text(hash_file(copy), f"{digest}  {copy.name}\n")
 
 
@@ -92,10 +95,3 @@ def sha256(path: Path) -> str:
 def hash_file(path: Path) -> Path:
     """Where the digest of `path` is kept."""
     return path.with_name(f"{path.name}.sha256")
-
-
-def _link_or_copy(source: Path, copy: Path) -> None:
-    try:
-        copy.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, copy)

@@ -5,6 +5,7 @@ work through many files reject and count it.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,20 +15,28 @@ import soundfile
 from jaxtyping import Float, Float32, Int16
 
 from byola_diff.atomic import atomic_path
-from byola_diff.audio.integrity import truncation
 
-_PLAIN_SUFFIXES = frozenset(
-    [".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf"]
-)
-_CODED_SUFFIXES = frozenset([".flac", ".ogg", ".oga", ".opus", ".mp3"])
-# Found nevertheless: so that such files are reported, not overlooked.
-_OTHER_SUFFIXES = frozenset([".m4a", ".aac", ".wma"])
-AUDIO_SUFFIXES = _PLAIN_SUFFIXES | _CODED_SUFFIXES | _OTHER_SUFFIXES
+AUDIO_SUFFIXES = {
+    *(".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf"),
+    *(".flac", ".ogg", ".oga", ".opus", ".mp3"),
+    # Can't be read, but found: so that such files are reported, not overlooked.
+    *(".m4a", ".aac", ".wma"),
+}
 
 # The length of an MP3 without a length header is an estimate: a small shortfall is no truncation.
 _MP3_TOLERANCE_S = 0.25
 
 _SKIP_SAMPLES = 1 << 18
+
+# As in `data : 441000 (should be 264589)`. The outer RIFF size is left out: sound files in which it
+# alone is wrong are common. `riff` in small letters is W64, which has no other note.
+_SIZE_NOTE = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.M)
+
+# Programs that write to a pipe can't know the size and leave a placeholder near 2 or 4 GiB, or 0.
+_PLACEHOLDER_BYTES = 0x7FFF_0000
+
+_OGG_PAGE_BYTES = 65_307  # the largest page the format allows: RFC 3533, section 6
+_OGG_END_OF_STREAM = 0x04
 
 
 class AudioFileError(Exception):
@@ -101,7 +110,7 @@ def open_audio(path: Path | str) -> Iterator[AudioReader]:
     with file:
         if file.frames < 1:
             raise AudioFileError(path, "empty: no samples")
-        if reason := truncation(file, path):
+        if reason := _truncation(file, path):
             raise AudioFileError(path, reason)
         yield AudioReader(file, path)
 
@@ -185,3 +194,35 @@ def _decoding(path: Path) -> Iterator[None]:
         raise AudioFileError(path, f"unreadable: {error.error_string}") from error
     except OSError as error:
         raise AudioFileError(path, f"unreadable: {error.strerror}") from error
+
+
+def _truncation(file: soundfile.SoundFile, path: Path) -> str | None:
+    """Why the open file counts as truncated, or None: signs that the decoder itself passes over.
+
+    Of a wav or Ogg file cut in the middle, libsndfile reads the part that is there without an
+    error. A wav states its size, and libsndfile notes the mismatch in its log; the last page of an
+    Ogg stream carries a flag. Not seen: an MP3 without a length header, which has no mark of its
+    end.
+    """
+    if file.format == "OGG":
+        return None if _ogg_ends(path) else "truncated: the Ogg stream has no end-of-stream page"
+    for declared, present in _SIZE_NOTE.findall(file.extra_info):
+        if int(present) < int(declared) < _PLACEHOLDER_BYTES:
+            return f"truncated: {present} of {declared} bytes are there"
+    return None
+
+
+def _ogg_ends(path: Path) -> bool:
+    """Whether the last page is marked as the end of the stream and is complete."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 2 * _OGG_PAGE_BYTES))
+        tail = file.read()
+    page = tail.rfind(b"OggS")
+    if page < 0 or len(tail) < page + 27:
+        return False
+    n_segments = tail[page + 26]
+    segment_bytes = tail[page + 27 : page + 27 + n_segments]
+    page_bytes = 27 + n_segments + sum(segment_bytes)
+    complete = len(segment_bytes) == n_segments and len(tail) >= page + page_bytes
+    return complete and bool(tail[page + 5] & _OGG_END_OF_STREAM)

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from byola_diff.optional import require
+
 LOG_FLOOR = torch.finfo(torch.float32).eps
 """Added to the mel power before the logarithm, as in BYOL-A: silence becomes -15.94."""
 
@@ -54,9 +56,7 @@ class LogMel(nn.Module):
         self.register_buffer("mel_bank", bank, persistent=False)
         window = torch.hann_window(window_samples, periodic=True)
         self.register_buffer("window", window, persistent=False)
-        self.convolutional = None
-        if backend == "nnaudio":
-            self.convolutional = _nnaudio_mel(self, f_min_hz, f_max_hz)
+        self.convolutional = _nnaudio_mel(self) if backend == "nnaudio" else None
 
     def forward(
         self, waveform: Float[Tensor, "batch sample"]
@@ -163,21 +163,15 @@ def _mel_to_hz(mel: Tensor) -> Tensor:
     )
 
 
-def _nnaudio_mel(front_end: LogMel, f_min_hz: float, f_max_hz: float) -> nn.Module:
-    try:
-        from nnAudio.features import MelSpectrogram
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "backend 'nnaudio' needs nnAudio: pip install 'byola-diff[nnaudio]'"
-        ) from error
-    mel = MelSpectrogram(
+def _nnaudio_mel(front_end: LogMel) -> nn.Module:
+    mel = require("nnAudio.features", "nnaudio", "backend 'nnaudio'").MelSpectrogram(
         sr=front_end.sample_rate,
         n_fft=front_end.n_fft,
         win_length=front_end.window_samples,
         hop_length=front_end.hop_samples,
         n_mels=front_end.n_mels,
-        fmin=f_min_hz,
-        fmax=f_max_hz,
+        fmin=front_end.f_min_hz,
+        fmax=front_end.f_max_hz,
         verbose=False,
     )
     # nnAudio's bases are persistent buffers: 4 MB that every checkpoint would carry for nothing.

@@ -6,7 +6,7 @@ from byola_diff.clips.open import open_source
 from byola_diff.clips.order import batch_indices, steps_per_epoch
 from byola_diff.clips.procedural import ProceduralSource
 from byola_diff.clips.rejected import Rejection, RejectionLog, TooManyRejectedError
-from byola_diff.clips.source import ClipSource, RejectingSource
+from byola_diff.clips.source import ClipSource
 from byola_diff.clips.stored import PackedSource, ResidentSource, StoreTooLargeError
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "MixedSource",
     "PackedSource",
     "ProceduralSource",
-    "RejectingSource",
     "Rejection",
     "RejectionLog",
     "ResidentSource",

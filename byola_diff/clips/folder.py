@@ -15,13 +15,14 @@ from byola_diff.audio.files import AudioFileError, AudioReader, find_audio, open
 from byola_diff.audio.resample import resample, resampled_length
 from byola_diff.clips.order import crop_draws, crop_starts
 from byola_diff.clips.rejected import Rejection, RejectionLog
+from byola_diff.clips.source import ClipSource
 
 # Context on both sides of a crop, in samples of the slower of the two rates: with it, a resampled
 # crop differs from the same stretch of the resampled file by less than 1e-6.
 _MARGIN_SAMPLES = 256
 
 
-class FolderSource:
+class FolderSource(ClipSource):
     """Crops of the audio files below a folder, at `sample_rate`.
 
     A file that can't be read is noted in `rejected` and replaced by the next one that can, in the
@@ -31,9 +32,6 @@ class FolderSource:
         ValueError: If the folder holds no audio files.
         TooManyRejectedError: From `batch`, if more than `max_rejected` of the files can't be read.
     """
-
-    on_device = False
-    endless = False
 
     def __init__(
         self,
@@ -48,9 +46,7 @@ class FolderSource:
         self.files = find_audio(self.root)
         if not self.files:
             raise ValueError(f"no audio files below {self.root}")
-        self.sample_rate = sample_rate
-        self.crop_samples = crop_samples
-        self.seed = seed
+        self.sample_rate, self.crop_samples, self.seed = sample_rate, crop_samples, seed
         self.n_clips = len(self.files)
         self.rejected = RejectionLog(self.n_clips, max_rejected)
         self._fresh: list[Rejection] = []
@@ -58,7 +54,7 @@ class FolderSource:
     def batch(
         self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
     ) -> Float[Tensor, "batch sample"]:
-        """Crops of the given clips, on `device`, padded with zeros on the right."""
+        """As of the base class; the waveforms are decoded and cropped one by one."""
         waveform = np.zeros((len(clips), self.crop_samples), np.float32)
         draws = crop_draws(self.seed, epoch, clips.cpu())
         for row, clip in enumerate(clips.tolist()):
@@ -67,7 +63,7 @@ class FolderSource:
         return torch.from_numpy(waveform).to(device)
 
     def take_rejected(self) -> list[Rejection]:
-        """Files rejected since the last call, each once for each time it was met."""
+        """As of the base class."""
         fresh, self._fresh = self._fresh, []
         return fresh
 

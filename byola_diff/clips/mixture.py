@@ -8,14 +8,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from byola_diff.clips.rejected import Rejection
-from byola_diff.clips.source import ClipSource, RejectingSource
+from byola_diff.clips.source import ClipSource
 from byola_diff.randomness import torch_generator
 
 _PERIOD = 1000
 """Clips within which each source has its exact share."""
 
 
-class MixedSource:
+class MixedSource(ClipSource):
     """Clip k of the stream comes from a source, and is a clip of it, by (seed, k) alone.
 
     Every thousand clips hold each source as often as its share says, in an order drawn anew. A
@@ -39,7 +39,7 @@ class MixedSource:
         """Any index is a clip."""
 
     def batch(
-        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str
+        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
     ) -> Float[Tensor, "batch sample"]:
         """Clips of the stream in the order asked for, on `device`; it has but one epoch."""
         number, taken = self.places(clips.cpu())
@@ -65,9 +65,8 @@ class MixedSource:
         return number, period * torch.tensor(self.counts)[number] + before
 
     def take_rejected(self) -> list[Rejection]:
-        """Files that sources could not read since the last call."""
-        rejecting = [source for source in self.sources if isinstance(source, RejectingSource)]
-        return [rejection for source in rejecting for rejection in source.take_rejected()]
+        """Those of all sources."""
+        return [rejection for source in self.sources for rejection in source.take_rejected()]
 
     def _by_epoch(
         self, index: int, taken: Int[Tensor, " some"]

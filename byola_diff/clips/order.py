@@ -39,15 +39,7 @@ def batch_indices(
     """Clips of one process's batch: its share of slice `step` of the epoch's permutation.
 
     A global batch holds the same clips on one process as on several with smaller batches.
-
-    Raises:
-        ValueError: If `rank` or `step` does not exist, or the clips do not fill a global batch.
     """
-    n_steps = steps_per_epoch(n_clips, batch_size, world_size)
-    if not 0 <= step < n_steps:
-        raise ValueError(f"no step {step} in an epoch of {n_steps} steps")
-    if not 0 <= rank < world_size:
-        raise ValueError(f"no rank {rank} among {world_size} processes")
     start = (step * world_size + rank) * batch_size
     return _permutation(seed, epoch, n_clips)[start : start + batch_size].clone()
 

@@ -4,10 +4,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from byola_diff.clips.source import ClipSource
 from byola_diff.sounds import training_batch
 
 
-class ProceduralSource:
+class ProceduralSource(ClipSource):
     """Clip k is a sound that depends on (seed, k) alone."""
 
     endless = True
@@ -29,7 +30,7 @@ class ProceduralSource:
         """Any index is a clip."""
 
     def batch(
-        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str
+        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
     ) -> Float[Tensor, "batch sample"]:
         """Clips in the order asked for; every epoch is the same, for no index comes twice."""
         return training_batch(self.seed, clips.to(device), self.n_samples, self.sample_rate)

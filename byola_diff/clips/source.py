@@ -4,8 +4,6 @@ A crop is a function of (seed, epoch, clip). Hence neither the kind of the sourc
 loader workers changes anything.
 """
 
-from typing import Protocol, runtime_checkable
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -13,8 +11,7 @@ from torch import Tensor
 from byola_diff.clips.rejected import Rejection
 
 
-@runtime_checkable
-class ClipSource(Protocol):
+class ClipSource:
     """Numbered clips, of which it gives one crop per epoch as waveforms in [-1, 1].
 
     Clips shorter than the crop are padded with zeros on the right.
@@ -22,22 +19,17 @@ class ClipSource(Protocol):
 
     sample_rate: int
     n_clips: int
-    endless: bool
+    endless = False
     """Whether any index is a clip, so that there is no pass over all of them."""
-    on_device: bool
+    on_device = False
     """Whether `batch` makes the waveform on a device, so that no loader is needed."""
 
     def batch(
-        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str
+        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
     ) -> Float[Tensor, "batch sample"]:
-        """Crops of the given clips, on `device`."""
-        ...
-
-
-@runtime_checkable
-class RejectingSource(Protocol):
-    """A source that replaces clips it can't read."""
+        """Crops of the given clips in their order, on `device`."""
+        raise NotImplementedError
 
     def take_rejected(self) -> list[Rejection]:
-        """Files rejected since the last call."""
-        ...
+        """Files that could not be read since the last call, each once for each time it was met."""
+        return []

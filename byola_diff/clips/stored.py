@@ -6,26 +6,25 @@ from jaxtyping import Float, Int, Int16
 from torch import Tensor
 
 from byola_diff.clips.order import crop_draws, crop_starts
+from byola_diff.clips.source import ClipSource
 from byola_diff.store.packed import SAMPLE_BYTES, PackedStore
 
 
-class PackedSource:
+class StoreTooLargeError(Exception):
+    """A store that does not fit into the memory of the device."""
+
+
+class PackedSource(ClipSource):
     """Crops read from a packed store, each by one read of just its bytes."""
 
-    on_device = False
-    endless = False
-
     def __init__(self, store: PackedStore, *, crop_samples: int, seed: int) -> None:
-        self.store = store
-        self.sample_rate = store.sample_rate
-        self.n_clips = len(store)
-        self.crop_samples = crop_samples
-        self.seed = seed
+        self.store, self.crop_samples, self.seed = store, crop_samples, seed
+        self.sample_rate, self.n_clips = store.sample_rate, len(store)
 
     def batch(
         self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
     ) -> Float[Tensor, "batch sample"]:
-        """Crops of the given clips, on `device`, padded with zeros on the right."""
+        """As of the base class."""
         clips = clips.cpu()
         lengths = self.store.index[clips.numpy(), 2]
         draws = crop_draws(self.seed, epoch, clips)
@@ -37,11 +36,7 @@ class PackedSource:
         return torch.from_numpy(samples).to(device).float() / 32768
 
 
-class StoreTooLargeError(Exception):
-    """A store that does not fit into the memory of the device."""
-
-
-class ResidentSource:
+class ResidentSource(ClipSource):
     """Crops gathered on the device from the whole store, kept there as 16-bit samples.
 
     Raises:
@@ -49,16 +44,13 @@ class ResidentSource:
     """
 
     on_device = True
-    endless = False
 
     def __init__(
         self, store: PackedStore, *, crop_samples: int, seed: int, device: torch.device | str
     ) -> None:
         self.device = torch.device(device)
-        self.sample_rate = store.sample_rate
-        self.n_clips = len(store)
-        self.crop_samples = crop_samples
-        self.seed = seed
+        self.crop_samples, self.seed = crop_samples, seed
+        self.sample_rate, self.n_clips = store.sample_rate, len(store)
         _check_fits(store, self.device)
         self._samples = _load_samples(store, self.device)
         index = np.array(store.index)
@@ -68,12 +60,9 @@ class ResidentSource:
         self._lengths = torch.from_numpy(index[:, 2].copy()).to(self.device)  # [clip]
 
     def batch(
-        self,
-        epoch: int,
-        clips: Int[Tensor, " batch"],
-        device: torch.device | str | None = None,
+        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str | None = None
     ) -> Float[Tensor, "batch sample"]:
-        """Crops of the given clips, padded with zeros on the right; on `device` if given."""
+        """As of the base class; on the device of the store if none is given."""
         clips = _to_device(clips, self.device)
         lengths = self._lengths[clips]
         draws = crop_draws(self.seed, epoch, clips)

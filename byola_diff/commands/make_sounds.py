@@ -21,7 +21,7 @@ from byola_diff.audio.files import write_wav
 from byola_diff.command_line import read_options
 from byola_diff.option_fields import POSITIONAL
 from byola_diff.randomness import counter_uniform, derive_seed
-from byola_diff.sounds import BACKGROUNDS, class_names, render
+from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
 from byola_diff.tables.manifest import Clip, write_manifest
 
 _CHUNK = 16
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "make_sounds.py") -
         return render_backgrounds(clips, options.seed, int(length_s * rate), rate)
 
     shares = {"test": options.test_share, "valid": options.valid_share}
-    clips = plan("audio", class_names(), options.clips, shares)
+    clips = plan("audio", tuple(FOREGROUNDS), options.clips, shares)
     write_corpus(options.out, "manifest.csv", clips, labelled, options.duration_s, rate)
     if options.backgrounds:
         clips = plan("backgrounds", tuple(BACKGROUNDS), options.backgrounds, shares)

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "prepare_clips") ->
         if not (args.out / "meta.json").exists():
             records = pack(plan, args.out, args.workers, args.max_rejected)
             write_index(plan, args.out, records)
-        remove_records(plan, args.out)
+        remove_records(args.out)
         counts = PackedStore.open(args.out).meta["counts"]
     except TooManyRejectedError as error:
         print(f"{error}\nthose met so far: {args.out / 'rejected.csv'}", file=sys.stderr)
@@ -92,8 +92,10 @@ def pack(plan: PackPlan, out: Path, workers: int, max_rejected: float) -> list[S
         ProcessPoolExecutor(workers, mp_context=context) as pool,
         tqdm(total=len(plan.files), unit="file", disable=None) as bar,
     ):
-        jobs = [plan.job(out, shard) for shard in range(plan.n_shards)]
-        shards = {pool.submit(pack_shard, job): job.shard for job in jobs}
+        shards = {
+            pool.submit(pack_shard, plan.of_shard(shard), out, shard): shard
+            for shard in range(plan.n_shards)
+        }
         try:
             for done in as_completed(shards):
                 record = records[shards[done]] = done.result()

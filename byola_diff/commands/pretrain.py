@@ -24,10 +24,10 @@ from byola_diff.config import PretrainConfig
 from byola_diff.embeddings.extract import UnreadableClipsError
 from byola_diff.storage import BrokenFileError
 from byola_diff.store.packed import PackedStoreError
-from byola_diff.training.interruption import StoppedError
 from byola_diff.training.monitors import DivergedError
 from byola_diff.training.progress import hide_lightning_noise
 from byola_diff.training.run_identity import OtherRunError, find_checkpoint, statistics_of_run
+from byola_diff.training.stopping import StoppedError
 
 # Said in a line without a traceback: while training goes on, and before it starts.
 RUN_ERRORS = (

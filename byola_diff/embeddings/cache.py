@@ -57,26 +57,31 @@ class EmbeddingCache:
     def load(self, extracted: Extracted, digests: Sequence[bytes]) -> None:
         """Put what is stored of the clips with these digests, one to a clip, into `extracted`.
 
-        Damaged parts are removed, which is said on the standard error.
+        Of parts that hold none of them, the list of clips alone is read. Parts found damaged are
+        removed, which is said on the standard error.
         """
         clips_of = defaultdict(list)
         for clip, digest in enumerate(digests):
             clips_of[digest].append(clip)
         for path in sorted(self.folder.glob("*.safetensors")):
-            if sha256(path) != path.stem:
+            stored = _stored_digests(path)
+            found = [
+                (place, clip)
+                for place, digest in enumerate(stored or ())
+                for clip in clips_of.get(digest, ())
+            ]
+            if stored is not None and not found:
+                continue
+            if stored is None or sha256(path) != path.stem:
                 note = f"{path}: damaged (its SHA-256 is not its name); its clips are embedded anew"
                 tqdm.write(note, file=sys.stderr)
                 path.unlink()
                 continue
-            stored, embeddings = _unpacked(load_file(path))
-            found = [
-                (place, clip)
-                for place, digest in enumerate(stored)
-                for clip in clips_of.get(digest, ())
-            ]
-            if found:
-                places, clips = zip(*found, strict=True)
-                extracted.put(clips, embeddings.take(places))
+            tensors, (places, clips) = load_file(path), zip(*found, strict=True)
+            counts = tensors.pop(_COUNTS)
+            del tensors[_CLIPS]
+            values = {name.removeprefix(_VALUE): tensor for name, tensor in tensors.items()}
+            extracted.put(clips, ClipEmbeddings(values, counts).take(places))
         extracted.n_cached = len(digests) - len(extracted.missing())
 
     def add(self, digests: Sequence[bytes], embeddings: ClipEmbeddings) -> None:
@@ -98,11 +103,7 @@ class EmbeddingCache:
         """
         stored: set[bytes] = set()
         for path in self.folder.glob("*.safetensors"):
-            try:
-                with safe_open(path, "pt") as part:
-                    stored.update(_digests(part.get_tensor(_CLIPS)))
-            except SafetensorError:
-                continue  # damaged
+            stored.update(_stored_digests(path) or ())
         return sum(digest in stored for digest in digests)
 
     def __enter__(self) -> "EmbeddingCache":
@@ -172,14 +173,10 @@ def _fingerprint(path: Path) -> str | None:
     return digest.hexdigest()
 
 
-def _digests(clips: UInt8[Tensor, "clip 32"]) -> list[bytes]:
-    return [bytes(digest) for digest in clips.numpy()]
-
-
-def _unpacked(tensors: Mapping[str, Tensor]) -> tuple[list[bytes], ClipEmbeddings]:
-    values = {
-        name.removeprefix(_VALUE): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(_VALUE)
-    }
-    return _digests(tensors[_CLIPS]), ClipEmbeddings(values, tensors[_COUNTS])
+def _stored_digests(path: Path) -> list[bytes] | None:
+    """Digests of the clips of a part, of which nothing else is read; None if it is damaged."""
+    try:
+        with safe_open(path, "pt") as part:
+            return [bytes(digest) for digest in part.get_tensor(_CLIPS).numpy()]
+    except SafetensorError:
+        return None

@@ -1,10 +1,10 @@
 """Embeddings of the clips of a manifest: computed in batches, kept in a cache."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float32
@@ -24,9 +24,6 @@ from byola_diff.models.precision import Precision, bfloat16_networks, resolved_p
 from byola_diff.tables.manifest import Clip, Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 from byola_diff.tables.reading import UnreadableClipsError, read_clip
-
-Encode = Callable[[Tensor], dict[str, Tensor]]
-"""Waveforms [batch, sample] to the values of a readout."""
 
 
 @runtime_checkable
@@ -111,11 +108,8 @@ def embed(
     store = _store(named, readout, preprocessing, options)
     layers = tuple(encoder.layer_strides)
     extracted = Extracted(len(manifest.clips), readout, layers, precision, options.device_type)
-    batches = ClipBatches(
-        manifest, encoder.sample_rate, preprocessing, options.batch_size, options.n_workers
-    )
     with bfloat16_networks(options.device_type) if precision == "bfloat16" else nullcontext():
-        _fill(extracted, _encoding(encoder, readout), batches, options, store)
+        _fill(extracted, encoder, manifest, preprocessing, options, store)
     return extracted
 
 
@@ -145,10 +139,7 @@ def embed_clips(
     if clips is not None:
         manifest = replace(manifest, clips=tuple(clips))
     extracted = Extracted(len(manifest.clips), "scene")
-    batches = ClipBatches(
-        manifest, encoder.sample_rate, Preprocessing(), options.batch_size, options.n_workers
-    )
-    _fill(extracted, _scenes_of(encoder), batches, options, None)
+    _fill(extracted, encoder, manifest, Preprocessing(), options, None)
     return extracted.scene
 
 
@@ -172,38 +163,33 @@ def _store(
     return EmbeddingCache(options.cache, settings)
 
 
-def _scenes_of(encoder: SceneEncoder) -> Encode:
-    return lambda waveform: {"scene": encoder.scene(waveform)}
-
-
-def _encoding(encoder: Encoder, readout: Readout) -> Encode:
-    def timestamps(waveform: Tensor) -> dict[str, Tensor]:
-        return dict(zip(FRAME_VALUES, encoder.timestamps(waveform), strict=True))
-
-    encodings: dict[Readout, Encode] = {
-        "scene": _scenes_of(encoder),
-        "layers": lambda waveform: layer_scenes(encoder, waveform),
-        "timestamps": timestamps,
-    }
-    return encodings[readout]
+def _encode(encoder: Any, readout: Readout, waveform: Tensor) -> dict[str, Tensor]:
+    """Values of a readout of waveforms [batch, sample]; an `Encoder` gives all, others scenes."""
+    if readout == "scene":
+        return {"scene": encoder.scene(waveform)}
+    if readout == "layers":
+        return layer_scenes(encoder, waveform)
+    return dict(zip(FRAME_VALUES, encoder.timestamps(waveform), strict=True))
 
 
 def _fill(
     extracted: Extracted,
-    encode: Encode,
-    batches: ClipBatches,
+    encoder: Encoder | SceneEncoder,
+    manifest: Manifest,
+    preprocessing: Preprocessing,
     options: ExtractionOptions,
     store: EmbeddingCache | None,
 ) -> None:
     """Take what the store has, compute the rest, and store that."""
-    manifest = batches.manifest
-    if not manifest.clips:
+    n_clips, readout = len(manifest.clips), extracted.readout
+    if not n_clips:
         raise ValueError("there are no clips to embed")
-    digests = []
-    if store is not None:
-        digests = clip_digests(manifest, batches.preprocessing)
+    batches = ClipBatches(
+        manifest, encoder.sample_rate, preprocessing, options.batch_size, options.n_workers
+    )
+    digests = clip_digests(manifest, preprocessing) if store else []
+    if store:
         store.load(extracted, digests)
-    n_clips = len(manifest.clips)
     bar = tqdm(
         total=n_clips,
         initial=extracted.n_cached,
@@ -214,11 +200,12 @@ def _fill(
     with bar, store or nullcontext():
         for rows, waveform in batches.read(extracted.missing()):
             with torch.no_grad():
-                embeddings = clip_embeddings(encode(waveform.to(options.device)), extracted.readout)
+                values = _encode(encoder, readout, waveform.to(options.device))
+            embeddings = clip_embeddings(values, readout)
             if bad := embeddings.not_finite():
                 raise NonFiniteEmbeddingError(_bad_clips([rows[clip] for clip in bad], manifest))
             extracted.put(rows, embeddings)
-            if store is not None:
+            if store:
                 store.add([digests[row] for row in rows], embeddings)
             bar.update(len(rows))
     if batches.broken:

@@ -85,18 +85,13 @@ class Extracted:
         self._check("layers")
         return {name: self._pooled[name] for name in self._layers}
 
-    @property
-    def timestamps(
-        self,
-    ) -> list[tuple[Float32[Tensor, "frame dim"], Float32[Tensor, " frame"]]]:
-        """Frame embeddings of each clip, and the centre of each frame in ms."""
-        self._check("timestamps")
-        return [self._timestamps[row] for row in range(len(self._is_there))]
-
     def pop_timestamps(
         self,
     ) -> Iterator[tuple[Float32[Tensor, "frame dim"], Float32[Tensor, " frame"]]]:
-        """As `timestamps`, but let go one by one: those of a whole task can fill the memory."""
+        """Frame embeddings of each clip, and the centre of each frame in ms.
+
+        Let go one by one, as those of a whole task can fill the memory.
+        """
         self._check("timestamps")
         for row in range(len(self._is_there)):
             self._is_there[row] = False

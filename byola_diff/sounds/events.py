@@ -7,8 +7,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.sounds.draw import Draw
-from byola_diff.sounds.time_axis import TimeAxis, fast_size
+from byola_diff.sounds.inputs import Draw, TimeAxis, fast_size
 
 
 def local_time(

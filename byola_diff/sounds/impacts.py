@@ -4,38 +4,31 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.sounds.draw import Draw
-from byola_diff.sounds.envelopes import struck, sustained
+from byola_diff.sounds.curves import phase, sine, struck, sustained
 from byola_diff.sounds.events import beats, hits, kernel_seconds, local_time, modes, rung
-from byola_diff.sounds.oscillators import phase, sine
+from byola_diff.sounds.inputs import Draw, TimeAxis
 from byola_diff.sounds.spectra import band, filtered, peaks, shaped_noise, tilt
-from byola_diff.sounds.time_axis import TimeAxis
 
 
 def drum(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     """Beaten skin: a tone that falls as it dies, and the rattle of the snare."""
     period_s, count = draw.log_uniform("period_s", 0.1, 0.5), draw.integer("count", 1, 8)
     since_s = local_time(time.seconds, period_s, count)
-    pitch_hz, decay_s = (
-        draw.log_uniform("pitch_hz", 45, 350),
-        draw.log_uniform("decay_s", 0.03, 0.25),
-    )
+    pitch_hz = draw.log_uniform("pitch_hz", 45, 350)
+    decay_s = draw.log_uniform("decay_s", 0.03, 0.25)
     bend = 1 + draw.uniform("bend", 0.1, 1.5) * struck(since_s, 1e-3, decay_s / 4)
     skin = sine(phase(pitch_hz * bend, time)) * struck(since_s, 2e-3, decay_s)
     low_hz = draw.log_uniform("snare_hz", 300, 3000)
     snare = shaped_noise(draw, "snare", time, band(time, low_hz, 4 * low_hz, order=2))
-    snare_decay_s = decay_s * draw.uniform("snare_decay", 0.2, 1)
-    return skin + draw.log_uniform("snare_gain", 0.02, 1) * snare * struck(
-        since_s, 1e-3, snare_decay_s
-    )
+    rattle = struck(since_s, 1e-3, decay_s * draw.uniform("snare_decay", 0.2, 1))
+    return skin + draw.log_uniform("snare_gain", 0.02, 1) * snare * rattle
 
 
 def footsteps(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     """Heel and toe on some floor, from thuds to gravel."""
     seconds = kernel_seconds(time, 0.25)
-    grit = draw.noise("grit", len(seconds)) * torch.exp(
-        -seconds / draw.log_uniform("grit_decay_s", 0.008, 0.06)
-    )
+    grit = draw.noise("grit", len(seconds))
+    grit = grit * torch.exp(-seconds / draw.log_uniform("grit_decay_s", 0.008, 0.06))
     thud_hz = draw.log_uniform("thud_hz", 60, 250)
     thud = torch.sin(2 * torch.pi * thud_hz * seconds) * torch.exp(-seconds / 0.03)
     period_s, count = draw.log_uniform("period_s", 0.25, 0.7), draw.integer("count", 2, 6)
@@ -65,10 +58,8 @@ def drips(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     pitch_hz, rise = draw.log_uniform("pitch_hz", 350, 2800), draw.uniform("rise", 0.2, 6)
     decay_s = draw.log_uniform("decay_s", 0.008, 0.05)
     bubble = torch.sin(2 * torch.pi * pitch_hz * seconds * (1 + rise * seconds))
-    drop = bubble * torch.exp(-seconds / decay_s)
-    drop = drop + 0.3 * torch.sin(2 * torch.pi * 2.3 * pitch_hz * seconds) * torch.exp(
-        -seconds / 4e-3
-    )
+    splash = torch.sin(2 * torch.pi * 2.3 * pitch_hz * seconds)
+    drop = bubble * torch.exp(-seconds / decay_s) + 0.3 * splash * torch.exp(-seconds / 4e-3)
     period_s, count = draw.log_uniform("period_s", 0.1, 0.6), draw.integer("count", 1, 10)
     return rung(time, hits(time, *beats(draw, period_s, count, jitter=0.7)), drop)
 
@@ -144,20 +135,14 @@ def glass_break(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     """A crash, then shards: many short high rings that thin out."""
     frequency_hz = draw.log_uniform("shard_hz", 1500, 7000, count=8)
     decay_s = draw.log_uniform("decay_s", 0.01, 0.08, count=8)
-    shard = modes(
-        kernel_seconds(time, 0.4),
-        frequency_hz,
-        decay_s,
-        draw.uniform("gains", -1, 1, count=8),
-        time.sample_rate,
-    )
+    gain = draw.uniform("gains", -1, 1, count=8)
+    shard = modes(kernel_seconds(time, 0.4), frequency_hz, decay_s, gain, time.sample_rate)
     late_s = draw.log_uniform("late_s", 0.01, 1, count=40)
     fall = rung(time, hits(time, late_s, draw.log_uniform("sizes", 0.05, 1, count=40)), shard)
     low_hz = draw.log_uniform("crash_hz", 400, 3000)
     crash = shaped_noise(draw, "crash", time, band(time, low_hz, 6 * low_hz, order=2))
-    return fall + draw.log_uniform("crash_gain", 0.1, 2) * crash * struck(
-        time.seconds, 1e-3, draw.log_uniform("crash_decay_s", 0.02, 0.15)
-    )
+    crash = draw.log_uniform("crash_gain", 0.1, 2) * crash
+    return fall + crash * struck(time.seconds, 1e-3, draw.log_uniform("crash_decay_s", 0.02, 0.15))
 
 
 def blast(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
@@ -183,9 +168,8 @@ def scrape(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     fast = shaped_noise(draw, "fast", time, fast_gain + 0.02)
     speed = sine((since_s / stroke_s).clamp(0, 1) / 2)
     # Teeth of the saw: the noise comes in quick pulses.
-    teeth = 1 + draw.uniform("teeth", 0, 0.9) * sine(
-        phase(draw.log_uniform("teeth_hz", 25, 150), time)
-    )
+    depth, teeth_hz = draw.uniform("teeth", 0, 0.9), draw.log_uniform("teeth_hz", 25, 150)
+    teeth = 1 + depth * sine(phase(teeth_hz, time))
     back = 1 - draw.uniform("back", 0, 0.8) * (torch.floor(time.seconds / stroke_s) % 2)
     edge_s = 0.2 * stroke_s
     stroke = sustained(since_s, stroke_s * draw.uniform("duty", 0.5, 1), edge_s, edge_s)
@@ -211,9 +195,8 @@ def creak(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
 def crumple(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     """Paper, bag or steps in leaves: bursts of dry crackles."""
     seconds = kernel_seconds(time, 0.05)
-    snap = draw.noise("snap", len(seconds)) * torch.exp(
-        -seconds / draw.log_uniform("snap_s", 5e-4, 4e-3)
-    )
+    snap = draw.noise("snap", len(seconds))
+    snap = snap * torch.exp(-seconds / draw.log_uniform("snap_s", 5e-4, 4e-3))
     burst_s = draw.log_uniform("burst_s", 0.1, 0.6) * draw.integer("bursts", 1, 3)
     places = draw.uniform("places", 0, 1, count=64)
     sizes = draw.log_uniform("sizes", 0.02, 1, count=64)

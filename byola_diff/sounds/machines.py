@@ -4,11 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.sounds.draw import Draw
-from byola_diff.sounds.envelopes import wander
-from byola_diff.sounds.oscillators import harmonics, phase, pulses, rolled_off, sine
+from byola_diff.sounds.curves import harmonics, phase, pulses, rolled_off, sine, wander
+from byola_diff.sounds.inputs import Draw, TimeAxis
 from byola_diff.sounds.spectra import band, filtered, peaks, shaped_noise, tilt
-from byola_diff.sounds.time_axis import TimeAxis
 
 
 def hiss(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
@@ -24,9 +22,8 @@ def mains_hum(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     mains_hz = 50 + 10 * draw.chance("sixty", 0.5)
     amplitude = draw.log_uniform("amplitude", 0.02, 1, count=20)
     hum = harmonics(phase(mains_hz, time), amplitude)
-    noise = shaped_noise(
-        draw, "noise", time, tilt(time, draw.uniform("slope_db_per_octave", -6, 0))
-    )
+    slope = tilt(time, draw.uniform("slope_db_per_octave", -6, 0))
+    noise = shaped_noise(draw, "noise", time, slope)
     return hum + draw.log_uniform("noise_gain", 0.01, 0.5) * noise
 
 
@@ -54,9 +51,8 @@ def rotor(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     thump_hz = draw.log_uniform("thump_hz", 30, 120)
     thump = sine(phase(thump_hz, time)) * draw.uniform("thump_gain", 0, 2)
     turbine = sine(phase(draw.log_uniform("turbine_hz", 500, 5000), time))
-    steady = shaped_noise(
-        draw, "steady", time, tilt(time, draw.uniform("slope_db_per_octave", -8, -2))
-    )
+    slope = tilt(time, draw.uniform("slope_db_per_octave", -8, -2))
+    steady = shaped_noise(draw, "steady", time, slope)
     whole = (air + thump) * chop + draw.log_uniform("steady_gain", 0.02, 0.4) * steady
     return whole + draw.log_uniform("turbine_gain", 0.005, 0.3) * turbine
 
@@ -64,9 +60,8 @@ def rotor(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
 def motor(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     """Vacuum cleaner, drill or fan: a whirring tone that wavers, in a rush of air."""
     pitch_hz = draw.log_uniform("pitch_hz", 120, 2000)
-    waver = draw.uniform("waver", 0, 0.06) * wander(
-        draw, "waver", time, draw.uniform("waver_hz", 1, 8)
-    )
+    depth, waver_hz = draw.uniform("waver", 0, 0.06), draw.uniform("waver_hz", 1, 8)
+    waver = depth * wander(draw, "waver", time, waver_hz)
     amplitude = rolled_off(pitch_hz, draw.uniform("roll_off", 0.3, 2), time, count=10)
     whirr = harmonics(phase(pitch_hz * (1 + waver), time), amplitude)
     air_hz = draw.log_uniform("air_hz", 200, 3500, count=2)

@@ -4,12 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.sounds.draw import Draw
-from byola_diff.sounds.envelopes import wander
+from byola_diff.sounds.curves import phase, pulses, sine, wander
 from byola_diff.sounds.events import kernel_seconds, modes, random_hits, rung
-from byola_diff.sounds.oscillators import phase, pulses, sine
+from byola_diff.sounds.inputs import Draw, TimeAxis
 from byola_diff.sounds.spectra import band, filtered, peaks, shaped_noise, tilt
-from byola_diff.sounds.time_axis import TimeAxis
 
 
 def rain(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
@@ -27,15 +25,13 @@ def rain(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
 def crackle(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     """Fire or an old record: sparse sharp clicks over a low murmur."""
     seconds = kernel_seconds(time, 0.03)
-    snap = draw.noise("snap", len(seconds)) * torch.exp(
-        -seconds / draw.log_uniform("snap_s", 5e-4, 5e-3)
-    )
+    snap = draw.noise("snap", len(seconds))
+    snap = snap * torch.exp(-seconds / draw.log_uniform("snap_s", 5e-4, 5e-3))
     pops = random_hits(draw, "pops", time, draw.log_uniform("rate_hz", 12, 150))
     low_hz = draw.log_uniform("murmur_hz", 40, 300)
     murmur = shaped_noise(draw, "murmur", time, band(time, low_hz, 3 * low_hz, order=2))
-    return (
-        level(rung(time, pops, snap, wrap=True)) + draw.log_uniform("murmur_gain", 0.05, 1) * murmur
-    )
+    fire = level(rung(time, pops, snap, wrap=True))
+    return fire + draw.log_uniform("murmur_gain", 0.05, 1) * murmur
 
 
 def wind(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
@@ -53,9 +49,8 @@ def wind(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
 def sea(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     """Waves: bright foam that breaks and drains over a dull roar."""
     cycles = phase(draw.log_uniform("wave_hz", 0.5, 1.5), time)
-    swell = torch.exp(
-        draw.uniform("surge", 1, 3) * (sine(cycles + draw.uniform("start", 0, 1)) - 1)
-    )
+    surge, start = draw.uniform("surge", 1, 3), draw.uniform("start", 0, 1)
+    swell = torch.exp(surge * (sine(cycles + start) - 1))
     corner_hz = draw.log_uniform("corner_hz", 200, 1200)
     roar = shaped_noise(draw, "roar", time, band(time, 0.2 * corner_hz, corner_hz, order=2))
     foam_gain = tilt(time, draw.uniform("slope_db_per_octave", -4, 2))
@@ -75,18 +70,17 @@ def stream(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
         rate_hz = draw.log_uniform(f"rate_{size}_hz", 8, 150)
         bubbles = random_hits(draw, f"bubbles_{size}", time, rate_hz)
         water = water + level(rung(time, bubbles, bubble, wrap=True))
-    rush = shaped_noise(
-        draw, "rush", time, band(time, pitch_hz[:, :1], 4 * pitch_hz[:, :1], order=2)
-    )
+    low_hz = pitch_hz[:, :1]
+    rush = shaped_noise(draw, "rush", time, band(time, low_hz, 4 * low_hz, order=2))
     return water + draw.log_uniform("rush_gain", 0.1, 1.5) * rush
 
 
 def waterfall(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     """Broad steady rush with a few broad humps and a light flutter."""
     humps_hz = draw.log_uniform("humps_hz", 150, 6000, count=3)
-    gain = tilt(time, draw.uniform("slope_db_per_octave", -7, 0)) + peaks(
-        time, humps_hz, 0.4 * humps_hz, draw.uniform("hump_gain", 0.2, 2, count=3)
-    )
+    slope = tilt(time, draw.uniform("slope_db_per_octave", -7, 0))
+    hump_gain = draw.uniform("hump_gain", 0.2, 2, count=3)
+    gain = slope + peaks(time, humps_hz, 0.4 * humps_hz, hump_gain)
     flutter = wander(draw, "flutter", time, draw.uniform("flutter_hz", 3, 9))
     return shaped_noise(draw, "rush", time, gain) * (1 + 0.25 * flutter)
 

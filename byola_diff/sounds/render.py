@@ -1,17 +1,37 @@
-"""Clips of named families, one family per clip."""
+"""The families of sounds by name, and clips of them, one family per clip."""
 
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from types import ModuleType
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from byola_diff.sounds.draw import Draw, uniform_rows
-from byola_diff.sounds.registry import BACKGROUNDS, FOREGROUNDS
-from byola_diff.sounds.time_axis import TimeAxis
+from byola_diff.sounds import impacts, machines, nature, tones, voices
+from byola_diff.sounds.inputs import Draw, TimeAxis, uniform_rows
 
-_LEVEL_SPREAD_DB = 30.0
+Family = Callable[[Draw, TimeAxis], Tensor]
+"""Parameters and time axis of a batch to its waveforms [batch, sample], at any level."""
+
+
+def _families(*modules: ModuleType) -> dict[str, Family]:
+    """Functions of each module, in alphabetical order, that take a draw and a time axis alone."""
+    return {
+        name: found
+        for module in modules
+        for name, found in sorted(inspect.getmembers(module, inspect.isfunction))
+        if found.__module__ == module.__name__
+        and list(inspect.signature(found).parameters) == ["draw", "time"]
+    }
+
+
+FOREGROUNDS = _families(tones, voices, impacts)
+"""Events with silence before and after them; silent in the first tenth of a clip."""
+BACKGROUNDS = _families(machines, nature)
+"""Sounds that go on at one level, of any length."""
+
 
 Finish = Callable[[Draw, Tensor], Tensor]
 """Last step of a group of clips of one family: their draws and sounds to what is wanted."""
@@ -38,7 +58,11 @@ def render(
     Raises:
         ValueError: If a family is unknown, a length below 1, or there is not one name per clip.
     """
-    return render_with(_at_random_level, families, seed, indices, n_samples, sample_rate)
+
+    def finish(draw: Draw, sound: Tensor) -> Tensor:
+        return at_random_level(draw, sound, 30.0)
+
+    return render_with(finish, families, seed, indices, n_samples, sample_rate)
 
 
 def render_with(
@@ -68,18 +92,19 @@ def render_with(
 
 def _sound(family: str, draw: Draw, n_samples: int, sample_rate: int) -> Tensor:
     onset_s = draw.uniform("onset", 0.1, 0.5) * (n_samples / sample_rate)
-    if family in FOREGROUNDS:
-        sound = FOREGROUNDS[family](draw, TimeAxis(n_samples, sample_rate, onset_s))
-    else:
-        sound = BACKGROUNDS[family](draw, TimeAxis(n_samples, sample_rate, 0 * onset_s))
+    onset_s = onset_s if family in FOREGROUNDS else 0 * onset_s
+    sound = (FOREGROUNDS | BACKGROUNDS)[family](draw, TimeAxis(n_samples, sample_rate, onset_s))
     # What is left of a mean is taken where there is sound, so that silence stays silent.
     size = sound.abs()
     return sound - size * (sound.mean(1) / size.mean(1).clamp(min=1e-12))[:, None]
 
 
-def _at_random_level(draw: Draw, sound: Tensor) -> Tensor:
+def at_random_level(
+    draw: Draw, sound: Float[Tensor, "batch sample"], spread_db: float
+) -> Float[Tensor, "batch sample"]:
+    """Sounds with peaks anywhere between `-spread_db` and 0 dBFS."""
     peak = sound.abs().amax(dim=1, keepdim=True).clamp(min=1e-6)
-    return sound * (10 ** (draw.uniform("level_db", -_LEVEL_SPREAD_DB, 0) / 20) / peak)
+    return sound * (10 ** (draw.uniform("level_db", -spread_db, 0) / 20) / peak)
 
 
 def _check(families: Sequence[str], n_clips: int, n_samples: int, sample_rate: int) -> None:

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.sounds.draw import Draw
-from byola_diff.sounds.time_axis import TimeAxis
+from byola_diff.sounds.inputs import Draw, TimeAxis
 
 
 def band(

@@ -5,15 +5,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from byola_diff.randomness import counter_uniform, derive_seed
-from byola_diff.sounds.draw import Draw, uniform_rows
 from byola_diff.sounds.events import kernel_seconds
-from byola_diff.sounds.registry import BACKGROUNDS, FOREGROUNDS
-from byola_diff.sounds.render import render_with
+from byola_diff.sounds.inputs import Draw, TimeAxis, uniform_rows
+from byola_diff.sounds.render import BACKGROUNDS, FOREGROUNDS, at_random_level, render_with
 from byola_diff.sounds.spectra import peaks, tilt
-from byola_diff.sounds.time_axis import TimeAxis
 
 _MOST_SOUNDS = 3
-_LEVEL_SPREAD_DB = 40.0
 _BLOCK = 8
 _NAMES = (*FOREGROUNDS, *BACKGROUNDS)
 
@@ -34,9 +31,7 @@ def training_batch(
     mixture = _mixture(seed, indices.long(), n_samples, sample_rate)
     draw = Draw(uniform_rows(seed, indices, ["placed"] * len(indices)))
     time = TimeAxis(n_samples, sample_rate, torch.zeros(len(indices), 1, device=indices.device))
-    mixture = _placed(draw, time, mixture)
-    peak = mixture.abs().amax(dim=1, keepdim=True).clamp(min=1e-6)
-    return mixture * (10 ** (draw.uniform("level_db", -_LEVEL_SPREAD_DB, 0) / 20) / peak)
+    return at_random_level(draw, _placed(draw, time, mixture), 40.0)
 
 
 def _mixture(seed: int, indices: Tensor, n_samples: int, sample_rate: int) -> Tensor:

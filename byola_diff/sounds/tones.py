@@ -4,12 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.sounds.draw import Draw
-from byola_diff.sounds.envelopes import struck, sustained, wander
+from byola_diff.sounds.curves import harmonics, phase, rolled_off, sine, struck, sustained, wander
 from byola_diff.sounds.events import beats, hits, kernel_seconds, local_time, modes, rung
-from byola_diff.sounds.oscillators import harmonics, phase, rolled_off, sine
+from byola_diff.sounds.inputs import Draw, TimeAxis
 from byola_diff.sounds.spectra import band, shaped_noise
-from byola_diff.sounds.time_axis import TimeAxis
 
 
 def harmonic_tone(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
@@ -53,10 +51,8 @@ def bell(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
 
 def chirp(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     """Sweeps, straight in frequency or in octaves, of a tone between two pitches."""
-    start_hz, end_hz = (
-        draw.log_uniform("start_hz", 100, 6500),
-        draw.log_uniform("end_hz", 100, 6500),
-    )
+    start_hz = draw.log_uniform("start_hz", 100, 6500)
+    end_hz = draw.log_uniform("end_hz", 100, 6500)
     count, period_s = draw.integer("count", 1, 4), draw.log_uniform("period_s", 0.12, 1.2)
     since_s = local_time(time.seconds, period_s, count)
     progress = (since_s / period_s).clamp(0, 1)
@@ -107,11 +103,8 @@ def telephone_ring(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     burst_s, count = draw.log_uniform("burst_s", 0.25, 1), draw.integer("count", 1, 3)
     since_burst_s = local_time(time.seconds, 1.5 * burst_s, count)
     edge_s = 0.05 * burst_s
-    return (
-        (torch.lerp(first, second, turn) + upper)
-        * stroke
-        * sustained(since_burst_s, burst_s, edge_s, 3 * edge_s)
-    )
+    gongs = torch.lerp(first, second, turn) + upper
+    return gongs * stroke * sustained(since_burst_s, burst_s, edge_s, 3 * edge_s)
 
 
 def whistle(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:

@@ -4,12 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.sounds.draw import Draw
-from byola_diff.sounds.envelopes import struck, sustained, wander
+from byola_diff.sounds.curves import phase, pulses, sine, struck, sustained, wander
 from byola_diff.sounds.events import local_time
-from byola_diff.sounds.oscillators import phase, pulses, sine
+from byola_diff.sounds.inputs import Draw, TimeAxis
 from byola_diff.sounds.spectra import band, filtered, peaks, shaped_noise
-from byola_diff.sounds.time_axis import TimeAxis
 
 
 def throat(draw: Draw, name: str, time: TimeAxis) -> Float[Tensor, "batch bin"]:
@@ -48,9 +46,8 @@ def bark(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     length_s = period_s * draw.uniform("duty", 0.3, 0.8)
     arc = sine((since_s / length_s).clamp(0, 1) / 2)
     glide_hz = pitch_hz * (1 + draw.uniform("rise", -0.3, 0.8) * arc)
-    voice = pulses(
-        phase(glide_hz, time), 1.8 * pitch_hz, draw.log_uniform("sharpness", 5, 80), time
-    )
+    sharpness = draw.log_uniform("sharpness", 5, 80)
+    voice = pulses(phase(glide_hz, time), 1.8 * pitch_hz, sharpness, time)
     hoarse = shaped_noise(draw, "hoarse", time, band(time, pitch_hz, 8 * pitch_hz))
     rough = voice + draw.log_uniform("hoarse_gain", 0.03, 0.6) * hoarse
     call = sustained(since_s, length_s, 0.1 * length_s, 0.6 * length_s)
@@ -81,10 +78,9 @@ def cough(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:
     pitch_hz = draw.log_uniform("pitch_hz", 90, 450)
     voice = pulses(phase(pitch_hz, time), pitch_hz, draw.log_uniform("sharpness", 10, 90), time)
     voiced = 4 * filtered(time, voice, throat(draw, "voice", time))
-    late_s = since_s - 0.1 * period_s
-    return breath * struck(since_s, 0.01, decay_s) + draw.uniform("voiced", 0, 3) * voiced * struck(
-        late_s, 0.02, decay_s
-    )
+    voiced = draw.uniform("voiced", 0, 3) * voiced
+    late = struck(since_s - 0.1 * period_s, 0.02, decay_s)
+    return breath * struck(since_s, 0.01, decay_s) + voiced * late
 
 
 def breathing(draw: Draw, time: TimeAxis) -> Float[Tensor, "batch sample"]:

@@ -6,7 +6,7 @@ depend neither on the number of processes nor on stops in between.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,18 @@ class PackPlan:
         """Number of shards."""
         return -(-len(self.files) // self.files_per_shard)
 
-    def job(self, out: Path, shard: int) -> "ShardJob":
-        """The work of writing one shard of a store at `out`."""
+    def of_shard(self, shard: int) -> "PackPlan":
+        """The plan with the files of one shard only: what a process needs to write it."""
         start = shard * self.files_per_shard
-        files = self.files[start : start + self.files_per_shard]
-        return ShardJob(self.source, files, self.sample_rate, out, shard)
+        return replace(self, files=self.files[start : start + self.files_per_shard])
 
     def fingerprint(self) -> dict[str, Any]:
         """What must stay the same for a stopped run to go on: settings, programs, sources."""
         listing = hashlib.sha256()
         for file in self.files:
-            entry = f"{file}\0{_size_bytes(self.source / file)}\n"
+            path = self.source / file
+            # A link to nowhere is found, but will be rejected.
+            entry = f"{file}\0{path.stat().st_size if path.exists() else -1}\n"
             listing.update(entry.encode(errors=UNDECODABLE))
         return {
             "format_version": FORMAT_VERSION,
@@ -54,17 +55,6 @@ class PackPlan:
             "found": len(self.files),
             "sources_sha256": listing.hexdigest(),
         }
-
-
-@dataclass(frozen=True)
-class ShardJob:
-    """What a process needs to write one shard."""
-
-    source: Path
-    files: tuple[str, ...]
-    sample_rate: int
-    out: Path
-    shard: int
 
 
 def plan_store(source: Path, sample_rate: int, shard_mib: int = 256) -> PackPlan:
@@ -102,11 +92,6 @@ def begin(plan: PackPlan, out: Path) -> None:
         raise PackedStoreError(f"{out}: begun with other {what}; {remedy}")
     for leftover in [*out.glob(".*.tmp"), *out.glob("parts/.*.tmp")]:
         leftover.unlink()
-
-
-def _size_bytes(path: Path) -> int:
-    """Size of a file, or -1 for a link to nowhere, which is found but will be rejected."""
-    return path.stat().st_size if path.exists() else -1
 
 
 def _mean_duration_s(source: Path, files: tuple[str, ...]) -> float:

@@ -8,8 +8,9 @@ it as finished, so that a stopped run goes on with the others.
 import csv
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from byola_diff.atomic import atomic_path, write_text
 from byola_diff.audio.files import AudioFileError, read_audio, to_pcm16
 from byola_diff.audio.resample import resample
 from byola_diff.store.packed import SAMPLE_BYTES, UNDECODABLE, shard_name
-from byola_diff.store.plan import PackPlan, ShardJob, begin
+from byola_diff.store.plan import PackPlan, begin
 
 
 @dataclass(frozen=True)
@@ -46,39 +47,59 @@ class ShardRecord:
     sha256: str
 
 
-def pack_shard(job: ShardJob) -> ShardRecord:
-    """Write one shard, unless it is there already, and return what it holds."""
-    path = job.out / shard_name(job.shard)
-    record = _finished(path, record_path(job.out, job.shard))
+def pack_shard(plan: PackPlan, out: Path, shard: int) -> ShardRecord:
+    """Write one shard of a store, unless it is there already, and return what it holds.
+
+    Args:
+        plan: Its files all go into this shard, as `PackPlan.of_shard` gives it.
+        out: Folder of the store.
+        shard: Number of the shard.
+    """
+    path, marker = out / shard_name(shard), record_path(out, shard)
+    record = _finished(path, marker)
     if record is not None:
         return record
     rejected: list[tuple[str, str]] = []
 
     def decoded() -> Iterator[tuple[PackedClip, Int16[np.ndarray, " sample"]]]:
-        for file in job.files:
+        for file in plan.files:
             try:
-                yield _decode(job, file)
+                yield _decode(plan, file)
             except AudioFileError as error:
                 rejected.append((file, error.reason))
 
-    clips, sha256 = _write_samples(path, decoded())
-    n_samples = sum(clip.samples for clip in clips)
-    record = ShardRecord(tuple(clips), tuple(rejected), n_samples, sha256)
-    write_text(record_path(job.out, job.shard), json.dumps(asdict(record), indent=1))
+    record = replace(_write_samples(path, decoded()), rejected=tuple(rejected))
+    write_text(marker, json.dumps(asdict(record), indent=1))
     return record
 
 
 def write_index(plan: PackPlan, out: Path, records: Sequence[ShardRecord]) -> None:
     """Write everything beside the shards; `meta.json` last, as it marks the store as finished."""
-    index = np.array(list(_index_rows(records)), np.int64).reshape(-1, 3)
+    index = []
+    for shard, record in enumerate(records):
+        first = 0
+        for clip in record.clips:
+            index.append((shard, first, clip.samples))
+            first += clip.samples
     with atomic_path(out / "index.npy") as temporary, temporary.open("wb") as stream:
-        np.save(stream, index)
+        np.save(stream, np.array(index, np.int64).reshape(-1, 3))
     clips = [clip for record in records for clip in record.clips]
     rows = ((i, clip.file, clip.source_rate, clip.seconds) for i, clip in enumerate(clips))
     _write_csv(out / "clips.csv", ("clip", "file", "source_rate", "seconds"), rows)
     write_rejected(out, [pair for record in records for pair in record.rejected])
-    meta = json.dumps(_meta(plan, out, records), indent=1)
-    write_text(out / "meta.json", meta + "\n")
+    # No time, path or worker count, which would differ by run.
+    meta = {
+        **json.loads((out / "plan.json").read_text(encoding="utf-8")),
+        "counts": {
+            "found": len(plan.files),
+            "clips": len(clips),
+            "rejected": sum(len(record.rejected) for record in records),
+            "upsampled": sum(clip.source_rate < plan.sample_rate for clip in clips),
+            "samples": sum(record.samples for record in records),
+        },
+        "shards": [{"samples": record.samples, "sha256": record.sha256} for record in records],
+    }
+    write_text(out / "meta.json", json.dumps(meta, indent=1) + "\n")
 
 
 def write_rendered_store(
@@ -89,8 +110,15 @@ def write_rendered_store(
     Raises:
         PackedStoreError: If the folder holds something else.
     """
+
+    def encoded() -> Iterator[tuple[PackedClip, Int16[np.ndarray, " sample"]]]:
+        for name, waveform in waveforms:
+            samples = to_pcm16(waveform.cpu().numpy())
+            seconds = round(len(samples) / sample_rate, 6)
+            yield PackedClip(name, len(samples), sample_rate, seconds), samples
+
     begin(PackPlan(out, (), sample_rate, 1), out)
-    record = _write_waveforms(out / shard_name(0), waveforms, sample_rate)
+    record = _write_samples(out / shard_name(0), encoded())
     plan = PackPlan(out, tuple(clip.file for clip in record.clips), sample_rate, 1)
     write_index(plan, out, [record])
 
@@ -100,32 +128,15 @@ def write_rejected(out: Path, rejected: Iterable[tuple[str, str]]) -> None:
     _write_csv(out / "rejected.csv", ("file", "reason"), rejected)
 
 
-def remove_records(plan: PackPlan, out: Path) -> None:
+def remove_records(out: Path) -> None:
     """Remove the records of a finished store, which the index has made superfluous."""
-    for shard in range(plan.n_shards):
-        record_path(out, shard).unlink(missing_ok=True)
     if (out / "parts").is_dir():
-        (out / "parts").rmdir()
+        shutil.rmtree(out / "parts")
 
 
 def record_path(out: Path, shard: int) -> Path:
     """Path of the record that marks a shard as finished."""
     return out / "parts" / f"shard-{shard:05d}.json"
-
-
-def _write_waveforms(
-    path: Path, waveforms: Iterable[tuple[str, Float[Tensor, " sample"]]], sample_rate: int
-) -> ShardRecord:
-    """Write named waveforms in [-1, 1] as one shard: sounds that are made and come from no file."""
-
-    def encoded() -> Iterator[tuple[PackedClip, Int16[np.ndarray, " sample"]]]:
-        for name, waveform in waveforms:
-            samples = to_pcm16(waveform.cpu().numpy())
-            seconds = round(len(samples) / sample_rate, 6)
-            yield PackedClip(name, len(samples), sample_rate, seconds), samples
-
-    clips, sha256 = _write_samples(path, encoded())
-    return ShardRecord(tuple(clips), (), sum(clip.samples for clip in clips), sha256)
 
 
 def _finished(path: Path, record: Path) -> ShardRecord | None:
@@ -142,8 +153,8 @@ def _finished(path: Path, record: Path) -> ShardRecord | None:
 
 def _write_samples(
     path: Path, clips: Iterable[tuple[PackedClip, Int16[np.ndarray, " sample"]]]
-) -> tuple[list[PackedClip], str]:
-    """Write clip after clip; what was written, and its hash."""
+) -> ShardRecord:
+    """Write clip after clip as one shard; what was written, and its hash."""
     written, digest = [], hashlib.sha256()
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         for clip, samples in clips:
@@ -151,44 +162,21 @@ def _write_samples(
             stream.write(raw)
             digest.update(raw)
             written.append(clip)
-    return written, digest.hexdigest()
+    n_samples = sum(clip.samples for clip in written)
+    return ShardRecord(tuple(written), (), n_samples, digest.hexdigest())
 
 
-def _decode(job: ShardJob, file: str) -> tuple[PackedClip, Int16[np.ndarray, " sample"]]:
-    path = job.source / file
+def _decode(plan: PackPlan, file: str) -> tuple[PackedClip, Int16[np.ndarray, " sample"]]:
+    path = plan.source / file
     waveform, source_rate = read_audio(path)
     try:
-        samples = to_pcm16(resample(waveform, source_rate, job.sample_rate))
+        samples = to_pcm16(resample(waveform, source_rate, plan.sample_rate))
     except ModuleNotFoundError as error:
         raise AudioFileError(path, f"{source_rate} Hz needs {error.name}") from error
     if len(samples) == 0:
-        raise AudioFileError(path, f"empty at {job.sample_rate} Hz")
+        raise AudioFileError(path, f"empty at {plan.sample_rate} Hz")
     seconds = round(len(waveform) / source_rate, 6)
     return PackedClip(file, len(samples), source_rate, seconds), samples
-
-
-def _index_rows(records: Sequence[ShardRecord]) -> Iterable[tuple[int, int, int]]:
-    for shard, record in enumerate(records):
-        offset = 0
-        for clip in record.clips:
-            yield shard, offset, clip.samples
-            offset += clip.samples
-
-
-def _meta(plan: PackPlan, out: Path, records: Sequence[ShardRecord]) -> dict[str, Any]:
-    """Description of the store; has no time, path or worker count, which would differ by run."""
-    clips = [clip for record in records for clip in record.clips]
-    return {
-        **json.loads((out / "plan.json").read_text(encoding="utf-8")),
-        "counts": {
-            "found": len(plan.files),
-            "clips": len(clips),
-            "rejected": sum(len(record.rejected) for record in records),
-            "upsampled": sum(clip.source_rate < plan.sample_rate for clip in clips),
-            "samples": sum(record.samples for record in records),
-        },
-        "shards": [{"samples": record.samples, "sha256": record.sha256} for record in records],
-    }
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -7,8 +7,15 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
-from byola_diff.storage import BrokenFileError, check_hash, copy_checked, load_checked, save_checked
-from byola_diff.training.monitors import ends_step, require_finite
+from byola_diff.storage import (
+    BrokenFileError,
+    check_hash,
+    copy_checked,
+    hash_file,
+    load_checked,
+    save_checked,
+)
+from byola_diff.training.monitors import StepCallback, is_due, require_finite
 
 
 class CheckedCheckpointIO(CheckpointIO):
@@ -28,12 +35,11 @@ class CheckedCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: Any) -> None:
         """Remove a checkpoint and its hash."""
-        path = Path(path)
-        path.unlink(missing_ok=True)
-        path.with_name(f"{path.name}.sha256").unlink(missing_ok=True)
+        Path(path).unlink(missing_ok=True)
+        hash_file(Path(path)).unlink(missing_ok=True)
 
 
-class KeepCheckpoints(pl.Callback):
+class KeepCheckpoints(StepCallback):
     """Leaves `step_<n>.ckpt` every so many steps and at the end, and `last.ckpt`, the newest again.
 
     An older one goes only once the new one has been read back.
@@ -42,13 +48,9 @@ class KeepCheckpoints(pl.Callback):
     def __init__(self, folder: Path, every: int, keep: int) -> None:
         self.folder, self.every, self.keep = folder, every, keep
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
         """Save when a multiple of `every` has just been reached."""
-        step = trainer.global_step
-        due = step % self.every == 0 or step == trainer.max_steps
-        if due and ends_step(trainer, batch_idx):
+        if is_due(trainer, self.every):
             self.save(trainer, pl_module, outputs)
 
     def save(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:

@@ -1,7 +1,7 @@
 """The LightningDataModule: waveform batches by step, from a loader or made on the device."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing import get_all_start_methods
 from typing import Any
 
@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Int
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
+from byola_diff.clips.open import open_source
 from byola_diff.clips.order import batch_indices, steps_per_epoch
-from byola_diff.clips.source import ClipSource, RejectingSource
+from byola_diff.clips.source import ClipSource
+from byola_diff.config import PretrainConfig
 
 
 class ClipModule(LightningDataModule):
@@ -22,48 +24,37 @@ class ClipModule(LightningDataModule):
     optimiser step.
     """
 
-    def __init__(
-        self,
-        open_source: Callable[[torch.device], ClipSource],
-        seed: int,
-        batch_size: int,
-        n_steps: int,
-        num_workers: int = 0,
-    ) -> None:
-        """Keep the plan.
-
-        Args:
-            open_source: Opens the source for the device of this process.
-            seed: Seed of order and crops.
-            batch_size: Clips per process.
-            n_steps: Batches of the whole run.
-            num_workers: Loader processes; a source on the device needs none.
-        """
+    def __init__(self, config: PretrainConfig, n_steps: int) -> None:
+        """Keep the plan; `n_steps` are the batches of the whole run on this process."""
         super().__init__()
-        self.open_source, self.seed, self.batch_size = open_source, seed, batch_size
-        self.n_steps, self.num_workers = n_steps, num_workers
-        self._making_s = 0.0
+        self.config, self.n_steps = config, n_steps
 
     def setup(self, stage: str) -> None:
         """Open the source; in each process, as it may hold memory of its device."""
-        self.source = self.open_source(self._device)
+        self.source = open_source(self.config, self._device)
 
     def train_dataloader(self) -> DataLoader:
         """Batches from the step that the trainer has reached: a resumed run repeats none."""
         trainer = self.trainer
         assert trainer is not None
         start = trainer.global_step * trainer.accumulate_grad_batches
-        num_workers = 0 if self.source.on_device else self.num_workers
-        self._batches = StepBatches(
-            self.source, self.seed, self.batch_size, trainer.global_rank, trainer.world_size
+        on_device = self.source.on_device
+        num_workers = 0 if on_device else self.config.data.num_workers
+        batches = StepBatches(
+            self.source,
+            self.config.seed,
+            self.config.data.batch_size,
+            trainer.global_rank,
+            trainer.world_size,
+            self._device if on_device else "cpu",
         )
         self._loader = RunLoader(
-            self._batches,
+            batches,
             batch_size=None,
-            sampler=RunSampler(start, self.n_steps),
+            sampler=range(start, self.n_steps),
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
-            pin_memory=not self.source.on_device and self._device.type == "cuda",
+            pin_memory=not on_device and self._device.type == "cuda",
             multiprocessing_context=_start_method() if num_workers else None,
         )
         return self._loader
@@ -71,16 +62,7 @@ class ClipModule(LightningDataModule):
     @property
     def waited_s(self) -> float:
         """Seconds that training has spent without a batch so far."""
-        return self._loader.waited_s + self._making_s
-
-    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """The batch of a step; made here where the source is on the device."""
-        if "waveform" in batch:
-            return batch
-        start = time.perf_counter()
-        batch = self._batches.make(batch["step"], self._device)
-        self._making_s += time.perf_counter() - start
-        return batch
+        return self._loader.waited_s
 
     @property
     def _device(self) -> torch.device:
@@ -97,9 +79,16 @@ def _start_method() -> str:
 
 
 class RunLoader(DataLoader):
-    """A loader that counts the seconds it is waited for, and needs no state to be resumed."""
+    """A loader over a range of steps that counts the seconds it is waited for.
+
+    It needs no state to be resumed.
+    """
 
     waited_s = 0.0
+
+    def __len__(self) -> int:
+        """Steps of the whole run, those before the range too: so Lightning counts them."""
+        return self.sampler.stop  # pyright: ignore
 
     def __iter__(self) -> Iterator[dict[str, Any]]:  # pyright: ignore
         """The batches that the sampler names."""
@@ -121,31 +110,28 @@ class RunLoader(DataLoader):
 
 
 class StepBatches(Dataset):
-    """The batch of each step on this process: `step`, `epoch`, `waveform`, perhaps `rejected`.
-
-    A source on the device makes it there: its items are no more than `step`.
-    """
+    """The batch of each step on this process: `step`, `epoch`, `waveform`, `rejected` files."""
 
     def __init__(
-        self, source: ClipSource, seed: int, batch_size: int, rank: int, world_size: int
+        self,
+        source: ClipSource,
+        seed: int,
+        batch_size: int,
+        rank: int,
+        world_size: int,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.source, self.seed, self.batch_size = source, seed, batch_size
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.world_size, self.device = rank, world_size, device
 
     def __getitem__(self, step: int) -> dict[str, Any]:
-        """What a loader hands over for a step."""
-        return {"step": step} if self.source.on_device else self.make(step, "cpu")
-
-    def make(self, step: int, device: torch.device | str) -> dict[str, Any]:
-        """The batch of a step, on a device."""
+        """The batch of a step, on the device."""
         # The numbers of clips stay on the host: a source looks at them before it uses the device,
         # which would otherwise be waited for.
         epoch, clips = self.clips_of(step)
-        waveform = self.source.batch(epoch, clips, device)
-        batch = {"step": step, "epoch": epoch, "waveform": waveform}
-        if isinstance(self.source, RejectingSource):
-            batch["rejected"] = self.source.take_rejected()
-        return batch
+        waveform = self.source.batch(epoch, clips, self.device)
+        rejected = self.source.take_rejected()
+        return {"step": step, "epoch": epoch, "waveform": waveform, "rejected": rejected}
 
     def clips_of(self, step: int) -> tuple[int, Int[Tensor, " batch"]]:
         """Epoch and clips of a step: shuffled passes, or the next of an endless stream."""
@@ -163,16 +149,3 @@ class StepBatches(Dataset):
             self.batch_size,
             self.source.n_clips,
         )
-
-
-class RunSampler(Sampler[int]):
-    """The steps of a run from `start` on; the length is the whole run's, as Lightning counts."""
-
-    def __init__(self, start: int, n_steps: int) -> None:
-        self.start, self.n_steps = start, n_steps
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.start, self.n_steps))
-
-    def __len__(self) -> int:
-        return self.n_steps

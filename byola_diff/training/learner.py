@@ -1,7 +1,6 @@
 """The LightningModule: waveform batch to optimiser step, and the target's step after it."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.commit import code_commit
+from byola_diff.config import PretrainConfig, TrainingConfig, to_plain
 from byola_diff.models.pair import OnlineTargetPair, update_target
 from byola_diff.randomness import derive_seed, torch_generator
 from byola_diff.training.objective import Objective
@@ -24,38 +24,30 @@ class Learner(LightningModule):
 
     def __init__(
         self,
+        config: PretrainConfig,
         log_mel: LogMel,
         normalize: Normalize,
         make_views: ViewMaker,
         pair: OnlineTargetPair,
         objective: Objective,
-        configure_optimizer: Callable[[list[torch.nn.Parameter]], torch.optim.Optimizer],
-        lr_at: Callable[[float], float],
-        config: dict[str, Any],
-        ema_decay: float = 0.99,
         bfloat16: bool = False,
-        seed: int = 0,
     ) -> None:
-        """Take the built parts.
+        """Take the parts that were built from the configuration, which goes into each checkpoint.
 
         Args:
+            config: Of the run.
             log_mel: Front end.
             normalize: Corpus normalisation.
             make_views: Augmentations.
             pair: The networks.
             objective: The loss.
-            configure_optimizer: Given the trained parameters, their optimiser.
-            lr_at: Learning rate at a progress in (0, 1].
-            config: The whole configuration as plain values, kept in each checkpoint.
-            ema_decay: Decay of the target network.
             bfloat16: Whether the networks run under bfloat16 autocast; losses never do.
-            seed: Seed of the run.
         """
         super().__init__()
         self.log_mel, self.normalize, self.make_views = log_mel, normalize, make_views
         self.pair, self.objective = pair, objective
-        self.configure_optimizer, self.lr_at = configure_optimizer, lr_at
-        self.config, self.ema_decay, self.seed = config, ema_decay, seed
+        self.config, self.training_config = to_plain(config), config.training
+        self.seed, self.ema_decay = config.seed, config.training.ema_decay
         self.uses_bfloat16 = bfloat16
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
@@ -87,13 +79,14 @@ class Learner(LightningModule):
         """Step the online weights, then let the target follow: once per optimiser step."""
         progress = (self.trainer.global_step + 1) / self.trainer.max_steps
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = self.lr_at(progress)
+            group["lr"] = learning_rate(self.training_config, progress)
         super().optimizer_step(*args, **kwargs)
         update_target(self.pair.online, self.pair.target, self.ema_decay)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Optimiser over everything that takes a gradient."""
-        return self.configure_optimizer([p for p in self.pair.parameters() if p.requires_grad])
+        """Adam over everything that takes a gradient."""
+        trained = [weight for weight in self.pair.parameters() if weight.requires_grad]
+        return torch.optim.Adam(trained, lr=self.training_config.lr, fused=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add configuration and commit, for export, and the mixup memories of all processes."""
@@ -113,19 +106,13 @@ class Learner(LightningModule):
             checkpoint["state_dict"]["make_views.mixup.memory.clips"] = clips
 
 
-def constant(peak: float, warmup_share: float, progress: float) -> float:
-    """The published setting: `peak` throughout."""
-    del warmup_share, progress
-    return peak
+def learning_rate(training: TrainingConfig, progress: float) -> float:
+    """Learning rate at a progress in (0, 1] of the run: resuming needs no state.
 
-
-def cosine(peak: float, warmup_share: float, progress: float) -> float:
-    """Straight rise to `peak` over the warm-up, times half a cosine that falls to 0 at the end."""
-    return peak * min(1.0, progress / warmup_share) * (1 + math.cos(math.pi * progress)) / 2
-
-
-SCHEDULES: dict[str, Callable[[float, float, float], float]] = {
-    "constant": constant,
-    "cosine": cosine,
-}
-"""Learning rate by peak, share of the warm-up and progress in (0, 1]: resuming needs no state."""
+    "constant" is `lr` throughout, as published; "cosine" a straight rise to it over the warm-up,
+    times half a cosine that falls to 0 at the end.
+    """
+    if training.schedule == "constant":
+        return training.lr
+    rise = min(1.0, progress / training.warmup_share)
+    return training.lr * rise * (1 + math.cos(math.pi * progress)) / 2

@@ -1,9 +1,10 @@
-"""What a run reports while it goes on: losses, collapse, speed, and a score on labelled clips."""
+"""What a run reports while it goes on: losses, collapse, speed, scores, files left out."""
 
 import csv
 import io
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from byola_diff.atomic import write_text
+from byola_diff.clips.rejected import RejectionLog
 
 COLLAPSE_BELOW = 0.01
 """Spread under which a warning is given."""
@@ -24,9 +26,23 @@ class DivergedError(RuntimeError):
     """The loss is no longer a finite number."""
 
 
-def ends_step(trainer: pl.Trainer, batch_idx: int) -> bool:
-    """Whether the batch was the last of an optimiser step, of which some accumulate several."""
-    return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+class StepCallback(pl.Callback):
+    """Is called after each optimiser step, of which some accumulate several batches."""
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Call `after_step` where the batch was the last of its step."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            self.after_step(trainer, pl_module, outputs)
+
+    def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
+        """What a subclass does; `outputs` are those of the last batch."""
+
+
+def is_due(trainer: pl.Trainer, every: int) -> bool:
+    """Whether the step that has just ended is the last, or a multiple of `every`."""
+    return trainer.global_step % every == 0 or trainer.global_step == trainer.max_steps
 
 
 def require_finite(value: Tensor, step: int, checkpoints: Path, name: str = "loss") -> None:
@@ -90,7 +106,7 @@ class MetricsFile:
         write_text(self.path, text.getvalue())
 
 
-class Meter(pl.Callback):
+class Meter(StepCallback):
     """Writes `metrics.csv` and TensorBoard; stops a run that has diverged."""
 
     def __init__(self, folder: Path, batch_size: int, every: int) -> None:
@@ -106,29 +122,25 @@ class Meter(pl.Callback):
         self.batch_size, self.every = batch_size, every
         self.latest: tuple[int, dict[str, Any]] = 0, {}
         """Step and content of the last row."""
-        self._row_start, self._waited_s, self._batches = 0.0, 0.0, 0
+        self._row_start, self._waited_s, self._step = 0.0, 0.0, 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Forget rows that a resumed run will write again."""
         if trainer.is_global_zero:
             self.metrics.truncate(trainer.global_step)
-        self._row_start = time.perf_counter()
+        self._row_start, self._step = time.perf_counter(), trainer.global_step
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
         """Write a row when one is due."""
-        self._batches += 1
-        step = trainer.global_step
-        due = step % self.every == 0 or step == trainer.max_steps
-        if due and ends_step(trainer, batch_idx):
+        if is_due(trainer, self.every):
             # Only now is the device asked for numbers: between rows the host runs ahead of it.
-            require_finite(outputs["total"], step, self.checkpoints)
+            require_finite(outputs["total"], trainer.global_step, self.checkpoints)
             self._write(trainer, self._row(trainer, pl_module, outputs))
 
     def _row(self, trainer: pl.Trainer, pl_module: Any, outputs: dict) -> dict[str, Any]:
         now, waited_s = time.perf_counter(), trainer.datamodule.waited_s  # pyright: ignore
         elapsed_s = now - self._row_start
+        batches = (trainer.global_step - self._step) * trainer.accumulate_grad_batches
         row = {
             "loss/total": outputs["total"].item(),
             "loss/byol": outputs["byol"].item(),
@@ -136,10 +148,10 @@ class Meter(pl.Callback):
             "collapse/spread": spread(outputs["representation"]).item(),
             "ema_decay": pl_module.ema_decay,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
-            "clips_per_s": self._batches * self.batch_size / elapsed_s,
+            "clips_per_s": batches * self.batch_size / elapsed_s,
             "data_share": (waited_s - self._waited_s) / elapsed_s,
         }
-        self._row_start, self._waited_s, self._batches = now, waited_s, 0
+        self._row_start, self._waited_s, self._step = now, waited_s, trainer.global_step
         return row
 
     def _write(self, trainer: pl.Trainer, row: dict[str, Any]) -> None:
@@ -158,7 +170,7 @@ class Meter(pl.Callback):
             logger.log_metrics(numbers, step)
 
 
-class ScoreDuringTraining(pl.Callback):
+class ScoreDuringTraining(StepCallback):
     """Calls `score` on the learner every so many steps and logs what it returns."""
 
     def __init__(self, score: Callable[[Any], dict[str, float]], folder: Path, every: int) -> None:
@@ -170,15 +182,58 @@ class ScoreDuringTraining(pl.Callback):
         if trainer.is_global_zero:
             self.scores.truncate(trainer.global_step)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
         """Score when due, on the first process alone."""
-        step = trainer.global_step
-        due = step % self.every == 0 or step == trainer.max_steps
-        if not (due and ends_step(trainer, batch_idx) and trainer.is_global_zero):
+        if not (is_due(trainer, self.every) and trainer.is_global_zero):
             return
         scores = self.score(pl_module)
-        self.scores.append(step, scores)
+        self.scores.append(trainer.global_step, scores)
         for logger in trainer.loggers:
-            logger.log_metrics(scores, step)
+            logger.log_metrics(scores, trainer.global_step)
+
+
+class ListRejectedFiles(pl.Callback):
+    """Notes in `rejected.csv` each file that a batch had to do without, and why.
+
+    Here rather than in the source: that one may live in several loader workers, of which each knows
+    only its own part.
+    """
+
+    def __init__(self, folder: Path, n_clips: int, max_rejected: float) -> None:
+        self.path = folder / "rejected.csv"
+        self.rejections = RejectionLog(n_clips, max_rejected)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: Any, batch: dict[str, Any], batch_idx: int
+    ) -> None:
+        """Take in what came with the batch."""
+        self.add(batch.get("rejected", []))
+
+    def add(self, rejections: Iterable[tuple[str, str]]) -> None:
+        """List and count files; each once, however often it is met.
+
+        Raises:
+            TooManyRejectedError: If more than the allowed share is rejected, with the list.
+        """
+        new = {file: reason for file, reason in rejections if file not in self.rejections.reasons}
+        if not new:
+            return
+        if not self.rejections:
+            file, reason = next(iter(new.items()))
+            message = f"{file} can't be used ({reason}); another clip takes its place."
+            print(f"{message} All such files are listed in {self.path}", file=sys.stderr)
+        self._append(new)
+        self.rejections.add(new.items())
+
+    def _append(self, new: dict[str, str]) -> None:
+        """Add rows; other processes and an earlier part of the run write to the same file."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        listed = set()
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                listed = {row[0] for row in csv.reader(file) if row}
+        with self.path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if not listed:
+                writer.writerow(["file", "reason"])
+            writer.writerows(item for item in new.items() if item[0] not in listed)

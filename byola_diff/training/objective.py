@@ -3,35 +3,23 @@
 The one place where the method departs from BYOL-A. At weight 0 it is BYOL-A to the bit.
 """
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from byola_diff.config import ObjectiveConfig
 from byola_diff.losses.byol import byol_loss
 from byola_diff.losses.difference import mix_with_neighbour, subtract_neighbour
 from byola_diff.models.pair import OnlineTargetPair
 
 
-@dataclass(frozen=True, kw_only=True)
-class Objective:
+class Objective(ObjectiveConfig):
     """(1 - weight) BYOL + weight difference, both summed over the two directions.
 
     Source:
         Takeuchi et al., 2024, "Towards learning a difference-aware general-purpose audio
         representation", Eqs. 1-3.
     """
-
-    difference_weight: float = 0.5
-    rate_range: tuple[float, float] = (0.4, 0.6)
-    """Range of the neighbour's share in the mixture, drawn per clip."""
-    symmetric: bool = True
-    """Whether the second view gives a difference term too; if not, the first alone does."""
-    detach_reference: bool = False
-    """Whether the subtracted representation is held constant."""
-    renormalize_mixture: bool = False
-    """Whether the mixture is brought to zero mean and unit deviation over the batch."""
 
     def __call__(
         self,

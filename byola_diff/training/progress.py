@@ -8,11 +8,11 @@ from typing import Any
 import pytorch_lightning as pl
 from tqdm import tqdm
 
-from byola_diff.training.monitors import Meter, ends_step
-from byola_diff.training.time_limit import UNBOUNDED_STEPS
+from byola_diff.training.monitors import Meter, StepCallback
+from byola_diff.training.stopping import UNBOUNDED_STEPS
 
 
-class Progress(pl.Callback):
+class Progress(StepCallback):
     """A bar on a terminal; elsewhere, as in a log file, one line per row of `metrics.csv`."""
 
     def __init__(self, meter: Meter) -> None:
@@ -26,7 +26,9 @@ class Progress(pl.Callback):
             return
         precision = "bfloat16" if pl_module.uses_bfloat16 else "float32"
         devices = f"{trainer.world_size} x {pl_module.device.type}"
-        print(f"pretraining on {devices} in {precision}, {_length(trainer)}", flush=True)
+        steps = _steps(trainer)
+        length = f"{steps} steps" if steps else "as many steps as the time allows"
+        print(f"pretraining on {devices} in {precision}, {length}", flush=True)
         if sys.stderr.isatty():
             self.bar = tqdm(
                 desc="pretraining",
@@ -36,14 +38,17 @@ class Progress(pl.Callback):
                 dynamic_ncols=True,
             )
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
         """Count the step; show the numbers where there are new ones."""
-        if not (trainer.is_global_zero and ends_step(trainer, batch_idx)):
+        if not trainer.is_global_zero:
             return
         step, row = self.meter.latest
-        text = describe(row) if step == trainer.global_step else ""
+        text = ""
+        if step == trainer.global_step:
+            text = (
+                f"loss {row['loss/total']:.4f}, {row['clips_per_s']:.1f} clips/s, "
+                f"waiting for data {row['data_share']:.0%}"
+            )
         if self.bar is None and text:
             print(f"step {step}/{_steps(trainer) or '?'}: {text}", flush=True)
         elif self.bar is not None:
@@ -61,19 +66,6 @@ class Progress(pl.Callback):
 def _steps(trainer: pl.Trainer) -> int | None:
     """Steps of the run, as far as known."""
     return None if trainer.max_steps == UNBOUNDED_STEPS else trainer.max_steps
-
-
-def _length(trainer: pl.Trainer) -> str:
-    steps = _steps(trainer)
-    return "as many steps as the time allows" if steps is None else f"{steps} steps"
-
-
-def describe(row: dict[str, Any]) -> str:
-    """The numbers that matter while one waits."""
-    return (
-        f"loss {row['loss/total']:.4f}, {row['clips_per_s']:.1f} clips/s, "
-        f"waiting for data {row['data_share']:.0%}"
-    )
 
 
 def hide_lightning_noise() -> None:

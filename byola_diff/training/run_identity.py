@@ -1,25 +1,24 @@
 """What a run is: the checkpoint it goes on from, its corpus statistics, settings it must keep."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning.utilities import rank_zero_only
-from torch import Tensor
 
 from byola_diff.atomic import write_text
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import corpus_statistics
 from byola_diff.clips.open import count_files, open_source
-from byola_diff.clips.source import ClipSource, RejectingSource
+from byola_diff.clips.source import ClipSource
 from byola_diff.commit import code_commit
 from byola_diff.config import PretrainConfig, to_plain
 from byola_diff.randomness import torch_generator
 from byola_diff.storage import check_hash
 from byola_diff.training.checkpoints import newest_checkpoint
-from byola_diff.training.rejected_files import ListRejectedFiles
+from byola_diff.training.monitors import ListRejectedFiles
 
 _LENGTH = {"training.epochs", "training.steps", "training.minutes"}
 
@@ -91,7 +90,7 @@ def statistics_of_run(config: PretrainConfig, checkpoint: Path | None) -> tuple[
     source = open_source(config, "meta")
     mean, std = compute_statistics(config, source)
     n_files = count_files(config)
-    if n_files and isinstance(source, RejectingSource):
+    if n_files:
         rejected = ListRejectedFiles(config.out_dir, n_files, config.data.max_rejected)
         rejected.add(source.take_rejected())
     _say(f"log-mel statistics of the corpus: mean {mean:.4f}, std {std:.4f}")
@@ -110,12 +109,7 @@ def compute_statistics(config: PretrainConfig, source: ClipSource) -> tuple[floa
     else:
         clips = torch.randperm(source.n_clips, generator=generator)[:n_clips]
     log_mel = LogMel(**vars(config.front_end))
-
-    def log_mels() -> Iterator[Tensor]:
-        for batch in clips.split(64):
-            yield log_mel(source.batch(0, batch, "cpu"))
-
-    return corpus_statistics(log_mels())
+    return corpus_statistics(log_mel(source.batch(0, batch, "cpu")) for batch in clips.split(64))
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from byola_diff.clips.mixture import MixedSource, clips_per_period
 from byola_diff.clips.source import ClipSource
 
 
-class Numbers:
+class Numbers(ClipSource):
     """Clips that hold the number of their source, their own number and the epoch."""
 
     sample_rate, on_device = 16_000, True

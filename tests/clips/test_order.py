@@ -49,12 +49,6 @@ def test_a_batch_is_the_callers_own():
     assert sorted(epoch_clips(1, 5).tolist()) == list(range(50))
 
 
-@pytest.mark.parametrize(("step", "rank"), [(5, 0), (-1, 0), (0, 2), (0, -1)])
-def test_no_such_step_or_rank(step, rank):
-    with pytest.raises(ValueError, match=r"no (step|rank)"):
-        batch_indices(0, 0, step, rank, 2, 5, 50)
-
-
 def starts(lengths, crop_samples, draw):
     draws = torch.full((len(lengths),), draw)
     return crop_starts(draws, torch.tensor(lengths), crop_samples).tolist()

@@ -129,7 +129,7 @@ def test_readouts_of_clips_of_two_lengths(tmp_path):
     layers = quiet(encoder, manifest, "layers").layers
     # Mean plus maximum over frames; "b" has half the stride of "a", so two of its frames make one.
     assert {name: layer.shape for name, layer in layers.items()} == {"b": (12, 5), "a": (12, 2)}
-    embeddings, centers_ms = quiet(encoder, manifest, "timestamps").timestamps[0]
+    embeddings, centers_ms = next(quiet(encoder, manifest, "timestamps").pop_timestamps())
     assert embeddings.shape == (8, 1)
     assert centers_ms.tolist() == [25, 75, 125, 175, 225, 275, 325, 375]
 
@@ -139,7 +139,7 @@ def test_another_readout_than_was_extracted(tmp_path):
     with pytest.raises(ValueError, match="scene were extracted, not layers"):
         _ = extracted.layers
     with pytest.raises(ValueError, match="not timestamps"):
-        _ = extracted.timestamps
+        next(extracted.pop_timestamps())
 
 
 def test_workers_change_nothing(tmp_path):
@@ -214,7 +214,7 @@ def test_records_can_say_how_it_was_computed(tmp_path, precision):
 
 def test_timestamps_can_be_let_go_one_by_one(tmp_path):
     manifest = write_corpus(tmp_path)
-    expected = quiet(named(), manifest, "timestamps").timestamps
+    expected = list(quiet(named(), manifest, "timestamps").pop_timestamps())
     extracted = quiet(named(), manifest, "timestamps")
     taken = extracted.pop_timestamps()
     for row, (embeddings, centers_ms) in enumerate(expected):

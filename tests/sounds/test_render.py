@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from byola_diff.sounds import render
-from byola_diff.sounds.draw import SLOTS, Draw, uniform_rows
+from byola_diff.sounds.curves import harmonics, phase
 from byola_diff.sounds.events import hits, local_time, modes, rung
-from byola_diff.sounds.oscillators import harmonics, phase
+from byola_diff.sounds.inputs import SLOTS, Draw, TimeAxis, fast_size, uniform_rows
 from byola_diff.sounds.spectra import shaped_noise, tilt
-from byola_diff.sounds.time_axis import TimeAxis, fast_size
 from byola_diff.sounds.tones import harmonic_tone
 
 RATE = 16_000

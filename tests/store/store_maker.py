@@ -23,9 +23,9 @@ def write_sounds(folder, lengths, rate=RATE, subtype="PCM_16"):
 def pack(source, out, shard_mib=1):
     plan = plan_store(source, RATE, shard_mib)
     begin(plan, out)
-    records = [pack_shard(plan.job(out, shard)) for shard in range(plan.n_shards)]
+    records = [pack_shard(plan.of_shard(shard), out, shard) for shard in range(plan.n_shards)]
     write_index(plan, out, records)
-    remove_records(plan, out)
+    remove_records(out)
     return PackedStore.open(out)
 
 

@@ -68,8 +68,8 @@ def test_stopped_run_goes_on_to_the_same_bytes(source, tmp_path):
     plan, out = plan_store(source, RATE, shard_mib=1), tmp_path / "stopped"
     begin(plan, out)
     assert plan.n_shards == 3
-    pack_shard(plan.job(out, 0))
-    pack_shard(plan.job(out, 1))
+    pack_shard(plan.of_shard(0), out, 0)
+    pack_shard(plan.of_shard(1), out, 1)
     record_path(out, 1).unlink()  # stopped between the shard and its record
     (out / ".shard-00002.i16.999.tmp").write_bytes(b"half")  # and within a shard
     kept = (out / "shard-00000.i16").stat().st_mtime_ns
@@ -81,7 +81,7 @@ def test_stopped_run_goes_on_to_the_same_bytes(source, tmp_path):
 def test_a_shard_cut_short_after_its_record_is_written_anew(source, tmp_path):
     plan, out = plan_store(source, RATE, shard_mib=1), tmp_path / "store"
     begin(plan, out)
-    pack_shard(plan.job(out, 0))
+    pack_shard(plan.of_shard(0), out, 0)
     (out / "shard-00000.i16").write_bytes(b"")
     pack(source, out)
     assert file_hashes(out) == file_hashes(pack(source, tmp_path / "whole").path)
@@ -92,7 +92,7 @@ def test_error_while_writing_leaves_no_shard(source, tmp_path):
     begin(plan, out)
     (out / "parts").write_text("in the way of the records")
     with pytest.raises(OSError, match="parts"):
-        pack_shard(plan.job(out, 0))
+        pack_shard(plan.of_shard(0), out, 0)
     assert not list(out.glob(".*"))
 
 

@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from byola_diff import build
-from byola_diff.clips.open import open_source
 from byola_diff.clips.procedural import ProceduralSource
-from byola_diff.training.clip_module import RunLoader, RunSampler, StepBatches
+from byola_diff.clips.source import ClipSource
+from byola_diff.training.clip_module import RunLoader, StepBatches
 
 
-class Numbers:
+class Numbers(ClipSource):
     """Ten clips, each of which holds nothing but its number and the epoch."""
 
-    sample_rate, n_clips, on_device, endless = 16_000, 10, False, False
+    sample_rate, n_clips = 16_000, 10
 
     def batch(self, epoch, clips, device):
         return torch.stack([clips.float(), torch.full((len(clips),), float(epoch))], 1)
@@ -53,20 +53,22 @@ def test_endless_source_never_repeats_a_clip():
     assert torch.cat(taken).tolist() == list(range(24))
 
 
-def test_source_on_the_device_is_left_to_it():
-    source = ProceduralSource(0, 512, 16_000)
-    batches = StepBatches(source, 7, 4, 0, 1)
-    assert batches[2] == {"step": 2}
-    made = batches.make(2, "cpu")
-    assert (made["step"], made["epoch"]) == (2, 0)
-    assert torch.equal(made["waveform"], source.batch(0, torch.arange(8, 12), "cpu"))
+def test_source_on_the_device_makes_the_batch_there():
+    source, devices = ProceduralSource(0, 512, 16_000), []
+    source.batch = lambda epoch, clips, device: devices.append(device) or clips
+    made = StepBatches(source, 7, 4, 0, 1, device="cuda")[2]
+    assert (made["step"], made["epoch"], made["rejected"]) == (2, 0, [])
+    assert made["waveform"].tolist() == [8, 9, 10, 11]
+    assert made["waveform"].device.type == "cpu"  # the source looks at the numbers on the host
+    assert devices == ["cuda"]
 
 
 @pytest.mark.parametrize(("start", "expected"), [(0, [0, 1, 2, 3]), (3, [3]), (4, [])])
-def test_sampler_gives_what_is_left(start, expected):
-    sampler = RunSampler(start, 4)
-    assert list(sampler) == expected
-    assert len(sampler) == 4
+def test_loader_gives_what_is_left_and_counts_the_whole_run(start, expected):
+    batches = StepBatches(Numbers(), 7, 2, 0, 1)
+    loader = RunLoader(batches, batch_size=None, sampler=range(start, 4))
+    assert [batch["step"] for batch in loader] == expected
+    assert len(loader) == 4
 
 
 def test_loader_counts_the_time_it_is_waited_for():
@@ -76,7 +78,7 @@ def test_loader_counts_the_time_it_is_waited_for():
             return super().batch(epoch, clips, device)
 
     batches = StepBatches(Slow(), 7, 2, 0, 1)
-    loader = RunLoader(batches, batch_size=None, sampler=RunSampler(2, 5))
+    loader = RunLoader(batches, batch_size=None, sampler=range(2, 5))
     steps = []
     for batch in loader:
         time.sleep(0.05)  # training
@@ -100,7 +102,7 @@ def test_source_is_opened_for_the_device_of_the_process(small_config, pretrain, 
             devices.append(self.trainer.strategy.root_device)
             super().setup(stage)
 
-    clips = Watched(lambda device: open_source(config, device), 42, 4, 1)
+    clips = Watched(config, 1)
     learner = build.build_learner(config, (-9.6, 3.8))
     build.build_trainer(config).fit(learner, clips)
     assert devices == [torch.device("cpu")]

@@ -8,8 +8,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from byola_diff import build
 from byola_diff.clips.open import open_source
 from byola_diff.clips.procedural import ProceduralSource
+from byola_diff.config import TrainingConfig
 from byola_diff.training import learner as learner_module
-from byola_diff.training.learner import SCHEDULES, constant, cosine
+from byola_diff.training.learner import learning_rate
 from byola_diff.training.run_identity import statistics_of_run
 
 
@@ -155,8 +156,14 @@ def test_accumulated_gradient_is_the_mean_over_the_batches(small_config, pretrai
             torch.testing.assert_close(gradients[name], weight.grad, rtol=0, atol=1e-7)
 
 
+def rate(schedule, peak, warmup_share, progress):
+    config = TrainingConfig(schedule=schedule, lr=peak, warmup_share=warmup_share)
+    return learning_rate(config, progress)
+
+
 def test_constant_is_the_peak():
-    assert [constant(1e-3, 0.05, progress) for progress in (0.01, 0.5, 1.0)] == [1e-3] * 3
+    rates = [rate("constant", 1e-3, 0.05, progress) for progress in (0.01, 0.5, 1.0)]
+    assert rates == [1e-3] * 3
 
 
 @pytest.mark.parametrize(
@@ -169,11 +176,11 @@ def test_constant_is_the_peak():
     ],
 )
 def test_cosine_by_hand(progress, share):
-    assert cosine(2.0, 0.05, progress) == pytest.approx(2 * share, abs=1e-12)
+    assert rate("cosine", 2.0, 0.05, progress) == pytest.approx(2 * share, abs=1e-12)
 
 
 def test_cosine_rises_then_falls():
-    values = [cosine(1.0, 0.05, step / 200) for step in range(1, 201)]
+    values = [rate("cosine", 1.0, 0.05, step / 200) for step in range(1, 201)]
     top = values.index(max(values))
     assert values[: top + 1] == sorted(values[: top + 1])
     assert values[top:] == sorted(values[top:], reverse=True)
@@ -181,9 +188,6 @@ def test_cosine_rises_then_falls():
 
 
 def test_warm_up_of_a_quarter_ends_there():
-    assert cosine(1.0, 0.25, 0.125) == pytest.approx(0.5 * (1 + math.cos(math.pi / 8)) / 2)
-    assert cosine(1.0, 0.25, 0.25) == pytest.approx((1 + math.sqrt(0.5)) / 2)
-
-
-def test_schedules_by_name():
-    assert {"constant": constant, "cosine": cosine} == SCHEDULES
+    rising = 0.5 * (1 + math.cos(math.pi / 8)) / 2
+    assert rate("cosine", 1.0, 0.25, 0.125) == pytest.approx(rising)
+    assert rate("cosine", 1.0, 0.25, 0.25) == pytest.approx((1 + math.sqrt(0.5)) / 2)

@@ -10,12 +10,17 @@ import torch
 from byola_diff import build
 from byola_diff.clips.procedural import ProceduralSource
 from byola_diff.clips.rejected import TooManyRejectedError
-from byola_diff.training import monitors
+from byola_diff.training import clip_module, monitors
 from byola_diff.training.checkpoints import newest_checkpoint
 from byola_diff.training.learner import Learner
-from byola_diff.training.monitors import DivergedError, MetricsFile, require_finite, spread
+from byola_diff.training.monitors import (
+    DivergedError,
+    ListRejectedFiles,
+    MetricsFile,
+    require_finite,
+    spread,
+)
 from byola_diff.training.objective import Objective
-from byola_diff.training.rejected_files import ListRejectedFiles
 from tests.helpers import normal_noise
 
 
@@ -127,14 +132,17 @@ def test_waiting_for_data_is_told_from_other_waiting(small_config, tmp_path, mon
         config = small_config(folder, training={"steps": 3})
         learner, trainer = build.build_learner(config, (-9.6, 3.8)), build.build_trainer(config)
         clips = build.build_clip_module(config)
-        change(trainer, clips)
+        change(trainer)
         trainer.fit(learner, clips)
+        monkeypatch.undo()
         return [float(row["data_share"]) for row in rows_of(folder)]
 
-    def slow_source(trainer, clips):
-        clips.open_source = lambda device: Slow(42, 5120, 16_000)
+    def slow_source(trainer):
+        monkeypatch.setattr(
+            clip_module, "open_source", lambda config, device: Slow(42, 5120, 16_000)
+        )
 
-    def slow_score(trainer, clips):
+    def slow_score(trainer):
         score = monitors.ScoreDuringTraining(lambda learner: time.sleep(1) or {}, tmp_path, 1)
         trainer.callbacks.append(score)
 

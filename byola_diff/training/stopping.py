@@ -1,17 +1,62 @@
-"""A run bounded by minutes instead of steps."""
+"""How a run ends before its steps are done: by Ctrl-C, or where it is bounded by minutes."""
 
+import signal
+import sys
+import threading
 import time
 from typing import Any
 
 import pytorch_lightning as pl
 
-from byola_diff.training.monitors import ends_step
+from byola_diff.training.checkpoints import KeepCheckpoints
+from byola_diff.training.monitors import StepCallback, is_due
 
 UNBOUNDED_STEPS = 2**40
 """Length of a run whose end is not known yet."""
 
 
-class TimeLimit(pl.Callback):
+class StoppedError(Exception):
+    """Training was stopped by Ctrl-C, and its state was saved."""
+
+
+class FinishStep(StepCallback):
+    """On the first Ctrl-C: a checkpoint after the step, then `StoppedError`; at once on a second.
+
+    For one process only: several would stop after different steps, and wait for each other. They
+    end at once, and their newest checkpoint is the one to go on from.
+
+    To be called after `checkpoints`, which may have saved the step already.
+    """
+
+    def __init__(self, checkpoints: KeepCheckpoints) -> None:
+        self.checkpoints = checkpoints
+        self._asked = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Take over Ctrl-C; Lightning gives it back at the end, as it does with all signals."""
+        if threading.current_thread() is threading.main_thread():  # others may not
+            signal.signal(signal.SIGINT, self._ask)
+
+    def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
+        """Save and stop, if asked to.
+
+        Raises:
+            StoppedError: Says how to go on.
+        """
+        if self._asked:
+            self.checkpoints.save(trainer, pl_module, outputs)
+            raise StoppedError(
+                f"stopped after step {trainer.global_step}; the same command with --resume auto "
+                "goes on from there"
+            )
+
+    def _ask(self, *_: Any) -> None:
+        self._asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+
+
+class TimeLimit(StepCallback):
     """Ends training after a number of minutes, and the schedule with it.
 
     With each row of the log, the trainer's number of steps becomes what the run would reach in its
@@ -39,13 +84,9 @@ class TimeLimit(pl.Callback):
         if trainer.global_step > 0:
             self._set_end(trainer)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
         """Look at the clock when due; at first after each step, of which the first are slow."""
-        step = trainer.global_step
-        due = step <= self.every or step % self.every == 0 or step == trainer.max_steps
-        if due and ends_step(trainer, batch_idx):
+        if trainer.global_step <= self.every or is_due(trainer, self.every):
             elapsed_s = time.perf_counter() - self._start
             self.elapsed_s = trainer.strategy.broadcast(elapsed_s)
             self._set_end(trainer)
