@@ -17,16 +17,16 @@ from byola_diff.soundscapes.bgknown.plan import (
 )
 from byola_diff.soundscapes.bgknown.windows import Window, find_window
 from byola_diff.soundscapes.production.items import finish, finished
-from byola_diff.soundscapes.render.cut import cut
 from byola_diff.soundscapes.render.jams_file import read_facts
-from byola_diff.soundscapes.render.loudness import integrated_lufs
-from byola_diff.soundscapes.render.mixer import place
-from byola_diff.soundscapes.render.plan import Role, Roots, Soundscape
-from byola_diff.soundscapes.render.rendered import (
+from byola_diff.soundscapes.render.mixer import cut, integrated_lufs, place
+from byola_diff.soundscapes.render.plan import (
     CLIPPING_REMEDY,
     ClippingError,
     Rendered,
     RenderError,
+    Role,
+    Roots,
+    Soundscape,
 )
 from byola_diff.soundscapes.render.renderers import Renderer
 from byola_diff.soundscapes.sources.library import source_sha256

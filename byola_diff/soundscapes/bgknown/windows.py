@@ -10,7 +10,7 @@ from byola_diff.audio.files import AudioFileError, open_audio
 from byola_diff.corpora.layout import LayoutError
 from byola_diff.randomness import derive_seed
 from byola_diff.soundscapes.bgknown.plan import LATER, BgKnownSettings, ItemPlan
-from byola_diff.soundscapes.render.loudness import integrated_lufs
+from byola_diff.soundscapes.render.mixer import integrated_lufs
 from byola_diff.soundscapes.sources.library import Source
 
 _QUIETEST_LUFS = -60.0

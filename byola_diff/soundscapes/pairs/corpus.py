@@ -24,8 +24,7 @@ from byola_diff.soundscapes.pairs.text import difference_text
 from byola_diff.soundscapes.production.items import finish, finished
 from byola_diff.soundscapes.production.output_folder import OutputFolder
 from byola_diff.soundscapes.production.produce import Refusal, n_clipping, write_refused
-from byola_diff.soundscapes.render.plan import Soundscape
-from byola_diff.soundscapes.render.rendered import check_rendered
+from byola_diff.soundscapes.render.plan import Soundscape, check_rendered
 from byola_diff.soundscapes.render.renderers import RendererName, open_renderer
 from byola_diff.soundscapes.sources.preparation import source_roots
 from byola_diff.storage import sha256

@@ -18,8 +18,12 @@ from byola_diff.atomic import atomic_path, write_text
 from byola_diff.audio.resample import resample
 from byola_diff.soundscapes.render.jams_document import to_jams
 from byola_diff.soundscapes.render.jams_file import read_facts
-from byola_diff.soundscapes.render.plan import Soundscape
-from byola_diff.soundscapes.render.rendered import CLIPPING_REMEDY, ClippingError, RenderError
+from byola_diff.soundscapes.render.plan import (
+    CLIPPING_REMEDY,
+    ClippingError,
+    RenderError,
+    Soundscape,
+)
 from byola_diff.storage import sha256
 
 _FULL_SCALE_24 = 1 << 23

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from byola_diff.atomic import atomic_path
 from byola_diff.audio.files import AudioFileError
 from byola_diff.soundscapes.production.workers import outcomes
-from byola_diff.soundscapes.render.rendered import CLIPPING_REMEDY, ClippingError
+from byola_diff.soundscapes.render.plan import CLIPPING_REMEDY, ClippingError
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -12,8 +12,7 @@ from byola_diff.corpora.layout import LayoutError
 from byola_diff.soundscapes.bgknown.corpus import make_bgknown, plan_bgknown
 from byola_diff.soundscapes.bgknown.plan import BgKnownSettings, limited, plan_items, soundscape
 from byola_diff.soundscapes.bgknown.windows import find_window
-from byola_diff.soundscapes.render.loudness import integrated_lufs
-from byola_diff.soundscapes.render.mixer import mix
+from byola_diff.soundscapes.render.mixer import integrated_lufs, mix
 from byola_diff.soundscapes.sources.library import Library, Source
 from byola_diff.storage import sha256
 from byola_diff.tables.manifest import read_manifest

@@ -22,7 +22,7 @@ from byola_diff.soundscapes.production.produce import (
     write_refused,
 )
 from byola_diff.soundscapes.render.mixer import mix
-from byola_diff.soundscapes.render.rendered import ClippingError, RenderError
+from byola_diff.soundscapes.render.plan import ClippingError, RenderError
 from tests.file_hashes import file_hashes
 from tests.soundscapes.scenes import bed, event, scene, write_sources
 
