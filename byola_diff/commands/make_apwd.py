@@ -38,7 +38,7 @@ from byola_diff.soundscapes.pairs.plan import (
 )
 from byola_diff.soundscapes.pairs.production import RequiredSources, produce_items
 from byola_diff.soundscapes.pairs.sounds import Sounds, read_sounds, split_sounds
-from byola_diff.soundscapes.production.produce import n_clipping, named_by_option
+from byola_diff.soundscapes.production.produce import named_by_option
 from byola_diff.soundscapes.render.plan import Soundscape
 from byola_diff.soundscapes.sources.preparation import SourceFile
 from byola_diff.soundscapes.sources.procedural import (
@@ -135,7 +135,7 @@ def run(options: MakeApwdOptions) -> int:
     }
     refused = named_by_option(made.refused)
     refused = write_corpus(options.out, pairs, refused, options.seed, facts)
-    if n_clipping(refused):
+    if sum(one.clips for one in refused):
         low_db, high_db = quieter(options.levels_db)
         remedy = f"lower the backgrounds: --ref-db {low_db:g} {high_db:g}, with another --out"
         print(remedy, file=sys.stderr)

@@ -23,7 +23,7 @@ from byola_diff.soundscapes.pairs.changes import changes, event_labels
 from byola_diff.soundscapes.pairs.text import difference_text
 from byola_diff.soundscapes.production.items import finish, finished
 from byola_diff.soundscapes.production.output_folder import OutputFolder
-from byola_diff.soundscapes.production.produce import Refusal, n_clipping, write_refused
+from byola_diff.soundscapes.production.produce import Refusal, write_refused
 from byola_diff.soundscapes.render.plan import Soundscape, check_rendered
 from byola_diff.soundscapes.render.renderers import RendererName, open_renderer
 from byola_diff.soundscapes.sources.preparation import source_roots
@@ -122,7 +122,7 @@ def write_corpus(
     everything = (*refused, *same)
     write_refused(out / _REFUSED, everything)
     counts = {**facts.get("counts", {}), "pairs": len(rows), "refused": len(everything)}
-    counts["refused for clipping"] = n_clipping(everything)
+    counts["refused for clipping"] = sum(one.clips for one in everything)
     packages = {name: version(name) for name in ("byola-diff", "numpy", "soundfile", "soxr")}
     full = {
         **facts,
