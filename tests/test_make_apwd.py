@@ -11,7 +11,7 @@ import soundfile
 
 from byola_diff.command_line import read_options
 from byola_diff.commands import make_apwd
-from byola_diff.soundscapes.pairs.changes import changes
+from byola_diff.soundscapes.pairs.difference import changes
 from byola_diff.soundscapes.production import items
 from byola_diff.soundscapes.render.jams_file import read_jams
 from byola_diff.soundscapes.render.mixer import integrated_lufs, mix

@@ -10,7 +10,7 @@ Source:
     retrieval"; levels and times as in the JAMS files published with it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from byola_diff.randomness import derive_seed
-from byola_diff.soundscapes.pairs.changes import Action
+from byola_diff.soundscapes.pairs.difference import Action
 from byola_diff.soundscapes.render.plan import Event, Soundscape
 
 DURATION_S = 10.0
@@ -46,7 +46,7 @@ EVAL_FOLD = 5
 
 T = TypeVar("T")
 
-Palette = Mapping[str, Sequence[str]]
+Palette = Mapping[str, Collection[str]]
 """Prepared files by label, as `Event.source` names them."""
 
 
@@ -112,7 +112,7 @@ def plan_pair(
 
 
 def _foreground(
-    events: Palette,
+    events: Mapping[str, Sequence[str]],
     bed_label: str,
     bed_files: Sequence[str],
     bed: Sequence[str],

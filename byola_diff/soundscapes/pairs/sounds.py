@@ -29,10 +29,6 @@ class Sounds:
     unreadable: tuple[str, ...] = ()
     """Files that were left out."""
 
-    def palette(self, split: str) -> dict[str, tuple[str, ...]]:
-        """Prepared files by label, to draw from."""
-        return {label: tuple(files) for label, files in self.by_split[split].items()}
-
     def only(self, label: str) -> "Sounds":
         """The recordings of one label.
 
@@ -48,9 +44,14 @@ class Sounds:
 
     def listing(self) -> dict[str, Any]:
         """Number of recordings, and a hash of their splits, labels and names."""
-        labels = [(split, *one) for split in SPLITS for one in self.by_split[split].items()]
-        rows = [[split, label, file] for split, label, files in labels for file in files]
-        return listing(sorted(rows))
+        return listing(
+            sorted(
+                [split, label, file]
+                for split in SPLITS
+                for label, files in self.by_split[split].items()
+                for file in files
+            )
+        )
 
     def source(self, split: str, role: Role, file: str, *, is_background: bool) -> SourceFile:
         """Where a prepared file comes from."""

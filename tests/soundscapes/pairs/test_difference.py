@@ -3,8 +3,15 @@ import re
 import pytest
 
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS
-from byola_diff.soundscapes.pairs.changes import Change, changes, event_labels
-from byola_diff.soundscapes.pairs.text import TEMPLATES, Words, difference_text, label_words
+from byola_diff.soundscapes.pairs.difference import (
+    TEMPLATES,
+    Change,
+    Words,
+    changes,
+    difference_text,
+    event_labels,
+    label_words,
+)
 from byola_diff.soundscapes.render.plan import Event, Soundscape
 
 
