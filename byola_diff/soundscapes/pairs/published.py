@@ -14,8 +14,12 @@ from pathlib import Path, PurePosixPath
 from byola_diff.soundscapes.pairs.corpus import RequiredSources
 from byola_diff.soundscapes.pairs.plan import EVAL_FOLD, SPLITS
 from byola_diff.soundscapes.production.produce import Refusal
-from byola_diff.soundscapes.render.jams_document import ROLES
-from byola_diff.soundscapes.render.jams_file import JamsError, read_fields, scaper_annotation
+from byola_diff.soundscapes.render.jams_file import (
+    JamsError,
+    read_fields,
+    role_of,
+    scaper_annotation,
+)
 from byola_diff.soundscapes.render.plan import Role
 from byola_diff.soundscapes.sources.preparation import SourceFile
 
@@ -96,7 +100,7 @@ def _referred(jams: Path) -> list[tuple[Role, str, str]]:
     try:
         for event in scaper_annotation(read_fields(jams))["data"]:
             value = event["value"]
-            role: Role | None = next((one for one in ROLES if one == value["role"].value), None)
+            role = role_of(value)
             label, path = value["label"].text(), PurePosixPath(value["source_file"].text())
             leaves = path.is_absolute() or ".." in path.parts
             if role is not None and _LABEL.fullmatch(label) and not leaves:
