@@ -23,7 +23,7 @@ from byola_diff.soundscapes.render.jams_file import (
 from byola_diff.soundscapes.render.plan import Role
 from byola_diff.soundscapes.sources.preparation import SourceFile
 
-_CLIP = re.compile(r"(?P<pair>(?P<set>.+)_(?P<split>dev|eval)_\d+)_(?P<side>s[12])")
+_CLIP = re.compile(r"(?P<pair>(?P<set>.+)_(?P<split>dev|eval)_\d+)_s[12]")
 _SCENE = re.compile(r"(?:apwd|adc)_(?P<scene>.+?)(?:_sc)?")
 _ESC50 = re.compile(r"(?P<fold>[1-5])-\d+-[A-Z]-\d+\.wav")
 _FSD50K = re.compile(r"\d+\.wav")
@@ -38,12 +38,11 @@ class PublishedClip:
     pair: str
     scene: str
     split: str
-    side: str
 
     @property
     def name(self) -> str:
         """Name of the clip."""
-        return f"{self.pair}_{self.side}"
+        return self.jams.stem
 
 
 def published_clips(folder: Path) -> tuple[list[PublishedClip], list[Refusal]]:
@@ -66,9 +65,7 @@ def published_clips(folder: Path) -> tuple[list[PublishedClip], list[Refusal]]:
         else:
             scene = _SCENE.fullmatch(found["set"])
             named = scene["scene"] if scene else found["set"]
-            clips[path.stem] = PublishedClip(
-                path, found["pair"], named, found["split"], found["side"]
-            )
+            clips[path.stem] = PublishedClip(path, found["pair"], named, found["split"])
             continue
         refused.append(Refusal(path.relative_to(folder).as_posix(), reason))
     return sorted(clips.values(), key=lambda clip: clip.name), refused

@@ -44,14 +44,10 @@ class Sounds:
 
     def listing(self) -> dict[str, Any]:
         """Number of recordings, and a hash of their splits, labels and names."""
-        return listing(
-            sorted(
-                [split, label, file]
-                for split in SPLITS
-                for label, files in self.by_split[split].items()
-                for file in files
-            )
-        )
+        rows = []
+        for split, labels in self.by_split.items():
+            rows += [[split, label, file] for label, files in labels.items() for file in files]
+        return listing(sorted(rows))
 
     def source(self, split: str, role: Role, file: str, *, is_background: bool) -> SourceFile:
         """Where a prepared file comes from."""
@@ -76,11 +72,7 @@ def read_sounds(folder: Path, seed: int = 0) -> Sounds:
 
 
 def split_sounds(libraries: Mapping[str, Library], seed: int = 0) -> Sounds:
-    """Recordings of libraries by split; those of a library under "" are split here.
-
-    Raises:
-        ValueError: As `read_sounds`.
-    """
+    """Recordings of libraries by split; those of one under "" are split. Errors: `read_sounds`."""
     by_split: dict[str, dict[str, dict[str, Path]]] = {split: {} for split in SPLITS}
     for given, library in sorted(libraries.items()):
         homes = {} if given else _homes(library.sources, seed)
@@ -98,11 +90,8 @@ def split_sounds(libraries: Mapping[str, Library], seed: int = 0) -> Sounds:
     if not by_split["dev"]:
         roots = ", ".join(sorted(str(library.root) for library in libraries.values()))
         raise ValueError(f"no recordings below {roots}")
-    left_out = [
-        str(library.root / file)
-        for library in libraries.values()
-        for file, _ in library.unreadable_files
-    ]
+    every = libraries.values()
+    left_out = [str(one.root / file) for one in every for file, _ in one.unreadable_files]
     return Sounds(by_split, tuple(sorted(left_out)))
 
 

@@ -89,15 +89,11 @@ def finished(
         return None
     if path.read_bytes() != to_jams(plan, full).encode():
         return None
-    whole = all(_has_hash(out, name, digest) for name, digest in full["files"].items())
-    return full if whole else None
-
-
-def _has_hash(out: Path, name: str, digest: str) -> bool:
     try:
-        return sha256(_below(out, name)) == digest
+        hashes = {name: sha256(_below(out, name)) for name in full["files"]}
     except (ValueError, OSError):  # not below the corpus, or not there
-        return False
+        return None
+    return full if hashes == full["files"] else None
 
 
 def _below(out: Path, name: str) -> Path:

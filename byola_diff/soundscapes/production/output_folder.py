@@ -33,9 +33,7 @@ class OutputFolder:
         return self.path / self.sources
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Check that a data set of these settings can be made or continued there; write nothing.
-
-        Not all settings need be given: only those that are known already.
+        """Check that a data set of these settings, or more, can be made or continued there.
 
         Raises:
             ValueError: If the folder holds a data set of other settings or other files, another run

@@ -39,11 +39,6 @@ class Library:
     unreadable_files: tuple[tuple[str, str], ...] = ()
     """Files that were left out, each with the reason."""
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """All labels, sorted."""
-        return tuple(sorted({source.label for source in self.sources}))
-
 
 def read_esc50(folder: Path | str) -> Library:
     """Clips of ESC-50 with their folds and the recordings they were cut from.

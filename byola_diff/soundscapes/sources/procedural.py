@@ -27,7 +27,7 @@ _WAV_HEADER_BYTES = 44
 
 
 class ProceduralSounds:
-    """Sounds LABEL/LABEL_000.wav and so on, which may not be written yet.
+    """Sounds LABEL/LABEL_000.wav and so on: what there will be, and how it is written.
 
     Events are in one library named "", in five folds by turns; each begins between a tenth and half
     of its file. Stationary backgrounds are in two libraries, "dev" and "eval", in folders of these
@@ -45,7 +45,7 @@ class ProceduralSounds:
         sample_rate: int = 44_100,
         labels: Collection[str] | None = None,
     ) -> None:
-        """Decide what there will be, and write nothing.
+        """Raise ValueError if a label is unknown, or there is nothing to write.
 
         Args:
             folder: Where the files go.
@@ -55,9 +55,6 @@ class ProceduralSounds:
             duration_s: Length of each file; 5 s for events and 12 s for backgrounds if left out.
             sample_rate: Hz.
             labels: Some of those of the kind; all, if left out.
-
-        Raises:
-            ValueError: If a label is unknown, or there is nothing to write.
         """
         known, usual_s = _KINDS[kind]
         if unknown := sorted(set(labels or ()) - set(known)):
@@ -89,8 +86,7 @@ class ProceduralSounds:
             seed = derive_seed(self.seed, f"procedural {self.kind}", *([part] if part else []))
             for source in tqdm(library.sources, library.root.name, unit="sound", disable=None):
                 path = library.root / source.file
-                n_bytes = _WAV_HEADER_BYTES + 2 * self._n_samples
-                if path.is_file() and path.stat().st_size == n_bytes:
+                if is_complete(path, self._n_samples):
                     continue
                 index = torch.tensor([int(path.stem.rpartition("_")[2])])
                 with one_thread():
@@ -129,3 +125,8 @@ class ProceduralSounds:
             for number in range(self.per_label)
         ]
         return Library(root, tuple(sorted(sources, key=lambda source: source.file)))
+
+
+def is_complete(path: Path, n_samples: int) -> bool:
+    """Whether `write_wav` has written a file of so many samples."""
+    return path.is_file() and path.stat().st_size == _WAV_HEADER_BYTES + 2 * n_samples
