@@ -41,8 +41,9 @@ from byola_diff.soundscapes.pairs.plan import (
 from byola_diff.soundscapes.pairs.sounds import Sounds, read_sounds, split_sounds
 from byola_diff.soundscapes.production.produce import named_by_option
 from byola_diff.soundscapes.render.plan import Soundscape
+from byola_diff.soundscapes.render.renderers import open_renderer
 from byola_diff.soundscapes.sources.preparation import SourceFile
-from byola_diff.soundscapes.sources.procedural import ProceduralSounds
+from byola_diff.soundscapes.sources.procedural import Kind, ProceduralSounds
 
 _SETTINGS = ("background_label", "pairs_dev", "pairs_eval", "sample_rate", "output_rate")
 
@@ -98,13 +99,12 @@ def main(arguments: Sequence[str] | None = None, prog: str = "make_apwd.py") -> 
 
 def run(options: MakeApwdOptions) -> int:
     """Plan, prepare, render, report."""
-    studio = RenderSettings(
-        options.out, options.renderer, options.output_rate, n_workers=options.workers
-    )
+    studio = RenderSettings(options.out, options.renderer, options.output_rate, options.workers)
+    renderer, _ = open_renderer(options.renderer)
     settings = {name: getattr(options, name) for name in _SETTINGS}
     settings["ref_db"] = options.levels_db
     name = f"APwD-like: {options.scene}"
-    known = {"name": name, "renderer": studio.renderer_name, "seed": options.seed}
+    known = {"name": name, "renderer": renderer, "seed": options.seed}
     studio.folder.check(known | settings)
     events, backgrounds, procedural = open_sounds(options, studio.folder.procedural)
     report_sounds(events, backgrounds)
@@ -125,7 +125,7 @@ def run(options: MakeApwdOptions) -> int:
     facts = {
         "name": name,
         "settings": settings,
-        "renderer": studio.renderer_name,
+        "renderer": renderer,
         "counts": {"sources": made.n_sources, "unreadable sources": n_unreadable},
         "deviations": deviations(options),
     }
@@ -145,16 +145,12 @@ def open_sounds(
 
     That takes minutes, so all that is given is looked at before.
     """
+    sounds = partial(ProceduralSounds, seed=options.seed, sample_rate=options.sample_rate)
     procedural, found = [], []
-    for kind, given in (("events", options.events), ("backgrounds", options.background)):
+    wanted: dict[Kind, str] = {"events": options.events, "backgrounds": options.background}
+    for kind, given in wanted.items():
         if given == PROCEDURAL:
-            made = ProceduralSounds(
-                folder / kind,
-                kind,
-                per_label=options.per_label,
-                seed=options.seed,
-                sample_rate=options.sample_rate,
-            )
+            made = sounds(folder / kind, kind, per_label=options.per_label)
             procedural.append(made)
             found.append(split_sounds(made.libraries))
         else:
@@ -186,8 +182,8 @@ def needed_sources(
         bed = {event.label for event in clips[0].events if event.role == "background"}
         for event in (*clips[0].events, *clips[1].events):
             in_bed = event.label in bed
-            sounds = backgrounds if in_bed else events
-            source = sounds.source(split, event.role, event.source, is_background=in_bed)
+            files = (backgrounds if in_bed else events).by_split[split][event.label]
+            source = SourceFile(files[event.source], split, event.role, event.source, in_bed)
             sources[source.name] = source
             needed.append(source.name)
     return RequiredSources([sources[name] for name in sorted(sources)], of_pair)
@@ -217,12 +213,12 @@ def report_sounds(events: Sounds, backgrounds: Sounds) -> None:
 
 def deviations(options: MakeApwdOptions) -> list[str]:
     """In what the corpus is not the published one."""
-    low_db, high_db = options.levels_db
-    as_published = (low_db, high_db) == PUBLISHED_REF_DB
-    return [
+    found = [
         "pairs: drawn anew by this project's recipe",
         "texts: of this project's grammar, as those of the papers are not published",
         f"events: {Path(options.events).name}",
         f"backgrounds: {Path(options.background).name}",
-        *([] if as_published else [f"levels: backgrounds at {low_db:g} to {high_db:g} LUFS"]),
     ]
+    if options.levels_db != PUBLISHED_REF_DB:
+        found.append("levels: backgrounds at {:g} to {:g} LUFS".format(*options.levels_db))
+    return found

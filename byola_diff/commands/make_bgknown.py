@@ -15,7 +15,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from typing import Annotated, Literal
 
@@ -80,14 +80,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "make_bgknown_esc50
 def run(args: MakeBgKnownOptions) -> int:
     """Plan, render, report."""
     start = time.monotonic()
-    settings = BgKnownSettings(
-        seed=args.seed,
-        snr_db=args.snr_db,
-        ref_db=args.ref_db,
-        reference_level=args.reference_level,
-        sample_rate=args.sample_rate,
-        output_rate=args.output_rate,
-    )
+    names = [one.name for one in fields(BgKnownSettings) if one.name != "duration_s"]
+    settings = BgKnownSettings(**{name: getattr(args, name) for name in names})
     renderer = open_renderer(args.renderer)
     excluded = sorted(args.exclude_background_labels)
     known = {"excluded_labels": excluded, "limit": args.limit, "renderer": renderer[0]}

@@ -39,6 +39,7 @@ from byola_diff.soundscapes.pairs.published import (
 from byola_diff.soundscapes.production.output_folder import listing
 from byola_diff.soundscapes.render.jams_file import JamsError, read_jams
 from byola_diff.soundscapes.render.plan import Soundscape
+from byola_diff.soundscapes.render.renderers import open_renderer
 from byola_diff.soundscapes.sources.preparation import source_roots
 
 _NAME = "APwD"
@@ -72,11 +73,10 @@ def run(options: RenderApwdOptions) -> int:
     """Prepare, render, pair, report."""
     clips, refused = published_clips(options.jams)
     clips = first_pairs(clips, options.limit)
-    studio = RenderSettings(
-        options.out, options.renderer, options.output_rate, n_workers=options.workers
-    )
+    studio = RenderSettings(options.out, options.renderer, options.output_rate, options.workers)
+    renderer, _ = open_renderer(options.renderer)
     settings = {"limit": options.limit, "output_rate": options.output_rate}
-    known = {"name": _NAME, "renderer": studio.renderer_name, "seed": options.seed, **settings}
+    known = {"name": _NAME, "renderer": renderer, "seed": options.seed, **settings}
     known["jams"] = listing([clip.name for clip in clips], "files")
     studio.folder.check(known)
     sources = published_sources(clips, options.esc50, options.fsd50k)
@@ -89,7 +89,7 @@ def run(options: RenderApwdOptions) -> int:
     facts = {
         "name": _NAME,
         "settings": settings,
-        "renderer": studio.renderer_name,
+        "renderer": renderer,
         "counts": {
             "clips": len(rendered.done),
             "clips without the other one of their pair": n_alone,

@@ -11,7 +11,7 @@ from byola_diff.randomness import derive_seed
 from byola_diff.soundscapes.sources.library import Library, read_folder, read_fsd50k
 from byola_diff.storage import sha256
 
-_PARTS = ("dev", "eval")
+_PARTS: tuple[str, str] = ("dev", "eval")
 _DEV_SHARE = 0.6
 """How much of one folder is for training: as much as of ESC-50's items."""
 

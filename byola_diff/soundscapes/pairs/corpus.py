@@ -66,11 +66,6 @@ class RenderSettings:
         """Folder of the corpus, and of no other one."""
         return OutputFolder(self.out, "procedural", (_TABLE, _SUMMARY))
 
-    @property
-    def renderer_name(self) -> str:
-        """Renderer with version."""
-        return open_renderer(self.renderer)[0]
-
 
 @dataclass(frozen=True)
 class RequiredSources:
@@ -219,8 +214,8 @@ def _write_table(table: Path, pairs: Sequence[PairOfClips], seed: int) -> tuple[
         except ValueError as error:
             same.append(Refusal(pair.name, str(error)))
             continue
-        files = [_wav(pair.split, plan) for plan in pair.plans]
-        labels = [event_labels(plan) for plan in pair.plans]
+        files = _wav(pair.split, first), _wav(pair.split, second)
+        labels = event_labels(first), event_labels(second)
         split = _TABLE_SPLITS[pair.split]
         rows.append(Pair(pair.name, pair.scene, split, *files, *labels, text))
         extra["changes"].append(";".join(map(str, changes(first, second))))

@@ -8,7 +8,6 @@ from typing import Any
 from byola_diff.randomness import derive_seed
 from byola_diff.soundscapes.pairs.plan import EVAL_FOLD, SPLITS
 from byola_diff.soundscapes.production.output_folder import listing
-from byola_diff.soundscapes.render.plan import Role
 from byola_diff.soundscapes.sources.library import (
     Library,
     Source,
@@ -16,7 +15,6 @@ from byola_diff.soundscapes.sources.library import (
     read_folder,
     read_fsd50k,
 )
-from byola_diff.soundscapes.sources.preparation import SourceFile
 
 _EVAL_SHARE = 0.2
 
@@ -48,11 +46,6 @@ class Sounds:
         for split, labels in self.by_split.items():
             rows += [[split, label, file] for label, files in labels.items() for file in files]
         return listing(sorted(rows))
-
-    def source(self, split: str, role: Role, file: str, *, is_background: bool) -> SourceFile:
-        """Where a prepared file comes from."""
-        recording = self.by_split[split][PurePosixPath(file).parts[0]][file]
-        return SourceFile(recording, split, role, file, is_background)
 
 
 def read_sounds(folder: Path, seed: int = 0) -> Sounds:

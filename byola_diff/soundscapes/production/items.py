@@ -75,9 +75,8 @@ def finished(
     """What `finish` returned, if the item is there as planned and whole; else None.
 
     It is not if the JAMS is missing, is of another plan or has other facts than these and those
-    named in `measured`, or if a wav file is missing or altered. What else the files depend on, such
-    as the renderer, the content of the sources and the rate of the wav files, must be among the
-    facts: give `sample_rate` where it is not that of the plan.
+    named in `measured`, or if a wav file is missing or altered. What else the files depend on must
+    be among the facts: renderer, content of the sources, `sample_rate` if not that of the plan.
     """
     path = _below(out, jams)
     full = read_facts(path)

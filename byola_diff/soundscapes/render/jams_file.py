@@ -1,10 +1,8 @@
-"""Soundscapes as JAMS files with an annotation of the namespace `scaper`, which Scaper renders.
+"""Soundscapes read from JAMS files with an annotation of the namespace `scaper`.
 
-JAMS files come from elsewhere: they are read as plain JSON of limited size, nothing in them is
-trusted, and every error names the file and the field. Files that we write hold the paths of their
-sources below the folder of sources. In others, such as those published with APwD, a path says the
-folder and the name of the source alone, and these are looked up below that folder, as Scaper does
-when it is given one.
+They come from elsewhere: read as plain JSON of limited size, nothing in them is trusted, and every
+error names file and field. Files that we write hold paths below the folder of sources. In others,
+such as APwD's, only the last folder and the name of a source count, as for Scaper.
 """
 
 import json

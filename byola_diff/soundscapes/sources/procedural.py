@@ -19,6 +19,8 @@ from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
 from byola_diff.soundscapes.production.workers import one_thread
 from byola_diff.soundscapes.sources.library import Library, Source
 
+Kind = Literal["events", "backgrounds"]
+
 _KINDS = {"events": (FOREGROUNDS, 5.0), "backgrounds": (BACKGROUNDS, 12.0)}
 """Labels of each kind, and the usual length in seconds."""
 _N_FOLDS = 5
@@ -37,7 +39,7 @@ class ProceduralSounds:
     def __init__(
         self,
         folder: Path | str,
-        kind: Literal["events", "backgrounds"],
+        kind: Kind,
         *,
         per_label: int,
         seed: int,

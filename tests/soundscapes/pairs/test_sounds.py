@@ -13,8 +13,7 @@ def test_fold_5_is_for_eval(tmp_path):
     sounds = split_sounds({"": library(tmp_path, *sources)})
     assert {k: [*v] for k, v in sounds.by_split["eval"].items()} == {"dog": ["dog/5-1-A-0.wav"]}
     assert len(sounds.by_split["dev"]["dog"]) == 4
-    source = sounds.source("eval", "foreground", "dog/5-1-A-0.wav", is_background=False)
-    assert source.recording == tmp_path / "audio/5-1-A-0.wav"
+    assert list(sounds.by_split["eval"]["dog"].values()) == [tmp_path / "audio/5-1-A-0.wav"]
 
 
 @pytest.mark.parametrize(("n", "n_eval"), [(1, 0), (2, 1), (3, 1), (4, 2), (10, 2), (20, 4)])
