@@ -51,7 +51,7 @@ class BgKnownPlan:
     settings: BgKnownSettings
     events: Library
     backgrounds: Mapping[str, Library]
-    """By part, "dev" and "eval"; those that are left after the exclusion of short ones."""
+    """By part, "dev" and "eval", without those that are too short or excluded."""
     items: tuple[ItemPlan, ...]
     choices: Mapping[str, Any]
     """Beside the settings, what the data set depends on."""
@@ -74,7 +74,7 @@ def plan_bgknown(
         events: With folds.
         backgrounds: Parts "dev", for training, and "eval".
         settings: What the items have in common.
-        excluded_labels: Labels whose backgrounds are left out.
+        excluded_labels: Those of backgrounds that are left out.
         n_items: At most so many, spread over splits and labels.
         deviations: What is not as published about the sources, in words.
 

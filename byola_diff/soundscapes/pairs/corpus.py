@@ -101,18 +101,11 @@ def produce_items(
     *,
     title: str,
 ) -> ProductionResult[T, R]:
-    """Prepare the sources, then render the items, in several processes; errors as `produce`.
+    """Prepare the sources, then render the items, as `produce` does with work that can be pickled.
 
-    An item is refused if one of its sources is not there, and the reason is why. Copies of sources
-    that are missing now are removed, so that no item is made of them later.
-
-    Args:
-        settings: Where, and by what.
-        required: The sources.
-        items: Clips or pairs.
-        render: A function that can be pickled; what `produce` refuses is refused.
-        name_of: What an item is called in messages and in `required`.
-        title: What the items are.
+    An item, whose name is that in `required`, is refused if one of its sources is not there, and
+    the reason is why. Copies of sources that are missing now are removed, so that no item is made
+    of them later.
     """
     for name in required.missing:
         (settings.sources / name).unlink(missing_ok=True)
@@ -176,14 +169,8 @@ def write_corpus(
 ) -> tuple[Refusal, ...]:
     """Write the table of pairs, how the corpus was made and what was refused; returns the latter.
 
-    Pairs whose clips do not differ are refused too. Without a pair there is no table.
-
-    Args:
-        out: Folder of the corpus.
-        pairs: In the order of the table.
-        refused: Clips and pairs that could not be made.
-        seed: Decides the wording of the texts.
-        facts: Name, settings and the like; `counts` in them is completed.
+    Pairs whose clips do not differ are refused too. Without a pair there is no table. The seed
+    decides the wording of the texts; `counts` among the facts is completed.
     """
     same, n_pairs = _write_table(out / _TABLE, pairs, seed)
     everything = (*refused, *same)

@@ -9,7 +9,7 @@ grammar of our own, so that scores compare within this project and not strictly 
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -90,8 +90,7 @@ def _change(label: str, old: list[float], new: list[float], *, in_bed: bool) -> 
     return Change("louder" if more else "quieter", label, level_db)
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(NamedTuple):
     """A sound as it is spoken of."""
 
     noun: str
@@ -99,19 +98,13 @@ class Words:
     new: str
     """Where it is first mentioned: "a dog", "birds chirping"."""
 
-    @property
-    def one_more(self) -> str:
-        """One more of a kind that is there already: "another dog", "more footsteps"."""
-        return f"another {self.noun}" if self._countable else f"more {self.noun}"
-
-    @property
-    def some(self) -> str:
-        """Part of what is there: "one dog", "some of the footsteps"."""
-        return f"one {self.noun}" if self._countable else f"some of the {self.noun}"
-
-    @property
-    def _countable(self) -> bool:
-        return self.new.startswith(("a ", "an "))
+    def added_and_removed(self, some_stay: bool) -> tuple[str, str]:
+        """What is added and what is removed; "another dog" and "one dog" if others of it stay."""
+        if not some_stay:
+            return self.new, f"the {self.noun}"
+        if self.new.startswith(("a ", "an ")):
+            return f"another {self.noun}", f"one {self.noun}"
+        return f"more {self.noun}", f"some of the {self.noun}"
 
 
 # Labels of ESC-50, FSD50K, APwD and the procedural sounds that don't read well word for word.
@@ -233,7 +226,5 @@ def difference_text(first: Soundscape, second: Soundscape, seed: int = 0) -> str
 def _clause(change: Change, random: np.random.Generator) -> str:
     templates = TEMPLATES[change.action]
     words = label_words(change.label)
-    new, old = words.new, f"the {words.noun}"
-    if change.some_stay:
-        new, old = words.one_more, words.some
+    new, old = words.added_and_removed(change.some_stay)
     return templates[random.integers(len(templates))].format(noun=words.noun, new=new, old=old)
