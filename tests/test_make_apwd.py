@@ -11,11 +11,10 @@ import soundfile
 
 from byola_diff.command_line import read_options
 from byola_diff.commands import make_apwd
-from byola_diff.soundscapes.pairs.changes import changes
+from byola_diff.soundscapes.pairs.difference import changes
 from byola_diff.soundscapes.production import items
 from byola_diff.soundscapes.render.jams_file import read_jams
-from byola_diff.soundscapes.render.loudness import integrated_lufs
-from byola_diff.soundscapes.render.mixer import mix
+from byola_diff.soundscapes.render.mixer import integrated_lufs, mix
 from byola_diff.soundscapes.sources.preparation import source_roots
 from byola_diff.tables.pairs import read_pairs
 from tests.file_hashes import file_hashes

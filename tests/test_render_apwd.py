@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 from byola_diff.commands import render_apwd
-from byola_diff.soundscapes.pairs.text import TEMPLATES
+from byola_diff.soundscapes.pairs.difference import TEMPLATES
 from byola_diff.soundscapes.production import items
-from byola_diff.soundscapes.render.loudness import integrated_lufs
+from byola_diff.soundscapes.render.mixer import integrated_lufs
 from byola_diff.tables.pairs import read_pairs
 from tests.file_hashes import file_hashes
 

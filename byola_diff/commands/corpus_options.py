@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from byola_diff.audio.files import AudioFileError
 from byola_diff.option_fields import Count
+from byola_diff.soundscapes.render.renderers import RendererName
 
 USER_ERRORS = (AudioFileError, ModuleNotFoundError, OSError, RuntimeError, ValueError)
 """What users can mend: said in a line, without a traceback."""
 
+PROCEDURAL = "procedural"
+"""Given instead of a folder of recordings."""
+
 Folder = Annotated[Path, "DIR"]
-Renderer = Literal["auto", "scaper", "mixer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +27,7 @@ class CorpusOptions:
     """Seed of all draws."""
     workers: Count = 1
     """Processes."""
-    renderer: Renderer = "auto"
+    renderer: RendererName = "auto"
     """Scaper or our own mixer; auto is Scaper where it is installed."""
     output_rate: Annotated[Count, "HZ"] | None = None
     """Resample the finished files once, such as to 16000 Hz."""

@@ -14,17 +14,19 @@ bytes do not depend on stops or on the number of workers.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from byola_diff.command_line import exit_status, read_options
-from byola_diff.commands.corpus_options import USER_ERRORS, CorpusOptions
+from byola_diff.commands.corpus_options import PROCEDURAL, USER_ERRORS, CorpusOptions
 from byola_diff.soundscapes.pairs.corpus import (
     PairOfClips,
     RenderSettings,
+    RequiredSources,
+    produce_items,
     write_clip,
     write_corpus,
 )
@@ -36,17 +38,13 @@ from byola_diff.soundscapes.pairs.plan import (
     quieter,
     usual_ref_db,
 )
-from byola_diff.soundscapes.pairs.production import RequiredSources, produce_items
 from byola_diff.soundscapes.pairs.sounds import Sounds, read_sounds, split_sounds
-from byola_diff.soundscapes.production.produce import n_clipping, named_by_option
+from byola_diff.soundscapes.production.produce import named_by_option
 from byola_diff.soundscapes.render.plan import Soundscape
+from byola_diff.soundscapes.render.renderers import open_renderer
 from byola_diff.soundscapes.sources.preparation import SourceFile
-from byola_diff.soundscapes.sources.procedural import (
-    write_procedural_backgrounds,
-    write_procedural_events,
-)
+from byola_diff.soundscapes.sources.procedural import Kind, ProceduralSounds
 
-_PROCEDURAL = "procedural"
 _SETTINGS = ("background_label", "pairs_dev", "pairs_eval", "sample_rate", "output_rate")
 
 PlannedPair = tuple[str, tuple[Soundscape, Soundscape]]
@@ -90,7 +88,7 @@ class MakeApwdOptions(CorpusOptions):
     @property
     def levels_db(self) -> tuple[float, float]:
         """`ref_db`, or the usual levels of such sounds."""
-        return self.ref_db or usual_ref_db(_PROCEDURAL in (self.events, self.background))
+        return self.ref_db or usual_ref_db(PROCEDURAL in (self.events, self.background))
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "make_apwd.py") -> int:
@@ -101,41 +99,39 @@ def main(arguments: Sequence[str] | None = None, prog: str = "make_apwd.py") -> 
 
 def run(options: MakeApwdOptions) -> int:
     """Plan, prepare, render, report."""
-    studio = RenderSettings(options.out, options.renderer, options.output_rate)
+    studio = RenderSettings(options.out, options.renderer, options.output_rate, options.workers)
+    renderer, _ = open_renderer(options.renderer)
     settings = {name: getattr(options, name) for name in _SETTINGS}
     settings["ref_db"] = options.levels_db
-    known = {"name": corpus_name(options), "renderer": studio.renderer_name, "seed": options.seed}
+    name = f"APwD-like: {options.scene}"
+    known = {"name": name, "renderer": renderer, "seed": options.seed}
     studio.folder.check(known | settings)
-    events, backgrounds, writes = open_sounds(options, studio.folder.procedural)
+    events, backgrounds, procedural = open_sounds(options, studio.folder.procedural)
     report_sounds(events, backgrounds)
-    counts = {"dev": options.pairs_dev, "eval": options.pairs_eval}
-    plans = plan_pairs(options, events, backgrounds, counts)
+    plans = plan_pairs(options, events, backgrounds)
     if options.dry_run:
         return 0
-    for write in writes:
-        write()
+    for one in procedural:
+        one.write()
     sounds = {"events": events.listing(), "backgrounds": backgrounds.listing()}
     studio.folder.begin(known | settings | sounds)
     needs = needed_sources(plans, events, backgrounds)
-    n_workers = options.workers
-    made = produce_items(
-        studio, needs, plans, render, pair_name, n_workers=n_workers, title="pairs"
-    )
+    made = produce_items(studio, needs, plans, render, pair_name, title="pairs")
     pairs = [
         PairOfClips(pair_name(plan), options.scene, plan[0], plan[1], hashes)
         for plan, hashes in made.done
     ]
     n_unreadable = len(events.unreadable) + len(backgrounds.unreadable)
     facts = {
-        "name": corpus_name(options),
+        "name": name,
         "settings": settings,
-        "renderer": studio.renderer_name,
+        "renderer": renderer,
         "counts": {"sources": made.n_sources, "unreadable sources": n_unreadable},
         "deviations": deviations(options),
     }
     refused = named_by_option(made.refused)
     refused = write_corpus(options.out, pairs, refused, options.seed, facts)
-    if n_clipping(refused):
+    if any(one.clips for one in refused):
         low_db, high_db = quieter(options.levels_db)
         remedy = f"lower the backgrounds: --ref-db {low_db:g} {high_db:g}, with another --out"
         print(remedy, file=sys.stderr)
@@ -144,45 +140,35 @@ def run(options: MakeApwdOptions) -> int:
 
 def open_sounds(
     options: MakeApwdOptions, folder: Path
-) -> tuple[Sounds, Sounds, list[Callable[[], object]]]:
-    """Events and backgrounds by split, and what writes those that are procedural to `folder`.
+) -> tuple[Sounds, Sounds, list[ProceduralSounds]]:
+    """Events and backgrounds by split, and those of them that are to be written to `folder`.
 
     That takes minutes, so all that is given is looked at before.
     """
-    writes = []
-    made = {
-        "per_label": options.per_label,
-        "seed": options.seed,
-        "sample_rate": options.sample_rate,
-    }
-    if options.events == _PROCEDURAL:
-        write = partial(write_procedural_events, folder / "events", **made)
-        events = split_sounds({"": write(dry_run=True)})
-        writes.append(write)
-    else:
-        events = read_sounds(Path(options.events), options.seed)
-    if options.background == _PROCEDURAL:
-        write_both = partial(write_procedural_backgrounds, folder / "backgrounds", **made)
-        backgrounds = split_sounds(write_both(dry_run=True))
-        writes.append(write_both)
-    else:
-        backgrounds = read_sounds(Path(options.background), options.seed)
+    sounds = partial(ProceduralSounds, seed=options.seed, sample_rate=options.sample_rate)
+    procedural, found = [], []
+    wanted: dict[Kind, str] = {"events": options.events, "backgrounds": options.background}
+    for kind, given in wanted.items():
+        if given == PROCEDURAL:
+            made = sounds(folder / kind, kind, per_label=options.per_label)
+            procedural.append(made)
+            found.append(split_sounds(made.libraries))
+        else:
+            found.append(read_sounds(Path(given), options.seed))
+    events, backgrounds = found
     if options.background_label:
         backgrounds = backgrounds.only(options.background_label)
-    return events, backgrounds, writes
+    return events, backgrounds, procedural
 
 
-def plan_pairs(
-    options: MakeApwdOptions, events: Sounds, backgrounds: Sounds, counts: dict[str, int]
-) -> list[PlannedPair]:
+def plan_pairs(options: MakeApwdOptions, events: Sounds, backgrounds: Sounds) -> list[PlannedPair]:
     """All pairs, dev first."""
     recipe = PairRecipe(options.scene, options.seed, options.sample_rate, options.levels_db)
-    return [
-        (split, plan_pair(recipe, *palettes, split, index))
-        for split in SPLITS
-        for palettes in [(events.palette(split), backgrounds.palette(split))]
-        for index in range(counts[split])
-    ]
+    plans = []
+    for split, n_pairs in (("dev", options.pairs_dev), ("eval", options.pairs_eval)):
+        palettes = events.by_split[split], backgrounds.by_split[split]
+        plans += [(split, plan_pair(recipe, *palettes, split, n)) for n in range(n_pairs)]
+    return plans
 
 
 def needed_sources(
@@ -191,17 +177,15 @@ def needed_sources(
     """Sources of all plans, each once, sorted by the name of their copy."""
     sources: dict[str, SourceFile] = {}
     of_pair: dict[str, list[str]] = {}
-    for plan in plans:
-        split, clips = plan
-        needed = of_pair[pair_name(plan)] = []
-        for clip in clips:
-            bed = {event.label for event in clip.events if event.role == "background"}
-            for event in clip.events:
-                is_background = event.label in bed
-                sounds = backgrounds if is_background else events
-                source = sounds.source(split, event.role, event.source, is_background=is_background)
-                sources.setdefault(source.name, source)
-                needed.append(source.name)
+    for split, clips in plans:
+        needed = of_pair[pair_name((split, clips))] = []
+        bed = {event.label for event in clips[0].events if event.role == "background"}
+        for event in (*clips[0].events, *clips[1].events):
+            in_bed = event.label in bed
+            files = (backgrounds if in_bed else events).by_split[split][event.label]
+            source = SourceFile(files[event.source], split, event.role, event.source, in_bed)
+            sources[source.name] = source
+            needed.append(source.name)
     return RequiredSources([sources[name] for name in sorted(sources)], of_pair)
 
 
@@ -227,19 +211,14 @@ def report_sounds(events: Sounds, backgrounds: Sounds) -> None:
         print(f"{len(files)} files can't be read, such as {files[0]}", file=sys.stderr)
 
 
-def corpus_name(options: MakeApwdOptions) -> str:
-    """What the corpus is called."""
-    return f"APwD-like: {options.scene}"
-
-
 def deviations(options: MakeApwdOptions) -> list[str]:
     """In what the corpus is not the published one."""
-    low_db, high_db = options.levels_db
-    as_published = (low_db, high_db) == PUBLISHED_REF_DB
-    return [
+    found = [
         "pairs: drawn anew by this project's recipe",
         "texts: of this project's grammar, as those of the papers are not published",
         f"events: {Path(options.events).name}",
         f"backgrounds: {Path(options.background).name}",
-        *([] if as_published else [f"levels: backgrounds at {low_db:g} to {high_db:g} LUFS"]),
     ]
+    if options.levels_db != PUBLISHED_REF_DB:
+        found.append("levels: backgrounds at {:g} to {:g} LUFS".format(*options.levels_db))
+    return found

@@ -14,13 +14,13 @@ goes on when the same command is given again; the bytes do not depend on stops o
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from typing import Annotated, Literal
 
 from byola_diff.command_line import exit_status, read_options
-from byola_diff.commands.corpus_options import USER_ERRORS, CorpusOptions, Folder
+from byola_diff.commands.corpus_options import PROCEDURAL, USER_ERRORS, CorpusOptions, Folder
 from byola_diff.option_fields import Count
 from byola_diff.sounds import BACKGROUNDS
 from byola_diff.soundscapes.bgknown.backgrounds import read_backgrounds
@@ -33,17 +33,9 @@ from byola_diff.soundscapes.bgknown.corpus import (
 from byola_diff.soundscapes.bgknown.plan import PART_OF_SPLIT, SPLIT_OF_FOLD, BgKnownSettings
 from byola_diff.soundscapes.render.renderers import open_renderer
 from byola_diff.soundscapes.sources.library import Library, read_esc50
-from byola_diff.soundscapes.sources.procedural import (
-    write_procedural_backgrounds,
-    write_procedural_events,
-)
-
-PROCEDURAL = "procedural"
+from byola_diff.soundscapes.sources.procedural import ProceduralSounds
 
 _USUAL = BgKnownSettings()
-
-Write = Callable[[], object]
-"""Writes procedural sounds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,16 +80,18 @@ def main(arguments: Sequence[str] | None = None, prog: str = "make_bgknown_esc50
 def run(args: MakeBgKnownOptions) -> int:
     """Plan, render, report."""
     start = time.monotonic()
-    renderer, settings = open_renderer(args.renderer), read_settings(args)
+    names = [one.name for one in fields(BgKnownSettings) if one.name != "duration_s"]
+    settings = BgKnownSettings(**{name: getattr(args, name) for name in names})
+    renderer = open_renderer(args.renderer)
     excluded = sorted(args.exclude_background_labels)
     known = {"excluded_labels": excluded, "limit": args.limit, "renderer": renderer[0]}
     bgknown_folder(args.out).check({**asdict(settings), **known})
-    plan, writes = read_plan(args, settings)
+    plan, procedural = read_plan(args, settings)
     print_plan(plan, renderer[0])
     if args.dry_run:
         return 0
-    for write in writes:
-        write()
+    for sounds in procedural:
+        sounds.write()
     summary, refused = make_bgknown(plan, args.out, renderer, n_workers=args.workers)
     n_items = summary["counts"]["items"] if summary else 0
     seconds = time.monotonic() - start
@@ -108,98 +102,62 @@ def run(args: MakeBgKnownOptions) -> int:
     return 2 if refused else 0
 
 
-def read_settings(args: MakeBgKnownOptions) -> BgKnownSettings:
-    """The settings of the command line."""
-    return BgKnownSettings(
-        seed=args.seed,
-        snr_db=args.snr_db,
-        ref_db=args.ref_db,
-        reference_level=args.reference_level,
-        sample_rate=args.sample_rate,
-        output_rate=args.output_rate,
-    )
-
-
 def read_plan(
     args: MakeBgKnownOptions, settings: BgKnownSettings
-) -> tuple[BgKnownPlan, list[Write]]:
-    """The plan for the sources of the command line, and what writes those that are procedural.
+) -> tuple[BgKnownPlan, list[ProceduralSounds]]:
+    """The plan for the sources of the command line, and those of them that are to be written.
 
     That takes minutes, so all that is given is looked at before.
     """
-    events, told, write_events = read_events(args)
-    backgrounds, also, write_both = read_both_backgrounds(args, events, settings.window_s)
-    plan = plan_bgknown(
-        events,
-        backgrounds,
-        settings,
-        excluded_labels=args.exclude_background_labels,
-        n_items=args.limit,
-        deviations=(*told, *also),
-    )
-    return plan, [write for write in (write_events, write_both) if write is not None]
+    folder, excluded = bgknown_folder(args.out).procedural, args.exclude_background_labels
+    sounds = partial(ProceduralSounds, seed=args.seed, sample_rate=args.sample_rate)
+    procedural, deviations = [], []
+    if str(args.esc50) == PROCEDURAL:
+        made = sounds(folder / "events", "events", per_label=args.clips_per_label)
+        procedural.append(made)
+        events = made.libraries[""]
+        deviations.append("events: procedural")
+    else:
+        events = read_esc50(args.esc50)
+    if list(map(str, args.background)) == [PROCEDURAL]:
+        families = [name for name in BACKGROUNDS if name not in excluded]
+        # So many that none need serve twice.
+        n = math.ceil(most_items(events, args.limit) / max(1, len(families)))
+        made = sounds(folder / "backgrounds", "backgrounds", per_label=n, labels=families)
+        procedural.append(made)
+        backgrounds = made.libraries
+        deviations.append("backgrounds: procedural")
+    else:
+        least_s = settings.window_s
+        backgrounds, told = read_backgrounds(args.background, args.seed, least_s, excluded)
+        deviations += told
+    choices = {"excluded_labels": excluded, "n_items": args.limit, "deviations": deviations}
+    return plan_bgknown(events, backgrounds, settings, **choices), procedural
 
 
-def read_events(args: MakeBgKnownOptions) -> tuple[Library, tuple[str, ...], Write | None]:
-    """Clips with folds, in what they are not those of ESC-50, and what writes them."""
-    if str(args.esc50) != PROCEDURAL:
-        return read_esc50(args.esc50), (), None
-    write = partial(
-        write_procedural_events,
-        bgknown_folder(args.out).procedural / "events",
-        per_label=args.clips_per_label,
-        seed=args.seed,
-        sample_rate=args.sample_rate,
-    )
-    return write(dry_run=True), ("events: procedural",), write
-
-
-def read_both_backgrounds(
-    args: MakeBgKnownOptions, events: Library, least_s: float
-) -> tuple[dict[str, Library], tuple[str, ...], Write | None]:
-    """Backgrounds "dev" and "eval", in what they are not FSD50K's, and what writes them."""
-    if list(map(str, args.background)) != [PROCEDURAL]:
-        excluded = args.exclude_background_labels
-        return *read_backgrounds(args.background, args.seed, least_s, excluded), None
-    folds = [source.fold for source in events.sources]
-    n_train = sum(SPLIT_OF_FOLD.get(fold or 0) == "train" for fold in folds)
-    most = max(n_train, len(folds) - n_train)
-    if args.limit is not None:
-        most = min(most, args.limit)
-    families = [name for name in BACKGROUNDS if name not in args.exclude_background_labels]
-    write = partial(
-        write_procedural_backgrounds,
-        bgknown_folder(args.out).procedural / "backgrounds",
-        per_label=math.ceil(most / max(1, len(families))),  # so that none need serve twice
-        seed=args.seed,
-        sample_rate=args.sample_rate,
-        labels=families,
-    )
-    return write(dry_run=True), ("backgrounds: procedural",), write
+def most_items(events: Library, limit: int | None) -> int:
+    """Items of the larger split, at most."""
+    in_train = [SPLIT_OF_FOLD.get(source.fold or 0) == "train" for source in events.sources]
+    most = max(sum(in_train), len(in_train) - sum(in_train))
+    return most if limit is None else min(most, limit)
 
 
 def print_plan(plan: BgKnownPlan, renderer: str) -> None:
     """Counts of what will be made, and in what it is not the published data set."""
     for split, part in PART_OF_SPLIT.items():
-        drafts = [draft for draft in plan.items if draft.split == split]
-        labels = {draft.event.label for draft in drafts}
-        n_backgrounds = len({draft.backgrounds[0].file for draft in drafts})
+        items = [item for item in plan.items if item.split == split]
+        labels = {item.event.label for item in items}
+        n_backgrounds = len({item.backgrounds[0].file for item in items})
         n_known = len(plan.backgrounds[part].sources)
         print(
-            f"{split}: {len(drafts)} items of {len(labels)} classes, "
+            f"{split}: {len(items)} items of {len(labels)} classes, "
             f"in {n_backgrounds} of {n_known} backgrounds"
         )
     print(f"rendered by {renderer}")
-    unreadable = sorted(
-        # Both parts of one folder tell the same files.
-        {
-            (library.root / file, why)
-            for library in plan.backgrounds.values()
-            for file, why in library.unreadable_files
-        }
-    )
+    libraries = plan.backgrounds.values()  # both parts of one folder tell the same files
+    unreadable = {(one.root / file, why) for one in libraries for file, why in one.unreadable_files}
     if unreadable:
-        file, why = unreadable[0]
+        file, why = min(unreadable)
         print(f"backgrounds that can't be read: {len(unreadable)}, such as {file}: {why}")
     if plan.deviations:
         print(f"differs from the published data set: {'; '.join(plan.deviations)}")

@@ -22,10 +22,10 @@ from byola_diff.command_line import read_options
 from byola_diff.option_fields import POSITIONAL
 from byola_diff.randomness import counter_uniform, derive_seed
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
+from byola_diff.soundscapes.sources.procedural import is_complete
 from byola_diff.tables.manifest import Clip, write_manifest
 
 _CHUNK = 16
-_WAV_HEADER_BYTES = 44
 
 
 @dataclass(frozen=True)
@@ -71,30 +71,23 @@ class MakeSoundsOptions:
 def main(arguments: Sequence[str] | None = None, prog: str = "make_sounds.py") -> None:
     """Render what the command line asks for."""
     options = read_options(MakeSoundsOptions, arguments, prog=prog, description=__doc__)
-    rate, length_s = options.sample_rate, options.background_duration_s
-
-    def labelled(clips: list[PlannedClip]) -> Tensor:
-        return render_events(clips, options.seed, int(options.duration_s * rate), rate)
-
-    def long_backgrounds(clips: list[PlannedClip]) -> Tensor:
-        return render_backgrounds(clips, options.seed, int(length_s * rate), rate)
-
-    shares = {"test": options.test_share, "valid": options.valid_share}
-    clips = plan("audio", tuple(FOREGROUNDS), options.clips, shares)
-    write_corpus(options.out, "manifest.csv", clips, labelled, options.duration_s, rate)
+    shares = options.test_share, options.valid_share
+    clips = plan("audio", tuple(FOREGROUNDS), options.clips, *shares)
+    write_corpus(options, "manifest.csv", clips, render_events, options.duration_s)
     if options.backgrounds:
-        clips = plan("backgrounds", tuple(BACKGROUNDS), options.backgrounds, shares)
-        write_corpus(options.out, "backgrounds.csv", clips, long_backgrounds, length_s, rate)
+        clips = plan("backgrounds", tuple(BACKGROUNDS), options.backgrounds, *shares)
+        length_s = options.background_duration_s
+        write_corpus(options, "backgrounds.csv", clips, render_backgrounds, length_s)
 
 
 def plan(
-    folder: str, labels: tuple[str, ...], n_clips: int, shares: dict[str, float]
+    folder: str, labels: tuple[str, ...], n_clips: int, test_share: float, valid_share: float
 ) -> list[PlannedClip]:
     """Clips in the order of their labels, labels balanced within each split."""
     clips = []
     for place, label in enumerate(labels):
         count = n_clips // len(labels) + (place < n_clips % len(labels))
-        n_test, n_valid = (round(count * shares[split]) for split in ("test", "valid"))
+        n_test, n_valid = round(count * test_share), round(count * valid_share)
         for number in range(count):
             held_out = "test" if number < n_test else "valid"
             split = held_out if number < n_test + n_valid else "train"
@@ -134,24 +127,24 @@ def _active_rms(waveform: Tensor) -> Tensor:
 
 
 def write_corpus(
-    out: Path,
+    options: MakeSoundsOptions,
     manifest: str,
     clips: list[PlannedClip],
-    render_clips: Callable[[list[PlannedClip]], Tensor],
+    render_clips: Callable[[list[PlannedClip], int, int, int], Tensor],
     duration_s: float,
-    sample_rate: int,
 ) -> None:
     """Write the files that are not there yet, then the manifest."""
-    n_bytes = _WAV_HEADER_BYTES + 2 * int(duration_s * sample_rate)
+    out, rate = options.out, options.sample_rate
+    n_samples = int(duration_s * rate)
     with tqdm(total=len(clips), desc=manifest, unit="clip") as progress:
         for chunk in _chunks(clips):
-            missing = [clip for clip in chunk if not _is_complete(out / clip.file, n_bytes)]
+            missing = [clip for clip in chunk if not is_complete(out / clip.file, n_samples)]
             # The whole chunk, though one file may be missing: the last bit of a sample may depend
             # on how many are rendered together.
-            waveforms = render_clips(chunk) if missing else ()
+            waveforms = render_clips(chunk, options.seed, n_samples, rate) if missing else ()
             for clip, waveform in zip(chunk, waveforms, strict=False):
                 if clip in missing:
-                    write_wav(out / clip.file, waveform.numpy(), sample_rate)
+                    write_wav(out / clip.file, waveform.numpy(), rate)
             progress.update(len(chunk))
     # Each clip is a sound of its own, and so its own group.
     rows = [Clip(c.file, (c.label,), split=c.split, group=Path(c.file).stem) for c in clips]
@@ -163,7 +156,3 @@ def _chunks(clips: list[PlannedClip]) -> Iterator[list[PlannedClip]]:
     for _, same_label in groupby(clips, key=lambda clip: clip.label):
         run = list(same_label)
         yield from (run[start : start + _CHUNK] for start in range(0, len(run), _CHUNK))
-
-
-def _is_complete(path: Path, n_bytes: int) -> bool:
-    return path.is_file() and path.stat().st_size == n_bytes

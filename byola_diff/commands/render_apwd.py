@@ -26,19 +26,20 @@ from byola_diff.option_fields import Count
 from byola_diff.soundscapes.pairs.corpus import (
     PairOfClips,
     RenderSettings,
+    RequiredSources,
+    produce_items,
     write_clip,
     write_corpus,
 )
-from byola_diff.soundscapes.pairs.production import RequiredSources, produce_items
 from byola_diff.soundscapes.pairs.published import (
     PublishedClip,
-    PublishedSources,
     published_clips,
     published_sources,
 )
 from byola_diff.soundscapes.production.output_folder import listing
 from byola_diff.soundscapes.render.jams_file import JamsError, read_jams
 from byola_diff.soundscapes.render.plan import Soundscape
+from byola_diff.soundscapes.render.renderers import open_renderer
 from byola_diff.soundscapes.sources.preparation import source_roots
 
 _NAME = "APwD"
@@ -72,9 +73,10 @@ def run(options: RenderApwdOptions) -> int:
     """Prepare, render, pair, report."""
     clips, refused = published_clips(options.jams)
     clips = first_pairs(clips, options.limit)
-    studio = RenderSettings(options.out, options.renderer, options.output_rate)
+    studio = RenderSettings(options.out, options.renderer, options.output_rate, options.workers)
+    renderer, _ = open_renderer(options.renderer)
     settings = {"limit": options.limit, "output_rate": options.output_rate}
-    known = {"name": _NAME, "renderer": studio.renderer_name, "seed": options.seed, **settings}
+    known = {"name": _NAME, "renderer": renderer, "seed": options.seed, **settings}
     known["jams"] = listing([clip.name for clip in clips], "files")
     studio.folder.check(known)
     sources = published_sources(clips, options.esc50, options.fsd50k)
@@ -82,17 +84,12 @@ def run(options: RenderApwdOptions) -> int:
     if options.dry_run:
         return 0
     studio.folder.begin(known)
-    missing = dict.fromkeys(sources.missing, "is not in --esc50 or --fsd50k")
-    needs = RequiredSources(sources.files, sources.of_clip, missing)
-    n_workers = options.workers
-    rendered = produce_items(
-        studio, needs, clips, render, clip_name, n_workers=n_workers, title="clips"
-    )
+    rendered = produce_items(studio, sources, clips, render, lambda clip: clip.name, title="clips")
     pairs, n_alone = whole_pairs(rendered.done)
     facts = {
         "name": _NAME,
         "settings": settings,
-        "renderer": studio.renderer_name,
+        "renderer": renderer,
         "counts": {
             "clips": len(rendered.done),
             "clips without the other one of their pair": n_alone,
@@ -144,19 +141,14 @@ def whole_pairs(
     return pairs, n_alone
 
 
-def report_sources(clips: Sequence[PublishedClip], sources: PublishedSources) -> None:
+def report_sources(clips: Sequence[PublishedClip], sources: RequiredSources) -> None:
     """Print what was found, and what is odd about it."""
     for (scene, split), count in sorted(Counter((c.scene, c.split) for c in clips).items()):
         print(f"{scene} {split}: {count} clips")
     print(f"{len(sources.files)} sources to prepare")
     for names, what in (
-        (sources.missing, "are in neither data set"),
+        (list(sources.missing), "are in neither data set"),
         (sources.leaks, "belong to the other split"),
     ):
         if names:
             print(f"{len(names)} sources {what}, such as {names[0]}", file=sys.stderr)
-
-
-def clip_name(clip: PublishedClip) -> str:
-    """What a clip is called in messages."""
-    return clip.name

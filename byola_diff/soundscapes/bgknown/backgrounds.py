@@ -1,25 +1,19 @@
 """Backgrounds for training items and others for test items, from whatever folders are given."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path, PurePosixPath
 
 from byola_diff.audio.files import AudioFileError, read_audio
 from byola_diff.corpora.layout import LayoutError
 from byola_diff.randomness import derive_seed
-from byola_diff.soundscapes.sources.library import (
-    Library,
-    Source,
-    read_folder,
-    read_fsd50k,
-)
+from byola_diff.soundscapes.sources.library import Library, read_folder, read_fsd50k
 from byola_diff.storage import sha256
 
+_PARTS: tuple[str, str] = ("dev", "eval")
 _DEV_SHARE = 0.6
 """How much of one folder is for training: as much as of ESC-50's items."""
-_MOST_BACKGROUNDS = 10
 
 
 def read_backgrounds(
@@ -41,10 +35,7 @@ def read_backgrounds(
         LayoutError: If a part has no readable audio to be used, or the same recording is in both.
     """
     if len(folders) == 2:
-        libraries = {
-            part: _in_part(read_folder(folder), part)
-            for part, folder in zip(("dev", "eval"), folders, strict=True)
-        }
+        libraries = dict(zip(_PARTS, map(read_folder, folders), strict=True))
         deviation = "backgrounds: folders of recordings"
     elif (folders[0] / "FSD50K.ground_truth").is_dir():
         libraries, deviation = read_fsd50k(folders[0]), None
@@ -52,17 +43,14 @@ def read_backgrounds(
     else:
         libraries = _divided(read_folder(folders[0]), seed)
         deviation = "backgrounds: one folder of recordings, divided by a hash of their names"
-    used = {part: usable(one, least_s, excluded_labels) for part, one in libraries.items()}
-    _refuse_shared_content(used)
+    _refuse_shared_content(
+        {part: usable(one, least_s, excluded_labels) for part, one in libraries.items()}
+    )
     return libraries, (deviation,) if deviation else ()
 
 
 def usable(library: Library, least_s: float, excluded_labels: Collection[str] = ()) -> Library:
-    """The recordings that are long enough and not of an excluded label.
-
-    Raises:
-        LayoutError: If none is left.
-    """
+    """The recordings that are long enough and not of an excluded label; LayoutError if none is."""
     kept = [source for source in library.sources if source.label not in excluded_labels]
     long_enough = tuple(source for source in kept if source.duration_s >= least_s)
     if not long_enough:
@@ -72,10 +60,6 @@ def usable(library: Library, least_s: float, excluded_labels: Collection[str] = 
             f"mixture and its references need; the longest has {longest_s:.2f} s"
         )
     return replace(library, sources=long_enough)
-
-
-def _in_part(library: Library, part: str) -> Library:
-    return replace(library, sources=tuple(replace(s, split=part) for s in library.sources))
 
 
 def _divided(library: Library, seed: int) -> dict[str, Library]:
@@ -88,13 +72,9 @@ def _divided(library: Library, seed: int) -> dict[str, Library]:
     if len(stems) < 2:
         raise LayoutError(f"{library.root} has one recording; training and test need one each")
     n_dev = min(max(1, round(_DEV_SHARE * len(stems))), len(stems) - 1)
-    dev = set(stems[:n_dev])
-    by_part = defaultdict(list)
-    for source in library.sources:
-        by_part["dev" if _stem(source.file) in dev else "eval"].append(source)
     return {
-        part: _in_part(replace(library, sources=tuple(by_part[part])), part)
-        for part in ("dev", "eval")
+        part: replace(library, sources=tuple(s for s in library.sources if _stem(s.file) in own))
+        for part, own in (("dev", set(stems[:n_dev])), ("eval", set(stems[n_dev:])))
     }
 
 
@@ -104,7 +84,7 @@ def _stem(file: str) -> str:
 
 def _refuse_shared_names(libraries: Mapping[str, Library]) -> None:
     """Names in FSD50K are the numbers of Freesound recordings."""
-    names = [{Path(s.file).stem for s in libraries[part].sources} for part in ("dev", "eval")]
+    names = [{Path(s.file).stem for s in libraries[part].sources} for part in _PARTS]
     if shared := sorted(names[0] & names[1]):
         raise LayoutError(
             f"{libraries['dev'].root}: recording {shared[0]} is in the dev and in the eval part "
@@ -115,7 +95,7 @@ def _refuse_shared_names(libraries: Mapping[str, Library]) -> None:
 def _refuse_shared_content(libraries: Mapping[str, Library]) -> None:
     """The same bytes in both parts, under whatever names; silence can't be told apart."""
     by_size: dict[int, dict[str, list[Path]]] = defaultdict(lambda: {"dev": [], "eval": []})
-    for part in ("dev", "eval"):
+    for part in _PARTS:
         for source in libraries[part].sources:
             path = libraries[part].root / source.file
             by_size[path.stat().st_size][part].append(path)
@@ -140,29 +120,3 @@ def _audible(path: Path) -> bool:
         return bool(read_audio(path)[0].any())
     except AudioFileError:
         return False
-
-
-def background_order(
-    backgrounds: Sequence[Source], seed: int, n_items: int
-) -> Callable[[int], tuple[Source, ...]]:
-    """From the rank of an item to its background, followed by others to serve in its stead.
-
-    Backgrounds serve in one order, then all in another, and so on: each once before any twice.
-    """
-
-    @cache
-    def in_round(number: int) -> list[Source]:
-        round_seed = derive_seed(seed, "bgknown round", number)
-        return sorted(backgrounds, key=lambda source: derive_seed(round_seed, source.file))
-
-    def chosen(rank: int) -> tuple[Source, ...]:
-        found: dict[str, Source] = {}
-        for turn in range(4 * _MOST_BACKGROUNDS):
-            number, within = divmod(rank + turn * n_items, len(backgrounds))
-            source = in_round(number)[within]
-            found.setdefault(source.file, source)
-            if len(found) == min(_MOST_BACKGROUNDS, len(backgrounds)):
-                break
-        return tuple(found.values())
-
-    return chosen

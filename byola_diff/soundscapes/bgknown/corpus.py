@@ -1,13 +1,21 @@
-"""A whole background-known data set: begun or continued, made, and written down."""
+"""A whole background-known data set: planned, begun or continued, made, and written down.
 
+The tables are manifests, a row per item with all facts, and a summary. All are written last, in the
+order of the items, and say nothing of time or place: the same settings give the same bytes.
+"""
+
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from byola_diff.atomic import write_text
 from byola_diff.corpora.layout import LayoutError
 from byola_diff.soundscapes.bgknown.backgrounds import usable
-from byola_diff.soundscapes.bgknown.items import ItemMaker
+from byola_diff.soundscapes.bgknown.items import KINDS, ItemMaker, audio_file
 from byola_diff.soundscapes.bgknown.plan import (
     PART_OF_SPLIT,
     BgKnownSettings,
@@ -15,7 +23,6 @@ from byola_diff.soundscapes.bgknown.plan import (
     limited,
     plan_items,
 )
-from byola_diff.soundscapes.bgknown.tables import SUMMARY, write_summary, write_tables
 from byola_diff.soundscapes.production.output_folder import OutputFolder, listing
 from byola_diff.soundscapes.production.produce import (
     Refusal,
@@ -25,12 +32,16 @@ from byola_diff.soundscapes.production.produce import (
 )
 from byola_diff.soundscapes.render.renderers import Renderer
 from byola_diff.soundscapes.sources.library import Library
-from byola_diff.tables.manifest import Clip, check_groups
+from byola_diff.storage import sha256
+from byola_diff.tables.manifest import Clip, check_groups, read_manifest, write_manifest
+from byola_diff.tables.rows import write_rows
 
+_SUMMARY = "bgknown.json"
 _PUBLISHED_ITEMS = {"train": 1200, "test": 800}
 _PUBLISHED_CLASSES = 50
 _USUAL = BgKnownSettings()
 _CLIP_TOLERANCE_S = 1e-3
+_PACKAGES = ("byola-diff", "numpy", "pyloudnorm", "scipy", "soundfile", "soxr")
 
 
 @dataclass(frozen=True)
@@ -40,11 +51,12 @@ class BgKnownPlan:
     settings: BgKnownSettings
     events: Library
     backgrounds: Mapping[str, Library]
-    """By part, "dev" and "eval"; those that are left after the exclusion of short ones."""
+    """By part, "dev" and "eval", without those that are too short or excluded."""
     items: tuple[ItemPlan, ...]
     choices: Mapping[str, Any]
     """Beside the settings, what the data set depends on."""
     deviations: tuple[str, ...]
+    """In what the data set is not the published one."""
 
 
 def plan_bgknown(
@@ -62,7 +74,7 @@ def plan_bgknown(
         events: With folds.
         backgrounds: Parts "dev", for training, and "eval".
         settings: What the items have in common.
-        excluded_labels: Labels whose backgrounds are left out.
+        excluded_labels: Those of backgrounds that are left out.
         n_items: At most so many, spread over splits and labels.
         deviations: What is not as published about the sources, in words.
 
@@ -82,16 +94,19 @@ def plan_bgknown(
         )
     except ValueError as error:
         raise LayoutError(f"{events.root}: events in the order of their files: {error}") from error
+    choices = {
+        "excluded_labels": sorted(excluded_labels),
+        "limit": n_items,
+        "events": _listed(events),
+        "backgrounds": {part: _listed(library, part) for part, library in kept.items()},
+    }
     own = _deviations(items, events, settings, excluded_labels, n_items)
-    choices = {"excluded_labels": sorted(excluded_labels), "limit": n_items}
-    choices["events"] = _listed(events)
-    choices["backgrounds"] = {part: _listed(library, part) for part, library in kept.items()}
     return BgKnownPlan(settings, events, kept, items, choices, (*deviations, *own))
 
 
 def bgknown_folder(out: Path) -> OutputFolder:
     """The folder of a data set, and of no other one."""
-    return OutputFolder(out, "sources", (SUMMARY,))
+    return OutputFolder(out, "sources", (_SUMMARY,))
 
 
 def make_bgknown(
@@ -117,9 +132,65 @@ def make_bgknown(
     items = [facts for _, facts in produced.done]
     if not items:
         return None, refused
-    write_tables(out, items)
+    _write_tables(out, items)
     differences = [*plan.deviations, *([f"items refused: {len(refused)}"] if refused else [])]
-    return write_summary(out, items, len(refused), settings, differences), refused
+    return _write_summary(out, items, len(refused), settings, differences), refused
+
+
+def _write_tables(out: Path, items: Sequence[Mapping[str, Any]]) -> None:
+    """Write mix.csv, a.csv, b.csv and c.csv, rows in the same order, and items.csv.
+
+    ManifestError is raised if a group is in both splits, or a split is empty.
+    """
+    for kind in KINDS:
+        rows = [
+            Clip(
+                audio_file(split, item["item"], kind), (item["label"],), split, group=item["group"]
+            )
+            for item in items
+            for split in [item["split"]]
+        ]
+        write_manifest(out / f"{kind}.csv", rows)
+        read_manifest(out / f"{kind}.csv", required_splits=("train", "test"))
+    header = list(items[0])
+    write_rows(out / "items.csv", header, [[item[name] for name in header] for item in items])
+
+
+def _write_summary(
+    out: Path,
+    items: Sequence[Mapping[str, Any]],
+    n_refused: int,
+    settings: Mapping[str, Any],
+    deviations: Sequence[str],
+) -> dict[str, Any]:
+    """What the data set is, hashes of its tables among it; also written to bgknown.json."""
+    splits = Counter(item["split"] for item in items)
+    summary = {
+        "name": "Background-known ESC-50",
+        "seed": settings["seed"],
+        "settings": dict(settings),
+        "renderer": settings["renderer"],
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "counts": {
+            "items": len(items),
+            "refused": n_refused,
+            "train": splits["train"],
+            "test": splits["test"],
+            "classes": len({item["label"] for item in items}),
+            "backgrounds": len({(item["split"], item["background_file"]) for item in items}),
+        },
+        "deviations": list(deviations),
+        "manifests": {f"{name}.csv": sha256(out / f"{name}.csv") for name in (*KINDS, "items")},
+    }
+    write_text(out / _SUMMARY, json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _listed(library: Library, part: str | None = None) -> dict[str, Any]:

@@ -1,5 +1,9 @@
-"""One background-known item: its mixture, its three references, and what was measured of them."""
+"""One background-known item: its mixture, its three references, and what was measured of them.
 
+All are of one window of a background in which each reference is audible.
+"""
+
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +12,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from byola_diff.audio.files import AudioFileError, open_audio
+from byola_diff.corpora.layout import LayoutError
+from byola_diff.randomness import derive_seed
 from byola_diff.soundscapes.bgknown.plan import (
     LATER,
     PART_OF_SPLIT,
@@ -15,33 +22,33 @@ from byola_diff.soundscapes.bgknown.plan import (
     ItemPlan,
     soundscape,
 )
-from byola_diff.soundscapes.bgknown.windows import Window, find_window
 from byola_diff.soundscapes.production.items import finish, finished
-from byola_diff.soundscapes.render.cut import cut
-from byola_diff.soundscapes.render.jams_file import read_facts
-from byola_diff.soundscapes.render.loudness import integrated_lufs
-from byola_diff.soundscapes.render.mixer import place
-from byola_diff.soundscapes.render.plan import Role, Roots, Soundscape
-from byola_diff.soundscapes.render.rendered import (
+from byola_diff.soundscapes.render.mixer import cut, integrated_lufs, place
+from byola_diff.soundscapes.render.plan import (
     CLIPPING_REMEDY,
     ClippingError,
     Rendered,
     RenderError,
+    Role,
+    Roots,
+    Soundscape,
 )
 from byola_diff.soundscapes.render.renderers import Renderer
-from byola_diff.soundscapes.sources.library import source_sha256
+from byola_diff.soundscapes.sources.library import Source, source_sha256
 from byola_diff.storage import sha256
 
 KINDS = ("mix", *LATER)
 """Files of an item: the mixture and its references."""
 
-MEASURED = (
+_MEASURED = (
     *("event_gain_db", "a_gain_db", "b_gain_db", "c_gain_db"),
     *("mix_lufs", "event_lufs", "a_lufs", "b_lufs", "c_lufs"),
 )
 """Facts that are known once an item is made. Loudness is that of the parts of the mixture and of
 the references as they are written, but for a change of the sample rate."""
 
+_QUIETEST_LUFS = -60.0
+_MOST_WINDOWS = 10
 _STEM_TOLERANCE = 1e-4
 
 
@@ -50,9 +57,14 @@ def audio_file(split: str, name: str, kind: str) -> str:
     return f"audio/{split}/{name}_{kind}.wav"
 
 
-def jams_file(split: str, name: str) -> str:
-    """Path of a JAMS file below the folder of the data set."""
-    return f"jams/{split}/{name}.jams"
+@dataclass(frozen=True)
+class Window:
+    """Where in which recording the references of an item lie."""
+
+    background: Source
+    start_s: float
+    n_rejected: int
+    """Windows drawn before that were too quiet, or could not be read."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +96,18 @@ class ItemMaker:
         window = find_window(item, roots["background"], self.settings)
         plan = soundscape(item, window.background, window.start_s, self.settings)
         facts = self._facts(item, window, plan, roots)
-        jams = jams_file(item.split, item.name)
-        done = self._finished(jams, plan, facts)
+        jams = f"jams/{item.split}/{item.name}.jams"
+        wavs = {kind: audio_file(item.split, item.name, kind) for kind in KINDS}
+        done = finished(self.out, jams, plan, facts, _MEASURED)
         if done is None:
             rendered = self.renderer[1](plan, roots)
             audio, measured = references(plan, rendered, roots, self.settings)
-            named = {_wav(item, kind): audio[kind] for kind in KINDS}
+            named = {file: audio[kind] for kind, file in wavs.items()}
             rate = self.settings.output_rate
             done = finish(self.out, jams, plan, named, facts | measured, output_rate=rate)
-        hashes = {f"{kind}_sha256": done["files"][_wav(item, kind)] for kind in KINDS}
-        hashes["jams_sha256"] = sha256(self.out / jams)
-        return {name: value for name, value in done.items() if name != "files"} | hashes
+        hashes = done.pop("files")
+        kept = {f"{kind}_sha256": hashes[file] for kind, file in wavs.items()}
+        return done | kept | {"jams_sha256": sha256(self.out / jams)}
 
     def _facts(
         self, item: ItemPlan, window: Window, plan: Soundscape, roots: Roots
@@ -121,20 +134,57 @@ class ItemMaker:
             "renderer": self.renderer[0],
         }
 
-    def _finished(
-        self, jams: str, plan: Soundscape, facts: Mapping[str, Any]
-    ) -> dict[str, Any] | None:
-        """What an earlier run made of the item, measurements among it."""
-        before = read_facts(self.out / jams) or {}
-        if any(name not in before for name in MEASURED):
-            return None
-        return finished(self.out, jams, plan, {**facts, **{n: before[n] for n in MEASURED}})
+
+def find_window(item: ItemPlan, root: Path, settings: BgKnownSettings) -> Window:
+    """The first window drawn for the item in which each reference is audible.
+
+    Raises:
+        LayoutError: If there is none in any background of its plan.
+    """
+    n_rejected, reasons = 0, []
+    for background in item.backgrounds:
+        try:
+            tried = set()
+            for number in range(_MOST_WINDOWS):
+                seed = derive_seed(settings.seed, "window", item.name, background.file, number)
+                start_s, quietest = _draw_window(root / background.file, seed, settings)
+                if start_s in tried:  # a recording of just the length has one window
+                    continue
+                tried.add(start_s)
+                if quietest >= _QUIETEST_LUFS:
+                    return Window(background, start_s, n_rejected)
+                n_rejected += 1
+            reasons.append(f"{background.file} is below {_QUIETEST_LUFS:g} LUFS")
+        except AudioFileError as error:
+            n_rejected += 1
+            reasons.append(f"{background.file}: {error.reason}")
+    raise LayoutError(
+        f"{item.name}: none of {len(item.backgrounds)} backgrounds can be used; {reasons[0]}"
+    )
+
+
+def _draw_window(path: Path, seed: int, settings: BgKnownSettings) -> tuple[float, float]:
+    """Start of a window in a recording, and the loudness of its quietest reference."""
+    with open_audio(path) as reader:
+        rate = reader.sample_rate
+        n_window = math.ceil(settings.window_s * rate)
+        if reader.n_samples < n_window:
+            raise AudioFileError(path, f"shorter than {settings.window_s:g} s")
+        start = int(np.random.default_rng(seed).integers(reader.n_samples - n_window + 1))
+        waveform = reader.read(start, n_window)
+    if len(waveform) < n_window:
+        raise AudioFileError(path, f"shorter than {settings.window_s:g} s once decoded")
+    length = int(settings.duration_s * rate)
+    starts = [int(later * length) for later in LATER.values()]
+    lufs = min(integrated_lufs(waveform[n : n + length], rate) for n in starts)
+    # A quarter of a sample past its own, so that rounding down finds the sample again.
+    return (start + 0.25) / rate, lufs
 
 
 def references(
     plan: Soundscape, rendered: Rendered, roots: Roots, settings: BgKnownSettings
 ) -> tuple[dict[str, Float[np.ndarray, " sample"]], dict[str, float]]:
-    """Waveforms of an item by `KINDS`, and what `MEASURED` names.
+    """Waveforms of an item by `KINDS`, and what `_MEASURED` names.
 
     Reference (a) is the background as it is in the mixture.
 
@@ -150,7 +200,10 @@ def references(
         sound = place(plan, later_event, cut(plan, later_event, roots))
         gain_db = gains_db["a"]
         if kind == "a":
-            _check_stem(plan, rendered.stems[0], 10 ** (gain_db / 20) * sound)
+            difference = float(np.abs(audio["a"] - 10 ** (gain_db / 20) * sound).max())
+            if not difference <= _STEM_TOLERANCE:
+                reason = f"differs by {difference:.2g} from the recording from its start on"
+                raise RenderError(plan, reason, background)
             continue
         if settings.reference_level == "normalised":
             gain_db = plan.ref_db - integrated_lufs(sound, plan.sample_rate)
@@ -163,18 +216,3 @@ def references(
     for kind, waveform in heard.items():
         measured[f"{kind}_lufs"] = round(integrated_lufs(waveform, plan.sample_rate), 4)
     return audio, measured
-
-
-def _wav(item: ItemPlan, kind: str) -> str:
-    return audio_file(item.split, item.name, kind)
-
-
-def _check_stem(
-    plan: Soundscape,
-    stem: Float[np.ndarray, " sample"],
-    expected: Float[np.ndarray, " sample"],
-) -> None:
-    difference = float(np.abs(stem - expected).max())
-    if not difference <= _STEM_TOLERANCE:
-        reason = f"differs by {difference:.2g} from the recording from its start on"
-        raise RenderError(plan, reason, plan.events[0])

@@ -11,8 +11,9 @@ and the loudness of the background are not stated there.
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -20,7 +21,6 @@ import numpy as np
 
 from byola_diff.corpora.layout import LayoutError
 from byola_diff.randomness import derive_seed
-from byola_diff.soundscapes.bgknown.backgrounds import background_order
 from byola_diff.soundscapes.render.plan import Event, Soundscape
 from byola_diff.soundscapes.sources.library import Library, Source
 
@@ -29,6 +29,9 @@ PART_OF_SPLIT = {"train": "dev", "test": "eval"}
 
 LATER = {"a": 0.0, "b": 0.5, "c": 1.0}
 """Where each reference begins in the window, in lengths of an item."""
+
+
+_MOST_BACKGROUNDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +101,39 @@ def plan_items(
         if not sources:
             folds = [fold for fold, its in SPLIT_OF_FOLD.items() if its == split]
             raise LayoutError(f"{events.root}: no event in folds {folds}, which are for {split}")
-        order = sorted(names[source.file] for source in sources)
-        order.sort(key=lambda name: derive_seed(settings.seed, "bgknown item", name))
-        rank_of = {name: rank for rank, name in enumerate(order)}
+        order = sorted((names[source.file], source) for source in sources)
+        order.sort(key=lambda named: derive_seed(settings.seed, "bgknown item", named[0]))
         grounds = backgrounds[PART_OF_SPLIT[split]].sources
         in_order = background_order(grounds, settings.seed, len(sources))
-        for source in sources:
-            name = names[source.file]
-            items.append(ItemPlan(name, split, source, in_order(rank_of[name])))
+        for rank, (name, source) in enumerate(order):
+            items.append(ItemPlan(name, split, source, in_order(rank)))
     return tuple(sorted(items, key=lambda item: item.event.file))
+
+
+def background_order(
+    backgrounds: Sequence[Source], seed: int, n_items: int
+) -> Callable[[int], tuple[Source, ...]]:
+    """From the rank of an item to its background, followed by others to serve in its stead.
+
+    Backgrounds serve in one order, then all in another, and so on: each once before any twice.
+    """
+
+    @cache
+    def in_round(number: int) -> list[Source]:
+        round_seed = derive_seed(seed, "bgknown round", number)
+        return sorted(backgrounds, key=lambda source: derive_seed(round_seed, source.file))
+
+    def chosen(rank: int) -> tuple[Source, ...]:
+        found: dict[str, Source] = {}
+        for turn in range(4 * _MOST_BACKGROUNDS):
+            number, within = divmod(rank + turn * n_items, len(backgrounds))
+            source = in_round(number)[within]
+            found.setdefault(source.file, source)
+            if len(found) == min(_MOST_BACKGROUNDS, len(backgrounds)):
+                break
+        return tuple(found.values())
+
+    return chosen
 
 
 def limited(events: Library, n_items: int, seed: int) -> Library:
@@ -114,10 +141,7 @@ def limited(events: Library, n_items: int, seed: int) -> Library:
 
     So a label whose events are in the test has one in training, too, if it has any there.
     """
-
-    def draw(word: str) -> int:
-        return derive_seed(seed, "bgknown limit", word)
-
+    draw = partial(derive_seed, seed, "bgknown limit")
     n_of_cell: dict[tuple[bool, str], int] = defaultdict(int)
     place = {}
     for source in sorted(events.sources, key=lambda source: draw(source.file)):
@@ -148,9 +172,8 @@ def soundscape(
 def _names(events: Library) -> dict[str, str]:
     """Name of the item of each event file: short where that is enough to tell them apart."""
     stems = {s.file: PurePosixPath(s.file).stem for s in events.sources}
-    if len(set(stems.values())) == len(stems):
-        return stems
-    names = {file: PurePosixPath(file).as_posix().replace("/", "-") for file in stems}
-    if len(set(names.values())) < len(names):
-        raise LayoutError(f"{events.root}: names of events are not different enough")
-    return names
+    paths = {file: PurePosixPath(file).as_posix().replace("/", "-") for file in stems}
+    for names in (stems, paths):
+        if len(set(names.values())) == len(names):
+            return names
+    raise LayoutError(f"{events.root}: names of events are not different enough")

@@ -1,15 +1,5 @@
-"""Pairs of clips with a known difference, as in APwD: planned anew, or as published."""
+"""Pairs of clips with a known difference, as in APwD: planned anew, or as published.
 
-from byola_diff.soundscapes.pairs.corpus import RenderSettings, write_clip, write_corpus
-from byola_diff.soundscapes.pairs.plan import PairRecipe, plan_pair
-from byola_diff.soundscapes.pairs.production import RequiredSources, produce_items
-
-__all__ = [
-    "PairRecipe",
-    "RenderSettings",
-    "RequiredSources",
-    "plan_pair",
-    "produce_items",
-    "write_clip",
-    "write_corpus",
-]
+Public are `PairRecipe` and `plan_pair` (plan), and `RenderSettings`, `RequiredSources`,
+`produce_items`, `write_clip` and `write_corpus` (corpus).
+"""

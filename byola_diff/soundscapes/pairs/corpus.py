@@ -11,28 +11,38 @@ OUT/source/{dev,eval}/{background,foreground}/LABEL/FILE.wav
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from byola_diff.atomic import write_text
 from byola_diff.commit import code_commit
-from byola_diff.soundscapes.pairs.changes import changes, event_labels
-from byola_diff.soundscapes.pairs.text import difference_text
+from byola_diff.soundscapes.pairs.difference import changes, difference_text, event_labels
 from byola_diff.soundscapes.production.items import finish, finished
 from byola_diff.soundscapes.production.output_folder import OutputFolder
-from byola_diff.soundscapes.production.produce import Refusal, n_clipping, write_refused
+from byola_diff.soundscapes.production.produce import (
+    ProductionResult,
+    Refusal,
+    produce,
+    write_refused,
+)
 from byola_diff.soundscapes.render.plan import Soundscape
-from byola_diff.soundscapes.render.rendered import check_rendered
 from byola_diff.soundscapes.render.renderers import RendererName, open_renderer
-from byola_diff.soundscapes.sources.preparation import source_roots
+from byola_diff.soundscapes.sources.preparation import SourceFile, prepare, source_roots
 from byola_diff.storage import sha256
 from byola_diff.tables.pairs import Pair, write_pairs
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 _TABLE, _SUMMARY, _REFUSED = "pairs.csv", "apwd.json", "refused.csv"
 _TABLE_SPLITS = {"dev": "train", "eval": "test"}
+_PACKAGES = ("byola-diff", "numpy", "soundfile", "soxr")
+_SOURCE = "source/"
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,8 @@ class RenderSettings:
     renderer: RendererName = "auto"
     output_rate: int | None = None
     """Sample rate of the wav files in Hz, if not that of the plans."""
+    n_workers: int = 1
+    """Processes."""
 
     @property
     def sources(self) -> Path:
@@ -54,10 +66,18 @@ class RenderSettings:
         """Folder of the corpus, and of no other one."""
         return OutputFolder(self.out, "procedural", (_TABLE, _SUMMARY))
 
-    @property
-    def renderer_name(self) -> str:
-        """Renderer with version."""
-        return open_renderer(self.renderer)[0]
+
+@dataclass(frozen=True)
+class RequiredSources:
+    """The sources of a corpus, by the names of their copies."""
+
+    files: Sequence[SourceFile]
+    of_item: Mapping[str, Collection[str]]
+    """What each clip or pair is made of."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Sources that there is no recording of, and why."""
+    leaks: Sequence[str] = ()
+    """Sources of one split that belong to the other one."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +90,48 @@ class PairOfClips:
     plans: tuple[Soundscape, Soundscape]
     sha256: tuple[str, str]
     """Hashes of both wav files."""
+
+
+def produce_items(
+    settings: RenderSettings,
+    required: RequiredSources,
+    items: Sequence[T],
+    render: Callable[[RenderSettings, T], R],
+    name_of: Callable[[T], str],
+    *,
+    title: str,
+) -> ProductionResult[T, R]:
+    """Prepare the sources, then render the items, as `produce` does with work that can be pickled.
+
+    An item, whose name is that in `required`, is refused if one of its sources is not there, and
+    the reason is why. Copies of sources that are missing now are removed, so that no item is made
+    of them later.
+    """
+    for name in required.missing:
+        (settings.sources / name).unlink(missing_ok=True)
+    make = partial(produce, n_workers=settings.n_workers)
+    prepared = partial(prepare, folder=settings.sources)
+    copies = make(required.files, prepared, lambda one: f"{_SOURCE}{one.name}", title="sources")
+    unmade = _without_source(required, copies.refused)
+    possible = [item for item in items if name_of(item) not in unmade]
+    made = make(possible, partial(render, settings), name_of, title=title)
+    unmade |= {refusal.name: refusal for refusal in made.refused}
+    names = [name for item in items if (name := name_of(item)) in unmade]
+    refused = (*copies.refused, *(unmade[name] for name in names))
+    return ProductionResult(made.done, refused, n_sources=len(copies.done))
+
+
+def _without_source(required: RequiredSources, refused: Sequence[Refusal]) -> dict[str, Refusal]:
+    """Refusals of the items that one of their sources is not there for, by name."""
+    causes = {source: f"its source {source} {why}" for source, why in required.missing.items()}
+    for refusal in refused:
+        source = refusal.name.removeprefix(_SOURCE)
+        causes[source] = f"its source {source} was refused: {refusal.reason}"
+    unmade = {}
+    for item, sources in required.of_item.items():
+        if absent := next((source for source in sources if source in causes), None):
+            unmade[item] = Refusal(item, causes[absent])
+    return unmade
 
 
 def write_clip(settings: RenderSettings, split: str, plan: Soundscape) -> str:
@@ -93,9 +155,7 @@ def write_clip(settings: RenderSettings, split: str, plan: Soundscape) -> str:
     }
     done = finished(settings.out, jams, plan, facts)
     if done is None:
-        rendered = render(plan, roots)
-        check_rendered(plan, rendered)
-        audio = {wav: rendered.mixture}
+        audio = {wav: render(plan, roots).mixture}
         done = finish(settings.out, jams, plan, audio, facts, output_rate=settings.output_rate)
     return done["files"][wav]
 
@@ -109,28 +169,20 @@ def write_corpus(
 ) -> tuple[Refusal, ...]:
     """Write the table of pairs, how the corpus was made and what was refused; returns the latter.
 
-    Pairs whose clips do not differ are refused too. Without a pair there is no table.
-
-    Args:
-        out: Folder of the corpus.
-        pairs: In the order of the table.
-        refused: Clips and pairs that could not be made.
-        seed: Decides the wording of the texts.
-        facts: Name, settings and the like; `counts` in them is completed.
+    Pairs whose clips do not differ are refused too. Without a pair there is no table. The seed
+    decides the wording of the texts; `counts` among the facts is completed.
     """
-    rows, same = _rows(pairs, seed)
-    _write_table(out / _TABLE, rows)
+    same, n_pairs = _write_table(out / _TABLE, pairs, seed)
     everything = (*refused, *same)
     write_refused(out / _REFUSED, everything)
-    counts = {**facts.get("counts", {}), "pairs": len(rows), "refused": len(everything)}
-    counts["refused for clipping"] = n_clipping(everything)
-    packages = {name: version(name) for name in ("byola-diff", "numpy", "soundfile", "soxr")}
+    counts = {**facts.get("counts", {}), "pairs": n_pairs, "refused": len(everything)}
+    counts["refused for clipping"] = sum(one.clips for one in everything)
     full = {
         **facts,
         "seed": seed,
         "counts": counts,
-        "versions": {**packages, "commit": code_commit()},
-        "manifests": {_TABLE: sha256(out / _TABLE)} if rows else {},
+        "versions": {**{name: version(name) for name in _PACKAGES}, "commit": code_commit()},
+        "manifests": {_TABLE: sha256(out / _TABLE)} if n_pairs else {},
     }
     write_text(out / _SUMMARY, json.dumps(full, indent=2, ensure_ascii=False) + "\n")
     print(f"{out}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
@@ -139,44 +191,29 @@ def write_corpus(
     return everything
 
 
-def _write_table(table: Path, rows: Sequence[tuple[PairOfClips, Pair]]) -> None:
-    if not rows:
-        table.unlink(missing_ok=True)
-        return
-    kept = [pair for pair, _ in rows]
-    extra = {
-        "changes": [";".join(map(str, changes(*pair.plans))) for pair in kept],
-        "ref_db": [f"{pair.plans[0].ref_db:.4f}" for pair in kept],
-        "first_sha256": [pair.sha256[0] for pair in kept],
-        "second_sha256": [pair.sha256[1] for pair in kept],
-    }
-    write_pairs(table, [row for _, row in rows], extra)
-
-
-def _rows(
-    pairs: Sequence[PairOfClips], seed: int
-) -> tuple[list[tuple[PairOfClips, Pair]], list[Refusal]]:
-    """Each pair with its row, and pairs whose clips do not differ."""
-    rows, refused = [], []
+def _write_table(table: Path, pairs: Sequence[PairOfClips], seed: int) -> tuple[list[Refusal], int]:
+    """Pairs whose clips do not differ, and the number of the others, which are in the table."""
+    rows, same, extra = [], [], defaultdict(list)
     for pair in pairs:
         first, second = pair.plans
         try:
             text = difference_text(first, second, seed)
         except ValueError as error:
-            refused.append(Refusal(pair.name, str(error)))
+            same.append(Refusal(pair.name, str(error)))
             continue
-        row = Pair(
-            name=pair.name,
-            scene=pair.scene,
-            split=_TABLE_SPLITS[pair.split],
-            first=_wav(pair.split, first),
-            second=_wav(pair.split, second),
-            first_labels=event_labels(first),
-            second_labels=event_labels(second),
-            text=text,
-        )
-        rows.append((pair, row))
-    return rows, refused
+        files = _wav(pair.split, first), _wav(pair.split, second)
+        labels = event_labels(first), event_labels(second)
+        split = _TABLE_SPLITS[pair.split]
+        rows.append(Pair(pair.name, pair.scene, split, *files, *labels, text))
+        extra["changes"].append(";".join(map(str, changes(first, second))))
+        extra["ref_db"].append(f"{first.ref_db:.4f}")
+        extra["first_sha256"].append(pair.sha256[0])
+        extra["second_sha256"].append(pair.sha256[1])
+    if rows:
+        write_pairs(table, rows, extra)
+    else:
+        table.unlink(missing_ok=True)
+    return same, len(rows)
 
 
 def _wav(split: str, plan: Soundscape) -> str:

@@ -10,15 +10,15 @@ Source:
     retrieval"; levels and times as in the JAMS files published with it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import numpy as np
 
 from byola_diff.randomness import derive_seed
-from byola_diff.soundscapes.pairs.changes import Action
+from byola_diff.soundscapes.pairs.difference import Action
 from byola_diff.soundscapes.render.plan import Event, Soundscape
 
 DURATION_S = 10.0
@@ -27,10 +27,7 @@ _QUIETER_REF_DB = (-52.0, -43.0)
 _REF_STEP_DB = 6.0
 _LEAST_REF_DB = -70.0
 
-_ACTIONS: tuple[Action, ...] = (
-    *("add", "remove", "louder", "quieter"),
-    *("background louder", "background quieter"),
-)
+_ACTIONS: tuple[Action, ...] = get_args(Action)
 _SNR_DB = (0.0, 12.0)
 """Level of what is in one of the clips only."""
 _LOWEST_DB = -8.0
@@ -46,7 +43,7 @@ EVAL_FOLD = 5
 
 T = TypeVar("T")
 
-Palette = Mapping[str, Sequence[str]]
+Palette = Mapping[str, Collection[str]]
 """Prepared files by label, as `Event.source` names them."""
 
 
@@ -100,19 +97,18 @@ def plan_pair(
     foreground = _foreground(palette, bed_label, bed_files, bed, random)
 
     def clip(side: int) -> Soundscape:
-        grounds = [
-            Event("background", bed_label, file, random.uniform(*_SOURCE_TIME_S)) for file in bed
-        ]
-        laid_over = [both[side] for both in foreground]
-        placed = (*grounds, *(event for event in laid_over if event is not None))
+        starts_s = [random.uniform(*_SOURCE_TIME_S) for _ in bed]
+        grounds = [Event("background", bed_label, *one) for one in zip(bed, starts_s, strict=True)]
+        laid_over = [event for both in foreground if (event := both[side]) is not None]
         name = f"{recipe.scene}_{split}_{index:05d}_s{side + 1}"
+        placed = (*grounds, *laid_over)
         return Soundscape(name, DURATION_S, recipe.sample_rate, ref_db, placed)
 
     return clip(0), clip(1)
 
 
 def _foreground(
-    events: Palette,
+    events: Mapping[str, Sequence[str]],
     bed_label: str,
     bed_files: Sequence[str],
     bed: Sequence[str],
@@ -125,11 +121,10 @@ def _foreground(
     for action in actions:
         if _on_bed(action):
             files = [file for file in bed_files if file not in bed] or bed_files
-            make = partial(_over_itself, bed_label, random=random)
+            make = partial(_over_itself, bed_label, random)
         else:
             label = next(drawn)
-            files = events[label]
-            make = partial(_event, label, random=random)
+            files, make = events[label], partial(_event, label, random)
         foreground.append(_sides(action, files, make, random))
     return foreground
 
@@ -166,17 +161,16 @@ def _sides(
     return (None, event) if action in ("add", "background louder") else (event, None)
 
 
-def _event(label: str, file: str, snr_db: float, random: np.random.Generator) -> Event:
+def _event(label: str, random: np.random.Generator, file: str, snr_db: float) -> Event:
     event_time_s = random.uniform(*_EVENT_TIME_S)
     duration_s = min(random.uniform(*_EVENT_DURATION_S), DURATION_S - event_time_s)
     return Event("foreground", label, file, 0.0, event_time_s, duration_s, snr_db)
 
 
-def _over_itself(label: str, file: str, snr_db: float, random: np.random.Generator) -> Event:
+def _over_itself(label: str, random: np.random.Generator, file: str, snr_db: float) -> Event:
     """A background as an event that lasts for the whole clip."""
-    return Event(
-        "foreground", label, file, random.uniform(*_SOURCE_TIME_S), 0.0, DURATION_S, snr_db
-    )
+    source_time_s = random.uniform(*_SOURCE_TIME_S)
+    return Event("foreground", label, file, source_time_s, 0.0, DURATION_S, snr_db)
 
 
 def _on_bed(action: Action) -> bool:

@@ -7,18 +7,23 @@ Sources carry the names of ESC-50 (1-100032-A-0.wav; fold 5 is for eval) and FSD
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from byola_diff.soundscapes.pairs.corpus import RequiredSources
 from byola_diff.soundscapes.pairs.plan import EVAL_FOLD, SPLITS
 from byola_diff.soundscapes.production.produce import Refusal
-from byola_diff.soundscapes.render.jams_document import ROLES
-from byola_diff.soundscapes.render.jams_file import JamsError, read_fields, scaper_annotation
+from byola_diff.soundscapes.render.jams_file import (
+    JamsError,
+    read_fields,
+    role_of,
+    scaper_annotation,
+)
 from byola_diff.soundscapes.render.plan import Role
 from byola_diff.soundscapes.sources.preparation import SourceFile
 
-_CLIP = re.compile(r"(?P<pair>(?P<set>.+)_(?P<split>dev|eval)_\d+)_(?P<side>s[12])")
+_CLIP = re.compile(r"(?P<pair>(?P<set>.+)_(?P<split>dev|eval)_\d+)_s[12]")
 _SCENE = re.compile(r"(?:apwd|adc)_(?P<scene>.+?)(?:_sc)?")
 _ESC50 = re.compile(r"(?P<fold>[1-5])-\d+-[A-Z]-\d+\.wav")
 _FSD50K = re.compile(r"\d+\.wav")
@@ -33,25 +38,11 @@ class PublishedClip:
     pair: str
     scene: str
     split: str
-    side: str
 
     @property
     def name(self) -> str:
         """Name of the clip."""
-        return f"{self.pair}_{self.side}"
-
-
-@dataclass(frozen=True)
-class PublishedSources:
-    """What the clips refer to."""
-
-    files: tuple[SourceFile, ...]
-    leaks: tuple[str, ...]
-    """Sources of one split that belong to the other one."""
-    missing: tuple[str, ...]
-    """Sources that are in neither data set, or have no name of either."""
-    of_clip: Mapping[str, tuple[str, ...]]
-    """What each clip refers to, as far as that can be read."""
+        return self.jams.stem
 
 
 def published_clips(folder: Path) -> tuple[list[PublishedClip], list[Refusal]]:
@@ -74,31 +65,30 @@ def published_clips(folder: Path) -> tuple[list[PublishedClip], list[Refusal]]:
         else:
             scene = _SCENE.fullmatch(found["set"])
             named = scene["scene"] if scene else found["set"]
-            clips[path.stem] = PublishedClip(
-                path, found["pair"], named, found["split"], found["side"]
-            )
+            clips[path.stem] = PublishedClip(path, found["pair"], named, found["split"])
             continue
         refused.append(Refusal(path.relative_to(folder).as_posix(), reason))
     return sorted(clips.values(), key=lambda clip: clip.name), refused
 
 
-def published_sources(
-    clips: Iterable[PublishedClip], esc50: Path, fsd50k: Path
-) -> PublishedSources:
-    """Sources of the clips, each once, sorted; clips that can't be read have none here."""
+def published_sources(clips: Iterable[PublishedClip], esc50: Path, fsd50k: Path) -> RequiredSources:
+    """Sources of the clips, each once, sorted; clips that can't be read have none here.
+
+    Missing are those that are in neither data set, or have no name of either.
+    """
     of_clip = {clip.name: [(clip.split, *one) for one in _referred(clip.jams)] for clip in clips}
-    files, leaks, missing = [], [], []
+    files, leaks, missing = [], [], {}
     for split, role, label, name in sorted({one for found in of_clip.values() for one in found}):
         recording, home = _find(name, split, esc50, fsd50k)
         copy = f"{split}/{role}/{label}/{name}"
         if recording is None:
-            missing.append(copy)
+            missing[copy] = "is not in --esc50 or --fsd50k"
             continue
         leaks += [copy] if home != split else []
         is_background = role == "background" or bool(_FSD50K.fullmatch(name))
         files.append(SourceFile(recording, split, role, f"{label}/{name}", is_background))
     names = {clip: tuple(map("/".join, found)) for clip, found in of_clip.items()}
-    return PublishedSources(tuple(files), tuple(leaks), tuple(missing), names)
+    return RequiredSources(files, names, missing, tuple(leaks))
 
 
 def _referred(jams: Path) -> list[tuple[Role, str, str]]:
@@ -107,7 +97,7 @@ def _referred(jams: Path) -> list[tuple[Role, str, str]]:
     try:
         for event in scaper_annotation(read_fields(jams))["data"]:
             value = event["value"]
-            role: Role | None = next((one for one in ROLES if one == value["role"].value), None)
+            role = role_of(value)
             label, path = value["label"].text(), PurePosixPath(value["source_file"].text())
             leaves = path.is_absolute() or ".." in path.parts
             if role is not None and _LABEL.fullmatch(label) and not leaves:

@@ -8,7 +8,6 @@ from typing import Any
 from byola_diff.randomness import derive_seed
 from byola_diff.soundscapes.pairs.plan import EVAL_FOLD, SPLITS
 from byola_diff.soundscapes.production.output_folder import listing
-from byola_diff.soundscapes.render.plan import Role
 from byola_diff.soundscapes.sources.library import (
     Library,
     Source,
@@ -16,7 +15,6 @@ from byola_diff.soundscapes.sources.library import (
     read_folder,
     read_fsd50k,
 )
-from byola_diff.soundscapes.sources.preparation import SourceFile
 
 _EVAL_SHARE = 0.2
 
@@ -28,10 +26,6 @@ class Sounds:
     by_split: Mapping[str, Mapping[str, Mapping[str, Path]]]
     unreadable: tuple[str, ...] = ()
     """Files that were left out."""
-
-    def palette(self, split: str) -> dict[str, tuple[str, ...]]:
-        """Prepared files by label, to draw from."""
-        return {label: tuple(files) for label, files in self.by_split[split].items()}
 
     def only(self, label: str) -> "Sounds":
         """The recordings of one label.
@@ -48,14 +42,10 @@ class Sounds:
 
     def listing(self) -> dict[str, Any]:
         """Number of recordings, and a hash of their splits, labels and names."""
-        labels = [(split, *one) for split in SPLITS for one in self.by_split[split].items()]
-        rows = [[split, label, file] for split, label, files in labels for file in files]
+        rows = []
+        for split, labels in self.by_split.items():
+            rows += [[split, label, file] for label, files in labels.items() for file in files]
         return listing(sorted(rows))
-
-    def source(self, split: str, role: Role, file: str, *, is_background: bool) -> SourceFile:
-        """Where a prepared file comes from."""
-        recording = self.by_split[split][PurePosixPath(file).parts[0]][file]
-        return SourceFile(recording, split, role, file, is_background)
 
 
 def read_sounds(folder: Path, seed: int = 0) -> Sounds:
@@ -75,11 +65,7 @@ def read_sounds(folder: Path, seed: int = 0) -> Sounds:
 
 
 def split_sounds(libraries: Mapping[str, Library], seed: int = 0) -> Sounds:
-    """Recordings of libraries by split; those of a library under "" are split here.
-
-    Raises:
-        ValueError: As `read_sounds`.
-    """
+    """Recordings of libraries by split; those of one under "" are split. Errors: `read_sounds`."""
     by_split: dict[str, dict[str, dict[str, Path]]] = {split: {} for split in SPLITS}
     for given, library in sorted(libraries.items()):
         homes = {} if given else _homes(library.sources, seed)
@@ -97,11 +83,8 @@ def split_sounds(libraries: Mapping[str, Library], seed: int = 0) -> Sounds:
     if not by_split["dev"]:
         roots = ", ".join(sorted(str(library.root) for library in libraries.values()))
         raise ValueError(f"no recordings below {roots}")
-    left_out = [
-        str(library.root / file)
-        for library in libraries.values()
-        for file, _ in library.unreadable_files
-    ]
+    every = libraries.values()
+    left_out = [str(one.root / file) for one in every for file, _ in one.unreadable_files]
     return Sounds(by_split, tuple(sorted(left_out)))
 
 

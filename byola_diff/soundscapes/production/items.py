@@ -6,7 +6,7 @@ true need not be made again, so a stopped run continues where it was.
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,8 +18,12 @@ from byola_diff.atomic import atomic_path, write_text
 from byola_diff.audio.resample import resample
 from byola_diff.soundscapes.render.jams_document import to_jams
 from byola_diff.soundscapes.render.jams_file import read_facts
-from byola_diff.soundscapes.render.plan import Soundscape
-from byola_diff.soundscapes.render.rendered import CLIPPING_REMEDY, ClippingError, RenderError
+from byola_diff.soundscapes.render.plan import (
+    CLIPPING_REMEDY,
+    ClippingError,
+    RenderError,
+    Soundscape,
+)
 from byola_diff.storage import sha256
 
 _FULL_SCALE_24 = 1 << 23
@@ -37,10 +41,10 @@ def finish(
     """Write an item and return its facts, with the SHA-256 of every file and the sample rate.
 
     Args:
-        out: Folder of the corpus.
-        jams: Path of the JAMS below it.
+        out: Folder of the corpus, which `jams` and the names in `audio` are relative to.
+        jams: Path of the JAMS.
         plan: What was rendered.
-        audio: Waveforms at the rate of the plan, by paths below `out`; written as 24-bit wav.
+        audio: Waveforms at the rate of the plan, by their paths; written as 24-bit wav.
         facts: What else is known of the item, as JSON holds it.
         output_rate: Rate of the wav files, in Hz, if not that of the plan.
 
@@ -62,33 +66,33 @@ def finish(
 
 
 def finished(
-    out: Path, jams: str, plan: Soundscape, facts: Mapping[str, Any]
+    out: Path,
+    jams: str,
+    plan: Soundscape,
+    facts: Mapping[str, Any],
+    measured: Collection[str] = (),
 ) -> dict[str, Any] | None:
     """What `finish` returned, if the item is there as planned and whole; else None.
 
-    It is not if the JAMS is missing, is of another plan or has other facts than these, or if a wav
-    file is missing or altered. What else the files depend on, such as the renderer, the content of
-    the sources and the rate of the wav files, must be among the facts: give `sample_rate` where it
-    is not that of the plan.
+    It is not if the JAMS is missing, is of another plan or has other facts than these and those
+    named in `measured`, or if a wav file is missing or altered. What else the files depend on must
+    be among the facts: renderer, content of the sources, `sample_rate` if not that of the plan.
     """
     path = _below(out, jams)
     full = read_facts(path)
     if full is None or not isinstance(full.get("files"), dict):
         return None
     given = json.loads(json.dumps(dict(facts)))
-    if {**full, **given} != full or full.keys() != given.keys() | {"sample_rate", "files"}:
+    same = {**full, **given} == full
+    if not same or full.keys() != {*given, *measured, "sample_rate", "files"}:
         return None
     if path.read_bytes() != to_jams(plan, full).encode():
         return None
-    whole = all(_has_hash(out, name, digest) for name, digest in full["files"].items())
-    return full if whole else None
-
-
-def _has_hash(out: Path, name: str, digest: str) -> bool:
     try:
-        return sha256(_below(out, name)) == digest
+        hashes = {name: sha256(_below(out, name)) for name in full["files"]}
     except (ValueError, OSError):  # not below the corpus, or not there
-        return False
+        return None
+    return full if hashes == full["files"] else None
 
 
 def _below(out: Path, name: str) -> Path:
@@ -105,12 +109,11 @@ def _write_wav24(
     samples = np.rint(waveform.astype(np.float64) * _FULL_SCALE_24)
     if not np.isfinite(samples).all():
         raise RenderError(plan, f"{path.name} has NaN or infinite samples")
-    if len(samples) == 0 or samples.max() >= _FULL_SCALE_24 or samples.min() < -_FULL_SCALE_24:
-        peak = np.abs(waveform).max(initial=0.0)
-        reason = f"{path.name} has {len(samples)} samples and a peak of {peak:.4f}"
-        if len(samples) == 0:
-            raise RenderError(plan, reason)
-        raise ClippingError(plan, f"{reason}; {CLIPPING_REMEDY}")
+    if len(samples) == 0:
+        raise RenderError(plan, f"{path.name} has 0 samples")
+    if samples.max() >= _FULL_SCALE_24 or samples.min() < -_FULL_SCALE_24:
+        what = f"{len(samples)} samples and a peak of {np.abs(waveform).max():.4f}"
+        raise ClippingError(plan, f"{path.name} has {what}; {CLIPPING_REMEDY}")
     content = io.BytesIO()
     pcm = samples.astype(np.int32) << 8  # the low byte of 32 bits is not stored
     soundfile.write(content, pcm, sample_rate, format="WAV", subtype="PCM_24")

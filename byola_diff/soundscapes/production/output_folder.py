@@ -33,17 +33,18 @@ class OutputFolder:
         return self.path / self.sources
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Check that a data set of these settings can be made or continued there; write nothing.
-
-        Args:
-            settings: All, or those that are known already.
+        """Check that a data set of these settings, or more, can be made or continued there.
 
         Raises:
             ValueError: If the folder holds a data set of other settings or other files, another run
                 is beginning there, or nothing can be written there. Names the option --out.
         """
         record = self.path / SETTINGS
-        self._check_place()
+        there = next(path for path in (self.path, *self.path.parents) if os.path.lexists(path))
+        if not there.is_dir():
+            raise ValueError(f"--out {self.path}: {there} is no folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise ValueError(f"--out {self.path}: nothing can be written in {there}")
         if not record.is_file():
             self._check_free()
             return
@@ -55,12 +56,9 @@ class OutputFolder:
             )
 
     def begin(self, settings: Mapping[str, Any]) -> None:
-        """Write the settings of a new data set, and remove what marks a finished one.
+        """After `check`, write the settings of a new data set; remove what marks a finished one.
 
         Files that killed runs were writing are removed, too.
-
-        Raises:
-            ValueError: As `check`.
         """
         self.check(settings)
         remove_left_over(self.path)
@@ -69,14 +67,6 @@ class OutputFolder:
             write_text(record, json.dumps(_as_json(settings), indent=2) + "\n")
         for name in self.results:
             (self.path / name).unlink(missing_ok=True)
-
-    def _check_place(self) -> None:
-        """Whether the folder can be written to, or made in the nearest one that is there."""
-        there = next(path for path in (self.path, *self.path.parents) if os.path.lexists(path))
-        if not there.is_dir():
-            raise ValueError(f"--out {self.path}: {there} is no folder")
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise ValueError(f"--out {self.path}: nothing can be written in {there}")
 
     def _check_free(self) -> None:
         if not self.path.is_dir():

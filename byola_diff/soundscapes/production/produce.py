@@ -4,27 +4,25 @@ What an item becomes must depend on the item alone. Results come in the order of
 process computes in one thread, so the number of processes changes no bit.
 """
 
-import csv
 import errno
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from tqdm import tqdm
 
-from byola_diff.atomic import atomic_path
 from byola_diff.audio.files import AudioFileError
 from byola_diff.soundscapes.production.workers import outcomes
-from byola_diff.soundscapes.render.rendered import CLIPPING_REMEDY, ClippingError
+from byola_diff.soundscapes.render.plan import CLIPPING_REMEDY, ClippingError
+from byola_diff.tables.rows import write_rows
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_OPTION_REMEDY = "lower --ref-db"
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,8 @@ class Refusal:
 
     name: str
     reason: str
-    kind: Literal["clipping", "other"] = "other"
+    clips: bool = False
+    """Whether a lower level would mend it."""
 
 
 @dataclass(frozen=True)
@@ -71,33 +70,57 @@ def produce(
     """
     if n_workers < 1:
         raise ValueError(f"{n_workers} workers; at least 1")
-    found: list[tuple[R] | Refusal | None] = [None] * len(items)
-    n_refused = 0
+    done: dict[int, R] = {}
+    refused: dict[int, Refusal] = {}
     attempts = outcomes(items, partial(_attempt, work), min(n_workers, len(items)))
     with tqdm(total=len(items), desc=title, unit="item") as bar, closing(attempts):
-        for place, attempt in attempts:
-            outcome = _named(attempt, name_of(items[place]), title)
+        for place, result_of in attempts:
+            name = name_of(items[place])
+            try:
+                outcome = result_of()
+            except ModuleNotFoundError:  # says what to install, and is no fault of the item
+                raise
+            except Exception as error:
+                raise RuntimeError(f"{title} stopped at {name}: {_what(error)}") from error
             if isinstance(outcome, Refusal):
-                n_refused += 1
-                bar.set_postfix(refused=n_refused, refresh=False)
-            found[place] = outcome
+                reason = outcome.reason.removeprefix(f"{name}: ")  # some errors name their item
+                refused[place] = replace(outcome, name=name, reason=reason)
+                bar.set_postfix(refused=len(refused), refresh=False)
+            else:
+                done[place] = outcome
             bar.update()
     return ProductionResult(
-        tuple((items[n], one[0]) for n, one in enumerate(found) if isinstance(one, tuple)),
-        tuple(one for one in found if isinstance(one, Refusal)),
+        tuple((items[place], done[place]) for place in sorted(done)),
+        tuple(refused[place] for place in sorted(refused)),
     )
 
 
-def n_clipping(refused: Iterable[Refusal]) -> int:
-    """How many of the refusals are for clipping."""
-    return sum(one.kind == "clipping" for one in refused)
+def _attempt(work: Callable[[T], R], item: T) -> R | Refusal:
+    """The result, or a refusal without the name of the item."""
+    try:
+        return work(item)
+    except (AudioFileError, ValueError, OSError) as error:
+        if _is_full_disk(error):
+            raise  # it would meet all items that follow
+        clips = isinstance(error, ClippingError)
+        return Refusal("", str(error) or type(error).__name__, clips)
+
+
+def _is_full_disk(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in _DISK_FULL
+
+
+def _what(error: Exception) -> str:
+    if _is_full_disk(error):
+        return "disk full; free space and give the same command"
+    return f"{type(error).__name__}: {error}"
 
 
 def named_by_option(refused: Iterable[Refusal]) -> tuple[Refusal, ...]:
     """The refusals in the words of a command that sets the level by its option --ref-db."""
     return tuple(
-        replace(one, reason=one.reason.replace(CLIPPING_REMEDY, _OPTION_REMEDY))
-        if one.kind == "clipping"
+        replace(one, reason=one.reason.replace(CLIPPING_REMEDY, "lower --ref-db"))
+        if one.clips
         else one
         for one in refused
     )
@@ -105,38 +128,7 @@ def named_by_option(refused: Iterable[Refusal]) -> tuple[Refusal, ...]:
 
 def write_refused(path: Path, refused: Sequence[Refusal]) -> None:
     """Write the refused items with their reasons as CSV; remove the file if there are none."""
-    if not refused:
+    if refused:
+        write_rows(path, ["item", "reason"], [[one.name, one.reason] for one in refused])
+    else:
         path.unlink(missing_ok=True)
-        return
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["item", "reason"])
-        writer.writerows([refusal.name, refusal.reason] for refusal in refused)
-
-
-def _attempt(work: Callable[[T], R], item: T) -> tuple[R] | Refusal:
-    """The result in a tuple, or a refusal without the name of the item."""
-    try:
-        return (work(item),)
-    except (AudioFileError, ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
-            raise  # it would meet all items that follow
-        kind = "clipping" if isinstance(error, ClippingError) else "other"
-        return Refusal("", str(error) or type(error).__name__, kind)
-
-
-def _named(attempt: Callable[[], tuple[R] | Refusal], name: str, title: str) -> tuple[R] | Refusal:
-    """Outcome of an item; refusals, and errors that stop the work, get its name."""
-    try:
-        outcome = attempt()
-    except ModuleNotFoundError:  # says what to install, and is no fault of the item
-        raise
-    except Exception as error:
-        what = f"{type(error).__name__}: {error}"
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
-            what = "disk full; free space and give the same command"
-        raise RuntimeError(f"{title} stopped at {name}: {what}") from error
-    if isinstance(outcome, Refusal):
-        reason = outcome.reason.removeprefix(f"{name}: ")  # some errors name their item
-        return replace(outcome, name=name, reason=reason)
-    return outcome

@@ -34,7 +34,12 @@ def outcomes(
 
     Close the iterator to stop: items in work are finished, the others dropped.
     """
-    return _in_processes(items, work, n_workers) if n_workers > 1 else _in_turn(items, work)
+    if n_workers > 1:
+        yield from _in_processes(items, work, n_workers)
+        return
+    with one_thread():
+        for place, item in enumerate(items):
+            yield place, partial(work, item)
 
 
 @contextmanager
@@ -46,12 +51,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(n_threads)
-
-
-def _in_turn(items: Sequence[T], work: Callable[[T], R]) -> Generator[tuple[int, Callable[[], R]]]:
-    with one_thread():
-        for place, item in enumerate(items):
-            yield place, partial(work, item)
 
 
 def _in_processes(
@@ -92,20 +91,17 @@ def _context() -> BaseContext:
 @contextmanager
 def _settings_of_one_thread() -> Iterator[None]:
     """Environment for new processes: numerical libraries read it when they are loaded."""
-    before = {name: os.environ.get(name) for name in _THREAD_SETTINGS}
+    before = {name: os.environ[name] for name in _THREAD_SETTINGS if name in os.environ}
     os.environ.update(dict.fromkeys(_THREAD_SETTINGS, "1"))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in _THREAD_SETTINGS:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _begin() -> None:
-    """Prepare a worker."""
     torch.set_num_threads(1)
     keep_freed_memory()  # clearing new pages for every stem would take a fifth of the time
     # Ctrl-C is for the process that this one serves, which lets items in work be finished. It must

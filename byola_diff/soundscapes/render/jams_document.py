@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from byola_diff.soundscapes.render.cut import stretch_s
 from byola_diff.soundscapes.render.plan import Event, Role, Soundscape
 
 OURS = "byola_diff"
@@ -27,7 +26,7 @@ def to_jams(plan: Soundscape, facts: Mapping[str, Any]) -> str:
     observations = [
         {
             "time": event.event_time_s,
-            "duration": stretch_s(plan, event),
+            "duration": plan.length_s(event),
             "value": _value(plan, event),
             "confidence": 1.0,
         }
@@ -67,7 +66,7 @@ def _value(plan: Soundscape, event: Event) -> dict[str, Any]:
         "source_file": event.source,
         "source_time": event.source_time_s,
         "event_time": event.event_time_s,
-        "event_duration": stretch_s(plan, event),
+        "event_duration": plan.length_s(event),
         "snr": event.snr_db,
         "role": event.role,
         "pitch_shift": None,

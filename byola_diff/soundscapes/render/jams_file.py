@@ -1,15 +1,14 @@
-"""Soundscapes as JAMS files with an annotation of the namespace `scaper`, which Scaper renders.
+"""Soundscapes read from JAMS files with an annotation of the namespace `scaper`.
 
-JAMS files come from elsewhere: they are read as plain JSON of limited size, nothing in them is
-trusted, and every error names the file and the field. Files that we write hold the paths of their
-sources below the folder of sources. In others, such as those published with APwD, a path says the
-folder and the name of the source alone, and these are looked up below that folder, as Scaper does
-when it is given one.
+They come from elsewhere: read as plain JSON of limited size, nothing in them is trusted, and every
+error names file and field. Files that we write hold paths below the folder of sources. In others,
+such as APwD's, only the last folder and the name of a source count, as for Scaper.
 """
 
 import json
 import math
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
@@ -20,6 +19,7 @@ from byola_diff.tables.rows import ClipFiles
 _MOST_BYTES = 1 << 22
 _DISTRIBUTIONS = ("const", "choose", "choose_weighted", "uniform", "normal", "truncnorm")
 _N_DISTRIBUTIONS = 6  # per event: label, source, its time, time, duration, SNR
+_UNUSED = {"reverb": (None,), "fix_clipping": (None, False), "peak_normalization": (None, False)}
 _LONGEST_S = 3600.0
 _HIGHEST_HZ = 768_000.0
 
@@ -40,45 +40,42 @@ class Field:
 
     def __getitem__(self, key: str) -> "Field":
         """The value under `key` of an object."""
+        name = f"{self.name}.{key}" if self.name else key
         if key not in self:
-            Field(self.file, None, self._name_of(key)).fail("missing")
-        return Field(self.file, self.value[key], self._name_of(key))
+            Field(self.file, None, name).fail("missing")
+        return Field(self.file, self.value[key], name)
 
     def __contains__(self, key: str) -> bool:
-        if not isinstance(self.value, dict):
-            self.fail(f"not an object but {_shown(self.value)}")
-        return key in self.value
+        return key in self._being(dict, "an object")
 
     def __iter__(self) -> Iterator["Field"]:
         """The values of a list."""
-        if not isinstance(self.value, list):
-            self.fail(f"not a list but {_shown(self.value)}")
-        for place, value in enumerate(self.value):
+        for place, value in enumerate(self._being(list, "a list")):
             yield Field(self.file, value, f"{self.name}[{place}]")
 
     def text(self) -> str:
         """The string."""
-        if not isinstance(self.value, str):
-            self.fail(f"not a text but {_shown(self.value)}")
-        return self.value
+        return self._being(str, "a text")
 
-    def number(self, least: float = -math.inf, most: float = math.inf) -> float:
+    def number(self, least: float, most: float) -> float:
         """The finite number between `least` and `most`."""
-        value = self.value
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        value = self._being(int | float, "a number")
+        if isinstance(value, bool):
             self.fail(f"not a number but {_shown(value)}")
         # Compared before it is converted: an integer may be too large for a float.
-        if not (least <= value <= most and abs(value) < math.inf and abs(value) <= 1e300):
+        if not least <= value <= most:
             self.fail(f"{_shown(value)} is not a number from {least:g} to {most:g}")
         return float(value)
 
-    def unused(self, *allowed: Any) -> None:
-        """Check that the value, if it is there, asks for nothing that is not supported."""
-        if not any(self.value is one for one in (None, *allowed)):
+    def only(self, *allowed: Any) -> None:
+        """Check that the value asks for nothing that is not supported."""
+        if not any(self.value is one for one in allowed):
             self.fail(f"{_shown(self.value)} is not supported")
 
-    def _name_of(self, key: str) -> str:
-        return f"{self.name}.{key}" if self.name else key
+    def _being(self, kind: Any, words: str) -> Any:
+        if not isinstance(self.value, kind):
+            self.fail(f"not {words} but {_shown(self.value)}")
+        return self.value
 
 
 def read_jams(path: Path, roots: Roots) -> Soundscape:
@@ -96,7 +93,7 @@ def read_jams(path: Path, roots: Roots) -> Soundscape:
             reverberation, a change of pitch or tempo, a change of the level of the whole, a trimmed
             soundscape, or a distribution that Scaper does not have. Names the field.
     """
-    top = read_fields(Path(path))
+    top = read_fields(path)
     annotation = scaper_annotation(top)
     settings = annotation["sandbox"]["scaper"]
     if "slice" in annotation["sandbox"]:
@@ -113,7 +110,7 @@ def read_jams(path: Path, roots: Roots) -> Soundscape:
     title = top["file_metadata"]["title"].text() if ours else ""
     ref_db = settings["ref_db"].number(-200.0, 100.0)
     fade_s = settings["fade_in_len"].number(0.0, duration_s)
-    name = title or Path(path).stem
+    name = title or path.stem
     try:
         return Soundscape(name, duration_s, int(sample_rate), ref_db, tuple(events), fade_s)
     except ValueError as error:
@@ -123,8 +120,7 @@ def read_jams(path: Path, roots: Roots) -> Soundscape:
 def read_facts(path: Path) -> dict[str, Any] | None:
     """Facts that `to_jams` was given, or None if there is no such file of ours."""
     try:
-        top = read_fields(path)
-        facts = top["sandbox"][OURS].value if _is_ours(top) else None
+        facts = read_fields(path)["sandbox"][OURS].value
     except JamsError:
         return None
     return facts if isinstance(facts, dict) else None
@@ -141,47 +137,42 @@ def scaper_annotation(top: Field) -> Field:
     return found or every.fail("none has the namespace scaper")
 
 
+def role_of(event: Field) -> Role | None:
+    """Role of an event, None if it has an unknown one."""
+    return next((role for role in ROLES if role == event["role"].value), None)
+
+
 def _check_settings(settings: Field) -> None:
     """Refuse settings of Scaper that this package does not render."""
     if settings["n_channels"].value != 1:
         settings["n_channels"].fail("only 1 is supported")
-    for name in ("reverb", "fix_clipping", "peak_normalization"):
+    for name, allowed in _UNUSED.items():
         if name in settings:
-            settings[name].unused(*([] if name == "reverb" else [False]))
+            settings[name].only(*allowed)
     if settings["fade_in_len"].value != settings["fade_out_len"].value:
         settings["fade_out_len"].fail("is not fade_in_len, which is not supported")
-    for name in ("fg_spec", "bg_spec"):
-        if name not in settings:
-            continue
-        for event in settings[name]:
-            for distribution in list(event)[:_N_DISTRIBUTIONS]:
-                _check_distribution(distribution)
-
-
-def _check_distribution(field: Field) -> None:
-    kind = next(iter(field), field)
-    if not isinstance(kind.value, str) or kind.value not in _DISTRIBUTIONS:
-        kind.fail(f"no distribution of Scaper, which are {', '.join(_DISTRIBUTIONS)}")
+    specs = [settings[name] for name in ("fg_spec", "bg_spec") if name in settings]
+    for event in chain.from_iterable(specs):
+        for distribution in list(event)[:_N_DISTRIBUTIONS]:
+            kind = next(iter(distribution), distribution)
+            if kind.value not in _DISTRIBUTIONS:
+                kind.fail(f"no distribution of Scaper, which are {', '.join(_DISTRIBUTIONS)}")
 
 
 def _event(value: Field, files: Mapping[Role, ClipFiles], duration_s: float, ours: bool) -> Event:
-    found: Role | None = next((role for role in ROLES if role == value["role"].value), None)
-    role = found or value["role"].fail("neither background nor foreground")
+    role = role_of(value) or value["role"].fail("neither background nor foreground")
     for name in ("pitch_shift", "time_stretch"):
-        value[name].unused()
+        value[name].only(None)
     length_s = value["event_duration"].number(1e-9, _LONGEST_S)
     if role == "background" and abs(length_s - duration_s) > 1e-6:
         value["event_duration"].fail(f"{length_s:g} s, but a background lasts {duration_s:g} s")
-    times = {
-        "source_time_s": value["source_time"].number(0.0, 1e6),
-        "event_time_s": value["event_time"].number(0.0, _LONGEST_S),
-        **({"duration_s": length_s} if role == "foreground" else {}),
-    }
+    times_s = value["source_time"].number(0.0, 1e6), value["event_time"].number(0.0, _LONGEST_S)
     label = value["label"].text()
     source = _source(value["source_file"], role, files, None if ours else label)
     snr_db = value["snr"].number(-200.0, 200.0)
     try:
-        return Event(role, label, source, snr_db=snr_db, **times)
+        ends_s = length_s if role == "foreground" else math.inf
+        return Event(role, label, source, *times_s, ends_s, snr_db)
     except ValueError as error:
         value.fail(str(error))
 

@@ -4,16 +4,30 @@ An event is cut from its source, brought to its loudness by one gain, faded at b
 the foreground, and put in its place; the soundscape is the sum.
 """
 
+import math
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Float
 
-from byola_diff.soundscapes.render.cut import cut
-from byola_diff.soundscapes.render.loudness import integrated_lufs
-from byola_diff.soundscapes.render.plan import Event, Roots, Soundscape
-from byola_diff.soundscapes.render.rendered import Rendered, RenderError, check_rendered
+from byola_diff.audio.files import open_audio
+from byola_diff.audio.resample import resample
+from byola_diff.optional import require
+from byola_diff.soundscapes.render.plan import (
+    Event,
+    Rendered,
+    RenderError,
+    Roots,
+    Soundscape,
+    check_rendered,
+)
 
 MIXER_NAME = "byola_diff mixer 1"
 """Recorded beside what it has rendered; the number changes whenever a sample does."""
+
+FLOOR_LUFS = -70.0
+
+_LEAST_S = 0.5
 
 
 def mix(plan: Soundscape, roots: Roots) -> Rendered:
@@ -37,34 +51,99 @@ def mix(plan: Soundscape, roots: Roots) -> Rendered:
     return rendered
 
 
+def cut(plan: Soundscape, event: Event, roots: Roots) -> Float[np.ndarray, " cut"]:
+    """Sound of an event at the rate of the soundscape, in float64.
+
+    Its ends are rounded down to whole samples of the source, as by Scaper.
+
+    Raises:
+        AudioFileError: If the source can't be read.
+        RenderError: If the source ends before the event begins, or is silent where it is cut.
+    """
+    first_s, length_s = event.source_time_s, plan.length_s(event)
+    with open_audio(source_path(plan, event, roots)) as reader:
+        rate, n_source = reader.sample_rate, reader.n_samples
+        start, stop = int(first_s * rate), int((first_s + length_s) * rate)
+        if start >= n_source:
+            raise RenderError(plan, f"ends before {first_s:g} s, where it is to begin", event)
+        if stop == start:
+            raise RenderError(plan, f"has no sample in {length_s:g} s at {rate} Hz", event)
+        waveform = reader.read(start, stop - start)
+    if event.role == "background":
+        waveform = _repeated(waveform, n_source / rate, plan.duration_s, start, stop)
+    # Within full scale before and after, as the sox program does for Scaper.
+    waveform = resample(np.clip(waveform, -1, 1), rate, plan.sample_rate)
+    if not waveform.any():
+        raise RenderError(plan, "silent where it is cut: no gain makes it audible", event)
+    return np.clip(waveform.astype(np.float64), -1, 1)
+
+
+def source_path(plan: Soundscape, event: Event, roots: Roots) -> Path:
+    """Where the source of an event lies; `RenderError` if no folder is given for its role."""
+    if event.role not in roots:
+        raise RenderError(plan, f"no folder of {event.role} sources is given", event)
+    return roots[event.role] / event.source
+
+
+def _repeated(
+    waveform: Float[np.ndarray, " sample"],
+    source_s: float,
+    duration_s: float,
+    start: int,
+    stop: int,
+) -> Float[np.ndarray, " repeated"]:
+    """The background, again and again from `source_time_s` on, where its source is too short.
+
+    A source that is no longer than the soundscape is repeated as often as Scaper does it and cut at
+    `stop`. That may be more than the soundscape needs, and all of it counts for the loudness.
+    """
+    scaper_repeats = int(max(duration_s // source_s + 1, 1))
+    # Differs from Scaper where that leaves the background too short.
+    repeats = max(scaper_repeats, math.ceil((stop - start) / len(waveform)))
+    longest = stop if len(waveform) * scaper_repeats >= stop - start else stop - start
+    return np.tile(waveform, repeats)[:longest]
+
+
+def integrated_lufs(waveform: Float[np.ndarray, " sample"], sample_rate: int) -> float:
+    """Integrated loudness after ITU-R BS.1770 in LUFS, at least -70, as Scaper 1.6.5 measures it.
+
+    A sound shorter than half a second is repeated up to that length, as the gate needs 0.4 s.
+
+    Raises:
+        ValueError: If there is no sample, or one is NaN or infinite.
+        ModuleNotFoundError: If pyloudnorm is not installed.
+    """
+    if len(waveform) == 0 or not np.isfinite(waveform).all():
+        raise ValueError("loudness needs samples, all of them finite")
+    waveform = waveform.astype(np.float64, copy=False)
+    duration_s = len(waveform) / sample_rate
+    if duration_s < _LEAST_S:
+        waveform = np.tile(waveform, math.ceil(_LEAST_S / duration_s))
+    meter = require("pyloudnorm", "generate", "loudness").Meter(sample_rate)
+    return max(float(meter.integrated_loudness(waveform)), FLOOR_LUFS)
+
+
 def place(
     plan: Soundscape, event: Event, sound: Float[np.ndarray, " cut"]
 ) -> Float[np.ndarray, " sample"]:
-    """A sound, faded if it is in the foreground, where it belongs in a silent soundscape.
+    """A sound where it belongs in a silent soundscape; in the foreground with its fades.
+
+    Each fade is a quarter of a sine.
 
     Raises:
-        RenderError: If it is shorter than one of its fades.
+        RenderError: If the sound is shorter than a fade.
     """
-    stem = np.zeros(plan.n_samples)
-    start = int(plan.sample_rate * event.event_time_s)
-    faded = _faded(plan, event, sound) if event.role == "foreground" else sound
-    kept = faded[: plan.n_samples - start]
-    stem[start : start + len(kept)] = kept
-    return stem
-
-
-def _faded(
-    plan: Soundscape, event: Event, sound: Float[np.ndarray, " cut"]
-) -> Float[np.ndarray, " cut"]:
-    """Rise and fall over a quarter of a sine each."""
-    n_fade = int(plan.fade_s * plan.sample_rate)
-    if n_fade == 0:
-        return sound
+    n_fade = int(plan.fade_s * plan.sample_rate) if event.role == "foreground" else 0
     if len(sound) < n_fade:
         length_s = len(sound) / plan.sample_rate
         raise RenderError(plan, f"{length_s:.3g} s long, less than a fade", event)
-    rise = np.sin(np.linspace(0, np.pi / 2, n_fade))
-    faded = sound.copy()
-    faded[:n_fade] *= rise
-    faded[-n_fade:] *= rise[::-1]
-    return faded
+    sound = sound.copy()
+    if n_fade:
+        rise = np.sin(np.linspace(0, np.pi / 2, n_fade))
+        sound[:n_fade] *= rise
+        sound[-n_fade:] *= rise[::-1]
+    stem = np.zeros(plan.n_samples)
+    start = int(plan.sample_rate * event.event_time_s)
+    kept = sound[: plan.n_samples - start]
+    stem[start : start + len(kept)] = kept
+    return stem

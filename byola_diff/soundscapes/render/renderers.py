@@ -5,8 +5,7 @@ from shutil import which
 from typing import Literal
 
 from byola_diff.soundscapes.render.mixer import MIXER_NAME, mix
-from byola_diff.soundscapes.render.plan import Roots, Soundscape
-from byola_diff.soundscapes.render.rendered import Rendered
+from byola_diff.soundscapes.render.plan import Rendered, Roots, Soundscape
 
 Renderer = Callable[[Soundscape, Roots], Rendered]
 

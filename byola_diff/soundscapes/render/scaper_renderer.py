@@ -19,11 +19,15 @@ import scaper
 from jaxtyping import Float
 from scaper.scaper_warnings import ScaperWarning
 
-from byola_diff.soundscapes.render.cut import cut, source_path
 from byola_diff.soundscapes.render.jams_document import to_jams
-from byola_diff.soundscapes.render.mixer import place
-from byola_diff.soundscapes.render.plan import Roots, Soundscape
-from byola_diff.soundscapes.render.rendered import Rendered, RenderError, check_rendered
+from byola_diff.soundscapes.render.mixer import cut, place, source_path
+from byola_diff.soundscapes.render.plan import (
+    Rendered,
+    RenderError,
+    Roots,
+    Soundscape,
+    check_rendered,
+)
 
 NEEDS_EXTRA = "generate"
 """The extra whose packages this file imports when it is loaded."""

@@ -39,18 +39,12 @@ class Library:
     unreadable_files: tuple[tuple[str, str], ...] = ()
     """Files that were left out, each with the reason."""
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """All labels, sorted."""
-        return tuple(sorted({source.label for source in self.sources}))
-
 
 def read_esc50(folder: Path | str) -> Library:
     """Clips of ESC-50 with their folds and the recordings they were cut from.
 
-    Args:
-        folder: The official layout (meta/esc50.csv, audio/), or any folder with a manifest.csv that
-            has the columns file, label and fold, and perhaps group.
+    The layout is the official one (meta/esc50.csv, audio/), or that of any folder with a
+    manifest.csv that has the columns file, label and fold, and perhaps group.
 
     Raises:
         LayoutError: If there is neither table, a cell is missing, or no file can be read.
@@ -70,9 +64,8 @@ def read_esc50(folder: Path | str) -> Library:
 def read_fsd50k(folder: Path | str) -> dict[str, Library]:
     """Recordings of FSD50K by its parts "dev" and "eval", each under its first label.
 
-    Args:
-        folder: The official layout: FSD50K.dev_audio, FSD50K.eval_audio and FSD50K.ground_truth
-            with dev.csv and eval.csv.
+    The layout is the official one: FSD50K.dev_audio, FSD50K.eval_audio and FSD50K.ground_truth with
+    dev.csv and eval.csv.
 
     Raises:
         LayoutError: If a part of the layout or a cell is missing, or no file can be read.
@@ -132,10 +125,8 @@ def _library(root: Path, listed: Iterable[Source]) -> Library:
 def source_sha256(path: Path) -> str:
     """SHA-256 of a recording, so that items made of another version are made again.
 
-    A process reads it once, as long as its size and time of change stay the same.
-
-    Raises:
-        AudioFileError: If there is no such file, or it can't be read.
+    A process reads it once, as long as its size and time of change stay the same. A file that is
+    not there or can't be read raises AudioFileError.
     """
     try:
         about = path.stat()

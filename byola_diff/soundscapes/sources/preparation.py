@@ -62,10 +62,14 @@ def prepare(source: SourceFile, folder: Path) -> None:
     """
     path = folder / source.name
     try:
-        samples, sample_rate = _prepared(source)
-    except AudioFileError:
+        waveform, sample_rate = read_audio(source.recording)
+        make = prepared_background if source.is_background else prepared_event
+        samples = make(waveform, sample_rate)
+    except (AudioFileError, ValueError) as error:
         path.unlink(missing_ok=True)
-        raise
+        if isinstance(error, AudioFileError):
+            raise
+        raise AudioFileError(source.recording, str(error)) from None
     content = io.BytesIO()
     soundfile.write(content, samples, sample_rate, format="WAV", subtype="PCM_16")
     if not path.is_file() or path.read_bytes() != content.getvalue():
@@ -73,26 +77,13 @@ def prepare(source: SourceFile, folder: Path) -> None:
             temporary.write_bytes(content.getvalue())
 
 
-def _prepared(source: SourceFile) -> tuple[Int16[np.ndarray, " sample"], int]:
-    """Samples of the copy and their rate."""
-    waveform, sample_rate = read_audio(source.recording)
-    make = prepared_background if source.is_background else prepared_event
-    try:
-        return make(waveform, sample_rate), sample_rate
-    except ValueError as error:
-        raise AudioFileError(source.recording, str(error)) from None
-
-
 def prepared_event(
     waveform: Float[np.ndarray, " sample"], sample_rate: int
 ) -> Int16[np.ndarray, " trimmed"]:
     """The active part at its own level, faded in and out over 10 ms by halves of a Hann window.
 
-    The last active sample is left out, as in the published clips.
-
-    Raises:
-        ValueError: If the waveform is silent, is active for one sample only, or has nothing left
-            between its fades.
+    The last active sample is left out, as in the published clips. A waveform that is silent, is
+    active for one sample only or has nothing left between its fades raises ValueError.
     """
     first, last = active_span(waveform)
     if last <= first:
@@ -111,14 +102,11 @@ def prepared_event(
 def prepared_background(
     waveform: Float[np.ndarray, " sample"], sample_rate: int
 ) -> Int16[np.ndarray, " tiled"]:
-    """The recording again and again, for at least 20 s, with a peak of 0.95.
+    """The recording again and again, for at least 20 s, with a peak of 0.95; ValueError if silent.
 
     Any 10 s that begin in the first 10 s are thus whole.
-
-    Raises:
-        ValueError: If the waveform is empty or silent.
     """
-    if waveform.size == 0 or not np.any(waveform):
+    if not np.any(waveform):
         raise ValueError("silent: no level to bring it to")
     n_times = _TILED_S * sample_rate // len(waveform) + 1
     one = to_pcm16(waveform.astype(np.float64) * (_PEAK / np.abs(waveform).max()))
@@ -129,15 +117,12 @@ def active_span(waveform: Float[np.ndarray, " sample"]) -> tuple[int, int]:
     """First and last sample at which the smoothed magnitude is above a tenth of its peak.
 
     The magnitude is convolved with a Hann window of 512 samples and keeps its length and place.
-    Any level gives the same span.
-
-    Raises:
-        ValueError: If the waveform is empty or silent.
+    Any level gives the same span; silence raises ValueError.
 
     Source:
         The preparation of APwD's events (github.com/nttcslab/apwd-dataset, modify_org_csv.py).
     """
-    if waveform.size == 0 or not np.any(waveform):
+    if not np.any(waveform):
         raise ValueError("silent: nothing to trim to")
     full = np.convolve(np.abs(waveform.astype(np.float64)), np.hanning(_KERNEL_SAMPLES))
     # Not mode="same", which lengthens clips that are shorter than the window.

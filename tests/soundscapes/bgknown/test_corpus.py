@@ -10,10 +10,15 @@ import soundfile
 from byola_diff.audio.files import write_wav
 from byola_diff.corpora.layout import LayoutError
 from byola_diff.soundscapes.bgknown.corpus import make_bgknown, plan_bgknown
-from byola_diff.soundscapes.bgknown.plan import BgKnownSettings, limited, plan_items, soundscape
-from byola_diff.soundscapes.bgknown.windows import find_window
-from byola_diff.soundscapes.render.loudness import integrated_lufs
-from byola_diff.soundscapes.render.mixer import mix
+from byola_diff.soundscapes.bgknown.items import find_window
+from byola_diff.soundscapes.bgknown.plan import (
+    BgKnownSettings,
+    background_order,
+    limited,
+    plan_items,
+    soundscape,
+)
+from byola_diff.soundscapes.render.mixer import integrated_lufs, mix
 from byola_diff.soundscapes.sources.library import Library, Source
 from byola_diff.storage import sha256
 from byola_diff.tables.manifest import read_manifest
@@ -352,3 +357,16 @@ def test_faulty_sources_are_refused_before_work(sources):
 def test_settings_are_checked(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(SMALL, **change)
+
+
+@pytest.mark.parametrize(("n_backgrounds", "n_items"), [(1, 3), (4, 3), (4, 9), (12, 5)])
+def test_each_background_serves_once_before_any_serves_twice(n_backgrounds, n_items):
+    backgrounds = [Source(f"{n}.wav", "rain", 9.0) for n in range(n_backgrounds)]
+    in_order = background_order(backgrounds, 0, n_items)
+    chosen = [in_order(rank) for rank in range(n_items)]
+    served = [first.file for first, *_ in chosen]
+    counts = [served.count(source.file) for source in backgrounds]
+    assert max(counts) - min(counts) <= 1
+    for one in chosen:
+        files = [source.file for source in one]
+        assert len(set(files)) == len(files) <= min(10, n_backgrounds)

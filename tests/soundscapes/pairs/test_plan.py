@@ -1,6 +1,6 @@
 import pytest
 
-from byola_diff.soundscapes.pairs.changes import changes
+from byola_diff.soundscapes.pairs.difference import changes
 from byola_diff.soundscapes.pairs.plan import PairRecipe, plan_pair, quieter, usual_ref_db
 
 EVENTS = {label: [f"{label}/{n}.wav" for n in range(4)] for label in ("dog", "birds", "bell")}

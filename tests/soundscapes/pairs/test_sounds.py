@@ -11,29 +11,28 @@ def library(root, *sources):
 def test_fold_5_is_for_eval(tmp_path):
     sources = [Source(f"audio/{fold}-1-A-0.wav", "dog", 5.0, fold=fold) for fold in range(1, 6)]
     sounds = split_sounds({"": library(tmp_path, *sources)})
-    assert sounds.palette("eval") == {"dog": ("dog/5-1-A-0.wav",)}
-    assert len(sounds.palette("dev")["dog"]) == 4
-    source = sounds.source("eval", "foreground", "dog/5-1-A-0.wav", is_background=False)
-    assert source.recording == tmp_path / "audio/5-1-A-0.wav"
+    assert {k: [*v] for k, v in sounds.by_split["eval"].items()} == {"dog": ["dog/5-1-A-0.wav"]}
+    assert len(sounds.by_split["dev"]["dog"]) == 4
+    assert list(sounds.by_split["eval"]["dog"].values()) == [tmp_path / "audio/5-1-A-0.wav"]
 
 
 @pytest.mark.parametrize(("n", "n_eval"), [(1, 0), (2, 1), (3, 1), (4, 2), (10, 2), (20, 4)])
 def test_other_files_are_split_by_their_hash(tmp_path, n, n_eval):
     sources = [Source(f"dog/{number}.wav", "dog", 1.0) for number in range(n)]
     split = split_sounds({"": library(tmp_path, *sources)})
-    dev = set(split.palette("dev").get("dog", ()))
-    held_out = set(split.palette("eval").get("dog", ()))
+    dev = set(split.by_split["dev"].get("dog", ()))
+    held_out = set(split.by_split["eval"].get("dog", ()))
     assert not dev & held_out
     assert len(dev) == n - n_eval
     assert len(held_out) == n_eval
     turned = split_sounds({"": library(tmp_path, *sources[::-1])})
-    assert set(turned.palette("eval").get("dog", ())) == held_out
+    assert set(turned.by_split["eval"].get("dog", ())) == held_out
 
 
 def test_hash_split_depends_on_the_seed(tmp_path):
     sources = [Source(f"dog/{number}.wav", "dog", 1.0) for number in range(30)]
     splits = {
-        frozenset(split_sounds({"": library(tmp_path, *sources)}, seed).palette("eval")["dog"])
+        frozenset(split_sounds({"": library(tmp_path, *sources)}, seed).by_split["eval"]["dog"])
         for seed in range(5)
     }
     assert len(splits) == 5
@@ -46,7 +45,7 @@ def test_cuts_of_one_recording_stay_together(tmp_path):
         for cut in "12"
     ]
     sounds = split_sounds({"": library(tmp_path, *sources)})
-    dev, held_out = ({file[4] for file in sounds.palette(s)["dog"]} for s in ("dev", "eval"))
+    dev, held_out = ({file[4] for file in sounds.by_split[s]["dog"]} for s in ("dev", "eval"))
     assert len(held_out) == 2
     assert not dev & held_out
 
@@ -58,7 +57,7 @@ def test_splits_that_a_library_brings_are_kept(tmp_path):
     assert sounds.by_split["eval"]["rain"]["rain/1.wav"] == tmp_path / "e/rain/1.wav"
     marked = [Source(f"{split}.ogg", "dog", 1.0, split=split) for split in ("train", "test")]
     sounds = split_sounds({"": library(tmp_path, *marked)})
-    assert sounds.palette("eval") == {"dog": ("dog/test.ogg.wav",)}
+    assert {k: [*v] for k, v in sounds.by_split["eval"].items()} == {"dog": ["dog/test.ogg.wav"]}
 
 
 def test_nested_files_get_one_name(tmp_path):

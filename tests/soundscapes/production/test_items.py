@@ -11,7 +11,7 @@ import soundfile
 from byola_diff.soundscapes.production import items
 from byola_diff.soundscapes.production.items import finish, finished
 from byola_diff.soundscapes.render.jams_file import read_facts
-from byola_diff.soundscapes.render.rendered import RenderError
+from byola_diff.soundscapes.render.plan import RenderError
 from tests.soundscapes.scenes import bed, event, scene
 
 PLAN = scene(bed(), event(at_s=0.1))

@@ -14,13 +14,12 @@ from byola_diff.audio.files import AudioFileError
 from byola_diff.soundscapes.production.items import finish, finished
 from byola_diff.soundscapes.production.produce import (
     Refusal,
-    n_clipping,
     named_by_option,
     produce,
     write_refused,
 )
 from byola_diff.soundscapes.render.mixer import mix
-from byola_diff.soundscapes.render.rendered import ClippingError, RenderError
+from byola_diff.soundscapes.render.plan import ClippingError, RenderError
 from tests.file_hashes import file_hashes
 from tests.processes import start
 from tests.soundscapes.scenes import bed, event, scene, write_sources
@@ -164,11 +163,11 @@ def loud(number):
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_clipping_is_known_by_its_kind_and_not_by_its_words(n_workers):
     refused = produce(range(3), loud, str, n_workers=n_workers, title="loud").refused
-    assert [one.kind for one in refused] == ["clipping", "other"]
-    assert n_clipping(refused) == 1
+    assert [one.clips for one in refused] == [True, False]
+    assert sum(one.clips for one in refused) == 1
     first, second = named_by_option(refused)
     assert first.reason == "scene: clips; lower --ref-db, -30 LUFS, by more than 2 dB"
-    assert (first.name, first.kind, second) == ("1", "clipping", refused[1])
+    assert (first.name, first.clips, second) == ("1", True, refused[1])
 
 
 def test_four_workers_make_the_same_bytes(one_by_one, sources, tmp_path):

@@ -11,9 +11,8 @@ import pytest
 
 from byola_diff.soundscapes.render.jams_document import to_jams
 from byola_diff.soundscapes.render.jams_file import read_jams
-from byola_diff.soundscapes.render.loudness import integrated_lufs
-from byola_diff.soundscapes.render.mixer import MIXER_NAME, mix
-from byola_diff.soundscapes.render.rendered import RenderError
+from byola_diff.soundscapes.render.mixer import MIXER_NAME, integrated_lufs, mix
+from byola_diff.soundscapes.render.plan import RenderError
 from byola_diff.soundscapes.render.renderers import open_renderer
 from tests.soundscapes.scenes import KINDS, RATE, bed, event, scene, write_sources
 

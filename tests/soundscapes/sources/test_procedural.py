@@ -2,14 +2,21 @@ import pytest
 import torch
 
 from byola_diff.soundscapes.sources.library import read_folder
-from byola_diff.soundscapes.sources.procedural import (
-    write_procedural_backgrounds,
-    write_procedural_events,
-)
+from byola_diff.soundscapes.sources.procedural import ProceduralSounds
 from byola_diff.storage import sha256
 
 EVENTS = {"per_label": 6, "seed": 3, "duration_s": 0.25, "sample_rate": 8000, "labels": ["bark"]}
 GROUNDS = {**EVENTS, "per_label": 2, "labels": ["rain", "wind"]}
+
+
+def written(folder, kind="events", **settings):
+    sounds = ProceduralSounds(folder, kind, **settings)
+    sounds.write()
+    return sounds.libraries
+
+
+def events(folder, **settings):
+    return written(folder, **EVENTS | settings)[""]
 
 
 def hashes(library):
@@ -17,7 +24,7 @@ def hashes(library):
 
 
 def test_events_come_in_five_folds(tmp_path):
-    library = write_procedural_events(tmp_path / "a", **EVENTS)
+    library = events(tmp_path / "a")
     assert [source.fold for source in library.sources] == [1, 2, 3, 4, 5, 1]
     assert library.sources[0].file == "bark/bark_000.wav"
     assert {s.duration_s for s in read_folder(tmp_path / "a").sources} == {0.25}
@@ -25,13 +32,13 @@ def test_events_come_in_five_folds(tmp_path):
 
 
 def test_same_seed_same_bytes_also_when_stopped(tmp_path):
-    first = write_procedural_events(tmp_path / "a", **EVENTS)
+    first = events(tmp_path / "a")
     before = hashes(first)
     (tmp_path / "a" / first.sources[2].file).unlink()
     (tmp_path / "a" / first.sources[4].file).write_bytes(b"part")
-    assert hashes(write_procedural_events(tmp_path / "a", **EVENTS)) == before
-    assert hashes(write_procedural_events(tmp_path / "b", **EVENTS)) == before
-    other = write_procedural_events(tmp_path / "c", **EVENTS | {"seed": 4})
+    assert hashes(events(tmp_path / "a")) == before
+    assert hashes(events(tmp_path / "b")) == before
+    other = events(tmp_path / "c", seed=4)
     assert not set(hashes(other)) & set(before)
 
 
@@ -42,7 +49,7 @@ def test_same_bytes_with_any_number_of_threads(tmp_path):
     try:
         for n_threads in (1, 2):
             torch.set_num_threads(n_threads)
-            parts = write_procedural_backgrounds(tmp_path / str(n_threads), **settings)
+            parts = written(tmp_path / str(n_threads), "backgrounds", **settings)
             found.append([hashes(part) for part in parts.values()])
             assert torch.get_num_threads() == n_threads
     finally:
@@ -51,27 +58,33 @@ def test_same_bytes_with_any_number_of_threads(tmp_path):
 
 
 def test_no_background_is_in_both_parts(tmp_path):
-    parts = write_procedural_backgrounds(tmp_path, **GROUNDS)
-    assert parts["dev"].labels == parts["eval"].labels == ("rain", "wind")
+    parts = written(tmp_path, "backgrounds", **GROUNDS)
+    labels = [{source.label for source in part.sources} for part in parts.values()]
+    assert labels == [{"rain", "wind"}] * 2
     assert {source.split for source in parts["dev"].sources} == {"dev"}
     assert not set(hashes(parts["dev"])) & set(hashes(parts["eval"]))
 
 
-def test_a_dry_run_tells_the_same_and_writes_nothing(tmp_path):
-    told = write_procedural_backgrounds(tmp_path / "a", **GROUNDS, dry_run=True)
+def test_nothing_is_written_before_it_is_to_be(tmp_path):
+    told = ProceduralSounds(tmp_path / "a", "backgrounds", **GROUNDS).libraries
     assert not (tmp_path / "a").exists()
-    assert write_procedural_backgrounds(tmp_path / "a", **GROUNDS) == told
+    assert written(tmp_path / "a", "backgrounds", **GROUNDS) == told
+    for part in told.values():
+        found = read_folder(part.root).sources
+        assert [(s.file, s.label, s.duration_s) for s in found] == [
+            (s.file, s.label, s.duration_s) for s in part.sources
+        ]
 
 
 def test_other_settings_and_other_files_are_refused(tmp_path):
-    write_procedural_events(tmp_path / "a", **EVENTS)
+    events(tmp_path / "a")
     with pytest.raises(ValueError, match=r"sounds of other settings \(see .*give another --out"):
-        write_procedural_events(tmp_path / "a", **EVENTS | {"seed": 4})
+        events(tmp_path / "a", seed=4)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine.wav").touch()
     with pytest.raises(ValueError, match="holds no procedural sounds: give another --out"):
-        write_procedural_events(tmp_path / "b", **EVENTS)
+        events(tmp_path / "b")
     with pytest.raises(ValueError, match="unknown labels rain"):
-        write_procedural_events(tmp_path / "c", **EVENTS | {"labels": ["rain"]})
+        events(tmp_path / "c", labels=["rain"])
     with pytest.raises(ValueError, match="nothing to write: 0 sounds"):
-        write_procedural_events(tmp_path / "c", **EVENTS | {"per_label": 0})
+        events(tmp_path / "c", per_label=0)

@@ -3,8 +3,7 @@
 import numpy as np
 import soundfile
 
-from byola_diff.soundscapes.pairs.corpus import RenderSettings
-from byola_diff.soundscapes.pairs.production import RequiredSources, produce_items
+from byola_diff.soundscapes.pairs.corpus import RenderSettings, RequiredSources, produce_items
 from byola_diff.soundscapes.sources.preparation import SourceFile
 
 RATE = 8_000
@@ -33,7 +32,7 @@ def test_the_reason_is_why_a_source_is_not_there(tmp_path):
     needed = {"a": [good], "b": [good, gone], "c": [silent, gone], "odd": [good]}
     required = RequiredSources(files, needed, {gone: "is not in --esc50"})
     items = ["c", "odd", "a", "b"]
-    made = produce_items(settings, required, items, render, str, n_workers=1, title="items")
+    made = produce_items(settings, required, items, render, str, title="items")
     assert made.done == (("a", "A"),)
     assert made.n_sources == 1
     assert not left_over.exists()

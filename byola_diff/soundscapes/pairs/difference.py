@@ -1,22 +1,96 @@
-"""The difference of a pair of clips as an instruction: "remove the dog and turn up the traffic".
+"""What differs between the two clips of a pair, read from their plans, and that as an instruction.
 
-The texts of APwD are not published; these are made by a grammar of our own, so that scores compare
-within this project and not strictly with those of the papers.
+Only labels and levels count: an event that stays is another recording at another time in the second
+clip. A label of the background in the foreground makes the background louder while it is there.
+
+The texts of APwD are not published; these ("remove the dog and turn up the traffic") are made by a
+grammar of our own, so that scores compare within this project and not strictly with the papers'.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from byola_diff.randomness import derive_seed
-from byola_diff.soundscapes.pairs.changes import Action, Change, changes
 from byola_diff.soundscapes.render.plan import Soundscape
+
+Action = Literal["add", "remove", "louder", "quieter", "background louder", "background quieter"]
+
+_SAME_LEVEL_DB = 0.1
 
 
 @dataclass(frozen=True)
-class Words:
+class Change:
+    """One difference, as an instruction that turns the first clip into the second."""
+
+    action: Action
+    label: str
+    level_db: float | None = None
+    """By how much an event that stays is louder, negative if it is quieter."""
+    some_stay: bool = False
+    """Whether both clips have events of the label, one of them more."""
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.label}"
+
+
+def changes(first: Soundscape, second: Soundscape) -> tuple[Change, ...]:
+    """All differences, sorted by label. Levels within 0.1 dB are the same.
+
+    Several events of one label on both sides are compared by their mean level.
+
+    Raises:
+        ValueError: If the backgrounds of the two have other labels.
+    """
+    beds = {event.label for event in first.events if event.role == "background"}
+    others = {event.label for event in second.events if event.role == "background"}
+    if beds != others:
+        raise ValueError(
+            f"{first.name}: backgrounds {sorted(beds)}, in the second {sorted(others)}"
+        )
+    before, after = _levels_db(first), _levels_db(second)
+    found = []
+    for label in sorted(before.keys() | after.keys()):
+        old, new = before.get(label, []), after.get(label, [])
+        if change := _change(label, old, new, in_bed=label in beds):
+            found.append(change)
+    return tuple(found)
+
+
+def event_labels(plan: Soundscape) -> tuple[str, ...]:
+    """Labels in the foreground, sorted, each once: the classes of a clip.
+
+    The background's is among them only where it lies in the foreground too: it is in every clip.
+    """
+    return tuple(sorted(_levels_db(plan)))
+
+
+def _levels_db(plan: Soundscape) -> dict[str, list[float]]:
+    levels: dict[str, list[float]] = {}
+    for event in plan.events:
+        if event.role == "foreground":
+            levels.setdefault(event.label, []).append(event.snr_db)
+    return levels
+
+
+def _change(label: str, old: list[float], new: list[float], *, in_bed: bool) -> Change | None:
+    if len(old) != len(new):
+        more, level_db = len(new) > len(old), None
+    else:
+        level_db = sum(new) / len(new) - sum(old) / len(old)
+        if abs(level_db) < _SAME_LEVEL_DB:
+            return None
+        more = level_db > 0
+    if in_bed:
+        return Change("background louder" if more else "background quieter", label, level_db)
+    if level_db is None:
+        return Change("add" if more else "remove", label, some_stay=bool(old and new))
+    return Change("louder" if more else "quieter", label, level_db)
+
+
+class Words(NamedTuple):
     """A sound as it is spoken of."""
 
     noun: str
@@ -24,19 +98,13 @@ class Words:
     new: str
     """Where it is first mentioned: "a dog", "birds chirping"."""
 
-    @property
-    def one_more(self) -> str:
-        """One more of a kind that is there already: "another dog", "more footsteps"."""
-        return f"another {self.noun}" if self._countable else f"more {self.noun}"
-
-    @property
-    def some(self) -> str:
-        """Part of what is there: "one dog", "some of the footsteps"."""
-        return f"one {self.noun}" if self._countable else f"some of the {self.noun}"
-
-    @property
-    def _countable(self) -> bool:
-        return self.new.startswith(("a ", "an "))
+    def added_and_removed(self, some_stay: bool) -> tuple[str, str]:
+        """What is added and what is removed; "another dog" and "one dog" if others of it stay."""
+        if not some_stay:
+            return self.new, f"the {self.noun}"
+        if self.new.startswith(("a ", "an ")):
+            return f"another {self.noun}", f"one {self.noun}"
+        return f"more {self.noun}", f"some of the {self.noun}"
 
 
 # Labels of ESC-50, FSD50K, APwD and the procedural sounds that don't read well word for word.
@@ -150,22 +218,13 @@ def difference_text(first: Soundscape, second: Soundscape, seed: int = 0) -> str
     if not found:
         raise ValueError(f"{first.name} and {second.name} have the same events at the same levels")
     random = np.random.default_rng(derive_seed(seed, "difference text", first.name, second.name))
-    return _joined([_clause(found[place], random) for place in random.permutation(len(found))])
+    clauses = [_clause(found[place], random) for place in random.permutation(len(found))]
+    *most, last = clauses
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _clause(change: Change, random: np.random.Generator) -> str:
     templates = TEMPLATES[change.action]
     words = label_words(change.label)
-    new, old = _mentions(words, change.some_stay)
-    template = templates[random.integers(len(templates))]
-    return template.format(noun=words.noun, new=new, old=old)
-
-
-def _mentions(words: Words, some_stay: bool) -> tuple[str, str]:
-    """What is added and what is removed."""
-    return (words.one_more, words.some) if some_stay else (words.new, f"the {words.noun}")
-
-
-def _joined(clauses: Sequence[str]) -> str:
-    *most, last = clauses
-    return f"{', '.join(most)} and {last}" if most else last
+    new, old = words.added_and_removed(change.some_stay)
+    return templates[random.integers(len(templates))].format(noun=words.noun, new=new, old=old)

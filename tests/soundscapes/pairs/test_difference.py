@@ -3,8 +3,15 @@ import re
 import pytest
 
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS
-from byola_diff.soundscapes.pairs.changes import Change, changes, event_labels
-from byola_diff.soundscapes.pairs.text import TEMPLATES, Words, difference_text, label_words
+from byola_diff.soundscapes.pairs.difference import (
+    TEMPLATES,
+    Change,
+    Words,
+    changes,
+    difference_text,
+    event_labels,
+    label_words,
+)
 from byola_diff.soundscapes.render.plan import Event, Soundscape
 
 
@@ -184,10 +191,10 @@ def test_words_of_labels(label, noun, new):
 
 
 def test_words_for_more_and_some():
-    assert label_words("alarm").one_more == "another alarm"
-    assert label_words("alarm").some == "one alarm"
-    assert label_words("footsteps").one_more == "more footsteps"
-    assert label_words("footsteps").some == "some of the footsteps"
+    several = label_words("footsteps").added_and_removed(some_stay=True)
+    assert several == ("more footsteps", "some of the footsteps")
+    assert label_words("alarm").added_and_removed(True) == ("another alarm", "one alarm")
+    assert label_words("alarm").added_and_removed(False) == ("an alarm", "the alarm")
 
 
 @pytest.mark.parametrize("label", [*FOREGROUNDS, *BACKGROUNDS, "_", "(x)", "7"])
