@@ -135,7 +135,13 @@ def load_hear_module(
         FileNotFoundError: If its `load_model` fails, and there is no file of its weights.
         ValueError: If it lacks functions of the API, or breaks it.
     """
-    imported = _import_module(module)
+    imported = import_module_of_user(module)
+    missing = [each for each in FUNCTIONS if not callable(getattr(imported, each, None))]
+    if missing:
+        raise ValueError(
+            f"{module} is no HEAR module: it has no {', '.join(missing)} "
+            "(https://hearbenchmark.com/hear-api.html)"
+        )
     try:
         model = imported.load_model(*([weights] if weights else []), **(options or {}))
     except TypeError as error:
@@ -154,23 +160,6 @@ def load_hear_module(
         "options": dict(options or {}),
     }
     return HearEncoder(imported, model, identity)
-
-
-def _import_module(name: str) -> ModuleType:
-    """The module of that import name.
-
-    Raises:
-        ModuleNotFoundError: If there is none, or it needs one that is missing.
-        ValueError: If it lacks functions of the API.
-    """
-    module = import_module_of_user(name)
-    missing = [function for function in FUNCTIONS if not callable(getattr(module, function, None))]
-    if missing:
-        raise ValueError(
-            f"{name} is no HEAR module: it has no {', '.join(missing)} "
-            "(https://hearbenchmark.com/hear-api.html)"
-        )
-    return module
 
 
 def import_module_of_user(name: str) -> ModuleType:

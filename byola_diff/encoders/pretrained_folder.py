@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from byola_diff.models.weights import WeightsSource
@@ -134,13 +133,10 @@ def _check(network: nn.Module, report: Mapping[str, Any], path: Path) -> None:
             raise BrokenFileError(
                 path, f"{fault} weights: {listed}. Is it of another architecture or incomplete?"
             )
-    broken = [name for name, weight in network.state_dict().items() if not _finite(weight)]
+    weights = network.state_dict()
+    broken = [name for name, weight in weights.items() if not weight.isfinite().all()]
     if broken:
         raise BrokenFileError(path, f"holds NaN or infinite weights: {', '.join(broken[:5])}")
-
-
-def _finite(weight: Tensor) -> bool:
-    return bool(torch.isfinite(weight).all())
 
 
 def _cached(name: str) -> Path | None:

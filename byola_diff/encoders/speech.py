@@ -102,16 +102,13 @@ class SpeechEncoder(FrozenEncoder):
             "packages": package_versions("transformers"),
         }
 
-    def _n_frames(self, n_samples: int) -> int:
-        return (n_samples - _RECEPTIVE_FIELD) // _STRIDE + 1
-
     def n_timestamps(self, n_samples: int) -> int:
         """Whole frames of a clip, at least one.
 
         Differs from other encoders, which complete a last frame: GURA counts so. In whole samples:
         GURA's milliseconds in floating point miss one frame at some lengths.
         """
-        return max(1, self._n_frames(n_samples))
+        return max(1, (n_samples - _RECEPTIVE_FIELD) // _STRIDE + 1)
 
     def samples_for(self, n_frames: int) -> int:
         """The fewest samples from which the network makes so many output frames."""
