@@ -153,7 +153,7 @@ def report(options: ReportOptions) -> None:
     counts = f"{len(records.scored)} scores, {len(records.failed)} failures"
     print(f"{counts}: {', '.join(map(str, paths))}{' not written' if options.dry_run else ''}")
     for problem in (*records.problems, *broken):
-        print(f"evaluate.py: {problem}", file=sys.stderr)
+        print(problem, file=sys.stderr)
 
 
 _ESC50 = "--manifest data/esc50.csv --encoder"

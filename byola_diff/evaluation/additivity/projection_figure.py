@@ -37,7 +37,7 @@ def write_projection(
             projection.first, projection.second, projection.labels, shown, projection.shares
         )
     except ModuleNotFoundError as error:
-        print(f"evaluate.py: no picture of {named.name}: {error}", file=sys.stderr)
+        print(f"no picture of {named.name}: {error}", file=sys.stderr)
         return
     caption = (
         f"{named.name} on {task}, seed {seed}: where an event moves the embedding at {snr_db:g} "

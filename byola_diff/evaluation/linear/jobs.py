@@ -8,8 +8,8 @@ import numpy as np
 from byola_diff.atomic import atomic_path
 from byola_diff.corpora.task import read_task
 from byola_diff.embeddings.extract import count_cached
-from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.jobs import Job, open_on
+from byola_diff.encoders.open import NamedEncoder, open_encoder
+from byola_diff.evaluation.jobs import Job
 from byola_diff.evaluation.linear.options import EmbedOptions, LinearOptions
 from byola_diff.evaluation.linear.run import linear_run
 from byola_diff.evaluation.linear.steps import StepsOf
@@ -50,7 +50,7 @@ def write_embeddings(options: EmbedOptions) -> None:
     """Write embeddings of all clips, float32 [clip, dim], in the order of the manifest."""
     run, task = linear_run(options), read_task(options.manifest, options.audio_root)
     preprocessing = Preprocessing(task.unit_s)
-    named = open_on(options.device, options.encoder, task.manifest, preprocessing)
+    named = open_encoder(options.encoder, task.manifest, preprocessing, options.device)
     if options.dry_run:
         n_cached = count_cached(named, task.manifest, "scene", preprocessing, run.extraction)
         print(f"{named.name}: {len(task.manifest.clips)} clips, {n_cached} of them cached")

@@ -171,7 +171,7 @@ class RetrievalRun:
             example = retrieval_example(table, *latents, title, named.encoder.sample_rate)
             write_extra(options.out / "exhibits", f"{PROTOCOL} {folder.name}", example)
         except (ModuleNotFoundError, AudioFileError) as error:  # scores stand without it
-            print(f"evaluate.py: no exhibit of {self.path}: {error}", file=sys.stderr)
+            print(f"no exhibit of {self.path}: {error}", file=sys.stderr)
 
     def plan(self, named: NamedEncoder, table: PairTable) -> str:
         """What `records` would do, in words; nothing is embedded."""
