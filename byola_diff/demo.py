@@ -26,14 +26,14 @@ from byola_diff.embeddings.extract import ExtractionOptions, embed_clips
 from byola_diff.encoders.byola import untrained_like
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.additivity.curves import AdditivityCurves
-from byola_diff.evaluation.additivity.mixing import EventSounds
 from byola_diff.evaluation.additivity.quadruples import (
     PROCEDURAL,
     AdditivityProtocol,
+    EventSounds,
     Sources,
     event_sounds,
 )
+from byola_diff.evaluation.additivity.run import AdditivityCurves
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.option_fields import Count

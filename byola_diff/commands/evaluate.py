@@ -36,8 +36,8 @@ from byola_diff.evaluation.bgknown.options import BgKnownOptions
 from byola_diff.evaluation.bgknown.run import bgknown_job
 from byola_diff.evaluation.hear.jobs import HearOptions, hear_jobs
 from byola_diff.evaluation.jobs import USER_ERRORS, Job, run_jobs
-from byola_diff.evaluation.linear.jobs import linear_jobs, write_embeddings
 from byola_diff.evaluation.linear.options import EmbedOptions, LinearOptions
+from byola_diff.evaluation.linear.run import linear_jobs, write_embeddings
 from byola_diff.evaluation.linear.steps import (
     ensemble_steps,
     fusion_steps,
@@ -152,7 +152,7 @@ def report(options: ReportOptions) -> None:
     counts = f"{len(records.scored)} scores, {len(records.failed)} failures"
     print(f"{counts}: {', '.join(map(str, paths))}{' not written' if options.dry_run else ''}")
     for problem in (*records.problems, *broken):
-        print(f"evaluate.py: {problem}", file=sys.stderr)
+        print(problem, file=sys.stderr)
 
 
 _ESC50 = "--manifest data/esc50.csv --encoder"

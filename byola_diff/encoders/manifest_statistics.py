@@ -25,12 +25,14 @@ MAX_CLIPS = 5000
 """EVAR stops at the first batch that reaches so many."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Corpus:
     """A task, cut as for its embeddings."""
 
     manifest: Manifest
     preprocessing: Preprocessing
+    asked_for: bool = False
+    """Whether the loader of an encoder was given it."""
 
     def training_clips(self) -> tuple[Clip, ...]:
         """The training split, or all clips but the first fold where there are folds.

@@ -39,6 +39,8 @@ class NamedEncoder:
     encoder: Encoder
     content_hash: str
     """Digest of weights, statistics, front end and settings: encoders of one hash score alike."""
+    of_task: bool = False
+    """Whether its statistics may be those of the manifest that it was opened with."""
 
 
 def open_encoder(
@@ -72,7 +74,8 @@ def open_encoder(
         encoder = _fused(_ensemble(spec.ensemble, corpus), layers, None)
     else:
         encoder = _single(spec, layers, corpus)
-    named = NamedEncoder(spec.name or encoder_spec, encoder, content_hash(encoder))
+    of_task = corpus is not None and corpus.asked_for
+    named = NamedEncoder(spec.name or encoder_spec, encoder, content_hash(encoder), of_task)
     if device is not None and isinstance(encoder, nn.Module):
         encoder.to(device)
     return named

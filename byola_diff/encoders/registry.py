@@ -63,6 +63,8 @@ def open_kind(encoder_spec: str, options: Mapping[str, Any], corpus: Corpus | No
         loader, given = KINDS[kind](argument)
         if "corpus" in inspect.signature(loader).parameters:
             given["corpus"] = corpus
+            if corpus is not None:
+                corpus.asked_for = True
         encoder = call_with_options(loader, options, f"options of {kind}", **given)
         if not isinstance(encoder, nn.Module) or not isinstance(encoder, Encoder):
             raise ValueError(

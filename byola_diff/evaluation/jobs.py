@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from byola_diff.audio.files import AudioFileError
 from byola_diff.embeddings.extract import ExtractionOptions
@@ -42,7 +41,7 @@ class Job:
 
 
 def run_jobs(
-    words: Sequence[str],
+    encoder_specs: Sequence[str],
     jobs: Sequence[Job],
     *,
     device: torch.device | str,
@@ -52,7 +51,7 @@ def run_jobs(
     """Each encoder with each job, whatever comes of the others.
 
     Args:
-        words: Encoders, as of `open_encoder`.
+        encoder_specs: As of `open_encoder`.
         jobs: What to do with each.
         device: Where encoders go.
         out: Folder for the records, which are printed too.
@@ -62,12 +61,15 @@ def run_jobs(
         The exit status: 2 if anything failed. The reason is on the standard error and in a record.
 
     Raises:
-        ValueError: If a word names no kind of encoder: before anything is done.
+        ValueError: If a spec names no kind of encoder: before anything is done.
         FileNotFoundError: If there is no such configuration.
     """
-    for word in words:
-        check_spec(word)
-    ended = [_run(word, job, device, out, dry_run) for word in words for job in jobs]
+    for encoder_spec in encoder_specs:
+        check_spec(encoder_spec)
+    ended = []
+    for encoder_spec in encoder_specs:
+        open_for = _opener(encoder_spec, device)
+        ended += [_run(encoder_spec, open_for, job, out, dry_run) for job in jobs]
     return 0 if all(ended) else 2
 
 
@@ -82,24 +84,26 @@ def extraction_options(options: EmbeddingOptions) -> ExtractionOptions:
     )
 
 
-def open_on(
-    device: torch.device | str,
-    word: str,
-    manifest: Manifest | None,
-    preprocessing: Preprocessing | None,
-) -> NamedEncoder:
-    """`open_encoder` on a device."""
-    named = open_encoder(word, manifest, preprocessing)
-    if isinstance(named.encoder, nn.Module):
-        named.encoder.to(device)
-    return named
+def _opener(encoder_spec: str, device: torch.device | str) -> Callable[[Job], NamedEncoder]:
+    """Opens and hashes an encoder once for all jobs, unless its statistics are those of a task."""
+    kept: NamedEncoder | None = None
+
+    def open_for(job: Job) -> NamedEncoder:
+        nonlocal kept
+        named = kept or open_encoder(encoder_spec, job.manifest, job.preprocessing, device)
+        kept = None if named.of_task else named
+        return named
+
+    return open_for
 
 
-def _run(word: str, job: Job, device: torch.device | str, out: Path, dry_run: bool) -> bool:
+def _run(
+    encoder_spec: str, open_for: Callable[[Job], NamedEncoder], job: Job, out: Path, dry_run: bool
+) -> bool:
     """Whether it went well."""
-    start, name, sha256 = time.monotonic(), word, None
+    start, name, sha256 = time.monotonic(), encoder_spec, None
     try:
-        named = open_on(device, word, job.manifest, job.preprocessing)
+        named = open_for(job)
         name, sha256 = named.name, named.content_hash
         if dry_run:
             print(*job.plan(named), sep="\n", flush=True)
@@ -109,7 +113,7 @@ def _run(word: str, job: Job, device: torch.device | str, out: Path, dry_run: bo
     except Exception as error:  # modules of others may raise anything, and memory may run out
         if not isinstance(error, USER_ERRORS):
             traceback.print_exc()
-        print(f"evaluate.py: {name} on {job.task}: {error}", file=sys.stderr)
+        print(f"{name} on {job.task}: {error}", file=sys.stderr)
         if not dry_run:
             wall_s = time.monotonic() - start
             about = (job.protocol, job.task, name, error, job.settings, wall_s)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from byola_diff.probing.linear_stack import Targets
+from byola_diff.probing.stacks import Targets
 from byola_diff.randomness import derive_seed
 from byola_diff.tables.manifest import Clip, Manifest
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from byola_diff.probing.linear_stack import Targets
 from byola_diff.probing.metrics import accuracy, mean_average_precision
 from byola_diff.probing.parts import (
     Metric,
@@ -24,6 +23,7 @@ from byola_diff.probing.parts import (
     carve_validation,
 )
 from byola_diff.probing.protocols import LinearProtocol, ProbeSettings
+from byola_diff.probing.stacks import Targets
 from byola_diff.probing.trainer import Judge, TrainedProbe, train_probes
 
 

@@ -7,16 +7,15 @@ weights in the cache.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from byola_diff.probing.linear_stack import LinearStack, Targets
-from byola_diff.probing.mlp_stack import MlpStack
 from byola_diff.probing.protocols import ProbeSettings, TrainingRules
+from byola_diff.probing.stacks import LinearStack, MlpStack, Targets
 from byola_diff.randomness import torch_generator
 
 Judge = Callable[[Float[Tensor, "valid class"]], float]
@@ -70,9 +69,17 @@ def train_probes(
     """
     _check(train, targets, valid, n_classes)
     trained: dict[int, TrainedProbe] = {}
-    for members in _stacks(settings):
+    # Of one seed, and linear or with hidden layers.
+    stacks: dict[tuple[int, bool], list[int]] = {}
+    for place, probe in enumerate(settings):
+        stacks.setdefault((probe.seed, probe.hidden_layers > 0), []).append(place)
+    for members in stacks.values():
         chosen = [settings[member] for member in members]
-        stack = _new_stack(chosen, rules, train, n_classes)
+        is_linear = all(
+            probe.hidden_layers == 0 and probe.initialisation == "torch" for probe in chosen
+        )
+        kind = LinearStack if is_linear else MlpStack
+        stack = kind(chosen, rules, train.shape[1], n_classes, train.device)
         probes = [TrainedProbe(one, stack.copy_of(i)) for i, one in enumerate(chosen)]
         _train(stack, probes, train, targets, valid, judge, rules)
         trained.update(zip(members, probes, strict=True))
@@ -119,39 +126,9 @@ def _train(
             active, places = [active[row] for row in staying], [places[row] for row in staying]
 
 
-def _stacks(settings: Sequence[ProbeSettings]) -> list[list[int]]:
-    """Places of the probes that are trained together: of one seed, linear or with hidden layers."""
-    stacks: dict[tuple[int, bool], list[int]] = {}
-    for place, probe in enumerate(settings):
-        stacks.setdefault((probe.seed, probe.hidden_layers > 0), []).append(place)
-    return list(stacks.values())
-
-
-def _new_stack(
-    settings: Sequence[ProbeSettings], rules: TrainingRules, train: Tensor, n_classes: int
-) -> LinearStack | MlpStack:
-    n_features = train.shape[1]
-    is_linear = all(
-        probe.hidden_layers == 0 and probe.initialisation == "torch" for probe in settings
-    )
-    if not is_linear:
-        return MlpStack(
-            settings, n_features, n_classes, weight_decay=rules.weight_decay, device=train.device
-        )
-    return LinearStack(
-        [probe.learning_rate for probe in settings],
-        settings[0].seed,
-        n_features,
-        n_classes,
-        weight_decay=rules.weight_decay,
-        divide_by_classes=rules.divide_by_classes,
-        device=train.device,
-    )
-
-
 def _batches(
     n_clips: int, rules: TrainingRules, seed: int, epoch: int, has_norms: bool
-) -> Iterator[Tensor]:
+) -> list[Tensor]:
     """Places of the clips of each batch; if shuffled, by seed and epoch alone."""
     order = torch.arange(n_clips)
     if rules.shuffle:
@@ -160,7 +137,7 @@ def _batches(
     if has_norms and len(batches) > 1 and len(batches[-1]) == 1:
         # Batch normalisation can't train on a single clip.
         batches[-2:] = [torch.cat(batches[-2:])]
-    return iter(batches)
+    return batches
 
 
 def _check(train: Tensor, targets: Tensor, valid: Tensor, n_classes: int) -> None:

@@ -41,7 +41,7 @@ def print_paper_table(protocol: str, out: Path) -> None:
         if not any(column.task == task for table in published for column in table.columns):
             print(f"\nNo published figures of {task} to set beside.")
     for problem in records.problems:
-        print(f"evaluate.py: {problem}", file=sys.stderr)
+        print(problem, file=sys.stderr)
 
 
 def paper_table(published: PublishedTable, records: Sequence[ScoreRecord]) -> Table | None:

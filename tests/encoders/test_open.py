@@ -293,3 +293,13 @@ def test_no_two_encoders_share_a_hash(bundle, tmp_path):
     specs = [str(bundle), str(tmp_path / "other"), f"{bundle}[fc1]", f"{bundle}[fc2]"]
     specs += [f"hear:byola_diff.hear:{bundle}", "log-mel-statistics", "crepe:tiny"]
     assert len({open_encoder(encoder_spec).content_hash for encoder_spec in specs}) == len(specs)
+
+
+def test_encoder_says_whether_its_statistics_may_be_of_the_task(bundle, manifest):
+    assert not open_encoder(str(bundle), manifest).of_task
+    assert open_encoder(f"untrained:{bundle}", manifest).of_task == (
+        open_encoder(f"untrained:{bundle}").content_hash
+        != open_encoder(f"untrained:{bundle}", manifest).content_hash
+    )
+    assert open_encoder("untrained:AudioNTT2022:48", manifest).of_task
+    assert not open_encoder("untrained:AudioNTT2022:48").of_task

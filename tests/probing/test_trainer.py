@@ -6,9 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from byola_diff.probing.linear_stack import LinearStack
-from byola_diff.probing.mlp_stack import MlpStack
 from byola_diff.probing.protocols import ProbeSettings, TrainingRules
+from byola_diff.probing.stacks import LinearStack, MlpStack
 from byola_diff.probing.trainer import train_probes
 from byola_diff.randomness import derive_seed, torch_generator
 

@@ -1,4 +1,4 @@
 """Additivity: whether an event moves an embedding alike, whatever the background.
 
-Public: `run.additivity_job`, `embedded.additivity_of`, `measures.additivity`.
+Public: `run.additivity_job`, `measures.embed_over_snr`, `measures.additivity`.
 """

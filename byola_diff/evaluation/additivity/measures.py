@@ -1,4 +1,4 @@
-"""Figures of additivity, from embeddings.
+"""Figures of additivity: embeddings of quadruples over all ratios, and what they say.
 
 For an event T and two backgrounds A and C the *movements* are f(A + T) - f(A) and f(C + T) - f(C).
 Centred movements are brought to unit length and then have the mean over all events of their side
@@ -13,12 +13,21 @@ figures are:
   is one of the k most alike, by centred cosine. Both directions are averaged. Chance is k / events.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from byola_diff.evaluation.additivity.quadruples import EventSounds, gains, mix_at
 from byola_diff.evaluation.recall import pessimistic_ranks, recall_at_k
+
+Embed = Callable[[Float[Tensor, "batch sample"]], Float[Tensor, "batch dim"]]
+"""An encoder's `scene` function."""
+
+Quadruples = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Embeddings [event, dim] of A, A + T, C and C + T."""
 
 RECALLS = {"recall@1": 1, "recall@5": 5}
 """How many candidates each of them takes."""
@@ -28,6 +37,51 @@ METRICS = ("cosine", "raw_cosine", *RECALLS)
 _ROUNDING = 1e-5
 """Movements shorter than this share of the embeddings are rounding errors and count as none, and so
 are centred ones shorter than this."""
+
+
+def embed_over_snr(
+    embed: Embed,
+    sounds: EventSounds,
+    snrs_db: Sequence[float],
+    batch_size: int = 50,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[float, Quadruples]]:
+    """Each ratio with the embeddings of its quadruples.
+
+    Backgrounds are embedded once per level: those of all ratios up to 0 dB are the same.
+    """
+    backgrounds: dict[float, tuple[Tensor, Tensor]] = {}
+    for snr_db in snrs_db:
+        first, first_mixture, second, second_mixture = mix_at(sounds, snr_db)
+        level, _ = gains(snr_db)
+        if level not in backgrounds:
+            backgrounds[level] = (
+                embed_all(embed, first, batch_size, device),
+                embed_all(embed, second, batch_size, device),
+            )
+        mixtures = (
+            embed_all(embed, first_mixture, batch_size, device),
+            embed_all(embed, second_mixture, batch_size, device),
+        )
+        yield snr_db, (backgrounds[level][0], mixtures[0], backgrounds[level][1], mixtures[1])
+
+
+def clips_over_snr(n_events: int, snrs_db: Sequence[float]) -> int:
+    """Number of clips that `embed_over_snr` embeds."""
+    n_levels = len({gains(snr_db)[0] for snr_db in snrs_db})
+    return 2 * n_events * (n_levels + len(snrs_db))
+
+
+@torch.inference_mode()
+def embed_all(
+    embed: Embed,
+    waveforms: Float[Tensor, "clip sample"],
+    batch_size: int,
+    device: torch.device | str,
+) -> Float[Tensor, "clip dim"]:
+    """Embeddings on the CPU in float32, computed in batches on `device`."""
+    batches = waveforms.split(batch_size)
+    return torch.cat([embed(batch.to(device)).float().cpu() for batch in batches])
 
 
 def additivity(

@@ -1,14 +1,20 @@
-"""Mixtures of 1 to 8 sources of different labels, at equal loudness, with what is in them."""
+"""The polyphony curve: what a linear probe hears of mixtures, by how many sources they have.
+
+Mixtures are of 1 to 8 sources of different labels, at equal loudness.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from byola_diff.evaluation.additivity.folders import SoundFile, read_events
-from byola_diff.evaluation.additivity.mixing import level_events
+from byola_diff.evaluation.additivity.measures import Embed, embed_all
+from byola_diff.evaluation.additivity.quadruples import level_events
+from byola_diff.optional import require
 from byola_diff.randomness import derive_seed
 from byola_diff.sounds import FOREGROUNDS, render
 
@@ -16,6 +22,9 @@ MAX_SOURCES = 8
 
 _CLIPS = {"train": 16, "test": 8}
 """Clips per label, at most."""
+
+_PENALTIES = 10.0 ** np.arange(-4, 3)
+"""Penalties of ridge regression, in shares of the mean squared length of an embedding."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +44,6 @@ class SourcePool:
     def max_sources(self) -> int:
         """Most sources in a mixture, in which no label occurs twice."""
         return min(MAX_SOURCES, len(self.train))
-
-
-@dataclass(frozen=True)
-class Mixtures:
-    """Waveforms [mixture, sample] and which labels [mixture, label] each has."""
-
-    waveforms: Tensor
-    present: Tensor
 
 
 def procedural_pool(seed: int, sample_rate: int, n_samples: int) -> SourcePool:
@@ -100,16 +101,13 @@ def usable_labels(files: Sequence[SoundFile]) -> list[str]:
     return labels
 
 
-def mix_sources(pool: SourcePool, side: str, rows: range, seed: int) -> Mixtures:
-    """Mixtures of 1, 2, ... sources in turn; mixture k depends on the seed, the side and k alone.
+def mix_sources(
+    pool: SourcePool, side: str, rows: range, seed: int
+) -> tuple[Float[Tensor, "mixture sample"], Bool[Tensor, "mixture label"]]:
+    """Mixtures of 1, 2, ... sources in turn, and which labels each has.
 
-    A mixture that would leave [-1, 1] is scaled down as a whole.
-
-    Args:
-        pool: Where sources come from.
-        side: "train" or "test".
-        rows: Numbers of the mixtures.
-        seed: Of the draws.
+    Mixture k depends on the seed, the side ("train" or "test") and k alone. One that would leave
+    [-1, 1] is scaled down as a whole.
     """
     clips = pool.train if side == "train" else pool.test
     labels, waveforms = pool.labels, []
@@ -122,7 +120,86 @@ def mix_sources(pool: SourcePool, side: str, rows: range, seed: int) -> Mixtures
         mixture = torch.stack([source[rng.integers(len(source))] for source in sources]).sum(0)
         waveforms.append(mixture / mixture.abs().max().clamp(min=1))
         present[row, chosen] = True
-    return Mixtures(torch.stack(waveforms), present)
+    return torch.stack(waveforms), present
+
+
+def polyphony_curve(
+    embed: Embed,
+    pool: SourcePool,
+    n_clips: int,
+    seed: int,
+    batch_size: int = 50,
+    device: torch.device | str = "cpu",
+) -> dict[int, float]:
+    """Share of the k labels of a mixture that are among its k best scored ones, by k.
+
+    One linear probe for all, trained on `n_clips` mixtures of 1, 2, ... sources in turn, and tested
+    on as many of other clips. Chance is k / labels.
+
+    Raises:
+        ValueError: If there are fewer mixtures than numbers of sources, or an embedding is not
+            finite.
+    """
+    if n_clips < pool.max_sources:
+        raise ValueError(
+            f"{n_clips} mixtures of 1 to {pool.max_sources} sources: use --polyphony-clips "
+            f"{pool.max_sources} or more"
+        )
+    embedded, present = {}, {}
+    for side in ("train", "test"):
+        parts = []
+        for start in range(0, n_clips, batch_size):
+            rows = range(start, min(start + batch_size, n_clips))
+            waveforms, labels = mix_sources(pool, side, rows, seed)
+            embeddings = embed_all(embed, waveforms, batch_size, device)
+            parts.append((embeddings.numpy(), labels.numpy()))
+        embedded[side] = np.concatenate([part[0] for part in parts]).astype(np.float64)
+        present[side] = np.concatenate([part[1] for part in parts])
+    if not all(np.isfinite(embeddings).all() for embeddings in embedded.values()):
+        raise ValueError("an embedding is NaN or infinite")
+    scores = ridge_scores(embedded["train"], present["train"], embedded["test"])
+    found = share_found(scores, present["test"])
+    n_sources = present["test"].sum(1)
+    return {
+        number: float(found[n_sources == number].mean())
+        for number in range(1, pool.max_sources + 1)
+    }
+
+
+def ridge_scores(
+    train: Float[np.ndarray, "clip dim"],
+    present: Bool[np.ndarray, "clip label"],
+    test: Float[np.ndarray, "other dim"],
+) -> Float[np.ndarray, "other label"]:
+    """Scores of each label on `test`, by one ridge regression per label on its indicator.
+
+    Embeddings are standardised by the training part. The penalty is the one with the smallest
+    leave-one-out error there.
+
+    Raises:
+        ModuleNotFoundError: If scikit-learn is absent; it names the extra.
+    """
+    linear_model = require("sklearn.linear_model", "evaluate", "the polyphony probe")
+    mean, deviation = train.mean(0), train.std(0)
+    # Of a constant feature, rounding leaves a deviation that must not be divided by.
+    deviation[deviation <= 1e-6 * np.abs(mean) + np.finfo(np.float64).tiny] = np.inf
+    standard = (train - mean) / deviation
+    # The mean squared singular value, of which a penalty is a share.
+    size = float(np.square(standard).sum()) / min(standard.shape) or 1.0
+    ridge = linear_model.RidgeCV(size * _PENALTIES).fit(standard, present.astype(np.float64))
+    return ridge.predict((test - mean) / deviation)
+
+
+def share_found(
+    scores: Float[np.ndarray, "clip label"], present: Bool[np.ndarray, "clip label"]
+) -> Float[np.ndarray, " clip"]:
+    """Share of the k present labels that are among the k with the highest scores; ties are lost."""
+    # Among equal scores, absent labels come first.
+    order = np.lexsort((present, -scores), axis=1)
+    ranked = np.take_along_axis(present, order, axis=1)
+    n_present = present.sum(1)
+    inside = np.arange(present.shape[1]) < n_present[:, None]
+    return (ranked & inside).sum(1) / n_present
 
 
 def _split_files(files: Sequence[SoundFile], seed: int) -> dict[str, dict[str, list[SoundFile]]]:
@@ -134,10 +211,7 @@ def _split_files(files: Sequence[SoundFile], seed: int) -> dict[str, dict[str, l
         rng = np.random.default_rng(derive_seed(seed, "polyphony files", label))
         order = [names[index] for index in rng.permutation(len(names))]
         n_test = min(_CLIPS["test"], max(1, len(order) // 3))
-        sides = {
-            "test": order[:n_test],
-            "train": order[n_test : n_test + _CLIPS["train"]],
-        }
+        sides = {"test": order[:n_test], "train": order[n_test : n_test + _CLIPS["train"]]}
         split[label] = {
             side: [file for file in ours if file.name in chosen][: _CLIPS[side]]
             for side, chosen in sides.items()

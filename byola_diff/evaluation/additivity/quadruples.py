@@ -1,13 +1,16 @@
-"""What quadruples are made of: events and backgrounds, each from a folder or procedural.
+"""Quadruples of waveforms: two backgrounds per event, each without and with the event.
 
-Procedural sounds need no data set at hand. All of them differ, and the two backgrounds of an event
-are of two families.
+Events and backgrounds come from a folder, or are procedural: then all of them differ, and the two
+backgrounds of an event are of two families. The level of an event is the root mean square over its
+span, from the first to the last sample within 40 dB of its peak; that of a background is the root
+mean square of the whole clip.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -21,11 +24,33 @@ from byola_diff.evaluation.additivity.folders import (
     read_backgrounds,
     read_events,
 )
-from byola_diff.evaluation.additivity.mixing import EventSounds, level_sounds
 from byola_diff.randomness import derive_seed, torch_generator
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
 
 PROCEDURAL = "procedural"
+
+_LEVEL_DB = -32.0
+"""Level of all sounds: at ratios around 0 dB, most events keep their peaks within [-1, 1]."""
+
+_SPAN_FLOOR_DB = -40.0
+
+
+class MixedEvents(NamedTuple):
+    """Waveforms of two backgrounds per event, each without and with the event."""
+
+    first_background: Float[Tensor, "event sample"]
+    first_mixture: Float[Tensor, "event sample"]
+    second_background: Float[Tensor, "event sample"]
+    second_mixture: Float[Tensor, "event sample"]
+
+
+class EventSounds(NamedTuple):
+    """Waveforms that quadruples are mixed of, all of one level, and labels of the events."""
+
+    events: Float[Tensor, "event sample"]
+    first_background: Float[Tensor, "event sample"]
+    second_background: Float[Tensor, "event sample"]
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -43,7 +68,8 @@ class Sources:
         for side, files in (("event", self.events), ("background", self.backgrounds)):
             if files is not None:
                 found[f"n_{side}_files"] = len(files)
-                found[f"{side}_files_sha256"] = _digest(files)
+                listed = [(file.name, file.label, file.start_s, file.duration_s) for file in files]
+                found[f"{side}_files_sha256"] = hashlib.sha256(repr(listed).encode()).hexdigest()
         return found
 
 
@@ -108,6 +134,78 @@ def event_sounds(
     return level_sounds(events, *backgrounds, labels, protocol.snrs_db)
 
 
+def level_sounds(
+    events: Float[Tensor, "event sample"],
+    first_background: Float[Tensor, "event sample"],
+    second_background: Float[Tensor, "event sample"],
+    labels: Sequence[str],
+    snrs_db: Sequence[float],
+) -> EventSounds:
+    """All sounds brought to one level, at which no ratio leaves [-1, 1].
+
+    The rare quadruple of very peaked sounds that would do so is scaled down, as a whole and alike
+    for all ratios.
+
+    Raises:
+        ValueError: If an event or a background is silent.
+    """
+    sounds = EventSounds(
+        level_events(events),
+        _at_level(first_background, rms(first_background)),
+        _at_level(second_background, rms(second_background)),
+        tuple(labels),
+    )
+    mixed = [side for snr_db in snrs_db for side in mix_at(sounds, snr_db)]
+    excess = torch.stack([side.abs().amax(1) for side in mixed]).amax(0).clamp(min=1)[:, None]
+    events, first, second = (side / excess for side in sounds[:3])
+    return EventSounds(events, first, second, sounds.labels)
+
+
+def level_events(events: Float[Tensor, "event sample"]) -> Float[Tensor, "event sample"]:
+    """Events brought to the level of `level_sounds`; a silent one raises ValueError."""
+    return _at_level(events, span_rms(events))
+
+
+def mix_at(sounds: EventSounds, snr_db: float) -> MixedEvents:
+    """Quadruples at a ratio; the same samples of an event are added to both of its backgrounds.
+
+    The louder of the two keeps its level, the other one is lowered: an event 20 dB above a
+    background of -32 dB would clip, and with all else 20 dB lower, figures at 0 dB would change,
+    since the logarithm of an encoder's front end has a floor.
+    """
+    background_gain, event_gain = gains(snr_db)
+    first, second = (
+        background_gain * side for side in (sounds.first_background, sounds.second_background)
+    )
+    added = event_gain * sounds.events
+    return MixedEvents(first, first + added, second, second + added)
+
+
+def gains(snr_db: float) -> tuple[float, float]:
+    """Factors of background and event, the larger of which is 1."""
+    return 10 ** (min(-snr_db, 0.0) / 20), 10 ** (min(snr_db, 0.0) / 20)
+
+
+def rms(waveforms: Float[Tensor, "event sample"]) -> Float[Tensor, " event"]:
+    """Root mean square of each clip; a silent one raises ValueError."""
+    rms = waveforms.double().square().mean(1).sqrt()
+    if not (rms > 0).all():
+        silent = (rms == 0).nonzero().flatten().tolist()
+        raise ValueError(f"silent sounds: {silent}: take others, or longer clips")
+    return rms.to(waveforms.dtype)
+
+
+def span_rms(events: Float[Tensor, "event sample"]) -> Float[Tensor, " event"]:
+    """Root mean square from the first to the last sample that is near the peak."""
+    rms(events)  # refuses silence
+    peak = events.abs().amax(1, keepdim=True)
+    loud = (events.abs() >= peak * 10 ** (_SPAN_FLOOR_DB / 20)).int()
+    # Between the first and the last loud sample, both running counts are positive.
+    inside = (loud.cumsum(1) > 0) & (loud.flip(1).cumsum(1).flip(1) > 0)
+    power = (events.double().square() * inside).sum(1) / inside.sum(1)
+    return power.sqrt().to(events.dtype)
+
+
 def _background_families(n_events: int, seed: int) -> tuple[list[str], list[str]]:
     """Two families of backgrounds per event."""
     names = list(BACKGROUNDS)
@@ -131,6 +229,7 @@ def _name(path: Path | None) -> str:
     return path.stem if path.is_file() else path.name
 
 
-def _digest(files: tuple[SoundFile, ...]) -> str:
-    listed = [(file.name, file.label, file.start_s, file.duration_s) for file in files]
-    return hashlib.sha256(repr(listed).encode()).hexdigest()
+def _at_level(
+    waveforms: Float[Tensor, "event sample"], loudness: Float[Tensor, " event"]
+) -> Float[Tensor, "event sample"]:
+    return waveforms * (10 ** (_LEVEL_DB / 20) / loudness)[:, None]

@@ -149,4 +149,4 @@ class BgKnownRun:
         try:
             write_extra(folder, name, bgknown_extra(self.data))
         except ModuleNotFoundError as error:
-            print(f"evaluate.py: no exhibit of {self.data.root}: {error}", file=sys.stderr)
+            print(f"no exhibit of {self.data.root}: {error}", file=sys.stderr)

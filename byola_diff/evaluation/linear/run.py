@@ -1,21 +1,22 @@
-"""Linear evaluation of an encoder on a task: from a manifest to score records."""
+"""Linear evaluation of encoders on tasks: from the options of a verb to score records."""
 
 import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from byola_diff.corpora.task import Task
+from byola_diff.atomic import atomic_path
+from byola_diff.corpora.task import Task, read_task
 from byola_diff.embeddings.extract import ExtractionOptions, count_cached, embed
-from byola_diff.embeddings.extracted import Extracted, Readout
-from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.jobs import extraction_options
-from byola_diff.evaluation.linear.steps import Step
-from byola_diff.evaluation.options import EmbeddingOptions
+from byola_diff.encoders.open import NamedEncoder, open_encoder
+from byola_diff.evaluation.jobs import Job, extraction_options
+from byola_diff.evaluation.linear.options import EmbedOptions, LinearOptions
+from byola_diff.evaluation.linear.steps import Step, StepsOf
 from byola_diff.probing.logistic import probe_manifest
 from byola_diff.probing.parts import manifest_targets, probe_parts
 from byola_diff.probing.protocols import PROTOCOLS, LinearProtocol
@@ -91,15 +92,12 @@ class LinearRun:
             if ours != theirs
         ]
 
-    def embed(self, named: NamedEncoder, task: Task, readout: Readout) -> Extracted:
-        """Embeddings of all clips of the task."""
-        return embed(named, task.manifest, readout, Preprocessing(task.unit_s), self.extraction)
-
     def records(self, step: Step, task: Task) -> Iterator[ScoreRecord]:
         """Record of the scene embedding, or of each layer in turn."""
         start = time.monotonic()
         named, about = step.named, step.about
-        embedded = self.embed(named, task, step.readout)
+        preprocessing = Preprocessing(task.unit_s)
+        embedded = embed(named, task.manifest, step.readout, preprocessing, self.extraction)
         if step.readout == "scene":
             yield self._record(named, task, embedded.scene.numpy(), start, **about)
             return
@@ -131,11 +129,8 @@ class LinearRun:
         **about: Any,
     ) -> ScoreRecord:
         scores, probe = self._probe(embeddings, task)
-        wall_s = time.monotonic() - start
-        settings = self.settings(task)
-        return score_record(
-            self.name, task.name, named, scores, settings, wall_s, probe=probe, **about
-        )
+        how = (self.settings(task), time.monotonic() - start)
+        return score_record(self.name, task.name, named, scores, *how, probe=probe, **about)
 
     def _probe(
         self, embeddings: Float[np.ndarray, "clip dim"], task: Task
@@ -160,16 +155,51 @@ class LinearRun:
         return {result.metric: values}, {"learning_rates": result.learning_rates}
 
 
-def linear_run(options: EmbeddingOptions) -> LinearRun:
-    """How encoders are evaluated, by the options of a verb.
+def linear_jobs(options: LinearOptions, steps_of: StepsOf) -> list[Job]:
+    """A job for each manifest; all are checked before anything is embedded.
 
     Raises:
-        ValueError: If learning rates or seeds are given for a probe that has none.
+        ValueError: If a manifest can't be evaluated; its path comes first. If learning rates or
+            seeds are given for a probe that has none.
     """
-    name = getattr(options, "protocol", LOGISTIC)
-    given = {key: getattr(options, key, None) for key in ("learning_rates", "seeds")}
-    changes = {key: tuple(values) for key, values in given.items() if values}
-    if name == LOGISTIC and changes:
+    given = {"learning_rates": options.learning_rates, "seeds": options.seeds}
+    changes = {name: tuple(values) for name, values in given.items() if values}
+    if options.protocol == LOGISTIC and changes:
         raise ValueError("logistic regression has no learning rate and no seed")
-    protocol = replace(PROTOCOLS[name], **changes) if name in PROTOCOLS else None
-    return LinearRun(protocol, extraction_options(options))
+    published = PROTOCOLS.get(options.protocol)
+    run = LinearRun(published and replace(published, **changes), extraction_options(options))
+
+    def job(path: Path) -> Job:
+        task = read_task(path, options.audio_root)
+        try:
+            run.check(task)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+        def records(named: NamedEncoder) -> Iterator[ScoreRecord]:
+            for step in steps_of(named):
+                yield from run.records(step, task)
+
+        def plan(named: NamedEncoder) -> Iterator[str]:
+            for step in steps_of(named):
+                yield run.plan(step, task)
+
+        cut = Preprocessing(task.unit_s)
+        return Job(run.name, task.name, run.settings(task), records, plan, task.manifest, cut)
+
+    return [job(path) for path in options.manifest]
+
+
+def write_embeddings(options: EmbedOptions) -> None:
+    """Write embeddings of all clips, float32 [clip, dim], in the order of the manifest."""
+    task, extraction = read_task(options.manifest, options.audio_root), extraction_options(options)
+    preprocessing = Preprocessing(task.unit_s)
+    named = open_encoder(options.encoder, task.manifest, preprocessing, options.device)
+    if options.dry_run:
+        n_cached = count_cached(named, task.manifest, "scene", preprocessing, extraction)
+        print(f"{named.name}: {len(task.manifest.clips)} clips, {n_cached} of them cached")
+        return
+    embeddings = embed(named, task.manifest, "scene", preprocessing, extraction).scene
+    with atomic_path(options.out) as temporary, temporary.open("wb") as file:
+        np.save(file, embeddings.numpy())
+    print(f"{tuple(embeddings.shape)} written to {options.out}")

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.ensemble import EnsembleEncoder
 from byola_diff.encoders.fusion import FusedEncoder
-from byola_diff.encoders.open import NamedEncoder, split_layers
+from byola_diff.encoders.open import NamedEncoder
+from byola_diff.encoders.spec import split_layers
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ def fusion_steps(named: NamedEncoder) -> list[Step]:
     if not isinstance(fused, FusedEncoder):
         names = ", ".join(fused.layer_strides)
         raise ValueError(f"{named.name} fuses nothing: add some of its layers in [], of {names}")
-    word, layers = split_layers(named.name)
-    name = word if layers else f"{word}, not fused"
+    plain, layers = split_layers(named.name)
+    name = plain if layers else f"{plain}, not fused"
     base = NamedEncoder(name, fused.encoder, content_hash(fused.encoder))
     about = {"fusion": (base.name, fused.names)}
     return [*scene_steps(base), *layer_steps(base), Step(named, "scene", about)]

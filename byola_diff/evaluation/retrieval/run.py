@@ -189,7 +189,7 @@ class RetrievalRun:
             example = retrieval_example(table, *latents[seed], title, named.encoder.sample_rate)
             write_extra(options.out / "exhibits", f"{PROTOCOL} {folder.name}", example)
         except (ModuleNotFoundError, AudioFileError) as error:  # scores stand without it
-            print(f"evaluate.py: no exhibit of {self.path}: {error}", file=sys.stderr)
+            print(f"no exhibit of {self.path}: {error}", file=sys.stderr)
 
     def _about(
         self,

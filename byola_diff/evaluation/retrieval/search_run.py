@@ -13,8 +13,7 @@ from torch import Tensor
 
 from byola_diff.atomic import write_text
 from byola_diff.audio.files import find_audio, read_audio
-from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.jobs import open_on
+from byola_diff.encoders.open import NamedEncoder, open_encoder
 from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
 from byola_diff.evaluation.retrieval.options import SearchOptions
 from byola_diff.evaluation.retrieval.system import SystemAbout, load_system
@@ -73,7 +72,7 @@ def search(options: SearchOptions) -> int:
         write_text(options.out, render_html(_TITLE, lead, sections, footer))
         print(f"page: {options.out}")
     if warning:  # last of all, so that it is seen
-        print(f"evaluate.py: {warning}", file=sys.stderr)
+        print(f"warning: {warning}", file=sys.stderr)
     return 0
 
 
@@ -138,7 +137,7 @@ def _audio_encoder(
     One that took its statistics from the training clips needs their table to be opened again.
     """
     try:
-        named = open_on(device, word or about.encoder, None, None)
+        named = open_encoder(word or about.encoder, device=device)
     except (ValueError, FileNotFoundError) as error:
         if word is not None:
             raise
@@ -148,7 +147,7 @@ def _audio_encoder(
         ) from error
     pairs = Path(about.pairs)
     if named.content_hash != about.encoder_sha256 and pairs.is_file():
-        named = open_on(device, word or about.encoder, pair_manifest(read_pairs(pairs)), WHOLE)
+        named = open_encoder(word or about.encoder, pair_manifest(read_pairs(pairs)), WHOLE, device)
     if named.content_hash != about.encoder_sha256:
         raise ValueError(
             f"the system was trained with {about.encoder} of content {about.encoder_sha256[:8]}, "

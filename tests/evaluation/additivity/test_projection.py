@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from byola_diff.evaluation.additivity.projection import labels_to_show, project
+from byola_diff.evaluation.additivity.projection import (
+    Projection,
+    labels_to_show,
+    project,
+    projection_figure,
+)
 
 
 def test_projection_by_hand():
@@ -36,3 +41,12 @@ def test_projection_of_an_encoder_that_ignores_its_input():
 def test_labels_with_the_most_events_are_shown():
     assert labels_to_show(list("aabbbcdd"), limit=2) == ["b", "a"]
     assert labels_to_show(list("ba")) == ["a", "b"]
+
+
+def test_projection_figure():
+    pytest.importorskip("matplotlib")
+    points, labels = np.arange(24.0).reshape(12, 2), tuple(f"label {n % 11}" for n in range(12))
+    projection = Projection(points, points + 1, labels, (0.5, 0.2))
+    png = projection_figure(projection, labels_to_show(labels))
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    assert len(png) > 5000

@@ -1,0 +1,203 @@
+"""Probes trained on the same batches: linear ones as one matrix, those with hidden layers in turn.
+
+The weights of linear probes are stacked, so the logits of all are one product with the batch and
+all gradients another. Each is what `nn.Linear`, `torch.optim.Adam` and cross-entropy would give it
+alone: gradients are written out by hand to fill buffers that are allocated once. Hidden layers of a
+thousand units fill a processor alone, so such a probe is a module of its own, and one backward pass
+goes through all of them.
+"""
+
+import copy
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from byola_diff.probing.protocols import Initialisation, ProbeSettings, TrainingRules
+from byola_diff.randomness import derive_seed, torch_generator
+
+Targets = Int[Tensor, " clip"] | Float[Tensor, "clip class"]
+"""A class for each clip; or ones and zeros, where a clip may have several."""
+
+
+class LinearStack:
+    """Probes `[model]` of one seed, each a linear layer with its own learning rate."""
+
+    def __init__(
+        self,
+        settings: Sequence[ProbeSettings],
+        rules: TrainingRules,
+        n_features: int,
+        n_classes: int,
+        device: torch.device,
+    ) -> None:
+        """All probes begin with the same weights: those of `nn.Linear`, drawn by the seed."""
+        bound = n_features**-0.5
+        generator = torch_generator("probe weights", settings[0].seed)
+        weight = torch.empty(n_classes, n_features).uniform_(-bound, bound, generator=generator)
+        bias = torch.empty(n_classes).uniform_(-bound, bound, generator=generator)
+        self.n_classes, self._rules = n_classes, rules
+        weight, bias = weight.repeat(len(settings), 1), bias.repeat(len(settings))
+        learning_rates = [probe.learning_rate for probe in settings]
+        self._fill(weight.to(device), bias.to(device), learning_rates)
+
+    def step(self, features: Float[Tensor, "clip dim"], targets: Targets) -> None:
+        """One Adam step of every probe on one batch."""
+        logits = self.logits(features)
+        residual = _residual(logits, targets)
+        # The mean over clips; of several labels also over classes.
+        scale = len(features)
+        if targets.ndim == 2 or self._rules.divide_by_classes:
+            scale *= self.n_classes
+        residual = residual.div_(scale).flatten(1)  # [clip, model * class]
+        torch.mm(residual.T, features, out=self._weight_grad)
+        torch.sum(residual, dim=0, out=self._bias_grad)
+        self._optimizer.step()
+
+    def logits(self, features: Float[Tensor, "clip dim"]) -> Float[Tensor, "clip model class"]:
+        """Logits of all probes."""
+        logits = torch.addmm(self._bias, features, self._weight.T)
+        return logits.unflatten(1, (-1, self.n_classes))
+
+    def copy_of(self, model: int) -> tuple[Float[Tensor, "class dim"], Float[Tensor, " class"]]:
+        """Weight and bias of one probe."""
+        rows = self._rows(model)
+        return self._weight[rows].clone(), self._bias[rows].clone()
+
+    def keep(self, models: Sequence[int]) -> None:
+        """Drop all other probes; the state of Adam stays with those kept."""
+        rows = torch.cat([torch.arange(self.n_classes) + m * self.n_classes for m in models])
+        rows = rows.to(self._weight.device)
+        groups, old = self._optimizer.param_groups, self._optimizer.state
+        state = [[old[p] for p in groups[m]["params"]] for m in models]
+        learning_rates = [groups[m]["lr"] for m in models]
+        self._fill(self._weight[rows], self._bias[rows], learning_rates)
+        for group, states in zip(self._optimizer.param_groups, state, strict=True):
+            for parameter, kept in zip(group["params"], states, strict=True):
+                self._optimizer.state[parameter] = kept
+
+    def _fill(self, weight: Tensor, bias: Tensor, learning_rates: Sequence[float]) -> None:
+        self._weight, self._bias = weight, bias
+        self._weight_grad, self._bias_grad = torch.empty_like(weight), torch.empty_like(bias)
+        groups = []
+        for model, learning_rate in enumerate(learning_rates):
+            # Leaves that share the memory of the stack, so that Adam can treat each probe alone.
+            rows = self._rows(model)
+            parameters = [nn.Parameter(weight[rows]), nn.Parameter(bias[rows])]
+            for parameter, grad in zip(
+                parameters, (self._weight_grad[rows], self._bias_grad[rows]), strict=True
+            ):
+                parameter.grad = grad
+            groups.append({"params": parameters, "lr": learning_rate})
+        self._optimizer = torch.optim.Adam(
+            groups, weight_decay=self._rules.weight_decay, fused=True
+        )
+
+    def _rows(self, model: int) -> slice:
+        return slice(model * self.n_classes, (model + 1) * self.n_classes)
+
+
+class MlpStack:
+    """Probes of one seed, of any number of hidden layers.
+
+    Source:
+        heareval/predictions/task_predictions.py of the HEAR evaluation kit: hidden layers are
+        Linear, BatchNorm, Dropout, ReLU.
+    """
+
+    def __init__(
+        self,
+        settings: Sequence[ProbeSettings],
+        rules: TrainingRules,
+        n_features: int,
+        n_classes: int,
+        device: torch.device,
+    ) -> None:
+        """Draw the weights of each probe by its seed."""
+        self._seeds = [probe.seed for probe in settings]
+        self._models = [_mlp(probe, n_features, n_classes).to(device) for probe in settings]
+        groups = [
+            {"params": list(model.parameters()), "lr": probe.learning_rate}
+            for model, probe in zip(self._models, settings, strict=True)
+        ]
+        self._optimizer = torch.optim.Adam(groups, weight_decay=rules.weight_decay)
+        self._n_steps = 0
+        self._generators = [device] if device.type == "cuda" else []
+
+    def step(self, features: Float[Tensor, "clip dim"], targets: Targets) -> None:
+        """One Adam step of every probe on one batch."""
+        self._optimizer.zero_grad()
+        losses = []
+        for model, seed in zip(self._models, self._seeds, strict=True):
+            # Dropout draws from the global generator: the same for a probe alone or among others.
+            with torch.random.fork_rng(devices=self._generators):
+                torch.manual_seed(derive_seed("probe dropout", seed, self._n_steps))
+                logits = model.train()(features)
+            if targets.ndim == 2:
+                losses.append(functional.binary_cross_entropy_with_logits(logits, targets))
+            else:
+                losses.append(functional.cross_entropy(logits, targets))
+        torch.stack(losses).sum().backward()
+        self._optimizer.step()
+        self._n_steps += 1
+
+    @torch.no_grad()
+    def logits(self, features: Float[Tensor, "clip dim"]) -> Float[Tensor, "clip model class"]:
+        """Logits of all probes."""
+        return torch.stack([model.eval()(features) for model in self._models], dim=1)
+
+    def copy_of(self, model: int) -> nn.Module:
+        """One probe, in eval mode."""
+        return copy.deepcopy(self._models[model]).eval().requires_grad_(False)
+
+    def keep(self, models: Sequence[int]) -> None:
+        """Drop all other probes."""
+        self._models = [self._models[model] for model in models]
+        self._seeds = [self._seeds[model] for model in models]
+        self._optimizer.param_groups[:] = [self._optimizer.param_groups[m] for m in models]
+        kept = {p for model in self._models for p in model.parameters()}
+        for parameter in self._optimizer.state.keys() - kept:
+            del self._optimizer.state[parameter]
+
+
+def _residual(
+    logits: Float[Tensor, "clip model class"], targets: Targets
+) -> Float[Tensor, "clip model class"]:
+    """Gradient of the summed loss by the logits: what is predicted minus what is true."""
+    if targets.ndim == 2:
+        return logits.sigmoid_().sub_(targets[:, None])
+    residual = logits.softmax(dim=2)
+    place = targets[:, None, None].expand(-1, residual.shape[1], 1)
+    return residual.scatter_add_(2, place, residual.new_full(place.shape, -1.0))
+
+
+def _mlp(settings: ProbeSettings, n_features: int, n_classes: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    width = n_features
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed("probe weights", settings.seed))
+        for hidden in range(settings.hidden_layers):
+            # The gain is that of what comes before: nothing, or a ReLU.
+            gain = 1.0 if hidden == 0 else math.sqrt(2)
+            layers += [
+                _linear(width, settings.hidden_dim, settings.initialisation, gain),
+                nn.BatchNorm1d(settings.hidden_dim),
+                nn.Dropout(settings.dropout),
+                nn.ReLU(),
+            ]
+            width = settings.hidden_dim
+        gain = math.sqrt(2) if settings.hidden_layers else 1.0
+        layers.append(_linear(width, n_classes, settings.initialisation, gain))
+    return nn.Sequential(*layers)
+
+
+def _linear(n_in: int, n_out: int, initialisation: Initialisation, gain: float) -> nn.Linear:
+    linear = nn.Linear(n_in, n_out)
+    if initialisation == "xavier_uniform":
+        nn.init.xavier_uniform_(linear.weight, gain)
+    elif initialisation == "xavier_normal":
+        nn.init.xavier_normal_(linear.weight, gain)
+    return linear
