@@ -6,6 +6,7 @@ Reads requests from standard input, a JSON list a line, and answers each in a li
 `["poll", PID]` by its exit status, or null while it runs. Ends with its input.
 """
 
+import atexit
 import contextlib
 import importlib
 import json
@@ -70,6 +71,7 @@ def run_and_end(words, out, errors):
     except BaseException:
         traceback.print_exc()
         status = 1
+    atexit._run_exitfuncs()  # which multiprocessing relies on
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -7,6 +7,8 @@ import yaml
 from byola_diff import demo
 from tests import processes
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "data": {"source": "procedural", "batch_size": 4, "num_workers": 0, "statistics_clips": 8},
     "views": {"mixup_memory": 8},

@@ -205,6 +205,7 @@ def test_what_counts_as_imported_at_import(source, expected):
     assert at_import(source) == expected
 
 
+@pytest.mark.slow
 def test_importing_works_without_what_is_optional():
     wanted = [module for path, module in modules() if not needs_extra(path.read_text())]
     code = (

@@ -44,6 +44,7 @@ QUICK = {
 
 
 SCRIPTS = {
+    "demo": "-m byola_diff.demo",
     "pretrain": "train.py",
     "evaluate": "evaluate.py",
     "export": "-m byola_diff.export",
@@ -115,6 +116,7 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_every_command_runs(workplace, monkeypatch, capsys):
     found = commands()
     assert len(found) >= 8

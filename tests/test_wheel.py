@@ -105,6 +105,7 @@ def test_holds_code_and_data_and_nothing_else(wheel):
     assert any(name.startswith("byola_diff/reports/published") for name in names)
 
 
+@pytest.mark.slow
 def test_from_nothing_to_embeddings_in_another_folder(installed, tmp_path):
     def run(*words):
         done = installed(tmp_path, *words)

@@ -68,6 +68,7 @@ def command(corpus, tmp_path):
     return words, os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.slow
 def test_every_phase_leaves_its_figures(command, tmp_path):
     words, environment = command
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)

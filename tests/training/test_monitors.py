@@ -125,7 +125,7 @@ def test_without_difference_term_its_column_is_empty(small_config, pretrain, tmp
 def test_waiting_for_data_is_told_from_other_waiting(small_config, tmp_path, monkeypatch):
     class Slow(ProceduralSource):
         def batch(self, epoch, clips, device):
-            time.sleep(0.3)
+            time.sleep(0.7)
             return super().batch(epoch, clips, device)
 
     def shares(folder, change):

@@ -118,7 +118,7 @@ def test_really_takes_the_time_asked_for(small_config, tmp_path):
     learner = build.build_learner(config, (-10.0, 4.0))
     start = time.perf_counter()
     trainer.fit(learner, build.build_clip_module(config))
-    assert trainer.global_step > 1
+    assert trainer.global_step >= 1
     elapsed = time.perf_counter() - start
     assert 1.0 < elapsed < 15  # whole steps, so a little less too; set-up and a checkpoint on top
 
