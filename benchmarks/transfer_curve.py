@@ -14,8 +14,8 @@ from pathlib import Path
 from byola_diff.atomic import write_text
 from byola_diff.embeddings.extract import ExtractionOptions, embed_clips
 from byola_diff.encoders.byola import untrained_like
-from byola_diff.evaluation.additivity.quadruples import AdditivityProtocol, Sources, event_sounds
-from byola_diff.evaluation.additivity.run import AdditivityCurves
+from byola_diff.evaluation.additivity.measures import additivity, embed_over_snr
+from byola_diff.evaluation.additivity.quadruples import Sources, event_sounds
 from byola_diff.export import encoder_from_checkpoint
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.probing.logistic import probe_manifest
@@ -69,11 +69,10 @@ def _scores(run: str, step: int, encoder: AudioEncoder, manifest: Manifest) -> d
     embeddings = embed_clips(encoder, manifest, options=quiet).numpy()
     accuracy = student_interval(list(probe_manifest(embeddings, manifest).values()))
     scores = {"accuracy": accuracy.mean}
-    sounds = event_sounds(Sources(), AdditivityProtocol(snrs_db=(0.0,)), 0, encoder.sample_rate)
-    curves = AdditivityCurves(encoder, batch_size=50, device="cpu")
-    curves.measure(sounds, (0.0,), 0.0, seed=0)
-    additivity = curves.scores(0.0)
-    scores |= {metric: additivity[metric]["seed 0"] for metric in ("cosine", "recall@1")}
+    sounds = event_sounds(Sources(), 200, (0.0,), 2.0, 0, encoder.sample_rate)
+    [(_, embedded)] = embed_over_snr(encoder.scene, sounds, (0.0,))
+    figures = additivity(*embedded)
+    scores |= {metric: figures[metric] for metric in ("cosine", "recall@1")}
     print(
         f"{run:20} step {step:6d}  accuracy {accuracy.mean:.4f} ± {accuracy.half_width or 0:.4f}  "
         f"cosine {scores['cosine']:.4f}  recall@1 {scores['recall@1']:.4f}",

@@ -26,14 +26,12 @@ from byola_diff.embeddings.extract import ExtractionOptions, embed_clips
 from byola_diff.encoders.byola import untrained_like
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.open import NamedEncoder
+from byola_diff.evaluation.additivity.measures import additivity, embed_over_snr
 from byola_diff.evaluation.additivity.quadruples import (
-    PROCEDURAL,
-    AdditivityProtocol,
     EventSounds,
     Sources,
     event_sounds,
 )
-from byola_diff.evaluation.additivity.run import AdditivityCurves
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.option_fields import Count
@@ -154,25 +152,26 @@ class Demo:
         encoders = {"untrained": untrained_like(trained[WEIGHTS[0]], self.seed)}
         encoders |= {f"weight {weight}": encoder for weight, encoder in trained.items()}
         manifest = read_manifest(corpus)
-        protocol = AdditivityProtocol(_N_EVENTS, (_SNR_DB,), _CLIP_S)
 
         @cache
         def sounds(sample_rate: int) -> EventSounds:
-            return event_sounds(Sources(PROCEDURAL), protocol, self.seed, sample_rate)
+            how = (_N_EVENTS, (_SNR_DB,), _CLIP_S)
+            return event_sounds(Sources(), *how, self.seed, sample_rate)
 
         def linear(encoder: AudioEncoder) -> Mapping[str, Values]:
             embeddings = embed_clips(encoder, manifest, options=ExtractionOptions(progress=False))
             return {"accuracy": {"test": probe_manifest(embeddings.numpy(), manifest)["test"]}}
 
-        def additivity(encoder: AudioEncoder) -> Mapping[str, Values]:
-            curves = AdditivityCurves(encoder, batch_size=50, device="cpu")
-            curves.measure(sounds(encoder.sample_rate), protocol.snrs_db, _SNR_DB, self.seed)
-            return curves.scores(_SNR_DB)
+        def additive(encoder: AudioEncoder) -> Mapping[str, Values]:
+            rendered = sounds(encoder.sample_rate)
+            [(_, embedded)] = embed_over_snr(encoder.scene, rendered, (_SNR_DB,))
+            figures = additivity(*embedded)
+            return {metric: {f"seed {self.seed}": value} for metric, value in figures.items()}
 
         scores: dict[str, dict[str, float]] = {}
         for name, encoder in encoders.items():
             figures = self._recorded("linear", name, encoder, linear)
-            figures |= self._recorded("additivity", name, encoder, additivity)
+            figures |= self._recorded("additivity", name, encoder, additive)
             scores[name] = {metric: figures[metric] for metric in METRICS}
         return scores
 

@@ -14,7 +14,7 @@ PACKAGE = "byola_diff"
 FLOORS = [
     ["atomic", "option_fields", "optional"],
     ["audio", "randomness", "config", "storage", "command_line", "allocator", "commit"],
-    ["models", "losses", "augment", "tables", "store", "sounds"],
+    ["models", "losses", "augment", "tables", "store", "sounds", "workers"],
     ["clips", "corpora"],
     ["training", "soundscapes.render", "export"],
     ["soundscapes.production"],

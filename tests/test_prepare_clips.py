@@ -58,15 +58,17 @@ def test_two_workers_write_the_same_bytes(source, whole, tmp_path):
     assert hashes(tmp_path / "store") == hashes(whole[0])
 
 
-def test_killed_run_goes_on_to_the_same_bytes(source, whole, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_run_goes_on_to_the_same_bytes(source, whole, tmp_path, workers):
     out = tmp_path / "store"
-    process = start(SCRIPT, source, out, "--max-rejected", "0.2", *SMALL)
+    words = ("--max-rejected", "0.2", "--workers", workers)
+    process = start(SCRIPT, source, out, *words, *SMALL)
     while not (out / "shard-00000.i16").exists() and process.is_running():
         time.sleep(0.002)
     process.kill_group()
     process.wait()
     assert not (out / "meta.json").exists()
-    assert prepare(source, out, "--max-rejected", "0.2").returncode == 0
+    assert prepare(source, out, *words).returncode == 0
     assert hashes(out) == hashes(whole[0])
 
 

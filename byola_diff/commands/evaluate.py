@@ -1,4 +1,4 @@
-r"""Evaluate frozen encoders: probes, layers, fusion, ensembles, HEAR, the difference benchmarks.
+"""Evaluate frozen encoders: probes, layers, fusion, ensembles, HEAR, the difference benchmarks.
 
     python evaluate.py linear --encoder runs/mine/bundle cnn14:FILE.pth --manifest data/esc50.csv
     python evaluate.py layers --encoder runs/mine/bundle --manifest data/esc50.csv
@@ -7,10 +7,10 @@ r"""Evaluate frozen encoders: probes, layers, fusion, ensembles, HEAR, the diffe
     python evaluate.py hear --encoder runs/mine/bundle --task hear-2021.0.6/tasks/esc50-v2.0.0-full
     python evaluate.py bgknown --encoder runs/mine/bundle --data data/bgknown
     python evaluate.py retrieval --encoder runs/mine/bundle --pairs data/apwd_rain/pairs.csv
-    python evaluate.py search --system runs/retrieval/SYSTEM --query a.wav --text "add a dog" \
-        --folder DIR
+    python evaluate.py search --system runs/retrieval/SYSTEM --query a.wav --text wind --folder DIR
     python evaluate.py additivity --encoder runs/mine/bundle
-    python evaluate.py report runs/scores
+    python evaluate.py embed --encoder runs/mine/bundle --manifest my.csv --out embeddings.npy
+    python evaluate.py report runs/scores --out report.html --csv scores.csv
 
 An encoder is one word: a bundle folder, or a kind with what belongs to it (vggish, cnn14,
 cnn14-32k, ast, wav2vec2, hubert, crepe, byola, hear:MODULE, log-mel-statistics, untrained:...), or
@@ -26,25 +26,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 from byola_diff.atomic import write_text
 from byola_diff.command_line import choose_command, exit_status, read_options
-from byola_diff.evaluation.additivity.options import AdditivityOptions
-from byola_diff.evaluation.additivity.run import additivity_job
-from byola_diff.evaluation.bgknown.options import BgKnownOptions
-from byola_diff.evaluation.bgknown.run import bgknown_job
+from byola_diff.evaluation.additivity.run import AdditivityOptions, additivity_job
+from byola_diff.evaluation.bgknown.run import BgKnownOptions, bgknown_job
 from byola_diff.evaluation.hear.jobs import HearOptions, hear_jobs
 from byola_diff.evaluation.jobs import USER_ERRORS, Job, run_jobs
-from byola_diff.evaluation.linear.options import EmbedOptions, LinearOptions
-from byola_diff.evaluation.linear.run import linear_jobs, write_embeddings
-from byola_diff.evaluation.linear.steps import (
-    ensemble_steps,
-    fusion_steps,
-    layer_steps,
-    scene_steps,
-)
-from byola_diff.evaluation.options import Folder
+from byola_diff.evaluation.linear import steps
+from byola_diff.evaluation.linear.run import LinearOptions, linear_jobs, write_embeddings
+from byola_diff.evaluation.options import Folder, ScoreOptions
 from byola_diff.evaluation.retrieval.options import RetrievalOptions, SearchOptions
 from byola_diff.evaluation.retrieval.run import retrieval_jobs
 from byola_diff.evaluation.retrieval.search_run import search as search_folder
@@ -59,15 +51,17 @@ from byola_diff.scores import read_records
 def main(arguments: Sequence[str] | None = None, prog: str = "evaluate.py") -> int:
     """Run one verb; returns the exit status: 2 if anything failed."""
     words = sys.argv[1:] if arguments is None else arguments
-    about = {name: run.__doc__ or "" for name, (run, *_) in VERBS.items()}
+    about = {name: run.__doc__ or "" for name, run in VERBS.items()}
     verb = choose_command(words, about, prog=prog, description=__doc__)
-    run, kind, example = VERBS[verb]
+    run = VERBS[verb]
+    lines = (__doc__ or "").splitlines()
+    [example] = [line.strip() for line in lines if f"evaluate.py {verb} " in line]
     options = read_options(
-        kind,
+        get_type_hints(run)["options"],
         words[1:],
         prog=f"{prog} {verb}",
         description=run.__doc__,
-        epilog=f"example:\n  python evaluate.py {verb} {example}",
+        epilog=f"example:\n  {example}",
     )
     return exit_status(prog, partial(run, options), USER_ERRORS)
 
@@ -90,22 +84,22 @@ class ReportOptions:
 
 def linear(options: LinearOptions) -> int:
     """Score a linear probe on scene embeddings, on the test split or over the folds."""
-    return _run_all(options, linear_jobs(options, scene_steps))
+    return _run_all(options, linear_jobs(options, steps.scene_steps))
 
 
 def layers(options: LinearOptions) -> int:
     """Score every layer of an encoder, each as mean plus maximum over time."""
-    return _run_all(options, linear_jobs(options, layer_steps))
+    return _run_all(options, linear_jobs(options, steps.layer_steps))
 
 
 def fusion(options: LinearOptions) -> int:
     """Score fused layers, beside each layer and the scene embedding of the same encoder."""
-    return _run_all(options, linear_jobs(options, fusion_steps))
+    return _run_all(options, linear_jobs(options, steps.fusion_steps))
 
 
 def ensemble(options: LinearOptions) -> int:
     """Score an ensemble, beside each of its members alone."""
-    return _run_all(options, linear_jobs(options, ensemble_steps))
+    return _run_all(options, linear_jobs(options, steps.ensemble_steps))
 
 
 def hear(options: HearOptions) -> int:
@@ -115,7 +109,7 @@ def hear(options: HearOptions) -> int:
 
 def bgknown(options: BgKnownOptions) -> int:
     """Score differences of embeddings on Background-known ESC-50: Mix, (a), (b) and (c)."""
-    return _run_all(options, [bgknown_job(options.data, options)], paper_table="bgknown")
+    return _run_all(options, [bgknown_job(options)], paper_table="bgknown")
 
 
 def retrieval(options: RetrievalOptions) -> int:
@@ -131,11 +125,6 @@ def search(options: SearchOptions) -> int:
 def additivity(options: AdditivityOptions) -> int:
     """Score how additive differences are: the same events over two backgrounds, by loudness."""
     return _run_all(options, [additivity_job(options)])
-
-
-def embed(options: EmbedOptions) -> None:
-    """Write embeddings of all clips, float32 [clip, dim], in the order of the manifest."""
-    write_embeddings(options)
 
 
 def report(options: ReportOptions) -> None:
@@ -155,41 +144,25 @@ def report(options: ReportOptions) -> None:
         print(problem, file=sys.stderr)
 
 
-_ESC50 = "--manifest data/esc50.csv --encoder"
-
-VERBS: dict[str, tuple[Callable[[Any], int | None], type, str]] = {
-    "linear": (linear, LinearOptions, f"{_ESC50} runs/mine/bundle untrained:AudioNTT2022:3072"),
-    "layers": (layers, LinearOptions, f"{_ESC50} runs/mine/bundle"),
-    "fusion": (fusion, LinearOptions, f"{_ESC50} 'runs/mine/bundle[conv1,output]'"),
-    "ensemble": (ensemble, LinearOptions, f"{_ESC50} configs/evaluate/fusion_cat_xwc.yaml"),
-    "hear": (
-        hear,
-        HearOptions,
-        "--task hear-2021.0.6/tasks/esc50-v2.0.0-full --encoder runs/mine/bundle",
-    ),
-    "bgknown": (bgknown, BgKnownOptions, "--data data/bgknown --encoder runs/mine/bundle"),
-    "retrieval": (
-        retrieval,
-        RetrievalOptions,
-        "--pairs data/apwd_rain/pairs.csv --encoder runs/mine/bundle",
-    ),
-    "search": (
-        search,
-        SearchOptions,
-        "--system runs/retrieval/SYSTEM --query a.wav --text 'add a dog' --folder DIR",
-    ),
-    "additivity": (additivity, AdditivityOptions, "--encoder runs/mine/bundle"),
-    "embed": (embed, EmbedOptions, f"{_ESC50} runs/mine/bundle --out embeddings.npy"),
-    "report": (report, ReportOptions, "runs/scores --out report.html --csv scores.csv"),
+VERBS: dict[str, Callable[[Any], int | None]] = {
+    "linear": linear,
+    "layers": layers,
+    "fusion": fusion,
+    "ensemble": ensemble,
+    "hear": hear,
+    "bgknown": bgknown,
+    "retrieval": retrieval,
+    "search": search,
+    "additivity": additivity,
+    "embed": write_embeddings,
+    "report": report,
 }
-"""What each verb runs, its options, and an example of them."""
+"""What each verb runs; the annotation says which options it has."""
 
 
-def _run_all(options: Any, jobs: Sequence[Job], paper_table: str | None = None) -> int:
+def _run_all(options: ScoreOptions, jobs: Sequence[Job], paper_table: str | None = None) -> int:
     """Run jobs for all encoders; the paper's table with our scores beside it is printed last."""
-    status = run_jobs(
-        options.encoder, jobs, device=options.device, out=options.out, dry_run=options.dry_run
-    )
+    status = run_jobs(options, jobs)
     if paper_table and not options.dry_run:
         print_paper_table(paper_table, options.out)
     return status

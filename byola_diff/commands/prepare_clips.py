@@ -7,18 +7,18 @@ that can't be used are listed with the reason in rejected.csv. A stopped run goe
 command is given again, and the bytes do not depend on stops or on the number of workers.
 """
 
-import multiprocessing
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from tqdm import tqdm
 
 from byola_diff.clips.rejected import RejectionLog, TooManyRejectedError
-from byola_diff.command_line import read_options
+from byola_diff.command_line import exit_status, read_options
 from byola_diff.option_fields import POSITIONAL, Count
 from byola_diff.store.packed import PackedStore, PackedStoreError
 from byola_diff.store.plan import PackPlan, begin, plan_store
@@ -29,6 +29,7 @@ from byola_diff.store.write import (
     write_index,
     write_rejected,
 )
+from byola_diff.workers import outcomes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,23 +53,23 @@ class PrepareClipsOptions:
 def main(arguments: Sequence[str] | None = None, prog: str = "prepare_clips") -> int:
     """Exit status: 0 for a finished store, 1 for too many rejected files, 2 for wrong arguments."""
     args = read_options(PrepareClipsOptions, arguments, prog=prog, description=__doc__)
-    try:
-        plan = plan_store(args.source, args.sample_rate, args.shard_mib)
-        begin(plan, args.out)
-        if not (args.out / "meta.json").exists():
+    return exit_status(prog, partial(prepare, args), (PackedStoreError, ValueError, OSError))
+
+
+def prepare(args: PrepareClipsOptions) -> int:
+    """Write the store and say what is in it; 1 if too many files are rejected."""
+    plan = plan_store(args.source, args.sample_rate, args.shard_mib)
+    begin(plan, args.out)
+    if not (args.out / "meta.json").exists():
+        try:
             records = pack(plan, args.out, args.workers, args.max_rejected)
-            write_index(plan, args.out, records)
-        remove_records(args.out)
-        counts = PackedStore.open(args.out).meta["counts"]
-    except TooManyRejectedError as error:
-        print(f"{error}\nthose met so far: {args.out / 'rejected.csv'}", file=sys.stderr)
-        print("repair or remove these files, or raise --max-rejected", file=sys.stderr)
-        return 1
-    except (PackedStoreError, ValueError, OSError) as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-        return 2
-    if counts["clips"] + counts["rejected"] != counts["found"]:
-        raise AssertionError(f"files were lost: {counts}")
+        except TooManyRejectedError as error:
+            print(f"{error}\nthose met so far: {args.out / 'rejected.csv'}", file=sys.stderr)
+            print("repair or remove these files, or raise --max-rejected", file=sys.stderr)
+            return 1
+        write_index(plan, args.out, records)
+    remove_records(args.out)
+    counts = PackedStore.open(args.out).meta["counts"]
     print(
         f"{args.out}: {counts['found']} found = {counts['clips']} clips + {counts['rejected']} "
         f"rejected (rejected.csv); {counts['samples'] / args.sample_rate / 3600:.2f} hours"
@@ -86,24 +87,19 @@ def pack(plan: PackPlan, out: Path, workers: int, max_rejected: float) -> list[S
     """
     log = RejectionLog(len(plan.files), max_rejected)
     records: dict[int, ShardRecord] = {}
-    # Not forked: the progress bar has a thread, and threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(workers, mp_context=context) as pool,
-        tqdm(total=len(plan.files), unit="file", disable=None) as bar,
-    ):
-        shards = {
-            pool.submit(pack_shard, plan.of_shard(shard), out, shard): shard
-            for shard in range(plan.n_shards)
-        }
-        try:
-            for done in as_completed(shards):
-                record = records[shards[done]] = done.result()
-                bar.update(len(record.clips) + len(record.rejected))
+    shards = [(plan.of_shard(shard), out, shard) for shard in range(plan.n_shards)]
+    packed = outcomes(shards, _pack_shard, min(workers, len(shards)))
+    with tqdm(total=len(plan.files), unit="file", disable=None) as bar, closing(packed):
+        for shard, record_of in packed:
+            record = records[shard] = record_of()
+            bar.update(len(record.clips) + len(record.rejected))
+            try:
                 log.add(record.rejected)
-        except TooManyRejectedError:
-            write_rejected(out, sorted(log.reasons.items()))
-            raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            except TooManyRejectedError:
+                write_rejected(out, sorted(log.reasons.items()))
+                raise
     return [records[shard] for shard in range(plan.n_shards)]
+
+
+def _pack_shard(shard: tuple[PackPlan, Path, int]) -> ShardRecord:
+    return pack_shard(*shard)

@@ -20,7 +20,7 @@ from byola_diff.option_fields import POSITIONAL, one_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareTaskOptions:
+class PrepareTaskOptions(Choices):
     """Which task, and what may differ from the published one."""
 
     task: Annotated[str, POSITIONAL, one_of(TASKS), "TASK"]
@@ -29,14 +29,6 @@ class PrepareTaskOptions:
     """Folder of the extracted data."""
     out: Annotated[Path, "CSV"] | None = None
     """Manifest (default: DIR/TASK.csv)."""
-    split_file: Annotated[Path, "CSV"] | None = None
-    """The split, if none comes with the data."""
-    seed: Annotated[int, "N"] = 0
-    """Seed of our own split."""
-    allow_missing: Annotated[float, "SHARE"] = 0.0
-    """Share of the listed files that may be absent."""
-    allow_partial: bool = False
-    """Go on if the numbers of clips or classes are not those published."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.allow_missing < 1:
@@ -52,14 +44,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "prepare_task") -> 
     )
     spec = TASKS[args.task]
     out = args.out or args.folder / f"{args.task}.csv"
-    choices = Choices(
-        split_file=args.split_file,
-        seed=args.seed,
-        allow_missing=args.allow_missing,
-        allow_partial=args.allow_partial,
-    )
     try:
-        facts = prepare_task(spec, args.folder, out, choices)
+        facts = prepare_task(spec, args.folder, out, args)
     except (TaskDataError, OSError) as error:
         print(f"{prog}: {args.task}: {error}", file=sys.stderr)
         return 2

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from byola_diff.atomic import write_text
 from byola_diff.corpora.layout import LayoutError
@@ -38,13 +38,14 @@ class TaskDataError(ValueError):
 class Choices:
     """What the user decides."""
 
-    split_file: Path | None = None
-    seed: int = 0
-    """Draws our own split, where there is no published one."""
-    allow_missing: float = 0.0
+    split_file: Annotated[Path, "CSV"] | None = None
+    """The split, if none comes with the data."""
+    seed: Annotated[int, "N"] = 0
+    """Seed of our own split."""
+    allow_missing: Annotated[float, "SHARE"] = 0.0
     """Share of the listed files that may be absent."""
     allow_partial: bool = False
-    """Whether the numbers of clips and classes may differ from the published ones."""
+    """Go on if the numbers of clips or classes are not those published."""
 
 
 def prepare_task(spec: TaskSpec, source: Path, out: Path, choices: Choices) -> dict[str, Any]:

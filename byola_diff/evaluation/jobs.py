@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+from jaxtyping import Float32
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
 
 from byola_diff.audio.files import AudioFileError
-from byola_diff.embeddings.extract import ExtractionOptions
+from byola_diff.embeddings.extract import ExtractionOptions, count_cached, embed
 from byola_diff.encoders.open import NamedEncoder, check_spec, open_encoder
-from byola_diff.evaluation.options import EmbeddingOptions
+from byola_diff.evaluation.options import EmbeddingOptions, ScoreOptions
 from byola_diff.scores import ScoreRecord, failure_record, write_record
 from byola_diff.storage import BrokenFileError
 from byola_diff.tables.manifest import Manifest
@@ -21,6 +23,24 @@ from byola_diff.tables.preprocessing import Preprocessing
 
 USER_ERRORS = (AudioFileError, BrokenFileError, ModuleNotFoundError, OSError, ValueError)
 """What users can mend: said in a line, without a traceback."""
+
+WHOLE = Preprocessing()
+"""Clips as they are, whatever their length."""
+
+
+class MadeSet(BaseModel):
+    """What a made data set says of itself, in a JSON file beside its tables."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: Any = None
+    seed: Any = None
+    settings: Any = None
+    renderer: Any = None
+    manifests: dict[str, str] = {}
+    """SHA-256 of the tables, by file name."""
+    deviations: tuple[str, ...]
+    """Where it is not the published set."""
 
 
 @dataclass(frozen=True)
@@ -40,22 +60,8 @@ class Job:
     """How the clips of the manifest are cut."""
 
 
-def run_jobs(
-    encoder_specs: Sequence[str],
-    jobs: Sequence[Job],
-    *,
-    device: torch.device | str,
-    out: Path,
-    dry_run: bool = False,
-) -> int:
-    """Each encoder with each job, whatever comes of the others.
-
-    Args:
-        encoder_specs: As of `open_encoder`.
-        jobs: What to do with each.
-        device: Where encoders go.
-        out: Folder for the records, which are printed too.
-        dry_run: Whether to print plans instead, and write nothing.
+def run_jobs(options: ScoreOptions, jobs: Sequence[Job]) -> int:
+    """Each encoder with each job, whatever comes of the others; or the plans, for a dry run.
 
     Returns:
         The exit status: 2 if anything failed. The reason is on the standard error and in a record.
@@ -64,13 +70,30 @@ def run_jobs(
         ValueError: If a spec names no kind of encoder: before anything is done.
         FileNotFoundError: If there is no such configuration.
     """
-    for encoder_spec in encoder_specs:
+    for encoder_spec in options.encoder:
         check_spec(encoder_spec)
-    ended = []
-    for encoder_spec in encoder_specs:
-        open_for = _opener(encoder_spec, device)
-        ended += [_run(encoder_spec, open_for, job, out, dry_run) for job in jobs]
-    return 0 if all(ended) else 2
+    status = 0
+    for encoder_spec in options.encoder:
+        named = None
+        for job in jobs:
+            start = time.monotonic()
+            try:
+                # Opened and hashed once for all jobs, unless its statistics are those of a task.
+                if named is None or named.of_task:
+                    named = None
+                    statistics_of = (job.manifest, job.preprocessing)
+                    named = open_encoder(encoder_spec, *statistics_of, options.device)
+                if options.dry_run:
+                    print(*job.plan(named), sep="\n", flush=True)
+                    continue
+                for record in job.records(named):
+                    _print(record, write_record(options.out, record))
+            except Exception as error:  # modules of others may raise anything, memory may run out
+                status = 2
+                record = _failure(error, encoder_spec, named, job, time.monotonic() - start)
+                if not options.dry_run:
+                    print(f"  record: {write_record(options.out, record)}", file=sys.stderr)
+    return status
 
 
 def extraction_options(options: EmbeddingOptions) -> ExtractionOptions:
@@ -84,43 +107,28 @@ def extraction_options(options: EmbeddingOptions) -> ExtractionOptions:
     )
 
 
-def _opener(encoder_spec: str, device: torch.device | str) -> Callable[[Job], NamedEncoder]:
-    """Opens and hashes an encoder once for all jobs, unless its statistics are those of a task."""
-    kept: NamedEncoder | None = None
-
-    def open_for(job: Job) -> NamedEncoder:
-        nonlocal kept
-        named = kept or open_encoder(encoder_spec, job.manifest, job.preprocessing, device)
-        kept = None if named.of_task else named
-        return named
-
-    return open_for
+def embed_whole(
+    named: NamedEncoder, manifest: Manifest, options: EmbeddingOptions
+) -> Float32[Tensor, "clip dim"]:
+    """Scene embeddings of all clips, from the cache where they are in it; raises as `embed`."""
+    return embed(named, manifest, "scene", WHOLE, extraction_options(options)).scene
 
 
-def _run(
-    encoder_spec: str, open_for: Callable[[Job], NamedEncoder], job: Job, out: Path, dry_run: bool
-) -> bool:
-    """Whether it went well."""
-    start, name, sha256 = time.monotonic(), encoder_spec, None
-    try:
-        named = open_for(job)
-        name, sha256 = named.name, named.content_hash
-        if dry_run:
-            print(*job.plan(named), sep="\n", flush=True)
-            return True
-        for record in job.records(named):
-            _print(record, write_record(out, record))
-    except Exception as error:  # modules of others may raise anything, and memory may run out
-        if not isinstance(error, USER_ERRORS):
-            traceback.print_exc()
-        print(f"{name} on {job.task}: {error}", file=sys.stderr)
-        if not dry_run:
-            wall_s = time.monotonic() - start
-            about = (job.protocol, job.task, name, error, job.settings, wall_s)
-            path = write_record(out, failure_record(*about, sha256=sha256))
-            print(f"  record: {path}", file=sys.stderr)
-        return False
-    return True
+def count_embedded(named: NamedEncoder, manifest: Manifest, options: EmbeddingOptions) -> int:
+    """Clips that `embed_whole` would find in the cache."""
+    return count_cached(named, manifest, "scene", WHOLE, extraction_options(options))
+
+
+def _failure(
+    error: Exception, encoder_spec: str, named: NamedEncoder | None, job: Job, wall_s: float
+) -> ScoreRecord:
+    """The record of a failure, whose reason is said on the standard error."""
+    if not isinstance(error, USER_ERRORS):
+        traceback.print_exc()
+    name, sha256 = (named.name, named.content_hash) if named else (encoder_spec, None)
+    print(f"{name} on {job.task}: {error}", file=sys.stderr)
+    about = (job.protocol, job.task, name, error, job.settings, wall_s)
+    return failure_record(*about, sha256=sha256)
 
 
 def _print(record: ScoreRecord, path: Path) -> None:

@@ -80,7 +80,7 @@ class EmbeddingOptions(ComputeOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions:
+class ScoreOptions(ComputeOptions):
     """Whose scores are written, and where to."""
 
     encoder: list[Encoder]

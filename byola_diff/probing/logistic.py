@@ -43,9 +43,9 @@ def probe_manifest(
         manifest: Has one label per clip, and splits or folds.
 
     Raises:
-        ValueError: If a value is not finite, or as `probe_parts` and `manifest_targets`.
+        ValueError: If a value is not finite, or as `probe_parts`.
     """
-    parts = probe_parts(manifest)
+    parts = probe_parts(manifest, "accuracy")
     targets = manifest_targets(manifest, "accuracy")(np.arange(len(manifest.clips))).numpy()
     if len(embeddings) != len(targets):
         raise ValueError(f"{len(embeddings)} embeddings for {len(targets)} clips")

@@ -33,8 +33,7 @@ def chroma_accuracy(
     Args:
         scores: One for each clip and class.
         target: Class of each clip.
-        pitch: Semitone of each class; its index if None, which HEAR takes, and which is right for a
-            sorted vocabulary without gaps.
+        pitch: Semitone of each class; its index if None, as in HEAR: right if there are no gaps.
     """
     _check(scores, target)
     note = np.arange(scores.shape[1]) if pitch is None else pitch
@@ -48,7 +47,7 @@ def mean_average_precision(
 
     Clips of one score are retrieved together, as scikit-learn does: their order does not matter.
     """
-    return float(_macro(_average_precision, scores, multi_hot, needs_negatives=False).mean())
+    return _macro(_average_precision, scores, multi_hot, needs_negatives=False)
 
 
 def auc_roc(
@@ -58,7 +57,7 @@ def auc_roc(
 
     Equal scores count half. Classes without a positive or without a negative clip are left out.
     """
-    return float(_macro(_auc, scores, multi_hot, needs_negatives=True).mean())
+    return _macro(_auc, scores, multi_hot, needs_negatives=True)
 
 
 def d_prime(
@@ -69,7 +68,7 @@ def d_prime(
     Differs from HEAR's kit: an AUC of 1 (or 0) would make it infinite, so it is taken as if half a
     pair of clips were ranked the other way.
     """
-    return float(_macro(_d_prime, scores, multi_hot, needs_negatives=True).mean())
+    return _macro(_d_prime, scores, multi_hot, needs_negatives=True)
 
 
 def _macro(
@@ -77,8 +76,8 @@ def _macro(
     scores: Float[np.ndarray, "clip class"],
     multi_hot: Shaped[np.ndarray, "clip class"],
     needs_negatives: bool,
-) -> Float[np.ndarray, " used_class"]:
-    """The metric of each class that it is defined for."""
+) -> float:
+    """Mean of the metric over the classes that it is defined for."""
     _check(scores, multi_hot)
     positive = multi_hot == 1
     if not (positive | (multi_hot == 0)).all():
@@ -89,7 +88,7 @@ def _macro(
     if not used.any():
         raise ValueError("no class has the clips that the metric needs: the labels are all alike")
     columns = np.flatnonzero(used)
-    return np.array([of_class(scores[:, column], positive[:, column]) for column in columns])
+    return float(np.mean([of_class(scores[:, one], positive[:, one]) for one in columns]))
 
 
 def _average_precision(scores: np.ndarray, positive: np.ndarray) -> float:

@@ -23,8 +23,6 @@ def nearest_neighbour_accuracy(
     Raises:
         ValueError: If there is no training side or nothing to judge by, or as `nearest_accuracy`.
     """
-    if len(embeddings) != len(manifest.clips):
-        raise ValueError(f"{len(embeddings)} embeddings for {len(manifest.clips)} clips")
     number = {label: place for place, label in enumerate(manifest.classes)}
     labels = torch.tensor([number[clip.labels[0]] for clip in manifest.clips])
     accuracies = [
@@ -47,14 +45,12 @@ def judged_sides(
     if manifest.folds:
         fold = torch.tensor([-1 if clip.fold is None else clip.fold for clip in manifest.clips])
         return [(fold != name, fold == name) for name in manifest.folds]
-    judged = "valid" if manifest.in_split("valid") else "test"
-    for needed in ("train", judged):
-        if not manifest.in_split(needed):
-            raise ValueError(f"the manifest in {manifest.root} has no clip in split '{needed}'")
-    fit, judge = (
-        torch.tensor([clip.split == name for clip in manifest.clips]) for name in ("train", judged)
-    )
-    return [(fit, judge)]
+    sides = []
+    for name in ("train", "valid" if manifest.in_split("valid") else "test"):
+        if not manifest.in_split(name):
+            raise ValueError(f"the manifest in {manifest.root} has no clip in split '{name}'")
+        sides.append(torch.tensor([clip.split == name for clip in manifest.clips]))
+    return [(sides[0], sides[1])]
 
 
 def nearest_accuracy(
@@ -70,28 +66,21 @@ def nearest_accuracy(
     a ReLU all point into one corner. A tied vote goes to the label with the larger sum of cosines.
 
     Raises:
-        ValueError: If a side is empty, a value is not finite, or `n_neighbours` is below 1.
+        ValueError: If a side is empty, or a value is not finite.
     """
     if not len(train_embeddings) or not len(test_embeddings):
         raise ValueError(f"{len(train_embeddings)} training and {len(test_embeddings)} test clips")
     if not (train_embeddings.isfinite().all() and test_embeddings.isfinite().all()):
         raise ValueError("an embedding is NaN or infinite")
-    if n_neighbours < 1:
-        raise ValueError(f"n_neighbours must be positive, not {n_neighbours}")
     mean = train_embeddings.mean(0)
     train = normalize(train_embeddings - mean, dim=1)
-    predictions = [
-        _vote(normalize(queries - mean, dim=1) @ train.T, train_labels, n_neighbours)
-        for queries in test_embeddings.split(_QUERIES_AT_ONCE)
-    ]
+    n_labels, n_voters = int(train_labels.max()) + 1, min(n_neighbours, len(train))
+    predictions = []
+    for queries in test_embeddings.split(_QUERIES_AT_ONCE):
+        cosine, neighbour = (normalize(queries - mean, dim=1) @ train.T).topk(n_voters, dim=1)
+        # Of two labels with as many votes, the sum of cosines decides: it is scaled below one vote.
+        vote = 1 + cosine.double() / (4 * n_voters)
+        votes = torch.zeros(len(queries), n_labels, device=vote.device, dtype=vote.dtype)
+        votes.scatter_add_(1, train_labels[neighbour].long(), vote)
+        predictions.append(votes.argmax(1))
     return (torch.cat(predictions) == test_labels).double().mean().item()
-
-
-def _vote(
-    cosines: Float[Tensor, "test train"], labels: Int[Tensor, " train"], n_neighbours: int
-) -> Int[Tensor, " test"]:
-    cosine, neighbour = cosines.topk(min(n_neighbours, cosines.shape[1]), dim=1)
-    # Of two labels with as many votes, the sum of cosines decides: it is scaled below one vote.
-    vote = 1 + cosine.double() / (4 * cosine.shape[1])
-    votes = torch.zeros(len(cosines), int(labels.max()) + 1, device=vote.device, dtype=vote.dtype)
-    return votes.scatter_add_(1, labels[neighbour].long(), vote).argmax(1)

@@ -39,14 +39,18 @@ class Part:
     test: Int[np.ndarray, " test"]
 
 
-def probe_parts(manifest: Manifest) -> list[Part]:
+def probe_parts(manifest: Manifest, metric: Metric) -> list[Part]:
     """The official split; where clips have none, each fold in turn as the test of all others.
 
     Raises:
-        ValueError: If neither every clip has a split nor every clip a fold, a part is empty, or a
-            label that is to be predicted has no training clip.
+        ValueError: If neither every clip has a split nor every clip a fold, a part is empty, a
+            label that is to be predicted has no training clip, or accuracy is asked of clips with
+            several labels.
     """
     clips = manifest.clips
+    several = [clip.file for clip in clips if len(clip.labels) != 1]
+    if metric == "accuracy" and several:
+        raise ValueError(f"accuracy needs one label per clip, {several[0]} has several")
     if all(clip.split is not None for clip in clips):
         split = np.array([clip.split for clip in clips])
         places = {name: np.flatnonzero(split == name) for name in ("train", "valid", "test")}
@@ -69,15 +73,8 @@ def probe_parts(manifest: Manifest) -> list[Part]:
 
 
 def manifest_targets(manifest: Manifest, metric: Metric) -> TargetsOf:
-    """Targets of the clips of a manifest, by the sorted order of its classes.
-
-    Raises:
-        ValueError: If accuracy is asked of clips with several labels.
-    """
+    """Targets of the clips of a manifest, by the sorted order of its classes."""
     number = {label: place for place, label in enumerate(manifest.classes)}
-    several = [clip.file for clip in manifest.clips if len(clip.labels) != 1]
-    if metric == "accuracy" and several:
-        raise ValueError(f"accuracy needs one label per clip, {several[0]} has several")
 
     def targets_of(places: Int[np.ndarray, " clip"]) -> Targets:
         labels = [manifest.clips[place].labels for place in places]

@@ -18,10 +18,6 @@ class ProbeSettings:
     dropout: float = 0.0
     initialisation: Initialisation = "torch"
 
-    def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
-
 
 @dataclass(frozen=True)
 class TrainingRules:
@@ -66,12 +62,6 @@ class LinearProtocol:
     stratified: bool = False
     """Whether each class gives that share of its clips; else all clips are drawn from alike."""
     rules: TrainingRules = TrainingRules(weight_decay=1e-8, divide_by_classes=True)
-
-    def __post_init__(self) -> None:
-        if not self.learning_rates or not self.seeds:
-            raise ValueError("a protocol needs a learning rate and a seed")
-        if not 0 < self.valid_share < 1:
-            raise ValueError(f"valid_share must lie between 0 and 1, not {self.valid_share}")
 
 
 EVAR = LinearProtocol("evar", monitor="score")

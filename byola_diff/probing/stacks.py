@@ -9,7 +9,8 @@ goes through all of them.
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -21,6 +22,9 @@ from byola_diff.randomness import derive_seed, torch_generator
 
 Targets = Int[Tensor, " clip"] | Float[Tensor, "clip class"]
 """A class for each clip; or ones and zeros, where a clip may have several."""
+
+Network = Callable[[Float[Tensor, "clip dim"]], Float[Tensor, "clip class"]]
+"""A probe for use, which no longer changes."""
 
 
 class LinearStack:
@@ -62,22 +66,22 @@ class LinearStack:
         logits = torch.addmm(self._bias, features, self._weight.T)
         return logits.unflatten(1, (-1, self.n_classes))
 
-    def copy_of(self, model: int) -> tuple[Float[Tensor, "class dim"], Float[Tensor, " class"]]:
-        """Weight and bias of one probe."""
+    def copy_of(self, model: int) -> Network:
+        """One probe, as it is now."""
         rows = self._rows(model)
-        return self._weight[rows].clone(), self._bias[rows].clone()
+        weight, bias = self._weight[rows].clone(), self._bias[rows].clone()
+        return partial(functional.linear, weight=weight, bias=bias)
 
     def keep(self, models: Sequence[int]) -> None:
         """Drop all other probes; the state of Adam stays with those kept."""
         rows = torch.cat([torch.arange(self.n_classes) + m * self.n_classes for m in models])
         rows = rows.to(self._weight.device)
-        groups, old = self._optimizer.param_groups, self._optimizer.state
-        state = [[old[p] for p in groups[m]["params"]] for m in models]
-        learning_rates = [groups[m]["lr"] for m in models]
-        self._fill(self._weight[rows], self._bias[rows], learning_rates)
-        for group, states in zip(self._optimizer.param_groups, state, strict=True):
-            for parameter, kept in zip(group["params"], states, strict=True):
-                self._optimizer.state[parameter] = kept
+        old = self._optimizer.state
+        kept = [self._optimizer.param_groups[model] for model in models]
+        states = [old[parameter] for group in kept for parameter in group["params"]]
+        self._fill(self._weight[rows], self._bias[rows], [group["lr"] for group in kept])
+        parameters = [p for group in self._optimizer.param_groups for p in group["params"]]
+        self._optimizer.state.update(zip(parameters, states, strict=True))
 
     def _fill(self, weight: Tensor, bias: Tensor, learning_rates: Sequence[float]) -> None:
         self._weight, self._bias = weight, bias
@@ -86,12 +90,9 @@ class LinearStack:
         for model, learning_rate in enumerate(learning_rates):
             # Leaves that share the memory of the stack, so that Adam can treat each probe alone.
             rows = self._rows(model)
-            parameters = [nn.Parameter(weight[rows]), nn.Parameter(bias[rows])]
-            for parameter, grad in zip(
-                parameters, (self._weight_grad[rows], self._bias_grad[rows]), strict=True
-            ):
-                parameter.grad = grad
-            groups.append({"params": parameters, "lr": learning_rate})
+            weights, biases = nn.Parameter(weight[rows]), nn.Parameter(bias[rows])
+            weights.grad, biases.grad = self._weight_grad[rows], self._bias_grad[rows]
+            groups.append({"params": [weights, biases], "lr": learning_rate})
         self._optimizer = torch.optim.Adam(
             groups, weight_decay=self._rules.weight_decay, fused=True
         )
@@ -117,7 +118,7 @@ class MlpStack:
         device: torch.device,
     ) -> None:
         """Draw the weights of each probe by its seed."""
-        self._seeds = [probe.seed for probe in settings]
+        self._seed = settings[0].seed
         self._models = [_mlp(probe, n_features, n_classes).to(device) for probe in settings]
         groups = [
             {"params": list(model.parameters()), "lr": probe.learning_rate}
@@ -131,10 +132,10 @@ class MlpStack:
         """One Adam step of every probe on one batch."""
         self._optimizer.zero_grad()
         losses = []
-        for model, seed in zip(self._models, self._seeds, strict=True):
+        for model in self._models:
             # Dropout draws from the global generator: the same for a probe alone or among others.
             with torch.random.fork_rng(devices=self._generators):
-                torch.manual_seed(derive_seed("probe dropout", seed, self._n_steps))
+                torch.manual_seed(derive_seed("probe dropout", self._seed, self._n_steps))
                 logits = model.train()(features)
             if targets.ndim == 2:
                 losses.append(functional.binary_cross_entropy_with_logits(logits, targets))
@@ -149,14 +150,13 @@ class MlpStack:
         """Logits of all probes."""
         return torch.stack([model.eval()(features) for model in self._models], dim=1)
 
-    def copy_of(self, model: int) -> nn.Module:
-        """One probe, in eval mode."""
+    def copy_of(self, model: int) -> Network:
+        """One probe, as it is now, in eval mode."""
         return copy.deepcopy(self._models[model]).eval().requires_grad_(False)
 
     def keep(self, models: Sequence[int]) -> None:
         """Drop all other probes."""
         self._models = [self._models[model] for model in models]
-        self._seeds = [self._seeds[model] for model in models]
         self._optimizer.param_groups[:] = [self._optimizer.param_groups[m] for m in models]
         kept = {p for model in self._models for p in model.parameters()}
         for parameter in self._optimizer.state.keys() - kept:

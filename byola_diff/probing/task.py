@@ -4,7 +4,7 @@ The learning rate is chosen for each fold by its own validation clips. Labels of
 asked for once, after everything has been trained and chosen.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,38 +21,33 @@ from byola_diff.probing.parts import (
     TargetsOf,
     carve_stratified,
     carve_validation,
+    manifest_targets,
+    probe_parts,
 )
 from byola_diff.probing.protocols import LinearProtocol, ProbeSettings
 from byola_diff.probing.stacks import Targets
 from byola_diff.probing.trainer import Judge, TrainedProbe, train_probes
+from byola_diff.tables.manifest import Manifest
+
+Scale = Callable[[Float[np.ndarray, "clip dim"]], Float[Tensor, "clip dim"]]
+"""Standardises embeddings and takes them to the device."""
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """Test scores of a task, in 0..1."""
+    """Test scores of a task, in 0..1, and what was chosen on validation clips."""
 
-    metric: Metric
-    per_part: dict[str, dict[int, float]]
-    """By part ("test", or "fold 1"), by seed."""
+    scores: dict[str, dict[str, float]]
+    """By "seed 42", "seed 43", ... and by part ("test", or "fold 1")."""
     learning_rates: dict[str, float]
     """Chosen, by part."""
     validation: dict[str, dict[float, float]]
-    """Mean over the seeds of what was monitored, by part and learning rate."""
-
-    def per_seed(self) -> dict[str, float]:
-        """Mean over the parts, with equal weight."""
-        seeds = next(iter(self.per_part.values()))
-        return {
-            f"seed {seed}": float(np.mean([scores[seed] for scores in self.per_part.values()]))
-            for seed in seeds
-        }
+    """By part and learning rate: what was monitored, as the mean over the seeds."""
 
 
 def probe_task(
     embeddings: Float[np.ndarray, "clip dim"],
-    targets_of: TargetsOf,
-    parts: Sequence[Part],
-    n_classes: int,
+    manifest: Manifest,
     metric: Metric,
     protocol: LinearProtocol,
     *,
@@ -62,50 +57,33 @@ def probe_task(
     """Train all probes of a task and test those chosen on validation clips.
 
     Args:
-        embeddings: One for each clip of the manifest.
-        targets_of: Classes (accuracy), or ones and zeros (mAP), as of `manifest_targets`.
-        parts: From `probe_parts`.
-        n_classes: Number of classes.
+        embeddings: One for each clip of the manifest, in their order.
+        manifest: Has splits or folds, as `probe_parts` needs them.
         metric: What is reported, and monitored where the protocol monitors the score.
         protocol: Such as `EVAR`.
         device: Where probes are trained.
         progress: Whether to show a bar, on the standard error.
 
     Raises:
-        ValueError: If an embedding is not finite, or no learning rate gives a finite score.
+        ValueError: If the manifest can't be probed, an embedding is not finite, or no learning rate
+            gives a finite score.
     """
+    targets_of, n_classes = manifest_targets(manifest, metric), len(manifest.classes)
+    parts = probe_parts(manifest, metric)
     probes = _TaskProbes(embeddings, targets_of, n_classes, metric, protocol, device)
     total = len(parts) * len(protocol.seeds)
     with tqdm(total=total, unit=" stacks", disable=not progress, leave=False) as bar:
         chosen = {part.name: probes.choose(part, bar.update) for part in parts}
     # Only here are the labels of test clips looked at.
-    per_part = {part.name: probes.test(part, chosen[part.name]) for part in parts}
+    tested = {part.name: probes.test(part, chosen[part.name]) for part in parts}
     return ProbeResult(
-        metric,
-        per_part,
+        {
+            f"seed {seed}": {name: scores[seed] for name, scores in tested.items()}
+            for seed in protocol.seeds
+        },
         {name: choice.learning_rate for name, choice in chosen.items()},
         {name: choice.validation for name, choice in chosen.items()},
     )
-
-
-class _Standardisation:
-    """Zero mean and unit deviation over all training clips, those carved out to validate too.
-
-    Differs from scikit-learn's scaler, which does not find features that are constant in float32.
-    """
-
-    def __init__(self, train: Float[np.ndarray, "clip dim"]) -> None:
-        self.mean = train.mean(axis=0, dtype=np.float64)
-        self.deviation = train.std(axis=0, dtype=np.float64)
-        # Rounding gives a constant feature a deviation that must not be divided by.
-        constant = self.deviation <= 10 * np.finfo(np.float32).eps * np.abs(self.mean)
-        self.deviation[constant] = 1
-
-    def __call__(
-        self, embeddings: Float[np.ndarray, "clip dim"], device: torch.device | str
-    ) -> Float[Tensor, "clip dim"]:
-        standard = (embeddings - self.mean.astype(np.float32)) / self.deviation.astype(np.float32)
-        return torch.from_numpy(standard.astype(np.float32, copy=False)).to(device)
 
 
 @dataclass(frozen=True)
@@ -117,7 +95,7 @@ class _Choice:
     """By seed."""
     validation: dict[float, float]
     """By learning rate, the mean over the seeds."""
-    scale: _Standardisation
+    scale: Scale
 
 
 @dataclass(frozen=True)
@@ -133,7 +111,7 @@ class _TaskProbes:
 
     def choose(self, part: Part, done: Callable[[], object]) -> _Choice:
         """Train probes of all learning rates and seeds; of equal rates the smallest is chosen."""
-        scale = _Standardisation(self.embeddings[part.train])
+        scale = _standardisation(self.embeddings[part.train], self.device)
         trained = {}
         for seed in self.protocol.seeds:
             trained[seed] = self._train(part, scale, seed)
@@ -151,28 +129,46 @@ class _TaskProbes:
 
     def test(self, part: Part, choice: _Choice) -> dict[int, float]:
         """Test scores by seed."""
-        test = choice.scale(self.embeddings[part.test], self.device)
+        test = choice.scale(self.embeddings[part.test])
         true = self.targets_of(part.test)
         return {
             seed: _score(probe.logits(test).cpu(), true, self.metric)
             for seed, probe in choice.probes.items()
         }
 
-    def _train(self, part: Part, scale: _Standardisation, seed: int) -> list[TrainedProbe]:
+    def _train(self, part: Part, scale: Scale, seed: int) -> list[TrainedProbe]:
         """Probes of all learning rates."""
         train, valid = part.train, part.valid
         if not len(valid):
             carve = carve_stratified if self.protocol.stratified else carve_validation
             train, valid = carve(part, self.targets_of, self.protocol.valid_share, seed)
         return train_probes(
-            scale(self.embeddings[train], self.device),
+            scale(self.embeddings[train]),
             self.targets_of(train).to(self.device),
-            scale(self.embeddings[valid], self.device),
+            scale(self.embeddings[valid]),
             _judge(self.targets_of(valid).to(self.device), self.metric, self.protocol),
             [ProbeSettings(rate, seed) for rate in self.protocol.learning_rates],
             self.protocol.rules,
             self.n_classes,
         )
+
+
+def _standardisation(train: Float[np.ndarray, "clip dim"], device: torch.device | str) -> Scale:
+    """Zero mean and unit deviation over all training clips, those carved out to validate too.
+
+    Differs from scikit-learn's scaler, which does not find features that are constant in float32.
+    """
+    mean = train.mean(axis=0, dtype=np.float64)
+    deviation = train.std(axis=0, dtype=np.float64)
+    # Rounding gives a constant feature a deviation that must not be divided by.
+    deviation[deviation <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1
+    mean, deviation = mean.astype(np.float32), deviation.astype(np.float32)
+
+    def scale(embeddings: Float[np.ndarray, "clip dim"]) -> Float[Tensor, "clip dim"]:
+        standard = (embeddings - mean) / deviation
+        return torch.from_numpy(standard.astype(np.float32, copy=False)).to(device)
+
+    return scale
 
 
 def _judge(true: Targets, metric: Metric, protocol: LinearProtocol) -> Judge:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from byola_diff.probing.protocols import ProbeSettings, TrainingRules
-from byola_diff.probing.stacks import LinearStack, MlpStack, Targets
+from byola_diff.probing.stacks import LinearStack, MlpStack, Network, Targets
 from byola_diff.randomness import torch_generator
 
 Judge = Callable[[Float[Tensor, "valid class"]], float]
@@ -26,8 +26,7 @@ Judge = Callable[[Float[Tensor, "valid class"]], float]
 class TrainedProbe:
     """A probe at its best epoch."""
 
-    settings: ProbeSettings
-    weights: tuple[Tensor, Tensor] | nn.Module
+    network: Network
     best_score: float = float("-inf")
     """By the judge; minus infinity if it never was a number."""
     best_epoch: int = 0
@@ -38,10 +37,7 @@ class TrainedProbe:
     @torch.no_grad()
     def logits(self, features: Float[Tensor, "clip dim"]) -> Float[Tensor, "clip class"]:
         """For embeddings that are standardised as those it was trained on."""
-        if isinstance(self.weights, nn.Module):
-            return self.weights(features)
-        weight, bias = self.weights
-        return torch.addmm(bias, features, weight.T)
+        return self.network(features)
 
 
 def train_probes(
@@ -65,23 +61,19 @@ def train_probes(
         n_classes: Width of the output.
 
     Raises:
-        ValueError: If a part is empty, an embedding is not finite, or a target is no class.
+        ValueError: If a part is empty, or an embedding is not finite.
     """
-    _check(train, targets, valid, n_classes)
+    _check(train, valid)
     trained: dict[int, TrainedProbe] = {}
-    # Of one seed, and linear or with hidden layers.
-    stacks: dict[tuple[int, bool], list[int]] = {}
+    stacks: dict[tuple[int, type[LinearStack | MlpStack]], list[int]] = {}
     for place, probe in enumerate(settings):
-        stacks.setdefault((probe.seed, probe.hidden_layers > 0), []).append(place)
-    for members in stacks.values():
+        is_linear = probe.hidden_layers == 0 and probe.initialisation == "torch"
+        stacks.setdefault((probe.seed, LinearStack if is_linear else MlpStack), []).append(place)
+    for (seed, kind), members in stacks.items():
         chosen = [settings[member] for member in members]
-        is_linear = all(
-            probe.hidden_layers == 0 and probe.initialisation == "torch" for probe in chosen
-        )
-        kind = LinearStack if is_linear else MlpStack
         stack = kind(chosen, rules, train.shape[1], n_classes, train.device)
-        probes = [TrainedProbe(one, stack.copy_of(i)) for i, one in enumerate(chosen)]
-        _train(stack, probes, train, targets, valid, judge, rules)
+        probes = [TrainedProbe(stack.copy_of(i)) for i in range(len(chosen))]
+        _train(stack, probes, seed, train, targets, valid, judge, rules)
         trained.update(zip(members, probes, strict=True))
     return [trained[member] for member in range(len(settings))]
 
@@ -89,6 +81,7 @@ def train_probes(
 def _train(
     stack: LinearStack | MlpStack,
     probes: Sequence[TrainedProbe],
+    seed: int,
     train: Tensor,
     targets: Tensor,
     valid: Tensor,
@@ -96,9 +89,7 @@ def _train(
     rules: TrainingRules,
 ) -> None:
     """Train the probes of one stack; each gets the weights of its best look."""
-    active, seed = list(probes), probes[0].settings.seed
-    waited = dict.fromkeys(range(len(probes)), 0)
-    places = list(range(len(probes)))  # of the active ones among all
+    active, waited = list(probes), [0] * len(probes)
     for epoch in range(1, rules.max_epochs + 1):
         for batch in _batches(len(train), rules, seed, epoch, isinstance(stack, MlpStack)):
             batch = batch.to(train.device)
@@ -108,22 +99,21 @@ def _train(
         if epoch % rules.check_every:
             continue
         logits = stack.logits(valid)
-        for row, (place, probe) in enumerate(zip(places, active, strict=True)):
+        for row, probe in enumerate(active):
             score = judge(logits[:, row])
             better = score > probe.best_score
             tie = rules.later_wins and score == probe.best_score
+            waited[row] += 1
             if math.isfinite(score) and (better or tie):
                 probe.best_score, probe.best_epoch = score, epoch
-                probe.weights = stack.copy_of(row)
-                waited[place] = 0
-            else:
-                waited[place] += 1
-        staying = [row for row, place in enumerate(places) if waited[place] < rules.patience]
+                probe.network = stack.copy_of(row)
+                waited[row] = 0
+        staying = [row for row in range(len(active)) if waited[row] < rules.patience]
         if not staying:
             return
         if len(staying) < len(active):
             stack.keep(staying)
-            active, places = [active[row] for row in staying], [places[row] for row in staying]
+            active, waited = [active[row] for row in staying], [waited[row] for row in staying]
 
 
 def _batches(
@@ -140,7 +130,7 @@ def _batches(
     return batches
 
 
-def _check(train: Tensor, targets: Tensor, valid: Tensor, n_classes: int) -> None:
+def _check(train: Tensor, valid: Tensor) -> None:
     for name, part in (("training", train), ("validation", valid)):
         if not len(part):
             raise ValueError(f"the {name} part is empty")
@@ -150,9 +140,3 @@ def _check(train: Tensor, targets: Tensor, valid: Tensor, n_classes: int) -> Non
                 f"{len(broken)} embeddings of the {name} part are NaN or infinite, "
                 f"such as number {int(broken[0])}"
             )
-    if len(targets) != len(train):
-        raise ValueError(f"{len(targets)} targets for {len(train)} clips")
-    if targets.ndim == 1 and not 0 <= int(targets.min()) <= int(targets.max()) < n_classes:
-        raise ValueError(f"targets must be classes 0 to {n_classes - 1}")
-    if targets.ndim == 2 and targets.shape[1] != n_classes:
-        raise ValueError(f"targets have {targets.shape[1]} columns for {n_classes} classes")

@@ -91,7 +91,7 @@ def begin(plan: PackPlan, out: Path) -> None:
         remedy = "delete the folder or choose another to pack the present state"
         raise PackedStoreError(f"{out}: begun with other {what}; {remedy}")
     for leftover in [*out.glob(".*.tmp"), *out.glob("parts/.*.tmp")]:
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
 
 
 def _mean_duration_s(source: Path, files: tuple[str, ...]) -> float:

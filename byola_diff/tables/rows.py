@@ -16,7 +16,7 @@ from pydantic import AfterValidator, StringConstraints, TypeAdapter, ValidationE
 
 from byola_diff.atomic import atomic_path
 from byola_diff.tables.validation import FIRST_ROW as FIRST_ROW
-from byola_diff.tables.validation import reason
+from byola_diff.tables.validation import fault, reason
 
 SPLITS = ("train", "valid", "test")
 
@@ -49,7 +49,7 @@ def located(where: str, kind: type[ValueError] = ValueError) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise kind(f"{where}{error}") from error.__cause__
+        raise kind(f"{where}{fault(error)}") from error.__cause__
 
 
 def read_rows(path: Path, what: str, required: Iterable[Sequence[str]]) -> list[Row]:
@@ -99,10 +99,10 @@ def checked_row(
     try:
         return _validator(kind).validate_python(values)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        field = str(fault["loc"][0])
+        first = error.errors(include_url=False)[0]
+        field = str(first["loc"][0])
         column = (columns or {}).get(field, field)
-        raise ValueError(f"column {column!r}: {reason(fault)}") from None
+        raise ValueError(f"column {column!r}: {reason(first)}") from None
 
 
 _validator = lru_cache(maxsize=None)(TypeAdapter)

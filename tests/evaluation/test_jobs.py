@@ -4,6 +4,7 @@ from byola_diff.encoders.open import NamedEncoder
 from byola_diff.encoders.open import open_encoder as really_open
 from byola_diff.evaluation import jobs
 from byola_diff.evaluation.jobs import Job, run_jobs
+from byola_diff.evaluation.options import ScoreOptions
 
 
 @pytest.mark.parametrize(("of_task", "expected"), [(False, 1), (True, 3)])
@@ -18,13 +19,13 @@ def test_encoder_is_opened_once_unless_its_statistics_are_of_the_task(
 
     monkeypatch.setattr(jobs, "open_encoder", open_encoder)
     each = [Job("p", f"task {n}", {}, lambda _: [], lambda named: [named.name]) for n in range(3)]
-    assert run_jobs(["crepe"], each, device="cpu", out=tmp_path, dry_run=True) == 0
+    assert run_jobs(ScoreOptions(encoder=["crepe"], out=tmp_path, dry_run=True), each) == 0
     assert len(opened) == expected
     assert capsys.readouterr().out.splitlines()[-1] == f"crepe {expected}"
 
 
 def test_encoder_that_can_not_be_opened_fails_on_every_task(tmp_path, capsys):
     each = [Job("p", f"task {n}", {}, lambda _: [], lambda _: []) for n in range(2)]
-    assert run_jobs(["vggish:none.pt"], each, device="cpu", out=tmp_path) == 2
+    assert run_jobs(ScoreOptions(encoder=["vggish:none.pt"], out=tmp_path), each) == 2
     assert len(list(tmp_path.glob("*.json"))) == 2
     assert "vggish:none.pt on task 1: " in capsys.readouterr().err

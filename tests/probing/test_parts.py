@@ -71,11 +71,11 @@ def test_what_can_not_be_shared_out_is_refused():
 )
 def test_tasks_that_can_not_be_probed_are_refused(labels, columns, message):
     with pytest.raises(ValueError, match=message):
-        probe_parts(manifest_of(labels, **columns))
+        probe_parts(manifest_of(labels, **columns), "accuracy")
 
 
 def test_parts_have_names_and_places():
-    part = probe_parts(manifest_of(["a", "b", "a", "b"], fold=[7, 7, 2, 2]))[0]
+    part = probe_parts(manifest_of(["a", "b", "a", "b"], fold=[7, 7, 2, 2]), "accuracy")[0]
     assert isinstance(part, Part)
     assert (part.name, part.test.tolist(), part.train.tolist()) == ("fold 2", [2, 3], [0, 1])
     nobody = manifest_targets(manifest_of(["b", "a"], fold=[1, 2]), "accuracy")(part.test[:0])

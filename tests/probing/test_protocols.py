@@ -3,8 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from byola_diff.probing.parts import manifest_targets, probe_parts
-from byola_diff.probing.protocols import BGKNOWN, DIFF24, EVAR, LinearProtocol, ProbeSettings
+from byola_diff.probing.protocols import BGKNOWN, DIFF24, EVAR
 from byola_diff.probing.task import probe_task
 from tests.probing.manifests import manifest_of
 
@@ -25,9 +24,7 @@ def probe(protocol, n_clips=400, scale=1.0, monkeypatch=None):
         return train_probes(train, targets, valid, judge, settings, quick, n_classes)
 
     monkeypatch.setattr("byola_diff.probing.task.train_probes", trainer)
-    targets_of = manifest_targets(manifest, "accuracy")
-    parts = probe_parts(manifest)
-    probe_task(embeddings, targets_of, parts, 2, "accuracy", protocol, progress=False)
+    probe_task(embeddings, manifest, "accuracy", protocol, progress=False)
     return calls
 
 
@@ -53,21 +50,3 @@ def test_background_known_has_one_rate_and_shares_by_class(monkeypatch):
     calls = probe(BGKNOWN, monkeypatch=monkeypatch)
     assert [[one.learning_rate for one in settings] for _, _, settings, _ in calls] == [[1e-3]] * 3
     assert BGKNOWN.stratified
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        ({"learning_rates": ()}, "needs a learning rate and a seed"),
-        ({"seeds": ()}, "needs a learning rate and a seed"),
-        ({"valid_share": 1.0}, "between 0 and 1"),
-    ],
-)
-def test_impossible_protocols_are_refused(change, match):
-    with pytest.raises(ValueError, match=match):
-        LinearProtocol("mine", "loss", **change)
-
-
-def test_learning_rates_are_positive():
-    with pytest.raises(ValueError, match="learning_rate must be positive, not 0"):
-        ProbeSettings(0.0, 1)

@@ -49,12 +49,10 @@ def list_events(source: Path) -> list[SoundFile]:
     table = source / "manifest.csv" if source.is_dir() else source
     if table.is_file():
         manifest = read_manifest(table)
-        found = [
-            SoundFile(
-                manifest.path(clip), clip.file, clip.labels[0], clip.start_s or 0.0, clip.duration_s
-            )
-            for clip in manifest.clips
-        ]
+        found = []
+        for clip in manifest.clips:
+            stretch = (clip.start_s or 0.0, clip.duration_s)
+            found.append(SoundFile(manifest.path(clip), clip.file, clip.labels[0], *stretch))
         return sorted(found, key=lambda file: (file.name, file.start_s))
     found = [_in_folder(path, source) for path in find_audio(source)]
     if not found:
@@ -105,7 +103,8 @@ def read_events(
     """
     clips = torch.zeros(len(files), n_samples)
     for clip, file in zip(clips, files, strict=True):
-        sound = _read(file, sample_rate)
+        waveform, rate = read_audio(file.path, file.start_s, file.duration_s)
+        sound = resample(waveform, rate, sample_rate)
         if len(sound) < SHORTEST_EVENT_S * sample_rate:
             reason = f"{len(sound) / sample_rate:.3f} s is too short for an event"
             raise AudioFileError(file.path, reason)
@@ -147,11 +146,6 @@ def _in_folder(path: Path, folder: Path) -> SoundFile:
 def _length_s(path: Path) -> float:
     with open_audio(path) as reader:
         return reader.n_samples / reader.sample_rate
-
-
-def _read(file: SoundFile, sample_rate: int) -> Float32[np.ndarray, " sample"]:
-    waveform, rate = read_audio(file.path, file.start_s, file.duration_s)
-    return resample(waveform, rate, sample_rate)
 
 
 def _loudest(

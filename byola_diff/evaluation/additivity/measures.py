@@ -50,20 +50,16 @@ def embed_over_snr(
 
     Backgrounds are embedded once per level: those of all ratios up to 0 dB are the same.
     """
-    backgrounds: dict[float, tuple[Tensor, Tensor]] = {}
+    how = (batch_size, device)
+    backgrounds: dict[float, list[Tensor]] = {}
     for snr_db in snrs_db:
         first, first_mixture, second, second_mixture = mix_at(sounds, snr_db)
         level, _ = gains(snr_db)
         if level not in backgrounds:
-            backgrounds[level] = (
-                embed_all(embed, first, batch_size, device),
-                embed_all(embed, second, batch_size, device),
-            )
-        mixtures = (
-            embed_all(embed, first_mixture, batch_size, device),
-            embed_all(embed, second_mixture, batch_size, device),
-        )
-        yield snr_db, (backgrounds[level][0], mixtures[0], backgrounds[level][1], mixtures[1])
+            backgrounds[level] = [embed_all(embed, side, *how) for side in (first, second)]
+        first, second = backgrounds[level]
+        mixtures = [embed_all(embed, side, *how) for side in (first_mixture, second_mixture)]
+        yield snr_db, (first, mixtures[0], second, mixtures[1])
 
 
 def clips_over_snr(n_events: int, snrs_db: Sequence[float]) -> int:
@@ -100,7 +96,7 @@ def additivity(
         raise ValueError("additivity is measured over at least two events")
     if not all(side.isfinite().all() for side in embeddings):
         raise ValueError("an embedding is NaN or infinite")
-    first, second = unit_movements(*embeddings)
+    first, second = unit_movements(embeddings)
     cosines = _centred_directions(first) @ _centred_directions(second).T  # [first, second]
     figures = {
         "cosine": cosines.diagonal().mean().item(),
@@ -114,14 +110,10 @@ def additivity(
 
 
 def unit_movements(
-    first_background: Float[Tensor, "event dim"],
-    first_mixture: Float[Tensor, "event dim"],
-    second_background: Float[Tensor, "event dim"],
-    second_mixture: Float[Tensor, "event dim"],
+    embedded: Quadruples,
 ) -> tuple[Float64[Tensor, "event dim"], Float64[Tensor, "event dim"]]:
     """Movements over the first and second backgrounds, of length 1; 0 where there is none."""
-    embeddings = torch.stack([first_background, first_mixture, second_background, second_mixture])
-    embeddings = embeddings.double()
+    embeddings = torch.stack(embedded).double()
     shortest = _ROUNDING * embeddings.norm(dim=-1).mean().item()
     first, second = embeddings[1] - embeddings[0], embeddings[3] - embeddings[2]
     return _directions(first, shortest), _directions(second, shortest)

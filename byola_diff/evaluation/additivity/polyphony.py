@@ -4,7 +4,6 @@ Mixtures are of 1 to 8 sources of different labels, at equal loudness.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,23 +26,9 @@ _PENALTIES = 10.0 ** np.arange(-4, 3)
 """Penalties of ridge regression, in shares of the mean squared length of an embedding."""
 
 
-@dataclass(frozen=True)
-class SourcePool:
-    """Clips by label, all of one loudness; none of the test is among those of the training."""
-
-    train: dict[str, Tensor]
-    """[clip, sample]"""
-    test: dict[str, Tensor]
-
-    @property
-    def labels(self) -> list[str]:
-        """All labels, sorted."""
-        return sorted(self.train)
-
-    @property
-    def max_sources(self) -> int:
-        """Most sources in a mixture, in which no label occurs twice."""
-        return min(MAX_SOURCES, len(self.train))
+SourcePool = dict[str, dict[str, Tensor]]
+"""By side and label, clips [clip, sample] of one loudness. Both sides, "train" and "test", have the
+same labels, and none of the test is among those of the training."""
 
 
 def procedural_pool(seed: int, sample_rate: int, n_samples: int) -> SourcePool:
@@ -63,7 +48,7 @@ def procedural_pool(seed: int, sample_rate: int, n_samples: int) -> SourcePool:
             raise ValueError(f"{label} is silent in so short clips: use a longer --duration-s")
         return level_events(heard)
 
-    return SourcePool(*({label: clips(label, side) for label in FOREGROUNDS} for side in _CLIPS))
+    return {side: {label: clips(label, side) for label in FOREGROUNDS} for side in _CLIPS}
 
 
 def file_pool(
@@ -75,11 +60,19 @@ def file_pool(
         ValueError: If fewer than two labels have two files.
         AudioFileError: If a file is unreadable, silent or too short.
     """
-    pools: dict[str, dict[str, Tensor]] = {"train": {}, "test": {}}
-    for label, parts in _split_files(files, seed).items():
-        for side, chosen in parts.items():
-            pools[side][label] = level_events(read_events(chosen, seed, sample_rate, n_samples))
-    return SourcePool(pools["train"], pools["test"])
+    pool: SourcePool = {"train": {}, "test": {}}
+    for label in usable_labels(files):
+        ours = [file for file in files if file.label == label]
+        names = sorted({file.name for file in ours})
+        rng = np.random.default_rng(derive_seed(seed, "polyphony files", label))
+        order = [names[index] for index in rng.permutation(len(names))]
+        n_test = min(_CLIPS["test"], max(1, len(order) // 3))
+        # Parts of one file stay on one side.
+        sides = {"test": order[:n_test], "train": order[n_test : n_test + _CLIPS["train"]]}
+        for side, chosen in sides.items():
+            kept = [file for file in ours if file.name in chosen][: _CLIPS[side]]
+            pool[side][label] = level_events(read_events(kept, seed, sample_rate, n_samples))
+    return pool
 
 
 def usable_labels(files: Sequence[SoundFile]) -> list[str]:
@@ -109,14 +102,13 @@ def mix_sources(
     Mixture k depends on the seed, the side ("train" or "test") and k alone. One that would leave
     [-1, 1] is scaled down as a whole.
     """
-    clips = pool.train if side == "train" else pool.test
-    labels, waveforms = pool.labels, []
+    labels, waveforms = sorted(pool[side]), []
     present = torch.zeros(len(rows), len(labels), dtype=torch.bool)
     for row, number in enumerate(rows):
         rng = np.random.default_rng(derive_seed(seed, "polyphony mixture", side, number))
-        n_sources = number % pool.max_sources + 1
+        n_sources = number % min(MAX_SOURCES, len(labels)) + 1
         chosen = rng.choice(len(labels), n_sources, replace=False).tolist()
-        sources = [clips[labels[index]] for index in chosen]
+        sources = [pool[side][labels[index]] for index in chosen]
         mixture = torch.stack([source[rng.integers(len(source))] for source in sources]).sum(0)
         waveforms.append(mixture / mixture.abs().max().clamp(min=1))
         present[row, chosen] = True
@@ -137,14 +129,8 @@ def polyphony_curve(
     on as many of other clips. Chance is k / labels.
 
     Raises:
-        ValueError: If there are fewer mixtures than numbers of sources, or an embedding is not
-            finite.
+        ValueError: If an embedding is not finite.
     """
-    if n_clips < pool.max_sources:
-        raise ValueError(
-            f"{n_clips} mixtures of 1 to {pool.max_sources} sources: use --polyphony-clips "
-            f"{pool.max_sources} or more"
-        )
     embedded, present = {}, {}
     for side in ("train", "test"):
         parts = []
@@ -161,8 +147,7 @@ def polyphony_curve(
     found = share_found(scores, present["test"])
     n_sources = present["test"].sum(1)
     return {
-        number: float(found[n_sources == number].mean())
-        for number in range(1, pool.max_sources + 1)
+        int(number): float(found[n_sources == number].mean()) for number in np.unique(n_sources)
     }
 
 
@@ -200,20 +185,3 @@ def share_found(
     n_present = present.sum(1)
     inside = np.arange(present.shape[1]) < n_present[:, None]
     return (ranked & inside).sum(1) / n_present
-
-
-def _split_files(files: Sequence[SoundFile], seed: int) -> dict[str, dict[str, list[SoundFile]]]:
-    """Files of each side by label; parts of one file stay on one side."""
-    split = {}
-    for label in usable_labels(files):
-        ours = [file for file in files if file.label == label]
-        names = sorted({file.name for file in ours})
-        rng = np.random.default_rng(derive_seed(seed, "polyphony files", label))
-        order = [names[index] for index in rng.permutation(len(names))]
-        n_test = min(_CLIPS["test"], max(1, len(order) // 3))
-        sides = {"test": order[:n_test], "train": order[n_test : n_test + _CLIPS["train"]]}
-        split[label] = {
-            side: [file for file in ours if file.name in chosen][: _CLIPS[side]]
-            for side, chosen in sides.items()
-        }
-    return split

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch.nn import functional
 
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.measures import Quadruples, centred, unit_movements
@@ -42,19 +43,15 @@ def project(embedded: Quadruples, labels: Sequence[str]) -> Projection:
 
     The sign is that in which the largest weight of each component is positive.
     """
-    first, second = (centred(movements) for movements in unit_movements(*embedded))
-    both = torch.cat([first, second])
+    first, second = (centred(movements) for movements in unit_movements(embedded))
+    both = functional.pad(torch.cat([first, second]), (0, 1))  # two components, if dim is 1
     _, singular, components = torch.linalg.svd(both, full_matrices=False)
-    axes = torch.zeros(2, both.shape[1], dtype=both.dtype)
-    axes[: len(components)] = components[:2]
-    peak = axes.gather(1, axes.abs().argmax(1, keepdim=True))
-    axes = axes * torch.where(peak < 0, -1.0, 1.0)
-    power = torch.zeros(2, dtype=both.dtype)
-    power[: len(singular)] = singular[:2].square()
-    total = singular.square().sum()
-    shares = (power / total if total > 0 else power).tolist()
-    points = ((side @ axes.T).numpy() for side in (first, second))
-    return Projection(*points, tuple(labels), tuple(shares))
+    axes = components[:2]
+    axes = axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
+    total = singular.square().sum().clamp(min=torch.finfo(both.dtype).tiny)
+    shares = (singular[:2].square() / total).tolist()
+    points = (both @ axes.T).numpy()
+    return Projection(points[: len(first)], points[len(first) :], tuple(labels), tuple(shares))
 
 
 def labels_to_show(labels: Sequence[str], limit: int = MAX_LABELS) -> list[str]:

@@ -73,20 +73,6 @@ class Sources:
         return found
 
 
-@dataclass(frozen=True)
-class AdditivityProtocol:
-    """How many quadruples, how long, and at which ratios."""
-
-    n_events: int = 200
-    snrs_db: tuple[float, ...] = (-10.0, -5.0, 0.0, 5.0, 10.0, 15.0, 20.0)
-    duration_s: float = 2.0
-
-    @property
-    def main_snr_db(self) -> float:
-        """The ratio nearest to 0 dB; of two the higher one."""
-        return min(self.snrs_db, key=lambda snr_db: (abs(snr_db), -snr_db))
-
-
 def open_sources(events: Path | None, backgrounds: Path | None, duration_s: float) -> Sources:
     """Sources with their files listed.
 
@@ -109,7 +95,12 @@ def open_sources(events: Path | None, backgrounds: Path | None, duration_s: floa
 
 
 def event_sounds(
-    sources: Sources, protocol: AdditivityProtocol, seed: int, sample_rate: int
+    sources: Sources,
+    n_events: int,
+    snrs_db: Sequence[float],
+    duration_s: float,
+    seed: int,
+    sample_rate: int,
 ) -> EventSounds:
     """Sounds of the quadruples of a seed: each seed has other sounds and other pairings.
 
@@ -117,7 +108,7 @@ def event_sounds(
         ValueError: If there are fewer event files than events.
         AudioFileError: If a file is unreadable, silent, or too short.
     """
-    n_events, how = protocol.n_events, (seed, sample_rate, round(protocol.duration_s * sample_rate))
+    how = (seed, sample_rate, round(duration_s * sample_rate))
     if sources.events is None:
         # Families come in turn, so that each has several events.
         labels = [list(FOREGROUNDS)[number % len(FOREGROUNDS)] for number in range(n_events)]
@@ -131,7 +122,7 @@ def event_sounds(
         backgrounds = _render(first, "first", *how), _render(second, "second", *how)
     else:
         backgrounds = read_backgrounds(sources.backgrounds, n_events, *how)
-    return level_sounds(events, *backgrounds, labels, protocol.snrs_db)
+    return level_sounds(events, *backgrounds, labels, snrs_db)
 
 
 def level_sounds(
@@ -151,8 +142,8 @@ def level_sounds(
     """
     sounds = EventSounds(
         level_events(events),
-        _at_level(first_background, rms(first_background)),
-        _at_level(second_background, rms(second_background)),
+        _at_level(first_background, _rms(first_background)),
+        _at_level(second_background, _rms(second_background)),
         tuple(labels),
     )
     mixed = [side for snr_db in snrs_db for side in mix_at(sounds, snr_db)]
@@ -163,7 +154,13 @@ def level_sounds(
 
 def level_events(events: Float[Tensor, "event sample"]) -> Float[Tensor, "event sample"]:
     """Events brought to the level of `level_sounds`; a silent one raises ValueError."""
-    return _at_level(events, span_rms(events))
+    _rms(events)  # refuses silence
+    peak = events.abs().amax(1, keepdim=True)
+    loud = (events.abs() >= peak * 10 ** (_SPAN_FLOOR_DB / 20)).int()
+    # Between the first and the last loud sample, both running counts are positive.
+    inside = (loud.cumsum(1) > 0) & (loud.flip(1).cumsum(1).flip(1) > 0)
+    power = (events.double().square() * inside).sum(1) / inside.sum(1)
+    return _at_level(events, power.sqrt().to(events.dtype))
 
 
 def mix_at(sounds: EventSounds, snr_db: float) -> MixedEvents:
@@ -186,24 +183,12 @@ def gains(snr_db: float) -> tuple[float, float]:
     return 10 ** (min(-snr_db, 0.0) / 20), 10 ** (min(snr_db, 0.0) / 20)
 
 
-def rms(waveforms: Float[Tensor, "event sample"]) -> Float[Tensor, " event"]:
-    """Root mean square of each clip; a silent one raises ValueError."""
+def _rms(waveforms: Float[Tensor, "event sample"]) -> Float[Tensor, " event"]:
     rms = waveforms.double().square().mean(1).sqrt()
     if not (rms > 0).all():
         silent = (rms == 0).nonzero().flatten().tolist()
         raise ValueError(f"silent sounds: {silent}: take others, or longer clips")
     return rms.to(waveforms.dtype)
-
-
-def span_rms(events: Float[Tensor, "event sample"]) -> Float[Tensor, " event"]:
-    """Root mean square from the first to the last sample that is near the peak."""
-    rms(events)  # refuses silence
-    peak = events.abs().amax(1, keepdim=True)
-    loud = (events.abs() >= peak * 10 ** (_SPAN_FLOOR_DB / 20)).int()
-    # Between the first and the last loud sample, both running counts are positive.
-    inside = (loud.cumsum(1) > 0) & (loud.flip(1).cumsum(1).flip(1) > 0)
-    power = (events.double().square() * inside).sum(1) / inside.sum(1)
-    return power.sqrt().to(events.dtype)
 
 
 def _background_families(n_events: int, seed: int) -> tuple[list[str], list[str]]:

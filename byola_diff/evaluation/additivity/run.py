@@ -1,14 +1,13 @@
 """Additivity of an encoder: from options to a score record with curves, and a picture."""
 
+import argparse
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import cached_property, lru_cache, partial
+from typing import Annotated, Any
 
-import torch
-
-from byola_diff.encoders.contract import Encoder
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.folders import SHORTEST_EVENT_S, choose_events
 from byola_diff.evaluation.additivity.measures import (
@@ -18,7 +17,6 @@ from byola_diff.evaluation.additivity.measures import (
     clips_over_snr,
     embed_over_snr,
 )
-from byola_diff.evaluation.additivity.options import USUAL_ADDITIVITY, AdditivityOptions
 from byola_diff.evaluation.additivity.polyphony import (
     MAX_SOURCES,
     SourcePool,
@@ -27,18 +25,34 @@ from byola_diff.evaluation.additivity.polyphony import (
     procedural_pool,
     usable_labels,
 )
-from byola_diff.evaluation.additivity.projection import Projection, project, write_projection
+from byola_diff.evaluation.additivity.projection import project, write_projection
 from byola_diff.evaluation.additivity.quadruples import (
-    AdditivityProtocol,
     EventSounds,
     Sources,
     event_sounds,
     open_sources,
 )
 from byola_diff.evaluation.jobs import Job
-from byola_diff.evaluation.options import deviations
+from byola_diff.evaluation.options import (
+    Folder,
+    ScoreOptions,
+    deviations,
+    number_or_nan,
+    positive_number,
+)
+from byola_diff.option_fields import Count, positive_whole
 from byola_diff.scores import Curve, ScoreRecord, score_record
 from byola_diff.sounds import FOREGROUNDS
+
+USUAL_ADDITIVITY = {
+    "events": 200,
+    "snr_db": [-10.0, -5.0, 0.0, 5.0, 10.0, 15.0, 20.0],
+    "duration_s": 2.0,
+    "seeds": [0, 1, 2],
+}
+"""Defaults; scores by other values of these do not compare, and are marked in reports."""
+
+_MAX_DB = 60.0
 
 _KEPT_BYTES = 1 << 30
 """Limit to sounds that are kept for the next encoder."""
@@ -46,60 +60,38 @@ _KEPT_BYTES = 1 << 30
 _HIGHEST_RATE = 48_000
 
 
-@dataclass
-class AdditivityCurves:
-    """Everything that is measured of one encoder: values as they come in, seed by seed."""
+def _decibel(word: str | float) -> float:
+    number = number_or_nan(word)
+    if not -_MAX_DB <= number <= _MAX_DB:
+        raise argparse.ArgumentTypeError(f"{word!r} is no level within {_MAX_DB:g} dB of 0")
+    return number
 
-    encoder: Encoder
-    batch_size: int
-    device: torch.device | str
-    values: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-    """Figures by metric, x and seed."""
-    n_events: int = 0
-    n_labels: int = 0
-    projection: Projection | None = None
-    """At the main ratio of the first seed."""
 
-    def measure(
-        self, sounds: EventSounds, snrs_db: Sequence[float], main_snr_db: float, seed: int
-    ) -> None:
-        """Add cosines and recalls of a seed at all ratios."""
-        self.n_events = len(sounds.labels)
-        how = (self.batch_size, self.device)
-        for snr_db, embedded in embed_over_snr(self.encoder.scene, sounds, snrs_db, *how):
-            for metric, value in additivity(*embedded).items():
-                self._add(metric, snr_db, seed, value)
-            if self.projection is None and snr_db == main_snr_db:
-                self.projection = project(embedded, sounds.labels)
+def _whole(word: str | int) -> int:
+    return 0 if word in ("0", 0) else positive_whole(word)
 
-    def measure_polyphony(self, pool: SourcePool, n_clips: int, seed: int) -> None:
-        """Add the polyphony curve of a seed."""
-        self.n_labels = len(pool.labels)
-        how = (n_clips, seed, self.batch_size, self.device)
-        found = polyphony_curve(self.encoder.scene, pool, *how)
-        for n_sources, share in found.items():
-            self._add("polyphony", float(n_sources), seed, share)
 
-    def scores(self, snr_db: float) -> dict[str, dict[str, float]]:
-        """Cosines and recalls at a ratio, by metric and seed."""
-        return {metric: self.values[metric][f"{snr_db:g}"] for metric in METRICS}
+@dataclass(frozen=True, kw_only=True)
+class AdditivityOptions(ScoreOptions):
+    """Options of the verb `additivity`."""
 
-    def curves(self) -> dict[str, Curve]:
-        """All that was measured, with chance."""
-        curves = {}
-        for metric in METRICS:
-            # The cosine by chance depends on the encoder.
-            values, chance = self.values[metric], {}
-            if metric in RECALLS:
-                chance = dict.fromkeys(values, min(RECALLS[metric] / self.n_events, 1.0))
-            curves[metric] = Curve("SNR (dB)", values, chance)
-        if values := self.values.get("polyphony"):
-            chance = {x: int(x) / self.n_labels for x in values}
-            curves["polyphony"] = Curve("sources", values, chance)
-        return curves
-
-    def _add(self, metric: str, x: float, seed: int, value: float) -> None:
-        self.values.setdefault(metric, {}).setdefault(f"{x:g}", {})[f"seed {seed}"] = value
+    event_folder: Folder | None = None
+    """Events: a folder per label, a folder with manifest.csv, or a manifest (default:
+    procedural)."""
+    background_folder: Folder | None = None
+    """Backgrounds: long files in a folder or in those below it (default: procedural)."""
+    events: Count = 200
+    """Number of events."""
+    snr_db: list[Annotated[float, _decibel, "DB"]] = field(
+        default_factory=USUAL_ADDITIVITY["snr_db"].copy
+    )
+    """Levels of events against backgrounds; the score is that nearest to 0."""
+    duration_s: Annotated[float, positive_number, "S"] = 2.0
+    """Length of each sound."""
+    polyphony_clips: Annotated[int, _whole, "N"] = 400
+    """Mixtures of 1 to 8 sources to train a probe on, and as many to test it; 0 for none."""
+    seeds: list[Annotated[int, "N"]] = field(default_factory=USUAL_ADDITIVITY["seeds"].copy)
+    """Each gives other sounds, and a score."""
 
 
 @dataclass(frozen=True)
@@ -109,49 +101,30 @@ class AdditivityRun:
     options: AdditivityOptions
     sources: Sources
 
-    def check(self) -> None:
-        """Do nothing if all can be measured; called before an encoder is opened.
-
-        Raises:
-            ValueError: If there are too few events, labels or mixtures, sounds are too short, or a
-                seed occurs twice.
-        """
-        options, events = self.options, self.sources.events
-        if len(set(options.seeds)) < len(options.seeds):
-            raise ValueError(f"a seed occurs twice in {' '.join(map(str, options.seeds))}")
-        if options.duration_s < SHORTEST_EVENT_S:
-            raise ValueError(f"--duration-s {options.duration_s:g}: at least 0.05 s")
-        if options.events < 2:
-            raise ValueError("additivity is measured over at least two events: use --events 2")
-        if events is not None:
-            choose_events(events, options.events, options.seeds[0])
-        if 0 < options.polyphony_clips < self.max_sources:
-            raise ValueError(
-                f"--polyphony-clips {options.polyphony_clips}: with mixtures of 1 to "
-                f"{self.max_sources} sources, so many are the least, or 0 for none"
-            )
+    @property
+    def main_snr_db(self) -> float:
+        """The ratio nearest to 0 dB, at which scores are; of two the higher one."""
+        return min(self.options.snr_db, key=lambda snr_db: (abs(snr_db), -snr_db))
 
     @cached_property
-    def protocol(self) -> AdditivityProtocol:
-        """Of each seed's quadruples; every ratio once, in ascending order."""
-        snrs_db = tuple(sorted(set(self.options.snr_db)))
-        return AdditivityProtocol(self.options.events, snrs_db, self.options.duration_s)
+    def n_labels(self) -> int:
+        """Labels that polyphonic mixtures are of."""
+        events = self.sources.events
+        return len(FOREGROUNDS if events is None else usable_labels(events))
 
-    @cached_property
+    @property
     def max_sources(self) -> int:
         """Sources in a polyphonic mixture: 8, or as many as there are labels."""
-        events = self.sources.events
-        return min(MAX_SOURCES, len(FOREGROUNDS if events is None else usable_labels(events)))
+        return min(MAX_SOURCES, self.n_labels)
 
     def settings(self) -> dict[str, Any]:
         """What a record says of how it came about."""
-        options, main_snr_db = self.options, self.protocol.main_snr_db
-        snrs_db = list(self.protocol.snrs_db)
-        marks = deviations(replace(options, snr_db=snrs_db), USUAL_ADDITIVITY)
+        options, main_snr_db = self.options, self.main_snr_db
+        marks = deviations(options, USUAL_ADDITIVITY)
         return {
             "n_events": options.events,
             "seeds": list(options.seeds),
-            "snr_db": snrs_db,
+            "snr_db": list(options.snr_db),
             "main_snr_db": main_snr_db,
             "duration_s": options.duration_s,
             "polyphony_clips": options.polyphony_clips,
@@ -163,35 +136,43 @@ class AdditivityRun:
     @cached_property
     def sounds(self) -> Callable[[int, int], EventSounds]:
         """Sounds by seed and sample rate, kept for the next encoder if they are not too large."""
-        n_samples = round(self.options.duration_s * _HIGHEST_RATE)
-        n_seeds = len(self.options.seeds)
-        n_bytes = 4 * 3 * self.options.events * n_samples * n_seeds
-
-        def make(seed: int, sample_rate: int) -> EventSounds:
-            return event_sounds(self.sources, self.protocol, seed, sample_rate)
-
-        return lru_cache(n_seeds)(make) if n_bytes <= _KEPT_BYTES else make
+        options = self.options
+        how = (self.sources, options.events, options.snr_db, options.duration_s)
+        make = partial(event_sounds, *how)
+        n_seeds, n_samples = len(options.seeds), round(options.duration_s * _HIGHEST_RATE)
+        small = 4 * 3 * options.events * n_samples * n_seeds <= _KEPT_BYTES
+        return lru_cache(n_seeds)(make) if small else make
 
     def records(self, named: NamedEncoder) -> Iterator[ScoreRecord]:
         """The record of all seeds; then the picture, in the folder `exhibits` beside it."""
-        start = time.monotonic()
-        options, protocol, task = self.options, self.protocol, self.sources.name
-        rate, main_snr_db = named.encoder.sample_rate, protocol.main_snr_db
-        curves = AdditivityCurves(named.encoder, options.batch_size, options.device)
+        start, projection = time.monotonic(), None
+        options, encoder, task = self.options, named.encoder, self.sources.name
+        how = (options.batch_size, options.device)
+        # By metric, x and seed.
+        values: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
         for seed in options.seeds:
-            curves.measure(self.sounds(seed, rate), protocol.snrs_db, main_snr_db, seed)
-            if options.polyphony_clips:
-                curves.measure_polyphony(self._pool(seed, rate), options.polyphony_clips, seed)
-        scores, wall_s = curves.scores(main_snr_db), time.monotonic() - start
-        about = (self.settings(), wall_s)
-        yield score_record("additivity", task, named, scores, *about, curves=curves.curves())
-        if curves.projection is not None:
-            drawn = (curves.projection, options.seeds[0], main_snr_db)
+            sounds = self.sounds(seed, encoder.sample_rate)
+            for snr_db, embedded in embed_over_snr(encoder.scene, sounds, options.snr_db, *how):
+                for metric, value in additivity(*embedded).items():
+                    values[metric][f"{snr_db:g}"][f"seed {seed}"] = value
+                if projection is None and snr_db == self.main_snr_db:
+                    projection = project(embedded, sounds.labels)
+            if n_clips := options.polyphony_clips:
+                pool = self._pool(seed, encoder.sample_rate)
+                found = polyphony_curve(encoder.scene, pool, n_clips, seed, *how)
+                for n_sources, share in found.items():
+                    values["polyphony"][f"{n_sources}"][f"seed {seed}"] = share
+        scores = {metric: values[metric][f"{self.main_snr_db:g}"] for metric in METRICS}
+        curves = {metric: self._curve(metric, by_x) for metric, by_x in values.items()}
+        about = (self.settings(), time.monotonic() - start)
+        yield score_record("additivity", task, named, scores, *about, curves=curves)
+        if projection is not None:
+            drawn = (projection, options.seeds[0], self.main_snr_db)
             write_projection(options.out / "exhibits", named, task, *drawn)
 
     def plan(self, named: NamedEncoder) -> Iterator[str]:
         """What `records` would do, in words."""
-        options, snrs_db = self.options, self.protocol.snrs_db
+        options, snrs_db = self.options, self.options.snr_db
         n_clips = clips_over_snr(options.events, snrs_db) + 2 * options.polyphony_clips
         polyphony = ""
         if options.polyphony_clips:
@@ -205,6 +186,15 @@ class AdditivityRun:
             f"{polyphony}: {n_clips * len(options.seeds)} clips of {options.duration_s:g} s"
         )
 
+    def _curve(self, metric: str, values: dict[str, dict[str, float]]) -> Curve:
+        """A figure by x and seed, with chance; that of cosines depends on the encoder."""
+        if metric == "polyphony":
+            return Curve("sources", values, {x: int(x) / self.n_labels for x in values})
+        if metric not in RECALLS:
+            return Curve("SNR (dB)", values)
+        chance = min(RECALLS[metric] / self.options.events, 1.0)
+        return Curve("SNR (dB)", values, dict.fromkeys(values, chance))
+
     def _pool(self, seed: int, sample_rate: int) -> SourcePool:
         n_samples = round(self.options.duration_s * sample_rate)
         if self.sources.events is None:
@@ -216,11 +206,25 @@ def additivity_job(options: AdditivityOptions) -> Job:
     """Additivity and polyphony on procedural sounds, or on those of one or two folders.
 
     Raises:
-        ValueError: If there are too few events, backgrounds, labels or polyphonic mixtures.
+        ValueError: If there are too few events, backgrounds, labels or polyphonic mixtures, sounds
+            are too short, or a seed occurs twice.
         AudioFileError: If a background is unreadable.
         NotADirectoryError: If there is no such folder.
     """
+    if len(set(options.seeds)) < len(options.seeds):
+        raise ValueError(f"a seed occurs twice in {' '.join(map(str, options.seeds))}")
+    if options.duration_s < SHORTEST_EVENT_S:
+        raise ValueError(f"--duration-s {options.duration_s:g}: at least 0.05 s")
+    if options.events < 2:
+        raise ValueError("additivity is measured over at least two events: use --events 2")
     folders = (options.event_folder, options.background_folder)
-    run = AdditivityRun(options, open_sources(*folders, options.duration_s))
-    run.check()
-    return Job("additivity", run.sources.name, run.settings(), run.records, run.plan)
+    sources = open_sources(*folders, options.duration_s)
+    if sources.events is not None:
+        choose_events(sources.events, options.events, options.seeds[0])  # refuses too few
+    run = AdditivityRun(replace(options, snr_db=sorted(set(options.snr_db))), sources)
+    if 0 < options.polyphony_clips < run.max_sources:
+        raise ValueError(
+            f"--polyphony-clips {options.polyphony_clips}: with mixtures of 1 to "
+            f"{run.max_sources} sources, so many are the least, or 0 for none"
+        )
+    return Job("additivity", sources.name, run.settings(), run.records, run.plan)

@@ -8,17 +8,17 @@ embedded.
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from byola_diff.corpora.prepare import deviations
-from byola_diff.evaluation.json_file import MadeSet, read_json
+from byola_diff.evaluation.jobs import MadeSet
 from byola_diff.storage import sha256
-from byola_diff.tables.manifest import Manifest, read_manifest
-from byola_diff.tables.rows import FIRST_ROW
+from byola_diff.tables.manifest import Clip, Manifest, read_manifest
+from byola_diff.tables.rows import FIRST_ROW, located
 
 MIXTURE = "mix"
 REFERENCES = ("a", "b", "c")
@@ -39,8 +39,8 @@ class BgKnown:
     """Tables by "mix", "a", "b" and "c"; row by row of the same items."""
     hashes: Mapping[str, str]
     """SHA-256 of the tables, by file name."""
-    audio_hashes: Mapping[str, str]
-    """SHA-256 of the sounds as they were made, by file of the manifests."""
+    items: Mapping[str, Mapping[str, str]]
+    """Rows of items.csv by item: how it was made, and the SHA-256 of its sounds."""
     settings: Mapping[str, Any]
     """How it was made."""
     deviations: tuple[str, ...]
@@ -63,13 +63,14 @@ class BgKnown:
         Raises:
             ValueError: If one was altered.
         """
-        for clip in self.clips.clips:
-            path = self.root / clip.file
-            if sha256(path) != self.audio_hashes[clip.file]:
-                raise ValueError(
-                    f"{path} is not the sound that {ITEMS} tells of: it was altered or replaced; "
-                    "make the set again"
-                )
+        for variant, manifest in self.manifests.items():
+            for clip in manifest.clips:
+                path = self.root / clip.file
+                if sha256(path) != self.items[item_name(clip)][f"{variant}_sha256"]:
+                    raise ValueError(
+                        f"{path} is not the sound that {ITEMS} tells of: it was altered or "
+                        "replaced; make the set again"
+                    )
 
 
 def read_bgknown(folder: Path) -> BgKnown:
@@ -84,10 +85,8 @@ def read_bgknown(folder: Path) -> BgKnown:
         raise FileNotFoundError(
             f"no {folder / FACTS}: give a folder that datasets/make_bgknown_esc50.py has made"
         )
-    try:
-        facts = read_json(folder / FACTS, MadeSet)
-    except ValueError as error:
-        raise ValueError(f"{folder / FACTS} does not tell of a data set: {error}") from error
+    with located(f"{folder / FACTS} does not tell of a data set: "):
+        facts = MadeSet.model_validate_json((folder / FACTS).read_bytes())
     hashes = {}
     for name in (*(f"{variant}.csv" for variant in VARIANTS), ITEMS):
         hashes[name] = sha256(folder / name)
@@ -105,9 +104,9 @@ def read_bgknown(folder: Path) -> BgKnown:
         folder,
         manifests,
         hashes,
-        _audio_hashes(folder / ITEMS, manifests),
+        _items(folder / ITEMS, manifests),
         facts.model_dump(include={"name", "seed", "settings", "renderer"}),
-        facts.deviations or tuple(_counted_deviations(manifests[MIXTURE])),
+        facts.deviations or tuple(deviations(_counts(manifests[MIXTURE]), _PUBLISHED)),
     )
 
 
@@ -123,19 +122,20 @@ def difference_embeddings(
     return {MIXTURE: mixture} | {name: mixture - embeddings[name] for name in REFERENCES}
 
 
-def _audio_hashes(path: Path, manifests: Mapping[str, Manifest]) -> dict[str, str]:
-    """SHA-256 by file of the manifests; every one must have its own."""
+def item_name(clip: Clip) -> str:
+    """Name of the item that a clip is of: that of its file, without the variant."""
+    return PurePosixPath(clip.file).stem.rpartition("_")[0]
+
+
+def _items(path: Path, manifests: Mapping[str, Manifest]) -> Mapping[str, Mapping[str, str]]:
+    """Rows by item; every sound of the manifests must have its hash."""
     with path.open(newline="", encoding="utf-8") as file:
-        rows = {row.get("item"): row for row in csv.DictReader(file)}
-    hashes = {}
+        rows = {row.get("item", ""): row for row in csv.DictReader(file)}
     for variant, manifest in manifests.items():
-        for clip in manifest.clips:
-            item = Path(_item(clip.file, variant) or "").name
-            digest = rows.get(item, {}).get(f"{variant}_sha256")
-            if not digest:
+        for item in map(item_name, manifest.clips):
+            if not rows.get(item, {}).get(f"{variant}_sha256"):
                 raise ValueError(f"{path} has no {variant}_sha256 of item {item!r}: make it again")
-            hashes[clip.file] = digest
-    return hashes
+    return rows
 
 
 def _check_aligned(folder: Path, variant: str, mixtures: Manifest, references: Manifest) -> None:
@@ -144,29 +144,22 @@ def _check_aligned(folder: Path, variant: str, mixtures: Manifest, references: M
         raise ValueError(f"{path} has {counts[0]} rows, mix.csv {counts[1]}")
     rows = zip(mixtures.clips, references.clips, strict=True)
     for number, (mixture, reference) in enumerate(rows, start=FIRST_ROW):
-        expected = _item(mixture.file, MIXTURE), mixture.labels, mixture.split
-        found = _item(reference.file, variant), reference.labels, reference.split
+        file = PurePosixPath(mixture.file).with_stem(f"{item_name(mixture)}_{variant}")
+        expected = file.as_posix(), mixture.labels, mixture.split
+        found = PurePosixPath(reference.file).as_posix(), reference.labels, reference.split
         names = ("file", "label", "split")
         for name, mine, other in zip(names, found, expected, strict=True):
-            if mine is None or mine != other:
+            if mine != other:
                 raise ValueError(
                     f"{path}: row {number}, column {name!r}: {reference.file} does not belong to "
                     f"{mixture.file} of mix.csv: {mine!r}, not {other!r}"
                 )
 
 
-def _item(file: str, variant: str) -> str | None:
-    """Name of the item that a file is of; None if it is no file of this variant."""
-    path = Path(file)
-    name = path.stem.removesuffix(f"_{variant}")
-    return path.with_name(name).as_posix() if name and name != path.stem else None
-
-
-def _counted_deviations(mixtures: Manifest) -> list[str]:
-    """Where the numbers are not the published ones, for a set that says nothing itself."""
-    counts = {
+def _counts(mixtures: Manifest) -> dict[str, int]:
+    """What is compared with the published set, if a set says nothing itself."""
+    return {
         "training items": len(mixtures.in_split("train")),
         "test items": len(mixtures.in_split("test")),
         "classes": len(mixtures.classes),
     }
-    return deviations(counts, _PUBLISHED)

@@ -3,37 +3,67 @@
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.bgknown.data import (
+    MIXTURE,
     VARIANTS,
     BgKnown,
     difference_embeddings,
+    item_name,
     read_bgknown,
 )
-from byola_diff.evaluation.bgknown.options import USUAL_BGKNOWN, BgKnownOptions
-from byola_diff.evaluation.bgknown.report_extra import bgknown_extra
-from byola_diff.evaluation.jobs import Job
-from byola_diff.evaluation.options import deviations
-from byola_diff.evaluation.whole_clips import WHOLE, count_embedded, embed_whole
+from byola_diff.evaluation.jobs import WHOLE, Job, count_embedded, embed_whole
+from byola_diff.evaluation.options import EmbeddingOptions, Folder, Rate, ScoreOptions, deviations
 from byola_diff.models.precision import resolved_precision
-from byola_diff.probing.parts import manifest_targets, probe_parts
+from byola_diff.probing.parts import probe_parts
 from byola_diff.probing.protocols import BGKNOWN, LinearProtocol
 from byola_diff.probing.task import probe_task
-from byola_diff.reports.extras import EXTRA_SUFFIX, write_extra
+from byola_diff.reports.extras import EXTRA_SUFFIX, ReportExtra, write_extra
+from byola_diff.reports.players import HeardClip, heard_clips
+from byola_diff.reports.published import MISSING
+from byola_diff.reports.report import Part, Table, Text
 from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.tables.manifest import Manifest
+from byola_diff.tables.rows import located
+
+_SAMPLE_RATE = 16_000
+"""At which clips are shown, in Hz: enough to tell events by, and pages stay small."""
+_TITLES = {
+    MIXTURE: "mixture",
+    "a": "(a) 100 % overlap",
+    "b": "(b) 50 % overlap",
+    "c": "(c) 0 % overlap",
+}
+_FACTS = {"snr_db": "SNR (dB)", "background_label": "background", "start_s": "its start (s)"}
+"""Columns of items.csv, as they are shown."""
+
+USUAL_BGKNOWN = {
+    "learning_rates": list(BGKNOWN.learning_rates),
+    "seeds": list(BGKNOWN.seeds),
+}
+"""Defaults; scores by other values of these do not compare, and are marked in reports."""
 
 
-def bgknown_job(folder: Path, options: BgKnownOptions) -> Job:
+@dataclass(frozen=True, kw_only=True)
+class BgKnownOptions(ScoreOptions, EmbeddingOptions):
+    """Options of the verb `bgknown`."""
+
+    data: Folder
+    """Data set, such as datasets/make_bgknown_esc50.py makes."""
+    learning_rates: list[Rate] = field(default_factory=lambda: list(BGKNOWN.learning_rates))
+    """Learning rates of the probe; of several the one of lowest validation loss is taken."""
+    seeds: list[Annotated[int, "N"]] = field(default_factory=lambda: list(BGKNOWN.seeds))
+    """Each gives a score."""
+
+
+def bgknown_job(options: BgKnownOptions) -> Job:
     """Mix, (a), (b) and (c) of a data set; it is checked before anything is embedded.
 
     Encoders that take statistics from a task take those of the training mixtures, and embed the
@@ -43,25 +73,15 @@ def bgknown_job(folder: Path, options: BgKnownOptions) -> Job:
         FileNotFoundError: If it is no such data set.
         ValueError: If it was altered, or can't be probed, or a seed occurs twice.
     """
-    data = read_bgknown(folder)
+    data = read_bgknown(options.data)
     rates, seeds = tuple(options.learning_rates), tuple(options.seeds)
     if len(set(rates)) < len(rates) or len(set(seeds)) < len(seeds):
         raise ValueError("a learning rate or seed is given twice")
     run = BgKnownRun(data, replace(BGKNOWN, learning_rates=rates, seeds=seeds), options)
-    try:
-        probe_parts(data.mixtures)
-        manifest_targets(data.mixtures, "accuracy")
-    except ValueError as error:
-        raise ValueError(f"{folder}: {error}") from error
-    return Job(
-        protocol=BGKNOWN.name,
-        task=BGKNOWN.name,
-        settings=run.settings(),
-        records=run.records,
-        plan=run.plan,
-        manifest=data.mixtures,
-        preprocessing=WHOLE,
-    )
+    with located(f"{options.data}: "):
+        probe_parts(data.mixtures, "accuracy")
+    name = BGKNOWN.name
+    return Job(name, name, run.settings(), run.records, run.plan, data.mixtures, WHOLE)
 
 
 @dataclass(frozen=True)
@@ -89,28 +109,17 @@ class BgKnownRun:
         start = time.monotonic()
         mixtures = self.data.mixtures
         scores, learning_rates = {}, {}
-        for variant, difference in difference_embeddings(self._embeddings(named)).items():
+        embeddings = embed_whole(named, self._unaltered_clips, self.options).numpy()
+        of_variant = zip(VARIANTS, np.split(embeddings, len(VARIANTS)), strict=True)
+        for variant, difference in difference_embeddings(dict(of_variant)).items():
             result = probe_task(
-                difference,
-                manifest_targets(mixtures, "accuracy"),
-                probe_parts(mixtures),
-                len(mixtures.classes),
-                "accuracy",
-                self.protocol,
-                device=self.options.device,
+                difference, mixtures, "accuracy", self.protocol, device=self.options.device
             )
-            scores[variant] = result.per_seed()
-            [learning_rates[variant]] = result.learning_rates.values()
-        wall_s = time.monotonic() - start
-        yield score_record(
-            protocol=self.protocol.name,
-            task=self.protocol.name,
-            encoder=named,
-            scores=scores,
-            settings=self.settings(),
-            wall_s=wall_s,
-            probe={"learning_rates": learning_rates},
-        )
+            scores[variant] = {seed: values["test"] for seed, values in result.scores.items()}
+            learning_rates[variant] = result.learning_rates["test"]
+        about = (self.settings(), time.monotonic() - start)
+        probe = {"learning_rates": learning_rates}
+        yield score_record(BGKNOWN.name, BGKNOWN.name, named, scores, *about, probe=probe)
         self._exhibit()
 
     def plan(self, named: NamedEncoder) -> Iterator[str]:
@@ -135,11 +144,6 @@ class BgKnownRun:
         self.data.check_audio()
         return self.data.clips
 
-    def _embeddings(self, named: NamedEncoder) -> dict[str, Float[np.ndarray, "item dim"]]:
-        """Embeddings by variant."""
-        embeddings = embed_whole(named, self._unaltered_clips, self.options).numpy()
-        return dict(zip(VARIANTS, np.split(embeddings, len(VARIANTS)), strict=True))
-
     def _exhibit(self) -> None:
         """Show two items of the data set, once; scores stand without it."""
         folder = self.options.out / "exhibits"
@@ -150,3 +154,39 @@ class BgKnownRun:
             write_extra(folder, name, bgknown_extra(self.data))
         except ModuleNotFoundError as error:
             print(f"no exhibit of {self.data.root}: {error}", file=sys.stderr)
+
+
+def bgknown_extra(data: BgKnown) -> ReportExtra:
+    """Facts, spectrograms and players of two test items, of different classes where there are.
+
+    Raises:
+        AudioFileError: If a clip can't be read.
+        ModuleNotFoundError: If Matplotlib is absent; it names the extra.
+    """
+    clips = data.mixtures.clips
+    tested = [place for place, clip in enumerate(clips) if clip.split == "test"]
+    others = [place for place in tested if clips[place].labels != clips[tested[0]].labels]
+    lead = "the mixture, and references that overlap its background by 100, 50 and 0 %."
+    rows: list[list[str]] = []
+    parts: list[Part] = []
+    for place in [tested[0], *others[:1]]:
+        name, label = item_name(clips[place]), clips[place].labels[0]
+        rows.append([name, label, *(_cell(data.items[name].get(column)) for column in _FACTS)])
+        heard = []
+        for variant, manifest in data.manifests.items():
+            path = manifest.path(manifest.clips[place])
+            heard.append(HeardClip(path, f"{label}, {_TITLES[variant]}\n{path.name}"))
+        parts += [Text(f"Item {name}, {label}: {lead}"), *heard_clips(heard, _SAMPLE_RATE)]
+    note = "The spectrograms of an item share one range of colours."
+    header, words = ("item", "event", *_FACTS.values()), frozenset({1, 3})
+    facts = Table(header, rows, note=note, text_columns=words)
+    return ReportExtra("Background-known ESC-50", "Mixture and references", (facts, *parts))
+
+
+def _cell(value: str | None) -> str:
+    if not value:
+        return MISSING
+    try:
+        return f"{float(value):.2f}"
+    except ValueError:
+        return value

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -15,18 +15,59 @@ from byola_diff.corpora.task import Task, read_task
 from byola_diff.embeddings.extract import ExtractionOptions, count_cached, embed
 from byola_diff.encoders.open import NamedEncoder, open_encoder
 from byola_diff.evaluation.jobs import Job, extraction_options
-from byola_diff.evaluation.linear.options import EmbedOptions, LinearOptions
 from byola_diff.evaluation.linear.steps import Step, StepsOf
+from byola_diff.evaluation.options import (
+    EmbeddingOptions,
+    Encoder,
+    Folder,
+    Rate,
+    ScoreOptions,
+    Table,
+    npy_file,
+)
 from byola_diff.probing.logistic import probe_manifest
-from byola_diff.probing.parts import manifest_targets, probe_parts
+from byola_diff.probing.parts import probe_parts
 from byola_diff.probing.protocols import PROTOCOLS, LinearProtocol
 from byola_diff.probing.task import probe_task
 from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.scores.write import Values
 from byola_diff.tables.preprocessing import Preprocessing
+from byola_diff.tables.rows import located
 
 LOGISTIC = "logistic"
 """Name of the probe by logistic regression, which has no learning rate and no seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearOptions(ScoreOptions, EmbeddingOptions):
+    """Options of the verbs `linear`, `layers`, `fusion` and `ensemble`."""
+
+    manifest: list[Table]
+    """Tasks: columns file, label, and split or fold; `prepare task` makes those of published
+    tasks."""
+    audio_root: Folder | None = None
+    """Folder that files of manifests are relative to (default: that of each manifest)."""
+    protocol: Literal["evar", "diff24", "logistic"] = "evar"
+    """evar, diff24: a linear layer trained as in the papers, the learning rate chosen on validation
+    clips by score or by loss; logistic: the optimum of a regularised regression, found directly."""
+    learning_rates: list[Rate] | None = None
+    """To choose from (default: 13 from 1e-5 to 1e-2)."""
+    seeds: list[Annotated[int, "N"]] | None = None
+    """Each gives a score (default: 42 43 44)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedOptions(EmbeddingOptions):
+    """Options of the verb `embed`."""
+
+    encoder: Encoder
+    """A bundle folder, a kind as in cnn14:FILE, or a YAML file: see `evaluate --help`."""
+    manifest: Table
+    """The clips: columns file, label, and split or fold."""
+    audio_root: Folder | None = None
+    """Folder that files of the manifest are relative to (default: that of the manifest)."""
+    out: Annotated[Path, npy_file, "NPY"]
+    """File for the embeddings."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +84,12 @@ class LinearRun:
         """Name of the protocol."""
         return self.protocol.name if self.protocol else LOGISTIC
 
-    def check(self, task: Task) -> None:
-        """Do nothing if the task can be evaluated: before anything is embedded for it.
-
-        Raises:
-            ValueError: If its splits, folds or labels do not allow it.
-        """
-        if self.protocol is None and task.metric != "accuracy":
-            raise ValueError(
-                f"it is scored by {task.metric}, logistic regression by accuracy: "
-                f"use one of the protocols {', '.join(PROTOCOLS)}"
-            )
-        probe_parts(task.manifest)
-        manifest_targets(task.manifest, task.metric)
-
     def n_probes(self, task: Task) -> int:
         """Probes that are trained for one embedding of the task."""
-        parts = probe_parts(task.manifest)
+        n_parts = len(probe_parts(task.manifest, task.metric))
         if self.protocol is None:
-            return len(parts)
-        return len(parts) * len(self.protocol.seeds) * len(self.protocol.learning_rates)
+            return n_parts
+        return n_parts * len(self.protocol.seeds) * len(self.protocol.learning_rates)
 
     def settings(self, task: Task) -> dict[str, Any]:
         """What a record says of how it came about."""
@@ -140,19 +167,13 @@ class LinearRun:
             return {"accuracy": probe_manifest(embeddings, task.manifest)}, {}
         result = probe_task(
             embeddings,
-            manifest_targets(task.manifest, task.metric),
-            probe_parts(task.manifest),
-            len(task.manifest.classes),
+            task.manifest,
             task.metric,
             self.protocol,
             device=self.extraction.device,
             progress=self.extraction.progress,
         )
-        values = {
-            f"seed {seed}": {part: scores[seed] for part, scores in result.per_part.items()}
-            for seed in self.protocol.seeds
-        }
-        return {result.metric: values}, {"learning_rates": result.learning_rates}
+        return {task.metric: result.scores}, {"learning_rates": result.learning_rates}
 
 
 def linear_jobs(options: LinearOptions, steps_of: StepsOf) -> list[Job]:
@@ -171,10 +192,13 @@ def linear_jobs(options: LinearOptions, steps_of: StepsOf) -> list[Job]:
 
     def job(path: Path) -> Job:
         task = read_task(path, options.audio_root)
-        try:
-            run.check(task)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        with located(f"{path}: "):
+            if run.protocol is None and task.metric != "accuracy":
+                raise ValueError(
+                    f"it is scored by {task.metric}, logistic regression by accuracy: "
+                    f"use one of the protocols {', '.join(PROTOCOLS)}"
+                )
+            probe_parts(task.manifest, task.metric)
 
         def records(named: NamedEncoder) -> Iterator[ScoreRecord]:
             for step in steps_of(named):

@@ -12,10 +12,10 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from byola_diff.encoders.open import NamedEncoder
+from byola_diff.evaluation.jobs import embed_whole
 from byola_diff.evaluation.options import EmbeddingOptions
 from byola_diff.evaluation.retrieval.network import PairBatch, RetrievalNetwork
 from byola_diff.evaluation.retrieval.text_encoders import TextEncoder
-from byola_diff.evaluation.whole_clips import embed_whole
 from byola_diff.tables.manifest import Clip, Manifest
 from byola_diff.tables.pairs import PairTable
 

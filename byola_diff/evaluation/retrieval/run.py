@@ -17,8 +17,7 @@ from torch import Tensor
 from byola_diff.audio.files import AudioFileError
 from byola_diff.corpora.prepare import deviations as count_deviations
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.jobs import Job
-from byola_diff.evaluation.json_file import MadeSet, read_json
+from byola_diff.evaluation.jobs import WHOLE, Job, MadeSet, count_embedded
 from byola_diff.evaluation.options import deviations
 from byola_diff.evaluation.recall import cosine_ranks, recall_at_k
 from byola_diff.evaluation.retrieval.embedded_pairs import (
@@ -40,7 +39,6 @@ from byola_diff.evaluation.retrieval.text_encoders import (
     open_text_encoder,
 )
 from byola_diff.evaluation.retrieval.train import RetrievalRules, retrieval_parts, train_retrieval
-from byola_diff.evaluation.whole_clips import WHOLE, count_embedded
 from byola_diff.models.precision import resolved_precision
 from byola_diff.reports.extras import write_extra
 from byola_diff.scores import ScoreRecord, score_record
@@ -227,7 +225,7 @@ def _table_deviations(path: Path) -> list[str]:
     if not about.is_file():
         return [f"pairs: not those of APwD (there is no {_ABOUT})"]
     with located(f"{about} does not tell what the pairs are: "):
-        facts = read_json(about, MadeSet)
+        facts = MadeSet.model_validate_json(about.read_bytes())
     found, expected = list(facts.deviations), facts.manifests.get(path.name)
     if expected is None:
         found.append(f"{path.name}: not a table that {_ABOUT} tells of")

@@ -14,11 +14,11 @@ from torch import Tensor
 from byola_diff.atomic import write_text
 from byola_diff.audio.files import find_audio, read_audio
 from byola_diff.encoders.open import NamedEncoder, open_encoder
+from byola_diff.evaluation.jobs import WHOLE, embed_whole
 from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
 from byola_diff.evaluation.retrieval.options import SearchOptions
 from byola_diff.evaluation.retrieval.system import SystemAbout, load_system
 from byola_diff.evaluation.retrieval.text_encoders import TextEncoder, open_text_encoder
-from byola_diff.evaluation.whole_clips import WHOLE, embed_whole
 from byola_diff.reports.players import HeardClip, heard_clips
 from byola_diff.reports.report import Section, Table, Text, render_html
 from byola_diff.tables.manifest import Clip, Manifest

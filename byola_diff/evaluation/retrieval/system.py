@@ -18,10 +18,10 @@ from torch import Tensor
 
 from byola_diff.atomic import atomic_path, write_text
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.json_file import read_json
 from byola_diff.evaluation.retrieval.network import RetrievalNetwork
 from byola_diff.models.weights import WeightsSource, fill, read_tensors, select_weights
 from byola_diff.storage import BrokenFileError, sha256
+from byola_diff.tables.validation import fault
 
 _WEIGHTS, _ABOUT = "system.safetensors", "system.json"
 _NETWORK, _MEAN, _DEVIATION = "network.", "audio_mean", "audio_deviation"
@@ -107,9 +107,10 @@ def load_system(folder: Path) -> RetrievalSystem:
         remedy = f"give one of {', '.join(below)}" if below else "evaluate.py retrieval writes them"
         raise FileNotFoundError(f"no retrieval system in {folder}: {remedy}")
     try:
-        about = read_json(folder / _ABOUT, SystemAbout)
+        about = SystemAbout.model_validate_json((folder / _ABOUT).read_bytes())
     except ValueError as error:
-        reason = f"is not of a retrieval system ({error}): train it again by evaluate.py retrieval"
+        remedy = "train it again by evaluate.py retrieval"
+        reason = f"is not of a retrieval system ({fault(error)}): {remedy}"
         raise BrokenFileError(folder / _ABOUT, reason) from error
     path = folder / _WEIGHTS
     weights = read_tensors(path, _SOURCE)

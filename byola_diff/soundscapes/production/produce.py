@@ -15,9 +15,9 @@ from typing import Generic, TypeVar
 from tqdm import tqdm
 
 from byola_diff.audio.files import AudioFileError
-from byola_diff.soundscapes.production.workers import outcomes
 from byola_diff.soundscapes.render.plan import CLIPPING_REMEDY, ClippingError
 from byola_diff.tables.rows import write_rows
+from byola_diff.workers import outcomes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -72,7 +72,7 @@ def produce(
         raise ValueError(f"{n_workers} workers; at least 1")
     done: dict[int, R] = {}
     refused: dict[int, Refusal] = {}
-    attempts = outcomes(items, partial(_attempt, work), min(n_workers, len(items)))
+    attempts = outcomes(items, partial(_attempt, work), min(n_workers, len(items)), ["pyloudnorm"])
     with tqdm(total=len(items), desc=title, unit="item") as bar, closing(attempts):
         for place, result_of in attempts:
             name = name_of(items[place])

@@ -16,8 +16,8 @@ from byola_diff.atomic import write_text
 from byola_diff.audio.files import write_wav
 from byola_diff.randomness import derive_seed
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
-from byola_diff.soundscapes.production.workers import one_thread
 from byola_diff.soundscapes.sources.library import Library, Source
+from byola_diff.workers import one_thread
 
 Kind = Literal["events", "backgrounds"]
 

@@ -11,11 +11,7 @@ from byola_diff.evaluation.additivity.folders import (
     read_backgrounds,
     read_events,
 )
-from byola_diff.evaluation.additivity.quadruples import (
-    AdditivityProtocol,
-    event_sounds,
-    open_sources,
-)
+from byola_diff.evaluation.additivity.quadruples import event_sounds, open_sources
 
 RATE = 8000
 
@@ -53,8 +49,8 @@ def test_sounds_of_folders(folders):
     sources = open_sources(folders / "events", folders / "long", 0.5)
     assert sources.name == "events/long"
     assert sources.settings()["n_event_files"] == 6
-    protocol = AdditivityProtocol(5, (0.0,), 0.5)
-    first, again, other = (event_sounds(sources, protocol, seed, RATE) for seed in (0, 0, 1))
+    how = (sources, 5, (0.0,), 0.5)
+    first, again, other = (event_sounds(*how, seed, RATE) for seed in (0, 0, 1))
     assert first.events.shape == (5, 4000)
     assert torch.equal(first.events, again.events)
     assert torch.equal(first.second_background, again.second_background)
@@ -69,7 +65,7 @@ def test_one_side_may_be_procedural(folders):
     assert open_sources(None, folders / "long", 0.5).name == "procedural/long"
     sources = open_sources(folders / "events", None, 0.5)
     assert sources.name == "events/procedural"
-    assert event_sounds(sources, AdditivityProtocol(2, (0.0,), 0.5), 0, RATE).events.any(1).all()
+    assert event_sounds(sources, 2, (0.0,), 0.5, 0, RATE).events.any(1).all()
 
 
 def test_long_events_are_cut_to_their_loudest_stretch(tmp_path):

@@ -11,7 +11,7 @@ from byola_diff.evaluation.additivity.measures import (
     clips_over_snr,
     embed_over_snr,
 )
-from byola_diff.evaluation.additivity.quadruples import AdditivityProtocol, Sources, event_sounds
+from byola_diff.evaluation.additivity.quadruples import Sources, event_sounds
 
 RATE = 8000
 SNRS_DB = (-10.0, 0.0, 20.0)
@@ -145,7 +145,7 @@ def test_neither_the_order_of_events_nor_that_of_backgrounds_counts(seed, n_even
 
 @pytest.fixture(scope="module")
 def sounds():
-    return event_sounds(Sources(), AdditivityProtocol(24, SNRS_DB, 0.5), 0, RATE)
+    return event_sounds(Sources(), 24, SNRS_DB, 0.5, 0, RATE)
 
 
 def _scores(embed, sounds, batch_size=10):

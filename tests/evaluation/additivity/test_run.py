@@ -6,8 +6,7 @@ from torch import nn
 from byola_diff.audio.files import write_wav
 from byola_diff.command_line import read_options
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.additivity.options import AdditivityOptions
-from byola_diff.evaluation.additivity.run import additivity_job
+from byola_diff.evaluation.additivity.run import AdditivityOptions, additivity_job
 from byola_diff.reports.extras import read_extras
 from byola_diff.scores import read_records, write_record
 
@@ -77,6 +76,11 @@ def test_record_and_picture(tmp_path):
     assert "2 more labels are left out" in exhibit.parts[0].caption
 
 
+@pytest.mark.parametrize(("snrs_db", "main"), [((-10, -4, 4), 4), ((-3, 8), -3), ((5, 0), 0)])
+def test_main_ratio_is_the_one_nearest_0(tmp_path, snrs_db, main):
+    assert additivity_job(options(tmp_path, "--snr-db", *snrs_db)).settings["main_snr_db"] == main
+
+
 def test_other_seeds_make_another_file(tmp_path):
     words = ("--events", 3, "--duration-s", 0.5, "--snr-db", 0, "--polyphony-clips", 0)
     for seeds in ((0, 1), (2,)):
@@ -113,7 +117,7 @@ def test_encoders_share_the_sounds(tmp_path, monkeypatch):
 
     made, make = [], additivity_runs.event_sounds
     monkeypatch.setattr(
-        additivity_runs, "event_sounds", lambda *words: made.append(words[2:]) or make(*words)
+        additivity_runs, "event_sounds", lambda *words: made.append(words[-2:]) or make(*words)
     )
     words = ("--events", 3, "--duration-s", 1, "--polyphony-clips", 0, "--seeds", 0, 1)
     job = additivity_job(options(tmp_path, *words))

@@ -8,10 +8,9 @@ import torch
 from byola_diff.command_line import read_options
 from byola_diff.evaluation.bgknown import run as bgknown_runs
 from byola_diff.evaluation.bgknown.data import BgKnown, read_bgknown
-from byola_diff.evaluation.bgknown.options import BgKnownOptions
-from byola_diff.evaluation.bgknown.run import bgknown_job
+from byola_diff.evaluation.bgknown.run import BgKnownOptions, bgknown_job
 from byola_diff.probing import task as probing
-from byola_diff.probing.parts import carve_stratified, manifest_targets, probe_parts
+from byola_diff.probing.parts import carve_stratified, manifest_targets
 from byola_diff.probing.protocols import BGKNOWN
 from byola_diff.reports.extras import read_extras
 from byola_diff.reports.paper_tables import print_paper_table
@@ -27,6 +26,10 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bgknown") / "data"
     write_set(folder)
     return folder
+
+
+def job_of(data, options):
+    return bgknown_job(replace(options, data=data))
 
 
 def options_for(out, *words):
@@ -48,7 +51,7 @@ def outcome(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("outcome")
     # Of few items, to be done soon.
     options = replace(options_for(out), learning_rates=[1e-2])
-    job = bgknown_job(data, options)
+    job = job_of(data, options)
     [made] = job.records(named())
     return job, made, options
 
@@ -79,7 +82,7 @@ def test_a_record_says_how_it_came_about(outcome, data):
 
 
 def test_the_usual_run_deviates_by_its_data_alone(data, tmp_path):
-    settings = bgknown_job(data, options_for(tmp_path)).settings
+    settings = job_of(data, options_for(tmp_path)).settings
     assert settings["deviations"] == ["events: 120 tones", "backgrounds: tones"]
     assert (settings["learning_rates"], settings["seeds"]) == ((1e-3,), (42, 43, 44))
     assert settings["rules"]["max_epochs"] == 200
@@ -87,11 +90,11 @@ def test_the_usual_run_deviates_by_its_data_alone(data, tmp_path):
 
 def test_seeds_and_learning_rates_are_marked(data, tmp_path):
     options = options_for(tmp_path, "--seeds", "7", "--learning-rates", "1e-3", "1e-2")
-    assert bgknown_job(data, options).settings["deviations"][2:] == [
+    assert job_of(data, options).settings["deviations"][2:] == [
         *("learning_rates: [0.001, 0.01]", "seeds: [7]"),
     ]
     with pytest.raises(ValueError, match="given twice"):
-        bgknown_job(data, options_for(tmp_path, "--seeds", "7", "7"))
+        job_of(data, options_for(tmp_path, "--seeds", "7", "7"))
 
 
 def test_statistics_are_those_of_training_mixtures(outcome, data):
@@ -108,7 +111,7 @@ def test_a_plan_counts_what_is_cached(outcome, data, tmp_path):
     [line] = job.plan(named())
     assert "120 mixtures with three references each, 480 clips, 480 of them cached" in line
     assert "12 probes" in line
-    [line] = bgknown_job(data, options_for(tmp_path)).plan(named())
+    [line] = job_of(data, options_for(tmp_path)).plan(named())
     assert "480 clips, 0 of them cached" in line
     assert not list(tmp_path.iterdir())
 
@@ -147,14 +150,14 @@ def test_scores_stand_where_figures_can_not_be_drawn(data, tmp_path, monkeypatch
         raise ModuleNotFoundError("figures need Matplotlib: pip install 'byola-diff[evaluate]'")
 
     monkeypatch.setattr(bgknown_runs, "bgknown_extra", absent)
-    assert len(list(bgknown_job(data, options_for(tmp_path, "--seeds", "1")).records(named()))) == 1
+    assert len(list(job_of(data, options_for(tmp_path, "--seeds", "1")).records(named()))) == 1
     assert "no exhibit of" in capsys.readouterr().err
 
 
 def test_altered_sounds_are_not_scored(tmp_path):
     write_set(tmp_path, 9, 3)
     copyfile(tmp_path / "audio/test/test_9_mix.wav", tmp_path / "audio/test/test_9_a.wav")
-    job = bgknown_job(tmp_path, options_for(tmp_path))
+    job = job_of(tmp_path, options_for(tmp_path))
     with pytest.raises(ValueError, match=r"test_9_a\.wav"):
         list(job.records(named()))
 
@@ -171,8 +174,8 @@ def test_labels_of_test_items_are_read_last(data, tmp_path, monkeypatch):
 
         return ask
 
-    monkeypatch.setattr(bgknown_runs, "manifest_targets", recording)
-    next(iter(bgknown_job(data, options_for(tmp_path, "--seeds", "1")).records(named())))
+    monkeypatch.setattr(probing, "manifest_targets", recording)
+    next(iter(job_of(data, options_for(tmp_path, "--seeds", "1")).records(named())))
     test = set(range(90, 120))
     each = len(asked) // 4
     for start in range(0, len(asked), each):
@@ -190,15 +193,7 @@ def test_the_protocol_takes_stratified_clips(data, monkeypatch):
         return carve_stratified(part, targets_of, share, seed)
 
     monkeypatch.setattr(probing, "carve_stratified", recording)
-    probing.probe_task(
-        np.eye(120, 4),
-        manifest_targets(mixtures, "accuracy"),
-        probe_parts(mixtures),
-        3,
-        "accuracy",
-        BGKNOWN,
-        progress=False,
-    )
+    probing.probe_task(np.eye(120, 4), mixtures, "accuracy", BGKNOWN, progress=False)
     assert calls == [(0.1, 42), (0.1, 43), (0.1, 44)]
 
 
@@ -240,7 +235,7 @@ def test_the_papers_table_is_printed_with_ours_below(outcome, tmp_path, capsys):
 def test_sounds_are_hashed_once_for_all_encoders(data, tmp_path, monkeypatch):
     checked, check = [], BgKnown.check_audio
     monkeypatch.setattr(BgKnown, "check_audio", lambda self: checked.append(1) or check(self))
-    job = bgknown_job(data, options_for(tmp_path, "--seeds", "1"))
+    job = job_of(data, options_for(tmp_path, "--seeds", "1"))
     scores = [next(iter(job.records(named()))).scores for _ in range(2)]
     assert scores[0] == scores[1]
     assert checked == [1]

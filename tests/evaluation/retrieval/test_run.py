@@ -39,7 +39,8 @@ QUICK = ("--epochs", "3", "--seeds", "1", "2")
 
 def run(root, *words, dry_run=False):
     options = options_for(root, *words)
-    return run_jobs([WORD], retrieval_jobs(options), device="cpu", out=options.out, dry_run=dry_run)
+    options = replace(options, encoder=[WORD], dry_run=dry_run)
+    return run_jobs(options, retrieval_jobs(options))
 
 
 def records_of(root):

@@ -100,17 +100,6 @@ def test_results_in_order_and_refusals(n_workers, capfd):
     assert "20/20" in printed.err
 
 
-def test_threads_of_this_process_are_as_before():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        produce([1], square, str, n_workers=1, title="x")
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-    assert "OPENBLAS_NUM_THREADS" not in os.environ or os.environ["OPENBLAS_NUM_THREADS"]
-
-
 @pytest.mark.parametrize("n_workers", [1, 2])
 @pytest.mark.parametrize(
     ("error", "raised", "message"),

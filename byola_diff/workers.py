@@ -23,19 +23,23 @@ R = TypeVar("R")
 
 _WAITING_PER_WORKER = 3
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_SLOW_TO_IMPORT = "pyloudnorm"
-_ROOM = ".".join(__name__.split(".")[:2])
 
 
 def outcomes(
-    items: Sequence[T], work: Callable[[T], R], n_workers: int
+    items: Sequence[T], work: Callable[[T], R], n_workers: int, slow_to_import: Sequence[str] = ()
 ) -> Generator[tuple[int, Callable[[], R]]]:
     """Place of each item as it is finished, and a function that gives its result or its error.
 
     Close the iterator to stop: items in work are finished, the others dropped.
+
+    Args:
+        items: What is worked on, in any order.
+        work: A function that can be pickled, for more than one process.
+        n_workers: Processes; 1 is this one.
+        slow_to_import: Packages that `work` imports, to be imported once for all processes.
     """
     if n_workers > 1:
-        yield from _in_processes(items, work, n_workers)
+        yield from _in_processes(items, work, n_workers, slow_to_import)
         return
     with one_thread():
         for place, item in enumerate(items):
@@ -54,10 +58,11 @@ def one_thread() -> Iterator[None]:
 
 
 def _in_processes(
-    items: Sequence[T], work: Callable[[T], R], n_workers: int
+    items: Sequence[T], work: Callable[[T], R], n_workers: int, slow_to_import: Sequence[str]
 ) -> Generator[tuple[int, Callable[[], R]]]:
     with _settings_of_one_thread():
-        pool = ProcessPoolExecutor(n_workers, mp_context=_context(), initializer=_begin)
+        context = _context(slow_to_import)
+        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_begin)
         waiting: dict[Future[R], int] = {}
         # A few at a time: a hundred thousand waiting items would be slow to submit and to cancel.
         left = iter(enumerate(items))
@@ -73,17 +78,17 @@ def _in_processes(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _context() -> BaseContext:
+def _context(slow_to_import: Sequence[str]) -> BaseContext:
     """How workers start: not by a fork of this process, whose threads would not survive it.
 
-    A fork server imports once for all of them what this process has loaded of this folder, and
-    what that is slow to import; not every system has one.
+    A fork server imports once for all of them what this process has loaded of this package, and
+    what is slow to import; not every system has one.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    loaded = sorted(name for name in sys.modules if name.startswith(f"{_ROOM}."))
-    context.set_forkserver_preload([_SLOW_TO_IMPORT, *loaded])
+    loaded = sorted(name for name in sys.modules if name.startswith("byola_diff."))
+    context.set_forkserver_preload([*slow_to_import, *loaded])
     forkserver.ensure_running()
     return context
 
