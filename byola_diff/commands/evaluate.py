@@ -34,7 +34,7 @@ from byola_diff.evaluation.additivity.options import AdditivityOptions
 from byola_diff.evaluation.additivity.run import additivity_job
 from byola_diff.evaluation.bgknown.options import BgKnownOptions
 from byola_diff.evaluation.bgknown.run import bgknown_job
-from byola_diff.evaluation.hear.jobs import HearOptions, hear_jobs
+from byola_diff.evaluation.hear.run import HearOptions, hear_jobs
 from byola_diff.evaluation.jobs import USER_ERRORS, Job, run_jobs
 from byola_diff.evaluation.linear.options import EmbedOptions, LinearOptions
 from byola_diff.evaluation.linear.run import linear_jobs, write_embeddings
@@ -45,8 +45,8 @@ from byola_diff.evaluation.linear.steps import (
     scene_steps,
 )
 from byola_diff.evaluation.options import Folder
-from byola_diff.evaluation.retrieval.options import RetrievalOptions, SearchOptions
-from byola_diff.evaluation.retrieval.run import retrieval_jobs
+from byola_diff.evaluation.retrieval.run import RetrievalOptions, retrieval_jobs
+from byola_diff.evaluation.retrieval.search_run import SearchOptions
 from byola_diff.evaluation.retrieval.search_run import search as search_folder
 from byola_diff.option_fields import POSITIONAL
 from byola_diff.reports.extras import read_extras
