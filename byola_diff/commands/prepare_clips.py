@@ -8,6 +8,7 @@ command is given again, and the bytes do not depend on stops or on the number of
 """
 
 import multiprocessing
+import shutil
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,15 +18,16 @@ from typing import Annotated
 
 from tqdm import tqdm
 
-from byola_diff.clips.rejected import RejectionLog, TooManyRejectedError
+from byola_diff.clips.source import RejectionLog, TooManyRejectedError
 from byola_diff.command_line import read_options
 from byola_diff.option_fields import POSITIONAL, Count
 from byola_diff.store.packed import PackedStore, PackedStoreError
-from byola_diff.store.plan import PackPlan, begin, plan_store
-from byola_diff.store.write import (
+from byola_diff.store.packing import (
+    PackPlan,
     ShardRecord,
+    begin,
     pack_shard,
-    remove_records,
+    plan_store,
     write_index,
     write_rejected,
 )
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "prepare_clips") ->
         if not (args.out / "meta.json").exists():
             records = pack(plan, args.out, args.workers, args.max_rejected)
             write_index(plan, args.out, records)
-        remove_records(args.out)
+        shutil.rmtree(args.out / "parts", ignore_errors=True)  # superfluous with an index
         counts = PackedStore.open(args.out).meta["counts"]
     except TooManyRejectedError as error:
         print(f"{error}\nthose met so far: {args.out / 'rejected.csv'}", file=sys.stderr)
@@ -99,8 +101,8 @@ def pack(plan: PackPlan, out: Path, workers: int, max_rejected: float) -> list[S
         try:
             for done in as_completed(shards):
                 record = records[shards[done]] = done.result()
-                bar.update(len(record.clips) + len(record.rejected))
-                log.add(record.rejected)
+                bar.update(len(record["clips"]) + len(record["rejected"]))
+                log.add(record["rejected"])
         except TooManyRejectedError:
             write_rejected(out, sorted(log.reasons.items()))
             raise
