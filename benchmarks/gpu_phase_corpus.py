@@ -2,25 +2,19 @@
 
 import multiprocessing
 import os
+import shutil
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
+import soundfile
 import torch
 from gpu_phase import parse_phase, write_json
-from torch import Tensor
 
 from byola_diff.clips.stored import ResidentSource
 from byola_diff.sounds import training_batch
 from byola_diff.store.packed import PackedStore
-from byola_diff.store.plan import begin, plan_store
-from byola_diff.store.write import (
-    pack_shard,
-    remove_records,
-    write_index,
-    write_rendered_store,
-)
+from byola_diff.store.packing import begin, pack_shard, plan_store, write_index
 
 SAMPLE_RATE, UNIT_SAMPLES = 16_000, 15_200
 SHARD_MIB = 4
@@ -28,7 +22,7 @@ SHARD_MIB = 4
 PROCEDURAL = {"cuda": (50_000, 1024), "cpu": (64, 16)}
 """Clips at most, and clips made at a time."""
 RESERVE_S = {"cuda": 20, "cpu": 5}
-"""Seconds kept for writing the store to the disk and loading it."""
+"""Seconds kept for packing the sounds and loading the store."""
 
 
 def pack_corpus(source: Path, out: Path) -> dict[str, float]:
@@ -44,34 +38,30 @@ def pack_corpus(source: Path, out: Path) -> dict[str, float]:
         ]
         for job in as_completed(jobs):
             record = job.result()
-            done += len(record.clips) + len(record.rejected)
+            done += len(record["clips"]) + len(record["rejected"])
             if time.monotonic() > told + 1 or done == len(plan.files):
                 told = time.monotonic()
                 print(f"packed {done} of {len(plan.files)} files", flush=True)
     write_index(plan, out, [job.result() for job in jobs])
-    remove_records(out)
+    shutil.rmtree(out / "parts")
     counts = PackedStore.open(out).meta["counts"]
     hours = counts["samples"] / SAMPLE_RATE / 3600
     return {"clips": counts["clips"], "rejected": counts["rejected"], "hours": round(hours, 3)}
 
 
 def pack_procedural(out: Path, device: str, end: float) -> dict[str, float]:
-    """Render procedural sounds until there are enough or the time is over."""
+    """Render procedural sounds until there are enough or the time is over, and pack them."""
     most, at_a_time = PROCEDURAL[device]
-    n_clips = 0
-
-    def waveforms() -> Iterator[tuple[str, Tensor]]:
-        nonlocal n_clips
-        while n_clips < most and (n_clips == 0 or time.monotonic() < end):
-            clips = torch.arange(n_clips, n_clips + at_a_time, device=device)
-            for waveform in training_batch(0, clips, UNIT_SAMPLES, SAMPLE_RATE).cpu():
-                yield f"procedural-{n_clips:07d}", waveform
-                n_clips += 1
-            if n_clips % (16 * at_a_time) == 0:
-                print(f"rendered {n_clips} of {most} sounds", flush=True)
-
-    write_rendered_store(out, waveforms(), SAMPLE_RATE)
-    return {"clips": n_clips}
+    n_clips, sounds = 0, out.with_name(f"{out.name}_wav")
+    sounds.mkdir(parents=True)
+    while n_clips < most and (n_clips == 0 or time.monotonic() < end):
+        clips = torch.arange(n_clips, n_clips + at_a_time, device=device)
+        for waveform in training_batch(0, clips, UNIT_SAMPLES, SAMPLE_RATE).cpu().numpy():
+            soundfile.write(sounds / f"procedural-{n_clips:07d}.wav", waveform, SAMPLE_RATE)
+            n_clips += 1
+        if n_clips % (16 * at_a_time) == 0:
+            print(f"rendered {n_clips} of {most} sounds", flush=True)
+    return pack_corpus(sounds, out)
 
 
 def main() -> None:

@@ -30,9 +30,8 @@ from byola_diff.config import (
 )
 from byola_diff.models.bundle import write_bundle
 from byola_diff.training.checkpoints import KeepCheckpoints
-from byola_diff.training.progress import hide_lightning_noise
+from byola_diff.training.progress import TimeLimit, hide_lightning_noise
 from byola_diff.training.run_identity import statistics_of_run
-from byola_diff.training.stopping import TimeLimit
 
 PART_BYTES = 15 * 2**20
 CORPUS_SHARE = 0.75

@@ -21,13 +21,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from byola_diff.evaluation.retrieval.embedded_pairs import EmbeddedPairs
 from byola_diff.evaluation.retrieval.network import (
     PairBatch,
     retrieval_loss,
     seeded_retrieval_network,
 )
-from byola_diff.evaluation.retrieval.train import RetrievalRules, train_retrieval
+from byola_diff.evaluation.retrieval.train import EmbeddedPairs, RetrievalRules, train_retrieval
 
 N_WORDINGS, TEXT_FEATURES, N_CLASSES = 5000, 768, 6
 RULES = RetrievalRules()

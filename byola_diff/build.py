@@ -21,13 +21,12 @@ from byola_diff.models.pair import OnlineTargetPair
 from byola_diff.models.precision import resolved_precision
 from byola_diff.randomness import derive_seed
 from byola_diff.tables.manifest import read_manifest
-from byola_diff.training.checkpoints import CheckedCheckpointIO, KeepCheckpoints
+from byola_diff.training.checkpoints import CheckedCheckpointIO, FinishStep, KeepCheckpoints
 from byola_diff.training.clip_module import ClipModule
 from byola_diff.training.learner import Learner
 from byola_diff.training.monitors import ListRejectedFiles, Meter, ScoreDuringTraining
 from byola_diff.training.objective import Objective
-from byola_diff.training.progress import Progress
-from byola_diff.training.stopping import UNBOUNDED_STEPS, FinishStep, TimeLimit
+from byola_diff.training.progress import UNBOUNDED_STEPS, Progress, TimeLimit
 from byola_diff.training.views import ViewMaker
 
 

@@ -5,7 +5,6 @@ import difflib
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
@@ -31,18 +30,14 @@ def read_options(
 ) -> Options:
     """The options that a command line gives, as an object of the dataclass `kind`.
 
-    Each field is an option, as `byola_diff.option_fields.arguments_of` says.
-
-    Args:
-        kind: Raises ValueError for options that do not go together, which ends the program.
-        words: Of the command line; those of this process if None.
-        prog: Name of the program, in errors and instead of `python SCRIPT` in the help.
-        description: For the help.
-        epilog: Likewise.
+    Each field is an option, as `byola_diff.option_fields.arguments_of` says. `words` of None are
+    those of this process. In the help, `prog` stands instead of `python SCRIPT`. A `ValueError`
+    of `kind`, for options that do not go together, ends the program.
     """
     texts = {"description": called(prog, description), "epilog": called(prog, epilog)}
     parser = HelpfulParser(prog=prog, **texts)
-    parser.add_options(kind)
+    for flag, how, text in arguments_of(kind):
+        parser.add_argument(flag, **how).whole_help = text  # type: ignore[attr-defined]
     values = vars(parser.parse_args(words))
     for action in parser._actions:
         if isinstance(action.nargs, int) and isinstance(values.get(action.dest), list):
@@ -58,11 +53,7 @@ def choose_command(
 ) -> str:
     """The one of `commands` that the first word names; anything else ends the program.
 
-    Args:
-        words: Of the command line.
-        commands: What each is for, for the help.
-        prog: Name of the program.
-        description: For the help.
+    `commands` says what each is for.
     """
     width = max(map(len, commands))
     listing = "commands:\n" + "\n".join(
@@ -100,7 +91,7 @@ def exit_status(
 
 
 class _KeepLines(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
-    """Shows the description as it was written, and the help of `add_options`."""
+    """Shows the description as it was written, and the help of `read_options`."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         whole = getattr(action, "whole_help", None)
@@ -114,16 +105,9 @@ class HelpfulParser(ArgumentParser):
     """
 
     def __init__(self, **settings: Any) -> None:
-        if find_spec("docstring_parser"):  # comes with jsonargparse[signatures]
-            # The help shows the text below each field of a configuration class.
-            set_parsing_settings(docstring_parse_attribute_docstrings=True)
+        # The help shows the text below each field of a configuration class.
+        set_parsing_settings(docstring_parse_attribute_docstrings=True)
         super().__init__(formatter_class=_KeepLines, allow_abbrev=False, **settings)
-
-    def add_options(self, kind: type) -> None:
-        """Add an option for each field of a dataclass, as `arguments_of` says."""
-        for flag, how, text in arguments_of(kind):
-            action = self.add_argument(flag, **how)
-            action.whole_help = text  # type: ignore[attr-defined]
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **how: Any) -> Namespace:  # type: ignore[override]
         """As of the base class, with names of options in the spelling that the parser knows."""
@@ -152,15 +136,19 @@ class HelpfulParser(ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}\nAll keys: {self.prog} --help\n")
 
     def _advice(self, message: str) -> str:
-        known = sorted(_flat_keys(self.get_defaults(skip_validation=True)))
+        known = sorted(self.get_defaults(skip_validation=True).keys(branches=True))
         for word in _unknown_keys(message):
             near = _nearest_key(word.replace("-", "_"), known)
             if word.replace("-", "_") not in known and near:
-                near = (
-                    _dashed(near) if f"--{_dashed(near)}" in self._option_string_actions else near
-                )
-                return f"\nDid you mean '{near}' for '{word}'?"
-        return _keys_of_group(message, known)
+                is_dashed = f"--{_dashed(near)}" in self._option_string_actions
+                return f"\nDid you mean '{_dashed(near) if is_dashed else near}' for '{word}'?"
+        in_group = _IN_GROUP.search(message)
+        if not in_group:
+            return ""
+        # A key of a group that resembles none of it: what the group takes.
+        group = f"{in_group[1]}."
+        names = [key.removeprefix(group) for key in known if key.startswith(group)]
+        return f"\n'{in_group[1]}' takes: {', '.join(names)}"
 
 
 def _dashed(name: str) -> str:
@@ -181,20 +169,3 @@ def _nearest_key(word: str, known: list[str]) -> str | None:
     name = word.rpartition(".")[2]
     moved = [key for key in known if "." in word and key.endswith(f".{name}")]
     return next(iter(slips + moved), None)
-
-
-def _keys_of_group(message: str, known: list[str]) -> str:
-    """What the group takes, for a key of it that resembles none."""
-    in_group = _IN_GROUP.search(message)
-    if not in_group:
-        return ""
-    group = in_group[1]
-    names = [key.removeprefix(f"{group}.") for key in known if key.startswith(f"{group}.")]
-    return f"\n'{group}' takes: {', '.join(names)}"
-
-
-def _flat_keys(defaults: Any, prefix: str = "") -> set[str]:
-    keys = set()
-    for name, value in vars(defaults).items() if isinstance(defaults, Namespace) else ():
-        keys |= {f"{prefix}{name}"} | _flat_keys(value, f"{prefix}{name}.")
-    return keys

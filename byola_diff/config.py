@@ -11,6 +11,13 @@ def _require(holds: bool, key: str, rule: str, value: Any) -> None:
         raise ValueError(f"{key} must be {rule}, not {value}")
 
 
+def _require_at_least(least: int, group: object, prefix: str, *names: str) -> None:
+    """Refuse values of these fields below `least`; None is none."""
+    for name in names:
+        value = getattr(group, name)
+        _require(value is None or value >= least, f"{prefix}.{name}", f"at least {least}", value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class FrontEndConfig:
     """Waveform to log-mel."""
@@ -26,9 +33,8 @@ class FrontEndConfig:
     backend: Literal["fft", "nnaudio"] = "fft"
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "window_samples", "n_fft", "hop_samples", "n_mels"):
-            value = getattr(self, name)
-            _require(value >= 1, f"front_end.{name}", "at least 1", value)
+        sizes = ("sample_rate", "window_samples", "n_fft", "hop_samples", "n_mels")
+        _require_at_least(1, self, "front_end", *sizes)
 
 
 SourceKind = Literal["folder", "packed", "resident", "procedural"]
@@ -74,28 +80,18 @@ class DataConfig:
     """Random crops from which the mean and deviation of the corpus are computed."""
 
     def __post_init__(self) -> None:
-        if self.sources:
-            self._check_sources()
-        else:
+        if not self.sources:
             _check_root(self.source, self.root, "data.")
+        elif self.root is not None or self.source != "folder":
+            raise ValueError("data.sources stands in place of data.source and data.root: give one")
+        elif abs((total := sum(part.share for part in self.sources)) - 1) > 5e-4:
+            raise ValueError(f"the shares of data.sources must add up to 1, not {total:g}")
         if self.batch_size < 2:
             raise ValueError("data.batch_size must be at least 2: batch normalisation needs it")
         if self.statistics_clips < 1 or self.unit_s <= 0:
             raise ValueError("data.statistics_clips and data.unit_s must be positive")
-        _require(self.num_workers >= 0, "data.num_workers", "at least 0", self.num_workers)
+        _require_at_least(0, self, "data", "num_workers")
         _require(0 <= self.max_rejected <= 1, "data.max_rejected", "in [0, 1]", self.max_rejected)
-
-    def _check_sources(self) -> None:
-        if self.root is not None or self.source != "folder":
-            raise ValueError("data.sources stands in place of data.source and data.root: give one")
-        total = sum(part.share for part in self.sources)
-        if abs(total - 1) > 5e-4:
-            raise ValueError(f"the shares of data.sources must add up to 1, not {total:g}")
-
-    @property
-    def is_endless(self) -> bool:
-        """Whether there is no pass over all clips that could end: the run must be bounded."""
-        return bool(self.sources) or self.source == "procedural"
 
 
 def _check_root(source: SourceKind, root: Path | None, prefix: str) -> None:
@@ -116,8 +112,8 @@ class ViewsConfig:
 
     def __post_init__(self) -> None:
         _require(0 <= self.mixup_share < 1, "views.mixup_share", "in [0, 1)", self.mixup_share)
-        _require(self.mixup_memory >= 1, "views.mixup_memory", "at least 1", self.mixup_memory)
-        _require(self.fader_gain >= 0, "views.fader_gain", "at least 0", self.fader_gain)
+        _require_at_least(1, self, "views", "mixup_memory")
+        _require_at_least(0, self, "views", "fader_gain")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,21 +186,17 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         _require(0 <= self.ema_decay <= 1, "training.ema_decay", "in [0, 1]", self.ema_decay)
         _require(0 < self.lr < float("inf"), "training.lr", "positive", self.lr)
-        counts = ("epochs", "accumulate", "nodes", "projection_hidden", "projection_dim")
-        for name in (*counts, "log_every", "checkpoint_every", "keep_checkpoints"):
-            value = getattr(self, name)
-            _require(value >= 1, f"training.{name}", "at least 1", value)
-        if self.steps is not None:
-            _require(self.steps >= 1, "training.steps", "at least 1", self.steps)
-        if self.minutes is not None:
-            is_time = 0 < self.minutes < float("inf")
-            _require(is_time, "training.minutes", "positive", self.minutes)
+        counts = ("epochs", "steps", "accumulate", "nodes", "projection_hidden", "projection_dim")
+        intervals = ("log_every", "checkpoint_every", "keep_checkpoints")
+        _require_at_least(1, self, "training", *counts, *intervals)
+        is_time = self.minutes is None or 0 < self.minutes < float("inf")
+        _require(is_time, "training.minutes", "positive", self.minutes)
         if self.steps is not None and self.minutes is not None:
             raise ValueError("training.steps and training.minutes both bound the run: give one")
-        share = self.warmup_share
+        share, devices = self.warmup_share, self.devices
         _require(0 < share <= 1, "training.warmup_share", "in (0, 1]", share)
-        if self.devices != "auto":
-            _require(self.devices >= 1, "training.devices", "at least 1 or 'auto'", self.devices)
+        any_devices = devices == "auto" or devices >= 1
+        _require(any_devices, "training.devices", "at least 1 or 'auto'", devices)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +209,7 @@ class MonitorConfig:
     """Steps between scores."""
 
     def __post_init__(self) -> None:
-        _require(self.every >= 1, "monitor.every", "at least 1", self.every)
+        _require_at_least(1, self, "monitor", "every")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +229,7 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         bounded = self.training.steps is not None or self.training.minutes is not None
-        if self.data.is_endless and not bounded:
+        if (self.data.sources or self.data.source == "procedural") and not bounded:
             raise ValueError(
                 "procedural and mixed sources never end: give training.steps or training.minutes"
             )

@@ -26,12 +26,10 @@ from byola_diff.option_fields import POSITIONAL
 from byola_diff.optional import require
 from byola_diff.storage import BrokenFileError, load_checked, save_checked
 
-ONNX_NAME = "encoder.onnx"
-
 
 def export(
-    checkpoint_path: Path,
-    folder: Path,
+    checkpoint: Path,
+    out: Path,
     onnx: bool = False,
     licence: str = "not stated",
     data: str | None = None,
@@ -39,39 +37,35 @@ def export(
 ) -> list[Path]:
     """Write the bundle of a training checkpoint; returns its files.
 
-    Args:
-        checkpoint_path: Written by training, with its hash beside it.
-        folder: Must not exist, or be empty. Appears whole or not at all.
-        onnx: Whether to write ONNX too.
-        licence: Licence of the weights, for the model card.
-        data: Description of the training data; the `data` part of the configuration if None.
-        half: Whether the bundle holds kernels and matrices in half precision, and no `.pth`.
+    The arguments are the fields of `ExportOptions`. `out` appears whole or not at all. Without
+    `data`, that part of the configuration describes it. With `half`, the bundle holds kernels and
+    matrices in half precision, and no `.pth`.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
         BrokenFileError: If it is altered, or no checkpoint of pretraining.
-        FileExistsError: If `folder` holds anything.
+        FileExistsError: If `out` holds anything.
         ModuleNotFoundError: If ONNX is asked for and its packages are not installed.
     """
-    checkpoint = load_checked(checkpoint_path)
-    encoder = encoder_from_checkpoint(checkpoint, checkpoint_path)
-    config = checkpoint["config"]
+    content = load_checked(checkpoint)
+    encoder = encoder_from_checkpoint(content, checkpoint)
+    config = content["config"]
     facts = {
-        "steps": checkpoint.get("global_step"),
+        "steps": content.get("global_step"),
         "data": data or json.dumps(config.get("data", "not stated")),
         "licence": licence,
-        "commit": checkpoint.get("commit"),
+        "commit": content.get("commit"),
         "training": config,
     }
-    with whole_folder(folder) as temporary:
-        fill_bundle(temporary, encoder, name=folder.name, half=half, **facts)
+    with whole_folder(out) as temporary:
+        fill_bundle(temporary, encoder, name=out.name, half=half, **facts)
         if not half:
             state = encoder.network.state_dict()
             weights = {key: value.contiguous() for key, value in state.items()}
             save_checked(weights, temporary / f"{weights_name(encoder, config)}.pth")
         if onnx:
-            write_onnx(encoder, temporary / ONNX_NAME)
-    return sorted(folder.iterdir())
+            write_onnx(encoder, temporary / "encoder.onnx")
+    return sorted(out.iterdir())
 
 
 def encoder_from_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> AudioEncoder:
@@ -165,9 +159,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m byola_di
     about = "Write a checkpoint as a bundle: weights, front end, statistics, model card."
     given = read_options(ExportOptions, arguments, prog=prog, description=about)
     try:
-        files = export(
-            given.checkpoint, given.out, given.onnx, given.licence, given.data, given.half
-        )
+        files = export(**vars(given))
     except (OSError, BrokenFileError, ModuleNotFoundError) as error:
         print(f"{prog}: {error}", file=sys.stderr)
         sys.exit(1)

@@ -1,14 +1,13 @@
 """Fields of a dataclass as options of a command line."""
 
 import argparse
-import ast
-import inspect
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
-from itertools import pairwise
+from inspect import cleandoc
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from docstring_parser import parse_from_object  # comes with jsonargparse[signatures]
 
 POSITIONAL = object()
 """In `Annotated`: the value is given by its place, without the name of the option."""
@@ -104,13 +103,9 @@ def _converter(kind: type) -> Callable[[Any], Any]:
 
 def _texts_below_fields(kind: type) -> dict[str, str]:
     """The string below each field of a dataclass and of those that it extends."""
-    texts: dict[str, str] = {}
-    for base in reversed([base for base in kind.__mro__ if is_dataclass(base)]):
-        [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-        for line, below in pairwise(getattr(definition, "body", ())):
-            if isinstance(line, ast.AnnAssign) and isinstance(below, ast.Expr):
-                texts[ast.unparse(line.target)] = inspect.cleandoc(ast.literal_eval(below.value))
-    return texts
+    bases = reversed([base for base in kind.__mro__ if is_dataclass(base)])
+    params = [param for base in bases for param in parse_from_object(base).params]
+    return {param.arg_name: cleandoc(param.description or "") for param in params}
 
 
 def _with_default(text: str, default: Any) -> str:

@@ -94,7 +94,6 @@ def test_help_keeps_the_lines_of_the_description(parser):
 
 
 def test_help_explains_the_keys(parser):
-    pytest.importorskip("docstring_parser")
     assert "Of the air, not the cake." in parser.format_help()
 
 

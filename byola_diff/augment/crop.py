@@ -10,6 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+_BOX_SCALE = (0.6, 1.5)
+"""Range of the height and of the width of a box, as multiples of the image's."""
+_CANVAS_SCALE = (1.0, 1.5)
+"""Height and width of the canvas, likewise; boxes never exceed it."""
+
 
 class Span(NamedTuple):
     """Start and length of each clip's box along one axis; the start may lie outside the image."""
@@ -42,30 +47,14 @@ class RandomResizeCrop(nn.Module):
         Niizumi et al., 2021, "BYOL for Audio", Sec. III-B; sizes of the released code.
     """
 
-    def __init__(
-        self,
-        mel_scale: tuple[float, float] = (0.6, 1.5),
-        frame_scale: tuple[float, float] = (0.6, 1.5),
-        canvas_scale: tuple[float, float] = (1.0, 1.5),
-    ) -> None:
-        """Keep the ranges.
-
-        Args:
-            mel_scale: Range of the box's height, as a multiple of the image's.
-            frame_scale: Range of its width, likewise.
-            canvas_scale: Height and width of the canvas, likewise; boxes never exceed it.
-        """
-        super().__init__()
-        self.mel_scale, self.frame_scale, self.canvas_scale = mel_scale, frame_scale, canvas_scale
-
     def forward(
         self, log_mel: Float[Tensor, "batch 1 mel frame"], generator: torch.Generator
     ) -> Float[Tensor, "batch 1 mel frame"]:
         """Cropped and resized batch."""
         batch, _, n_mels, n_frames = log_mel.shape
         draws = torch.rand(4, batch, device=log_mel.device, generator=generator)
-        mel = draw_span(n_mels, self.mel_scale, self.canvas_scale[0], draws[0], draws[1])
-        frame = draw_span(n_frames, self.frame_scale, self.canvas_scale[1], draws[2], draws[3])
+        mel = draw_span(n_mels, _BOX_SCALE, _CANVAS_SCALE[0], draws[0], draws[1])
+        frame = draw_span(n_frames, _BOX_SCALE, _CANVAS_SCALE[1], draws[2], draws[3])
         return resize_crop(log_mel, mel, frame)
 
 

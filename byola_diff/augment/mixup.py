@@ -13,14 +13,7 @@ class MixupMemory(nn.Module):
     clips: Tensor
 
     def __init__(self, n_mels: int, n_frames: int, size: int = 2048) -> None:
-        """Make an empty memory.
-
-        Raises:
-            ValueError: If there is no room for a clip.
-        """
         super().__init__()
-        if size < 1:
-            raise ValueError(f"the mixup memory must hold at least 1 clip, not {size}")
         self.size = size
         self.n_written = 0
         """Clips ever written; the next one goes to `n_written % size`."""

@@ -14,8 +14,7 @@ from torch import Tensor
 from byola_diff.audio.files import AudioFileError, AudioReader, find_audio, open_audio
 from byola_diff.audio.resample import resample, resampled_length
 from byola_diff.clips.order import crop_draws, crop_starts
-from byola_diff.clips.rejected import Rejection, RejectionLog
-from byola_diff.clips.source import ClipSource
+from byola_diff.clips.source import ClipSource, Rejection, RejectionLog
 
 # Context on both sides of a crop, in samples of the slower of the two rates: with it, a resampled
 # crop differs from the same stretch of the resampled file by less than 1e-6.

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import torch
 
+from byola_diff.clips.endless import MixedSource, ProceduralSource
 from byola_diff.clips.folder import FolderSource
-from byola_diff.clips.mixture import MixedSource
-from byola_diff.clips.procedural import ProceduralSource
 from byola_diff.clips.source import ClipSource
 from byola_diff.clips.stored import PackedSource, ResidentSource
 from byola_diff.config import DataConfig, PretrainConfig, SourceKind

@@ -1,14 +1,24 @@
-"""What a source of training clips is.
+"""What a source of training clips is, and the tally of clips that it could not read.
 
 A crop is a function of (seed, epoch, clip). Hence neither the kind of the source nor the number of
 loader workers changes anything.
 """
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from byola_diff.clips.rejected import Rejection
+_MAX_LISTED = 50
+
+
+class Rejection(NamedTuple):
+    """A file that could not be used, and why."""
+
+    file: str
+    reason: str
 
 
 class ClipSource:
@@ -33,3 +43,41 @@ class ClipSource:
     def take_rejected(self) -> list[Rejection]:
         """Files that could not be read since the last call, each once for each time it was met."""
         return []
+
+
+class TooManyRejectedError(Exception):
+    """More than the allowed share of the clips could not be read."""
+
+
+class RejectionLog:
+    """Files rejected so far with their reasons; a file counts once, however often it is met."""
+
+    def __init__(self, n_clips: int, max_rejected: float = 0.05) -> None:
+        if not 0 <= max_rejected <= 1:
+            raise ValueError(f"max_rejected is a share in [0, 1], not {max_rejected}")
+        self.n_clips = n_clips
+        self.max_rejected = max_rejected
+        self.reasons: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self.reasons)
+
+    def add(self, rejections: Iterable[tuple[str, str]]) -> None:
+        """Count `rejections` (file, reason).
+
+        Raises:
+            TooManyRejectedError: If more than the allowed share is rejected, with the list.
+        """
+        for file, reason in rejections:
+            self.reasons.setdefault(file, reason)
+        if len(self) > self.max_rejected * self.n_clips:
+            raise TooManyRejectedError(self.report())
+
+    def report(self) -> str:
+        """The share rejected and the files with their reasons, one per line."""
+        allowed = f"{self.max_rejected:.1%} allowed"
+        lines = [f"{len(self)} of {self.n_clips} audio files can't be used ({allowed}):"]
+        lines += [f"  {file}: {reason}" for file, reason in sorted(self.reasons.items())]
+        if len(lines) > _MAX_LISTED + 1:
+            lines[_MAX_LISTED + 1 :] = [f"  and {len(self) - _MAX_LISTED} more"]
+        return "\n".join(lines)

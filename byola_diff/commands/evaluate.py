@@ -32,13 +32,13 @@ from byola_diff.atomic import write_text
 from byola_diff.command_line import choose_command, exit_status, read_options
 from byola_diff.evaluation.additivity.run import AdditivityOptions, additivity_job
 from byola_diff.evaluation.bgknown.run import BgKnownOptions, bgknown_job
-from byola_diff.evaluation.hear.jobs import HearOptions, hear_jobs
+from byola_diff.evaluation.hear.run import HearOptions, hear_jobs
 from byola_diff.evaluation.jobs import USER_ERRORS, Job, run_jobs
 from byola_diff.evaluation.linear import steps
 from byola_diff.evaluation.linear.run import LinearOptions, linear_jobs, write_embeddings
 from byola_diff.evaluation.options import Folder, ScoreOptions
-from byola_diff.evaluation.retrieval.options import RetrievalOptions, SearchOptions
-from byola_diff.evaluation.retrieval.run import retrieval_jobs
+from byola_diff.evaluation.retrieval.run import RetrievalOptions, retrieval_jobs
+from byola_diff.evaluation.retrieval.search_run import SearchOptions
 from byola_diff.evaluation.retrieval.search_run import search as search_folder
 from byola_diff.option_fields import POSITIONAL
 from byola_diff.reports.extras import read_extras

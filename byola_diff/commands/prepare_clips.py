@@ -7,6 +7,7 @@ that can't be used are listed with the reason in rejected.csv. A stopped run goe
 command is given again, and the bytes do not depend on stops or on the number of workers.
 """
 
+import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -17,15 +18,16 @@ from typing import Annotated
 
 from tqdm import tqdm
 
-from byola_diff.clips.rejected import RejectionLog, TooManyRejectedError
+from byola_diff.clips.source import RejectionLog, TooManyRejectedError
 from byola_diff.command_line import exit_status, read_options
 from byola_diff.option_fields import POSITIONAL, Count
 from byola_diff.store.packed import PackedStore, PackedStoreError
-from byola_diff.store.plan import PackPlan, begin, plan_store
-from byola_diff.store.write import (
+from byola_diff.store.packing import (
+    PackPlan,
     ShardRecord,
+    begin,
     pack_shard,
-    remove_records,
+    plan_store,
     write_index,
     write_rejected,
 )
@@ -68,7 +70,7 @@ def prepare(args: PrepareClipsOptions) -> int:
             print("repair or remove these files, or raise --max-rejected", file=sys.stderr)
             return 1
         write_index(plan, args.out, records)
-    remove_records(args.out)
+    shutil.rmtree(args.out / "parts", ignore_errors=True)  # superfluous with an index
     counts = PackedStore.open(args.out).meta["counts"]
     print(
         f"{args.out}: {counts['found']} found = {counts['clips']} clips + {counts['rejected']} "
@@ -92,9 +94,9 @@ def pack(plan: PackPlan, out: Path, workers: int, max_rejected: float) -> list[S
     with tqdm(total=len(plan.files), unit="file", disable=None) as bar, closing(packed):
         for shard, record_of in packed:
             record = records[shard] = record_of()
-            bar.update(len(record.clips) + len(record.rejected))
+            bar.update(len(record["clips"]) + len(record["rejected"]))
             try:
-                log.add(record.rejected)
+                log.add(record["rejected"])
             except TooManyRejectedError:
                 write_rejected(out, sorted(log.reasons.items()))
                 raise

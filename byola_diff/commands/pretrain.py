@@ -17,17 +17,17 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from byola_diff import build
 from byola_diff.allocator import keep_freed_memory
-from byola_diff.clips.rejected import TooManyRejectedError
+from byola_diff.clips.source import TooManyRejectedError
 from byola_diff.clips.stored import StoreTooLargeError
 from byola_diff.command_line import HelpfulParser, called
 from byola_diff.config import PretrainConfig
-from byola_diff.embeddings.extract import UnreadableClipsError
 from byola_diff.storage import BrokenFileError
 from byola_diff.store.packed import PackedStoreError
+from byola_diff.tables.reading import UnreadableClipsError
+from byola_diff.training.checkpoints import StoppedError
 from byola_diff.training.monitors import DivergedError
 from byola_diff.training.progress import hide_lightning_noise
 from byola_diff.training.run_identity import OtherRunError, find_checkpoint, statistics_of_run
-from byola_diff.training.stopping import StoppedError
 
 # Said in a line without a traceback: while training goes on, and before it starts.
 RUN_ERRORS = (

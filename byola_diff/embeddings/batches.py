@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float32
@@ -11,60 +10,56 @@ from torch import Tensor
 from byola_diff.audio.files import AudioFileError
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
-from byola_diff.tables.reading import clip_lengths, read_ahead, read_clip
+from byola_diff.tables.reading import UnreadableClipsError, clip_lengths, read_ahead, read_clip
 
 _BATCH_S = 600
 """Audio in a batch, at most, unless one clip is longer: bounds the memory that long clips take."""
 
 
-@dataclass
-class ClipBatches:
-    """How clips are read and put together."""
+def read_batches(
+    manifest: Manifest,
+    rows: Sequence[int],
+    sample_rate: int,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    n_workers: int,
+) -> Iterator[tuple[list[int], Float32[Tensor, "clip _"]]]:
+    """Waveforms of the clips with these numbers, and which they are.
 
-    manifest: Manifest
-    sample_rate: int
-    preprocessing: Preprocessing
-    batch_size: int
-    n_workers: int
-    broken: list[AudioFileError] = field(default_factory=list)
-    """Clips left out of batches because they could not be read."""
+    The headers of all are read before the first batch. Which clips are together follows from
+    their lengths and order, and from what is left to do: leaving out whole batches, as a run
+    does that goes on, does not change the others.
 
-    def read(self, rows: Sequence[int]) -> Iterator[tuple[list[int], Float32[Tensor, "clip _"]]]:
-        """Waveforms of the clips with these numbers, and which they are.
+    Raises:
+        UnreadableClipsError: If files can't be opened, or, once all others are read, decoded.
+    """
+    clips = [manifest.clips[row] for row in rows]
+    lengths = clip_lengths(manifest, clips, sample_rate, preprocessing, n_workers)
+    batches = _planned(dict(zip(rows, lengths, strict=True)), batch_size, _BATCH_S * sample_rate)
 
-        The headers of all are read before the first batch. Which clips are together follows from
-        their lengths and order, and from what is left to do: leaving out whole batches, as a run
-        does that goes on, does not change the others.
+    def waveform(row: int) -> Tensor:
+        return read_clip(manifest, manifest.clips[row], sample_rate, preprocessing)
 
-        Raises:
-            UnreadableClipsError: If files can't be opened.
-        """
-        clips = [self.manifest.clips[row] for row in rows]
-        lengths = clip_lengths(
-            self.manifest, clips, self.sample_rate, self.preprocessing, self.n_workers
-        )
-        for futures in read_ahead(self._waveform, self._plan(rows, lengths), self.n_workers):
-            waveforms = {}
-            for row, future in futures.items():
-                try:
-                    waveforms[row] = future.result()
-                except AudioFileError as error:
-                    self.broken.append(error)
-            # The header of an MP3 only estimates the length: what was decoded decides.
-            for same in _grouped((row, len(waveform)) for row, waveform in waveforms.items()):
-                yield same, torch.stack([waveforms[row] for row in same])
+    broken = []
+    for futures in read_ahead(waveform, batches, n_workers):
+        waveforms = {}
+        for row, future in futures.items():
+            try:
+                waveforms[row] = future.result()
+            except AudioFileError as error:
+                broken.append(error)
+        # The header of an MP3 only estimates the length: what was decoded decides.
+        for same in _grouped((row, len(samples)) for row, samples in waveforms.items()):
+            yield same, torch.stack([waveforms[row] for row in same])
+    if broken:
+        raise UnreadableClipsError(broken, len(manifest.clips))
 
-    def _waveform(self, row: int) -> Tensor:
-        clip = self.manifest.clips[row]
-        return read_clip(self.manifest, clip, self.sample_rate, self.preprocessing)
 
-    def _plan(self, rows: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-        length_of = dict(zip(rows, lengths, strict=True))
-        for same in _grouped(length_of.items()):
-            fitting = _BATCH_S * self.sample_rate // length_of[same[0]]
-            size = max(1, min(self.batch_size, fitting))
-            for start in range(0, len(same), size):
-                yield same[start : start + size]
+def _planned(length_of: dict[int, int], batch_size: int, most_samples: int) -> Iterator[list[int]]:
+    for same in _grouped(length_of.items()):
+        size = max(1, min(batch_size, most_samples // length_of[same[0]]))
+        for start in range(0, len(same), size):
+            yield same[start : start + size]
 
 
 def _grouped(lengths: Iterable[tuple[int, int]]) -> list[list[int]]:

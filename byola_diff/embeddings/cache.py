@@ -44,12 +44,7 @@ class EmbeddingCache:
     """Parts for one combination of settings."""
 
     def __init__(self, root: Path, settings: Mapping[str, Any]) -> None:
-        """Nothing is written before there is a part.
-
-        Args:
-            root: Folder of all combinations.
-            settings: Plain values that every embedding depends on.
-        """
+        """Below `root`, by plain values that every embedding depends on; nothing is written yet."""
         self._about = json.dumps({"format": FORMAT, **settings}, indent=2, sort_keys=True) + "\n"
         self.folder = root / hashlib.sha256(self._about.encode()).hexdigest()
         self._waiting: list[tuple[UInt8[Tensor, "clip 32"], ClipEmbeddings]] = []
@@ -88,11 +83,9 @@ class EmbeddingCache:
         """Take embeddings, one digest to a clip; a part is written when there are enough."""
         packed = torch.frombuffer(bytearray(b"".join(digests)), dtype=torch.uint8)
         self._waiting.append((packed.reshape(len(digests), -1), embeddings))
-        n_clips = sum(len(packed) for packed, _ in self._waiting)
-        n_bytes = sum(
-            value.nbytes for _, waiting in self._waiting for value in waiting.values.values()
-        )
-        if n_clips >= _PART_CLIPS or n_bytes >= _PART_BYTES:
+        waiting = [each for _, each in self._waiting]
+        n_bytes = sum(value.nbytes for each in waiting for value in each.values.values())
+        if sum(len(each.counts) for each in waiting) >= _PART_CLIPS or n_bytes >= _PART_BYTES:
             self.flush()
 
     def count(self, digests: Sequence[bytes]) -> int:

@@ -1,8 +1,7 @@
 """Embeddings of the clips of a manifest: computed in batches, kept in a cache."""
 
-from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -13,7 +12,7 @@ from tqdm import tqdm
 
 from byola_diff.audio.files import decoder_name
 from byola_diff.audio.resample import resampler_name
-from byola_diff.embeddings.batches import ClipBatches
+from byola_diff.embeddings.batches import read_batches
 from byola_diff.embeddings.cache import EmbeddingCache, clip_digests
 from byola_diff.embeddings.extracted import FRAME_VALUES, Extracted, Readout, clip_embeddings
 from byola_diff.encoders.contract import Encoder
@@ -21,9 +20,9 @@ from byola_diff.encoders.fusion import layer_scenes
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.encoders.source_code import code_digest
 from byola_diff.models.precision import Precision, bfloat16_networks, resolved_precision
-from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
-from byola_diff.tables.reading import UnreadableClipsError, read_clip
+from byola_diff.tables.reading import read_clip
 
 
 @runtime_checkable
@@ -60,11 +59,6 @@ class ExtractionOptions:
     progress: bool = True
     """Whether to show a bar, on the standard error."""
 
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "n_workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
-
     @property
     def resolved_precision(self) -> Literal["float32", "bfloat16"]:
         """What "auto" is on the device."""
@@ -92,12 +86,8 @@ def embed(
     cache are read before the first clip is embedded. A run that an error or Ctrl-C stopped goes on
     where it was; one that was killed, after its last part (1024 clips, or 256 MiB).
 
-    Args:
-        named: Its encoder is already on the device of the options.
-        manifest: Says where the clips are.
-        readout: One embedding per clip; one per clip and layer; or those over time.
-        preprocessing: How clips are cut.
-        options: How to compute and keep them.
+    The encoder is already on the device of the options. The readout is one embedding per clip, one
+    per clip and layer, or those over time.
 
     Raises:
         UnreadableClipsError: If clips can't be read, with all of those that can't.
@@ -106,8 +96,7 @@ def embed(
     """
     encoder, precision = named.encoder, options.resolved_precision
     store = _store(named, readout, preprocessing, options)
-    layers = tuple(encoder.layer_strides)
-    extracted = Extracted(len(manifest.clips), readout, layers, precision, options.device_type)
+    extracted = Extracted(len(manifest.clips), readout, tuple(encoder.layer_strides))
     with bfloat16_networks(options.device_type) if precision == "bfloat16" else nullcontext():
         _fill(extracted, encoder, manifest, preprocessing, options, store)
     return extracted
@@ -126,18 +115,13 @@ def count_cached(
 
 
 def embed_clips(
-    encoder: SceneEncoder,
-    manifest: Manifest,
-    clips: Sequence[Clip] | None = None,
-    options: ExtractionOptions = _USUAL,
+    encoder: SceneEncoder, manifest: Manifest, options: ExtractionOptions = _USUAL
 ) -> Float32[Tensor, "clip dim"]:
-    """Scene embeddings of whole clips, or of a part of them.
+    """Scene embeddings of whole clips.
 
     Networks run in float32 whatever the precision of the options, and nothing is kept in a cache:
     an encoder in training has no content to know it by. All else, errors too, is as of `embed`.
     """
-    if clips is not None:
-        manifest = replace(manifest, clips=tuple(clips))
     extracted = Extracted(len(manifest.clips), "scene")
     _fill(extracted, encoder, manifest, Preprocessing(), options, None)
     return extracted.scene
@@ -157,7 +141,7 @@ def _store(
         "device": options.device_type,  # convolutions on GPUs round to TensorFloat-32
         "decoder": decoder_name(),
         "resampler": resampler_name(),
-        "code": code_digest((ClipBatches, Preprocessing, read_clip, layer_scenes, Extracted)),
+        "code": code_digest((read_batches, Preprocessing, read_clip, layer_scenes, Extracted)),
         "torch": ".".join(torch.__version__.split(".")[:2]),
     }
     return EmbeddingCache(options.cache, settings)
@@ -184,12 +168,11 @@ def _fill(
     n_clips, readout = len(manifest.clips), extracted.readout
     if not n_clips:
         raise ValueError("there are no clips to embed")
-    batches = ClipBatches(
-        manifest, encoder.sample_rate, preprocessing, options.batch_size, options.n_workers
-    )
     digests = clip_digests(manifest, preprocessing) if store else []
     if store:
         store.load(extracted, digests)
+    missing, how = extracted.missing(), (options.batch_size, options.n_workers)
+    batches = read_batches(manifest, missing, encoder.sample_rate, preprocessing, *how)
     bar = tqdm(
         total=n_clips,
         initial=extracted.n_cached,
@@ -198,23 +181,17 @@ def _fill(
         leave=False,
     )
     with bar, store or nullcontext():
-        for rows, waveform in batches.read(extracted.missing()):
+        for rows, waveform in batches:
             with torch.no_grad():
                 values = _encode(encoder, readout, waveform.to(options.device))
             embeddings = clip_embeddings(values, readout)
             if bad := embeddings.not_finite():
-                raise NonFiniteEmbeddingError(_bad_clips([rows[clip] for clip in bad], manifest))
+                files = [str(manifest.path(manifest.clips[rows[clip]])) for clip in bad]
+                raise NonFiniteEmbeddingError(
+                    f"the encoder gives NaN or infinite values for {', '.join(files)}: check its "
+                    "weights, or use float32 if this was bfloat16"
+                )
             extracted.put(rows, embeddings)
             if store:
                 store.add([digests[row] for row in rows], embeddings)
             bar.update(len(rows))
-    if batches.broken:
-        raise UnreadableClipsError(batches.broken, n_clips)
-
-
-def _bad_clips(rows: Sequence[int], manifest: Manifest) -> str:
-    files = ", ".join(str(manifest.path(manifest.clips[row])) for row in rows)
-    return (
-        f"the encoder gives NaN or infinite values for {files}: check its weights, "
-        "or use float32 if this was bfloat16"
-    )

@@ -45,27 +45,14 @@ class ClipEmbeddings:
 
 
 class Extracted:
-    """One readout of one encoder. Asking for another readout is an error."""
+    """One readout of one encoder; only that can be asked for."""
 
-    def __init__(
-        self,
-        n_clips: int,
-        readout: Readout,
-        layers: Sequence[str] = (),
-        precision: Literal["float32", "bfloat16"] = "float32",
-        device: str = "cpu",
-    ) -> None:
-        """Make room for the embeddings; `put` fills it.
+    def __init__(self, n_clips: int, readout: Readout, layers: Sequence[str] = ()) -> None:
+        """Make room for the embeddings, which `put` fills in.
 
-        Args:
-            n_clips: How many there will be.
-            readout: Which embeddings.
-            layers: Names of all layers in the order of the encoder, for the readout "layers".
-            precision: What networks run in; embeddings are float32.
-            device: Type of the device that computes them; embeddings are on the CPU.
+        `layers` are the names of all in the order of the encoder, for the readout "layers".
         """
         self.readout: Readout = readout
-        self.precision, self.device = precision, device
         self._layers = tuple(layers)
         self.n_cached = 0
         """How many clips came from a cache."""
@@ -76,13 +63,11 @@ class Extracted:
     @property
     def scene(self) -> Float32[Tensor, "clip dim"]:
         """Scene embeddings."""
-        self._check("scene")
         return self._pooled["scene"]
 
     @property
     def layers(self) -> dict[str, Float32[Tensor, "clip dim"]]:
         """Embeddings by layer, in the order of the encoder."""
-        self._check("layers")
         return {name: self._pooled[name] for name in self._layers}
 
     def pop_timestamps(
@@ -92,7 +77,6 @@ class Extracted:
 
         Let go one by one, as those of a whole task can fill the memory.
         """
-        self._check("timestamps")
         for row in range(len(self._is_there)):
             self._is_there[row] = False
             yield self._timestamps.pop(row)
@@ -115,10 +99,6 @@ class Extracted:
                     self._pooled[name] = torch.empty(len(self._is_there), *values.shape[1:])
                 self._pooled[name][index] = values
         self._is_there[index] = True
-
-    def _check(self, readout: Readout) -> None:
-        if readout != self.readout:
-            raise ValueError(f"{self.readout} were extracted, not {readout}")
 
 
 def clip_embeddings(

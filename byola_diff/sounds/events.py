@@ -70,14 +70,9 @@ def rung(
     kernel: Float[Tensor, "batch kernel"],
     wrap: bool = False,
 ) -> Float[Tensor, "batch sample"]:
-    """Each impulse replaced by a copy of the kernel, cut at the end of the clip.
+    """Each impulse replaced by a copy of the kernel of its size, cut at the end of the clip.
 
-    Args:
-        time: Axis of the impulses.
-        impulses: Sizes of the copies, 0 where there is none.
-        kernel: The sound of one impulse of size 1.
-        wrap: Let tails run over the end into the start, so that a stationary sound has no
-            build-up at its start.
+    With `wrap`, tails run over the end into the start: a stationary sound has no build-up there.
     """
     n_fft = time.n_fft if wrap else fast_size(time.n_samples + kernel.shape[1])
     count = kernel.shape[1]

@@ -68,10 +68,20 @@ class Draw:
         return self._keep(name, self._take(1) < probability)
 
     def noise(self, name: str, count: int) -> Float[Tensor, "batch count"]:
-        """White Gaussian noise of unit variance: any number of values for a single slot."""
-        position = self._take(1)[:, 0]
-        self.named[name] = position
-        return _noise_at(position, count)
+        """White Gaussian noise of unit variance: any number of values for a single slot.
+
+        They come from a drawn place of a fixed table on. Hashing a counter per sample costs about
+        ten times the rest of a sound. A table of two million values, filtered and shaped
+        differently each time, is random enough that no two clips share a spectrogram, and the same
+        on every device. Long requests run over the end of the table into its beginning.
+        """
+        position = self.named[name] = self._take(1)[:, 0]
+        table, start = _table(position.device), (position * _TABLE_SIZE).long()
+        if count <= _TABLE_SIZE // 8:
+            # A window on the table: several times faster than an index per sample. Starts are
+            # taken from the first 7/8, which every window fits behind.
+            return table.unfold(0, count, 1)[start * 7 // 8]
+        return table[(start[:, None] + torch.arange(count, device=table.device)) % _TABLE_SIZE]
 
     def _take(self, count: int) -> Tensor:
         start, self._used = self._used, self._used + count
@@ -84,23 +94,6 @@ class Draw:
             raise RuntimeError(f"{name!r} was drawn twice")
         self.named[name] = values.float()
         return self.named[name]
-
-
-def _noise_at(position: Float[Tensor, " batch"], count: int) -> Float[Tensor, "batch count"]:
-    """`count` values of white noise per clip, from a place in [0, 1) of a fixed table on.
-
-    Hashing a counter per sample costs about ten times the rest of a sound. A table of two million
-    values, filtered and shaped differently each time, is random enough that no two clips share a
-    spectrogram, and the same on every device. Long requests run over the end of the table into its
-    beginning.
-    """
-    table = _table(position.device)
-    start = (position.double() * _TABLE_SIZE).long()
-    if count <= _TABLE_SIZE // 8:
-        # A window on the table: several times faster than an index per sample. Starts are taken
-        # from the first 7/8, which every window fits behind.
-        return table.unfold(0, count, 1)[start * 7 // 8]
-    return table[(start[:, None] + torch.arange(count, device=table.device)) % _TABLE_SIZE]
 
 
 @lru_cache(maxsize=8)

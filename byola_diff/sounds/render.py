@@ -3,6 +3,7 @@
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import ModuleType
 
 import torch
@@ -33,10 +34,6 @@ BACKGROUNDS = _families(machines, nature)
 """Sounds that go on at one level, of any length."""
 
 
-Finish = Callable[[Draw, Tensor], Tensor]
-"""Last step of a group of clips of one family: their draws and sounds to what is wanted."""
-
-
 def render(
     families: Sequence[str],
     seed: int,
@@ -46,34 +43,25 @@ def render(
 ) -> Float[Tensor, "batch sample"]:
     """Waveforms on the device of `indices`, with peaks between -30 and 0 dBFS.
 
-    Clip k depends on (families[k], seed, indices[k]) alone, whatever it is rendered with.
-
-    Args:
-        families: One name of `FOREGROUNDS` or `BACKGROUNDS` per clip.
-        seed: The seed of the corpus.
-        indices: Numbers of the clips in it.
-        n_samples: Length of every clip.
-        sample_rate: Hz.
+    Clip k depends on (families[k], seed, indices[k]) alone, whatever it is rendered with: on a name
+    of `FOREGROUNDS` or `BACKGROUNDS`, the seed of the corpus and the number of the clip in it.
 
     Raises:
         ValueError: If a family is unknown, a length below 1, or there is not one name per clip.
     """
-
-    def finish(draw: Draw, sound: Tensor) -> Tensor:
-        return at_random_level(draw, sound, 30.0)
-
+    finish = partial(at_random_level, spread_db=30.0)
     return render_with(finish, families, seed, indices, n_samples, sample_rate)
 
 
 def render_with(
-    finish: Finish,
+    finish: Callable[[Draw, Tensor], Tensor],
     families: Sequence[str],
     seed: int,
     indices: Int[Tensor, " batch"],
     n_samples: int,
     sample_rate: int,
 ) -> Float[Tensor, "batch sample"]:
-    """As `render`, with another last step than a random level."""
+    """As `render`, with another last step than a random level: of draws and sounds of a family."""
     _check(families, len(indices), n_samples, sample_rate)
     uniforms = uniform_rows(seed, indices, families)
     waveform = torch.empty(len(indices), n_samples, device=indices.device)
@@ -85,8 +73,7 @@ def render_with(
     for family, rows in rows_of.items():
         for group in torch.tensor(rows, device=indices.device).split(largest):
             draw = Draw(uniforms[group])
-            sound = _sound(family, draw, n_samples, sample_rate)
-            waveform[group] = finish(draw, sound)
+            waveform[group] = finish(draw, _sound(family, draw, n_samples, sample_rate))
     return waveform
 
 

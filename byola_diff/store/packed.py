@@ -7,18 +7,17 @@ A store is a folder:
     rejected.csv         file, reason: what was found and could not be used
     plan.json            what the store was begun with; another run must agree to go on
     meta.json            format version, rate, resampler, decoder, counts, size and hash per shard
-`meta.json` is written last: a folder without it is unfinished. What writes a store: `plan.py`,
-`write.py`.
+`meta.json` is written last: a folder without it is unfinished. `packing.py` writes a store.
 """
 
-import csv
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int16, Int64
+
+from byola_diff.storage import sha256
 
 FORMAT_VERSION = 1
 SAMPLE_BYTES = 2
@@ -90,36 +89,24 @@ class PackedStore:
         """Path of a shard."""
         return self.path / shard_name(shard)
 
-    def files(self) -> list[str]:
-        """Source file of each clip, relative to the folder that was packed."""
-        with (self.path / "clips.csv").open(
-            newline="", encoding="utf-8", errors=UNDECODABLE
-        ) as file:
-            return [row["file"] for row in csv.DictReader(file)]
-
     def verify(self) -> None:
         """Compare the hash of every shard with the recorded one.
 
         Raises:
             PackedStoreError: If any shard has other bytes than were written.
         """
-        names = [shard_name(shard) for shard in range(len(self.shard_samples))]
         recorded = [shard["sha256"] for shard in self.meta["shards"]]
-        changed = [n for n, sha in zip(names, recorded, strict=True) if sha != self._sha256(n)]
+        paths = [self.shard_path(shard) for shard in range(len(recorded))]
+        changed = [p.name for p, sha in zip(paths, recorded, strict=True) if sha != sha256(p)]
         if changed:
             raise PackedStoreError(f"{self.path}: altered {', '.join(changed)}; {_REPACK}")
 
-    def _sha256(self, name: str) -> str:
-        with (self.path / name).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
     def _check_shard_sizes(self) -> None:
         for shard, n_samples in enumerate(self.shard_samples.tolist()):
-            path = self.shard_path(shard)
+            path, expected = self.shard_path(shard), n_samples * SAMPLE_BYTES
             if not path.is_file():
                 raise PackedStoreError(f"{path}: missing; {_REPACK}")
-            if (n_bytes := path.stat().st_size) != n_samples * SAMPLE_BYTES:
-                expected = n_samples * SAMPLE_BYTES
+            if (n_bytes := path.stat().st_size) != expected:
                 reason = f"{n_bytes} bytes instead of {expected}"
                 raise PackedStoreError(f"{path}: truncated or altered, {reason}; {_REPACK}")
 

@@ -1,5 +1,11 @@
-"""Checkpoints that survive a kill: written whole, hash-checked, the newest good one resumed."""
+"""Checkpoints that survive a kill: written whole, hash-checked, the newest good one resumed.
 
+Ctrl-C leaves one too.
+"""
+
+import signal
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +80,47 @@ class KeepCheckpoints(StepCallback):
             CheckedCheckpointIO().remove_checkpoint(old)
         for unfinished in self.folder.glob(".*.tmp"):  # left by a kill inside a save
             unfinished.unlink()
+
+
+class StoppedError(Exception):
+    """Training was stopped by Ctrl-C, and its state was saved."""
+
+
+class FinishStep(StepCallback):
+    """On the first Ctrl-C: a checkpoint after the step, then `StoppedError`; at once on a second.
+
+    For one process only: several would stop after different steps, and wait for each other. They
+    end at once, and their newest checkpoint is the one to go on from.
+
+    To be called after `checkpoints`, which may have saved the step already.
+    """
+
+    def __init__(self, checkpoints: KeepCheckpoints) -> None:
+        self.checkpoints = checkpoints
+        self._asked = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Take over Ctrl-C; Lightning gives it back at the end, as it does with all signals."""
+        if threading.current_thread() is threading.main_thread():  # others may not
+            signal.signal(signal.SIGINT, self._ask)
+
+    def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
+        """Save and stop, if asked to.
+
+        Raises:
+            StoppedError: Says how to go on.
+        """
+        if self._asked:
+            self.checkpoints.save(trainer, pl_module, outputs)
+            raise StoppedError(
+                f"stopped after step {trainer.global_step}; the same command with --resume auto "
+                "goes on from there"
+            )
+
+    def _ask(self, *_: Any) -> None:
+        self._asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr, flush=True)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing import get_all_start_methods
 from typing import Any
 
@@ -31,6 +32,8 @@ class ClipModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Open the source; in each process, as it may hold memory of its device."""
+        assert self.trainer is not None
+        self._device = self.trainer.strategy.root_device
         self.source = open_source(self.config, self._device)
 
     def train_dataloader(self) -> DataLoader:
@@ -38,16 +41,13 @@ class ClipModule(LightningDataModule):
         trainer = self.trainer
         assert trainer is not None
         start = trainer.global_step * trainer.accumulate_grad_batches
-        on_device = self.source.on_device
-        num_workers = 0 if on_device else self.config.data.num_workers
-        batches = StepBatches(
-            self.source,
-            self.config.seed,
-            self.config.data.batch_size,
-            trainer.global_rank,
-            trainer.world_size,
-            self._device if on_device else "cpu",
-        )
+        data, on_device = self.config.data, self.source.on_device
+        num_workers = 0 if on_device else data.num_workers
+        # Forks of a process that has threads would hang. A fork server imports torch once for all
+        # workers; not every system has one.
+        method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+        place = (trainer.global_rank, trainer.world_size, self._device if on_device else "cpu")
+        batches = StepBatches(self.source, self.config.seed, data.batch_size, *place)
         self._loader = RunLoader(
             batches,
             batch_size=None,
@@ -55,7 +55,7 @@ class ClipModule(LightningDataModule):
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=not on_device and self._device.type == "cuda",
-            multiprocessing_context=_start_method() if num_workers else None,
+            multiprocessing_context=method if num_workers else None,
         )
         return self._loader
 
@@ -63,19 +63,6 @@ class ClipModule(LightningDataModule):
     def waited_s(self) -> float:
         """Seconds that training has spent without a batch so far."""
         return self._loader.waited_s
-
-    @property
-    def _device(self) -> torch.device:
-        assert self.trainer is not None
-        return self.trainer.strategy.root_device
-
-
-def _start_method() -> str:
-    """How workers start: forks of a process that has threads would hang.
-
-    A fork server imports torch once for all of them; not every system has one.
-    """
-    return "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
 
 
 class RunLoader(DataLoader):
@@ -109,20 +96,16 @@ class RunLoader(DataLoader):
         """Nothing to load."""
 
 
+@dataclass
 class StepBatches(Dataset):
     """The batch of each step on this process: `step`, `epoch`, `waveform`, `rejected` files."""
 
-    def __init__(
-        self,
-        source: ClipSource,
-        seed: int,
-        batch_size: int,
-        rank: int,
-        world_size: int,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self.source, self.seed, self.batch_size = source, seed, batch_size
-        self.rank, self.world_size, self.device = rank, world_size, device
+    source: ClipSource
+    seed: int
+    batch_size: int
+    rank: int
+    world_size: int
+    device: torch.device | str = "cpu"
 
     def __getitem__(self, step: int) -> dict[str, Any]:
         """The batch of a step, on the device."""
@@ -140,12 +123,5 @@ class StepBatches(Dataset):
             return 0, torch.arange(start, start + self.batch_size)
         per_epoch = steps_per_epoch(self.source.n_clips, self.batch_size, self.world_size)
         epoch, step_in_epoch = divmod(step, per_epoch)
-        return epoch, batch_indices(
-            self.seed,
-            epoch,
-            step_in_epoch,
-            self.rank,
-            self.world_size,
-            self.batch_size,
-            self.source.n_clips,
-        )
+        place = (step_in_epoch, self.rank, self.world_size)
+        return epoch, batch_indices(self.seed, epoch, *place, self.batch_size, self.source.n_clips)

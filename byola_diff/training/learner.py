@@ -34,14 +34,7 @@ class Learner(LightningModule):
     ) -> None:
         """Take the parts that were built from the configuration, which goes into each checkpoint.
 
-        Args:
-            config: Of the run.
-            log_mel: Front end.
-            normalize: Corpus normalisation.
-            make_views: Augmentations.
-            pair: The networks.
-            objective: The loss.
-            bfloat16: Whether the networks run under bfloat16 autocast; losses never do.
+        With `bfloat16`, the networks run under autocast; losses never do.
         """
         super().__init__()
         self.log_mel, self.normalize, self.make_views = log_mel, normalize, make_views

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from byola_diff.atomic import write_text
-from byola_diff.clips.rejected import RejectionLog
+from byola_diff.clips.source import RejectionLog
 
 COLLAPSE_BELOW = 0.01
 """Spread under which a warning is given."""
@@ -110,13 +110,7 @@ class Meter(StepCallback):
     """Writes `metrics.csv` and TensorBoard; stops a run that has diverged."""
 
     def __init__(self, folder: Path, batch_size: int, every: int) -> None:
-        """Keep the settings.
-
-        Args:
-            folder: Run folder; `metrics.csv` goes here.
-            batch_size: Clips of one batch over all processes.
-            every: Optimiser steps between rows.
-        """
+        """Keep the settings; `batch_size` counts the clips of all processes."""
         self.metrics = MetricsFile(folder / "metrics.csv")
         self.checkpoints = folder / "checkpoints"
         self.batch_size, self.every = batch_size, every

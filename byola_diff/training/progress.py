@@ -1,15 +1,18 @@
-"""What the console shows of a run, and what of Lightning it does not."""
+"""How far a run is: what the console shows of it, and where it ends if bounded by minutes."""
 
 import logging
 import sys
+import time
 import warnings
 from typing import Any
 
 import pytorch_lightning as pl
 from tqdm import tqdm
 
-from byola_diff.training.monitors import Meter, StepCallback
-from byola_diff.training.stopping import UNBOUNDED_STEPS
+from byola_diff.training.monitors import Meter, StepCallback, is_due
+
+UNBOUNDED_STEPS = 2**40
+"""Length of a run whose end is not known yet."""
 
 
 class Progress(StepCallback):
@@ -26,17 +29,12 @@ class Progress(StepCallback):
             return
         precision = "bfloat16" if pl_module.uses_bfloat16 else "float32"
         devices = f"{trainer.world_size} x {pl_module.device.type}"
-        steps = _steps(trainer)
+        steps, start = _steps(trainer), trainer.global_step
         length = f"{steps} steps" if steps else "as many steps as the time allows"
         print(f"pretraining on {devices} in {precision}, {length}", flush=True)
         if sys.stderr.isatty():
-            self.bar = tqdm(
-                desc="pretraining",
-                total=_steps(trainer),
-                initial=trainer.global_step,
-                unit="step",
-                dynamic_ncols=True,
-            )
+            how = {"unit": "step", "dynamic_ncols": True}
+            self.bar = tqdm(desc="pretraining", total=steps, initial=start, **how)
 
     def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
         """Count the step; show the numbers where there are new ones."""
@@ -66,6 +64,49 @@ class Progress(StepCallback):
 def _steps(trainer: pl.Trainer) -> int | None:
     """Steps of the run, as far as known."""
     return None if trainer.max_steps == UNBOUNDED_STEPS else trainer.max_steps
+
+
+class TimeLimit(StepCallback):
+    """Ends training after a number of minutes, checkpoints included, and the schedule with it.
+
+    With each row of the log, the trainer's number of steps becomes what the run would reach in its
+    time at the speed it had so far. All that follows that number (learning rate, last row of the
+    log, last checkpoint) thus follows the clock. Must come first among the callbacks.
+
+    All processes take the clock of the first. Time spent before an interruption counts.
+    """
+
+    def __init__(self, minutes: float, every: int) -> None:
+        self.limit_s, self.every = 60 * minutes, every
+        self.elapsed_s = 0.0
+        """Seconds of training at the last look at the clock."""
+        self._start = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Start the clock, where a resumed run has left it."""
+        self._start = time.perf_counter() - self.elapsed_s
+        if trainer.global_step > 0:
+            self._set_end(trainer)
+
+    def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
+        """Look at the clock when due; at first after each step, of which the first are slow."""
+        if trainer.global_step <= self.every or is_due(trainer, self.every):
+            elapsed_s = time.perf_counter() - self._start
+            self.elapsed_s = trainer.strategy.broadcast(elapsed_s)
+            self._set_end(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seconds used up, for the checkpoint."""
+        return {"elapsed_s": self.elapsed_s}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take them back."""
+        self.elapsed_s = state_dict["elapsed_s"]
+
+    def _set_end(self, trainer: pl.Trainer) -> None:
+        step = trainer.global_step
+        steps_left = step / self.elapsed_s * (self.limit_s - self.elapsed_s)
+        trainer.fit_loop.epoch_loop.max_steps = step + max(0, round(steps_left))
 
 
 def hide_lightning_noise() -> None:

@@ -19,12 +19,11 @@ class ViewMaker(nn.Module):
         n_frames: int,
         mixup_share: float = 0.2,
         mixup_memory: int = 2048,
-        crop: RandomResizeCrop | None = None,
         fader_gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.mixup = RandomMixup(MixupMemory(n_mels, n_frames, mixup_memory), mixup_share)
-        self.crop = crop or RandomResizeCrop()
+        self.crop = RandomResizeCrop()
         self.fader = RandomFader(fader_gain)
 
     @property

@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 import torch
 
+from byola_diff.clips.endless import ProceduralSource
 from byola_diff.clips.folder import FolderSource
 from byola_diff.clips.open import open_source
-from byola_diff.clips.procedural import ProceduralSource
 from byola_diff.clips.stored import PackedSource, ResidentSource
 from byola_diff.config import FrontEndConfig
 

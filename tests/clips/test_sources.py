@@ -8,8 +8,7 @@ from byola_diff.audio.files import read_audio
 from byola_diff.audio.resample import resample
 from byola_diff.clips.folder import FolderSource
 from byola_diff.clips.order import crop_draws, crop_starts
-from byola_diff.clips.rejected import TooManyRejectedError
-from byola_diff.clips.source import ClipSource
+from byola_diff.clips.source import ClipSource, TooManyRejectedError
 from byola_diff.clips.stored import PackedSource, ResidentSource, StoreTooLargeError
 from byola_diff.training.clip_module import StepBatches
 from tests.store.store_maker import RATE, pack, write_sounds

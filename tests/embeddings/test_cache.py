@@ -13,13 +13,13 @@ from byola_diff.embeddings.cache import clip_digests
 from byola_diff.embeddings.extract import (
     ExtractionOptions,
     NonFiniteEmbeddingError,
-    UnreadableClipsError,
     count_cached,
     embed,
 )
 from byola_diff.encoders import source_code
 from byola_diff.tables.manifest import Clip, Manifest, read_manifest
 from byola_diff.tables.preprocessing import Preprocessing
+from byola_diff.tables.reading import UnreadableClipsError
 from tests.corpus import RATE, tone, write_corpus
 from tests.embeddings.counting_encoder import named
 

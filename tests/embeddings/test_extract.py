@@ -8,7 +8,6 @@ from byola_diff.audio.normalize import Normalize
 from byola_diff.embeddings import batches
 from byola_diff.embeddings.extract import (
     ExtractionOptions,
-    UnreadableClipsError,
     embed,
     embed_clips,
 )
@@ -19,6 +18,7 @@ from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.precision import computes_bfloat16
 from byola_diff.tables.manifest import Clip, Manifest
 from byola_diff.tables.preprocessing import Preprocessing
+from byola_diff.tables.reading import UnreadableClipsError
 from tests.corpus import RATE, PowerEncoder, tone, write_corpus
 from tests.embeddings.counting_encoder import named
 
@@ -41,7 +41,7 @@ def network_encoder(seed=0):
 def test_rows_are_in_the_order_of_the_clips(tmp_path):
     manifest = write_corpus(tmp_path)
     encoder = PowerEncoder()
-    embeddings = embed_clips(encoder, manifest, options=batches_of(5))
+    embeddings = embed_clips(encoder, manifest, batches_of(5))
     assert embeddings.shape == (12, 3)
     assert embeddings[:, 0].tolist() == [2400 if number % 3 else 3200 for number in range(12)]
     torch.testing.assert_close(embeddings[:, 1], torch.full((12,), 0.125), atol=1e-3, rtol=0)
@@ -49,25 +49,18 @@ def test_rows_are_in_the_order_of_the_clips(tmp_path):
     assert sorted(encoder.batch_shapes) == [(3, 2400), (4, 3200), (5, 2400)]
 
 
-def test_a_part_of_the_clips(tmp_path):
-    manifest = write_corpus(tmp_path)
-    every = embed_clips(PowerEncoder(), manifest, options=QUIET)
-    some = embed_clips(PowerEncoder(), manifest, manifest.in_split("test"), options=QUIET)
-    torch.testing.assert_close(some, every[8:])
-
-
 def test_grouping_does_not_change_the_embeddings_of_a_network(tmp_path):
     manifest = write_corpus(tmp_path)
     encoder = network_encoder()
-    together = embed_clips(encoder, manifest, options=batches_of(12))
-    alone = embed_clips(encoder, manifest, options=batches_of(1))
+    together = embed_clips(encoder, manifest, batches_of(12))
+    alone = embed_clips(encoder, manifest, batches_of(1))
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
 def test_other_rates_are_resampled(tmp_path):
     write_wav(tmp_path / "fast.wav", tone(500, 44100, 44100), 44100)
     manifest = Manifest(tmp_path, (Clip("fast.wav", ("a",)),), ("a",))
-    [[length, power, difference]] = embed_clips(PowerEncoder(), manifest, options=QUIET).tolist()
+    [[length, power, difference]] = embed_clips(PowerEncoder(), manifest, QUIET).tolist()
     assert length == RATE
     assert power == pytest.approx(0.125, abs=1e-3)
     # Of a sine: 2 sin^2(pi f / rate) of twice its power.
@@ -79,7 +72,7 @@ def test_only_the_stretch_of_the_clip_is_read(tmp_path):
     write_wav(tmp_path / "a.wav", sound, RATE)
     clip = Clip("a.wav", ("a",), start_s=0.1, duration_s=0.1)
     manifest = Manifest(tmp_path, (clip,), ("a",))
-    [embedding] = embed_clips(PowerEncoder(), manifest, options=QUIET)
+    [embedding] = embed_clips(PowerEncoder(), manifest, QUIET)
     assert embedding[0] == 800
     assert embedding[1].item() == pytest.approx(0.125, abs=1e-3)
 
@@ -90,7 +83,7 @@ def test_all_unreadable_files_are_named_before_any_work(tmp_path):
     (tmp_path / "7.wav").write_bytes(b"no audio at all")
     encoder = PowerEncoder()
     with pytest.raises(UnreadableClipsError, match=r"2 of 12(.|\n)*3\.wav(.|\n)*7\.wav"):
-        embed_clips(encoder, manifest, options=QUIET)
+        embed_clips(encoder, manifest, QUIET)
     assert encoder.batch_shapes == []
 
 
@@ -110,12 +103,9 @@ def test_nan_samples_and_late_starts_are_refused(tmp_path):
         embed_clips(PowerEncoder(), Manifest(tmp_path, (late,), ("a",)), options=QUIET)
 
 
-def test_no_clips_and_no_batch(tmp_path):
-    manifest = write_corpus(tmp_path)
+def test_no_clips(tmp_path):
     with pytest.raises(ValueError, match="no clips"):
-        embed_clips(PowerEncoder(), manifest, [], options=QUIET)
-    with pytest.raises(ValueError, match="batch_size"):
-        embed_clips(PowerEncoder(), manifest, options=batches_of(0))
+        embed_clips(PowerEncoder(), Manifest(tmp_path, (), ()), QUIET)
 
 
 def quiet(encoder, manifest, readout="scene", cut=WHOLE, **options):
@@ -132,14 +122,6 @@ def test_readouts_of_clips_of_two_lengths(tmp_path):
     embeddings, centers_ms = next(quiet(encoder, manifest, "timestamps").pop_timestamps())
     assert embeddings.shape == (8, 1)
     assert centers_ms.tolist() == [25, 75, 125, 175, 225, 275, 325, 375]
-
-
-def test_another_readout_than_was_extracted(tmp_path):
-    extracted = quiet(named(), write_corpus(tmp_path))
-    with pytest.raises(ValueError, match="scene were extracted, not layers"):
-        _ = extracted.layers
-    with pytest.raises(ValueError, match="not timestamps"):
-        next(extracted.pop_timestamps())
 
 
 def test_workers_change_nothing(tmp_path):
@@ -204,14 +186,6 @@ def test_auto_takes_what_the_hardware_computes(tmp_path):
     assert torch.equal(found, quiet(encoder, manifest, precision=expected).scene)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "auto"])
-def test_records_can_say_how_it_was_computed(tmp_path, precision):
-    extracted = quiet(named(), write_corpus(tmp_path), precision=precision)
-    auto = "bfloat16" if computes_bfloat16("cpu") else "float32"
-    assert extracted.precision == (auto if precision == "auto" else precision)
-    assert extracted.device == "cpu"
-
-
 def test_timestamps_can_be_let_go_one_by_one(tmp_path):
     manifest = write_corpus(tmp_path)
     expected = list(quiet(named(), manifest, "timestamps").pop_timestamps())
@@ -222,14 +196,6 @@ def test_timestamps_can_be_let_go_one_by_one(tmp_path):
         assert torch.equal(found[0], embeddings)
         assert torch.equal(found[1], centers_ms)
         assert extracted.missing() == list(range(row + 1))
-    with pytest.raises(ValueError, match="scene were extracted, not timestamps"):
-        next(quiet(named(), manifest).pop_timestamps())
-
-
-@pytest.mark.parametrize("name", ["batch_size", "n_workers"])
-def test_counts_are_positive(tmp_path, name):
-    with pytest.raises(ValueError, match=name):
-        quiet(named(), write_corpus(tmp_path), **{name: 0})
 
 
 def test_the_bar_counts_all_clips(tmp_path, capsys):

@@ -1,13 +1,14 @@
 """Small folders of sounds and packed stores of them, for the tests of this folder."""
 
+import csv
 import json
+import shutil
 
 import numpy as np
 import soundfile
 
 from byola_diff.store.packed import FORMAT_VERSION, PackedStore, shard_name
-from byola_diff.store.plan import begin, plan_store
-from byola_diff.store.write import pack_shard, remove_records, write_index
+from byola_diff.store.packing import begin, pack_shard, plan_store, write_index
 
 RATE = 16_000
 
@@ -25,8 +26,14 @@ def pack(source, out, shard_mib=1):
     begin(plan, out)
     records = [pack_shard(plan.of_shard(shard), out, shard) for shard in range(plan.n_shards)]
     write_index(plan, out, records)
-    remove_records(out)
+    shutil.rmtree(out / "parts")
     return PackedStore.open(out)
+
+
+def files_of(store):
+    """Source file of each clip."""
+    with (store.path / "clips.csv").open(newline="", errors="surrogateescape") as file:
+        return [row["file"] for row in csv.DictReader(file)]
 
 
 def write_synthetic_store(out, n_clips, clip_samples):

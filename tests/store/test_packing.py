@@ -4,14 +4,12 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from byola_diff.audio.resample import resample
-from byola_diff.store.packed import PackedStore, PackedStoreError
-from byola_diff.store.plan import begin, plan_store
-from byola_diff.store.write import pack_shard, record_path, write_rendered_store
+from byola_diff.store.packed import PackedStoreError
+from byola_diff.store.packing import begin, pack_shard, plan_store, record_path
 from tests.file_hashes import file_hashes
-from tests.store.store_maker import RATE, pack, write_sounds
+from tests.store.store_maker import RATE, files_of, pack, write_sounds
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def test_unusable_files_are_listed_and_the_others_kept(tmp_path):
     soundfile.write(source / "003.wav", np.zeros(1), 48_000)
     (source / "004.wav").symlink_to("nowhere")
     store = pack(source, tmp_path / "store")
-    assert store.files() == ["001.wav"]
+    assert files_of(store) == ["001.wav"]
     assert store.meta["counts"]["rejected"] == 4
     lines = (store.path / "rejected.csv").read_text().splitlines()
     assert lines[0] == "file,reason"
@@ -55,7 +53,7 @@ def test_name_that_is_no_utf8(tmp_path):
     source = write_sounds(tmp_path / "source", [100])
     odd = os.fsdecode(b"\xff.wav")
     (source / "000.wav").rename(source / odd)
-    assert pack(source, tmp_path / "store").files() == [odd]
+    assert files_of(pack(source, tmp_path / "store")) == [odd]
 
 
 def test_no_audio(tmp_path):
@@ -108,15 +106,3 @@ def test_changed_source_or_setting_is_refused(source, tmp_path):
 def test_foreign_folder_is_left_alone(source):
     with pytest.raises(PackedStoreError, match="neither empty nor"):
         begin(plan_store(source, RATE), source)
-
-
-def test_made_sounds_become_a_store(tmp_path):
-    waveforms = [torch.full((100,), 0.5), torch.full((70,), -1.0)]
-    named = ((f"sound-{number}", waveform) for number, waveform in enumerate(waveforms))
-    write_rendered_store(tmp_path / "made", named, RATE)
-    store = PackedStore.open(tmp_path / "made")
-    store.verify()
-    assert store.files() == ["sound-0", "sound-1"]
-    assert (len(store), store.sample_rate) == (2, RATE)
-    assert store.read(0).tolist() == [16384] * 100
-    assert store.read(1).tolist() == [-32768] * 70

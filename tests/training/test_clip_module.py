@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from byola_diff import build
-from byola_diff.clips.procedural import ProceduralSource
+from byola_diff.clips.endless import ProceduralSource
 from byola_diff.clips.source import ClipSource
 from byola_diff.training.clip_module import RunLoader, StepBatches
 

@@ -6,8 +6,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from byola_diff import build
+from byola_diff.clips.endless import ProceduralSource
 from byola_diff.clips.open import open_source
-from byola_diff.clips.procedural import ProceduralSource
 from byola_diff.config import TrainingConfig
 from byola_diff.training import learner as learner_module
 from byola_diff.training.learner import learning_rate

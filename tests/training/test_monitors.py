@@ -8,8 +8,8 @@ import soundfile
 import torch
 
 from byola_diff import build
-from byola_diff.clips.procedural import ProceduralSource
-from byola_diff.clips.rejected import TooManyRejectedError
+from byola_diff.clips.endless import ProceduralSource
+from byola_diff.clips.source import TooManyRejectedError
 from byola_diff.training import clip_module, monitors
 from byola_diff.training.checkpoints import newest_checkpoint
 from byola_diff.training.learner import Learner

@@ -12,17 +12,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from byola_diff.evaluation.hear.event_metrics import (
+from byola_diff.evaluation.hear.events import (
     DETECTION,
     EventsByFile,
-    detection_scores,
-    segment_error_rate,
-)
-from byola_diff.evaluation.hear.events import (
     LabelledEvent,
     PostProcessing,
+    detection_scores,
     find_events,
     frame_targets,
+    segment_error_rate,
 )
 from byola_diff.evaluation.hear.task_folder import Labels
 from byola_diff.probing import metrics

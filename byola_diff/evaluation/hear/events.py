@@ -1,17 +1,27 @@
-"""Sound events: from events to the targets of frames, and from their scores back, as HEAR's kit.
+"""Sound events: from events to the targets of frames and back from their scores, and metrics.
 
-Median filter over time, threshold, merge, minimum duration. How strong the filter is and how short
-an event may be is chosen on validation data, from a small grid.
+As HEAR's kit: median filter over time, threshold, merge, minimum duration. How strong the filter is
+and how short an event may be is chosen on validation data, from a small grid.
+
+Metrics have the values of sed_eval: counts are summed over files and labels. An event is found if a
+predicted one of its label starts close enough (and, where asked, ends close enough). Each event is
+matched once; as many as possible are.
+
+Source:
+    Mesaros et al., 2016, "Metrics for Polyphonic Sound Event Detection", Applied Sciences 6(6).
 """
 
-from collections.abc import Sequence
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 
 from byola_diff.optional import require
 
+_PURPOSE = "the evaluation of event tasks"
 _THRESHOLD = 0.5
 _END_MARGIN_MS = 0.0001  # HEAR's: a frame on the very end of an event belongs to it
 
@@ -37,6 +47,15 @@ DEFAULT_GRID = (PostProcessing(250.0, 125.0), PostProcessing(250.0, 250.0))
 
 TASK_GRIDS = {"maestro": (PostProcessing(150.0, 50.0),)}
 """Grids by `task_name`, for metadata without a grid of their own."""
+
+EventsByFile = Mapping[str, Sequence[LabelledEvent]]
+
+DETECTION: dict[str, dict[str, float]] = {
+    "event_onset_200ms_fms": {"collar_s": 0.2},
+    "event_onset_50ms_fms": {"collar_s": 0.05},
+    "event_onset_offset_50ms_20perc_fms": {"collar_s": 0.05, "length_share": 0.2},
+}
+"""Arguments of `detection_scores` by the names that HEAR has for its F-measures."""
 
 
 def find_events(
@@ -79,6 +98,56 @@ def frame_targets(
     return targets
 
 
+def detection_scores(
+    reference: EventsByFile,
+    predicted: EventsByFile,
+    *,
+    collar_s: float,
+    length_share: float | None = None,
+) -> tuple[float, float, float]:
+    """F-measure, precision and recall over all files; 0 where undefined, as in HEAR.
+
+    Args:
+        reference: True events of all files that there are predictions for.
+        predicted: A file that is not there has none.
+        collar_s: How far the start may be off, inclusive.
+        length_share: If given, the end counts too, and may be off by as much as the collar, or by
+            this share of the length of the true event if that is more.
+    """
+    n_matched = sum(
+        _n_matched(events, predicted.get(file, ()), collar_s, length_share)
+        for file, events in reference.items()
+    )
+    n_reference = sum(map(len, reference.values()))
+    n_predicted = sum(map(len, predicted.values()))
+    if not n_matched:
+        return 0.0, 0.0, 0.0
+    f_measure = 2 * n_matched / (n_reference + n_predicted)
+    return f_measure, n_matched / n_predicted, n_matched / n_reference
+
+
+def segment_error_rate(reference: EventsByFile, predicted: EventsByFile) -> float:
+    """Errors per true active label and second; smaller is better, may exceed 1.
+
+    A label is active in every second that one of its events touches. In each second a missed label
+    and a false one make one substitution; what is left over are deletions or insertions.
+
+    Raises:
+        ValueError: If the reference has no events.
+    """
+    n_reference, n_errors = 0, 0
+    for file, events in reference.items():
+        true, found = _active_seconds(events), _active_seconds(predicted.get(file, ()))
+        n_reference += len(true)
+        missed = Counter(second for _, second in true - found)
+        false = Counter(second for _, second in found - true)
+        # The larger of the two in each second: substitutions, and what is left over.
+        n_errors += (missed | false).total()
+    if not n_reference:
+        raise ValueError("the error rate is undefined: the reference has no events")
+    return n_errors / n_reference
+
+
 def _median_filtered(
     probability: np.ndarray, times_ms: np.ndarray, processing: PostProcessing
 ) -> np.ndarray:
@@ -87,7 +156,7 @@ def _median_filtered(
     n_frames = round(processing.median_filter_ms / float(np.diff(times_ms).mean()))
     if n_frames < 2:
         return probability
-    ndimage = require("scipy.ndimage", "evaluate", "the evaluation of event tasks")
+    ndimage = require("scipy.ndimage", "evaluate", _PURPOSE)
     return ndimage.median_filter(probability, size=(n_frames, 1))
 
 
@@ -101,3 +170,54 @@ def _runs(active: np.ndarray) -> list[tuple[int, int, int]]:
         (int(column), int(first), int(end) - 1)
         for (column, first), (_, end) in zip(starts, ends, strict=True)
     ]
+
+
+def _n_matched(
+    reference: Sequence[LabelledEvent],
+    predicted: Sequence[LabelledEvent],
+    collar_s: float,
+    length_share: float | None,
+) -> int:
+    """Events of one file that are found: the size of the largest matching, summed over labels."""
+    csr_array = require("scipy.sparse", "evaluate", _PURPOSE).csr_array
+    graphs = require("scipy.sparse.csgraph", "evaluate", _PURPOSE)
+    true, found = _times_s(reference), _times_s(predicted)
+    matchings = [
+        graphs.maximum_bipartite_matching(
+            csr_array(_close(true[label], found[label], collar_s, length_share))
+        )
+        for label in true.keys() & found.keys()
+    ]
+    return sum(int((matching >= 0).sum()) for matching in matchings)
+
+
+def _times_s(events: Sequence[LabelledEvent]) -> dict[str, Float[np.ndarray, "event 2"]]:
+    """Starts and ends by label."""
+    times_ms = defaultdict(list)
+    for event in events:
+        times_ms[event.label].append((event.start_ms, event.end_ms))
+    # In seconds, as sed_eval is given them: on the limit, rounding decides.
+    return {label: np.array(times) / 1000 for label, times in times_ms.items()}
+
+
+def _close(
+    true: Float[np.ndarray, "true 2"],
+    found: Float[np.ndarray, "found 2"],
+    collar_s: float,
+    length_share: float | None,
+) -> Bool[np.ndarray, "true found"]:
+    off = np.abs(true[:, None] - found[None])  # [true, found, start and end]
+    close = off[..., 0] <= collar_s
+    if length_share is not None:
+        length = true[:, 1] - true[:, 0]
+        close &= off[..., 1] <= np.maximum(collar_s, length_share * length)[:, None]
+    return close
+
+
+def _active_seconds(events: Sequence[LabelledEvent]) -> set[tuple[str, int]]:
+    """Pairs of label and number of the second."""
+    return {
+        (event.label, second)
+        for event in events
+        for second in range(math.floor(event.start_ms / 1000), math.ceil(event.end_ms / 1000))
+    }

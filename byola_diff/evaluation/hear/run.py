@@ -7,16 +7,85 @@ Embeddings are not standardised, as in HEAR's kit. Nor are clips shuffled anew i
 it is asked for: the kit means to, but compares a list with a word.
 """
 
-from collections.abc import Mapping
+import json
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+from byola_diff.atomic import write_text
 from byola_diff.audio.resample import resampler_name
-from byola_diff.embeddings.extract import ExtractionOptions
+from byola_diff.embeddings.extract import ExtractionOptions, count_cached
 from byola_diff.encoders.open import NamedEncoder
+from byola_diff.evaluation.hear.archive import unpack_task
 from byola_diff.evaluation.hear.grid import GridName, GridPoint, hyperparameter_grid
 from byola_diff.evaluation.hear.probes import SEED, FoldResult, embed_task
-from byola_diff.evaluation.hear.task_folder import HearTask
+from byola_diff.evaluation.hear.task_folder import HearTask, read_hear_task
+from byola_diff.evaluation.jobs import Job, extraction_options
+from byola_diff.evaluation.options import EmbeddingOptions, Folder, ScoreOptions, deviations
+from byola_diff.option_fields import Count
+from byola_diff.scores import ScoreRecord, score_record
+from byola_diff.tables.preprocessing import Preprocessing
+
+USUAL_HEAR = {"grid": "default", "points": 8, "shuffle": False}
+"""Defaults; scores by other values of these do not compare, and are marked in reports."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HearOptions(ScoreOptions, EmbeddingOptions):
+    """Options of the verb `hear`."""
+
+    task: list[Annotated[Path, "PATH"]]
+    """Task folders, or tar.gz as published."""
+    grid: GridName = "default"
+    """Hyper-parameters to choose from, by the names of HEAR's kit."""
+    points: Count = 8
+    """Combinations of them to try."""
+    shuffle: bool = False
+    """Order clips anew in each epoch, unlike HEAR's kit."""
+    predictions: Folder | None = None
+    """Also write predictions: a file for each task and encoder."""
+
+
+def hear_jobs(options: HearOptions) -> list[Job]:
+    """A job for each task, whose folder or archive is read before anything is embedded."""
+    tasks = [
+        read_hear_task(unpack_task(path, options.cache / "hear") if path.is_file() else path)
+        for path in options.task
+    ]
+    return [_hear_job(options, task) for task in tasks]
+
+
+def _hear_job(options: HearOptions, task: HearTask) -> Job:
+    extraction, name = extraction_options(options), task.metadata.name
+    settings = {"grid": options.grid, "n_points": options.points, "shuffle": options.shuffle}
+    marked = settings | {"deviations": deviations(options, USUAL_HEAR)}
+
+    def records(named: NamedEncoder) -> Iterator[ScoreRecord]:
+        start = time.monotonic()
+        result = run_hear_task(task, named, extraction, **settings)
+        if options.predictions is not None:
+            content = {
+                "task": name,
+                "encoder": named.name,
+                "labels": task.labels,
+                "folds": {test: fold.predictions for test, fold in result.folds.items()},
+            }
+            file = f"{name}-{named.content_hash[:8]}.json"
+            write_text(options.predictions / file, json.dumps(content) + "\n")
+        about = (result.scores, {**result.settings, **marked}, time.monotonic() - start)
+        yield score_record("hear", name, named, *about, probe=result.choices())
+
+    def plan(named: NamedEncoder) -> Iterator[str]:
+        manifest = task.manifest(named.encoder.sample_rate)
+        n_cached = count_cached(named, manifest, task.readout, Preprocessing(), extraction)
+        yield (
+            f"{named.name} on {name}: {len(manifest.clips)} clips, {n_cached} of them cached; "
+            f"{options.points} probes to choose from, {len(task.folds())} tests"
+        )
+
+    return Job("hear", name, marked, records, plan)
 
 
 @dataclass(frozen=True)
@@ -67,13 +136,8 @@ def run_hear_task(
 ) -> HearResult:
     """Test scores of an encoder on a task, by all metrics of the task.
 
-    Args:
-        task: All of its splits are embedded, whole clips.
-        named: The encoder, which is already on the device of `extraction`.
-        extraction: How clips are embedded. Probes are trained on the same device.
-        grid: Hyper-parameters to choose from.
-        n_points: How many combinations of them to try.
-        shuffle: Whether each epoch has an order of its own; the kit keeps one order throughout.
+    Whole clips of all splits are embedded; the encoder is already on the device of `extraction`,
+    on which probes are trained too. `grid`, `n_points` and `shuffle` are as in `HearOptions`.
 
     Raises:
         ValueError: If an embedding is NaN, or no probe could be scored on the validation split.

@@ -18,8 +18,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from byola_diff.evaluation.hear.event_metrics import DETECTION
-from byola_diff.evaluation.hear.events import DEFAULT_GRID, TASK_GRIDS, PostProcessing
+from byola_diff.evaluation.hear.events import DEFAULT_GRID, DETECTION, TASK_GRIDS, PostProcessing
 from byola_diff.evaluation.hear.grid import ParameterValues, Several
 from byola_diff.tables.validation import describe
 

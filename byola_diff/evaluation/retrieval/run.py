@@ -7,9 +7,9 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -18,15 +18,16 @@ from byola_diff.audio.files import AudioFileError
 from byola_diff.corpora.prepare import deviations as count_deviations
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.jobs import WHOLE, Job, MadeSet, count_embedded
-from byola_diff.evaluation.options import deviations
-from byola_diff.evaluation.recall import cosine_ranks, recall_at_k
-from byola_diff.evaluation.retrieval.embedded_pairs import (
-    EmbeddedPairs,
-    embed_scene,
-    pair_manifest,
+from byola_diff.evaluation.options import (
+    EmbeddingOptions,
+    Encoder,
+    Folder,
+    ScoreOptions,
+    Table,
+    deviations,
 )
+from byola_diff.evaluation.recall import cosine_ranks, recall_at_k
 from byola_diff.evaluation.retrieval.example import retrieval_example
-from byola_diff.evaluation.retrieval.options import USUAL_RETRIEVAL, RetrievalOptions
 from byola_diff.evaluation.retrieval.system import (
     RetrievalSystem,
     SystemAbout,
@@ -38,8 +39,16 @@ from byola_diff.evaluation.retrieval.text_encoders import (
     TextEncoder,
     open_text_encoder,
 )
-from byola_diff.evaluation.retrieval.train import RetrievalRules, retrieval_parts, train_retrieval
+from byola_diff.evaluation.retrieval.train import (
+    EmbeddedPairs,
+    RetrievalRules,
+    embed_scene,
+    pair_manifest,
+    retrieval_parts,
+    train_retrieval,
+)
 from byola_diff.models.precision import resolved_precision
+from byola_diff.option_fields import Count
 from byola_diff.reports.extras import write_extra
 from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.storage import sha256
@@ -51,6 +60,27 @@ _KS = (1, 5, 10)
 _PUBLISHED = {"training pairs": 50_000, "gallery": 1000}
 """Numbers of each scene of APwD; validation pairs count as training pairs."""
 _ABOUT = "apwd.json"
+
+USUAL_RETRIEVAL = {"epochs": 300, "seeds": [42, 43, 44]}
+"""Defaults; scores by other values of these do not compare, and are marked in reports."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalOptions(ScoreOptions, EmbeddingOptions):
+    """Options of the verb `retrieval`."""
+
+    pairs: list[Table]
+    """Tables of pairs with texts, such as pairs.csv of datasets/make_apwd.py; each scene in them is
+    a task of its own."""
+    text_encoder: Encoder = BAG_OF_WORDS
+    """bag-of-words, which is built in, as no weights come with this program; distilbert:FOLDER as
+    in the paper; or distilbert, from the download cache."""
+    epochs: Count = 300
+    """Epochs of training; that of lowest validation loss is kept."""
+    seeds: list[Annotated[int, "N"]] = field(default_factory=lambda: [42, 43, 44])
+    """Each gives a system and a score."""
+    systems: Folder = Path("runs/retrieval")
+    """Folder for the trained systems, which search uses."""
 
 
 def retrieval_jobs(options: RetrievalOptions) -> list[Job]:
@@ -173,7 +203,8 @@ class RetrievalRun:
             for k in _KS:
                 scores[f"recall@{k}"][f"seed {seed}"] = recall_at_k(ranks, k)
             best_epochs[f"seed {seed}"] = trained.best_epoch
-            about = self._about(named, table, pairs, settings, seed, trained.best_epoch)
+            how = {"seed": seed, "best_epoch": trained.best_epoch, "settings": settings}
+            about = self._about(named, table, pairs, **how)
             system = RetrievalSystem(trained.network, mean, deviation, about)
             save_system(system, folder / f"seed_{seed}")
         probe = {"best_epochs": best_epochs, "systems": str(folder)}
@@ -190,21 +221,13 @@ class RetrievalRun:
             print(f"no exhibit of {self.path}: {error}", file=sys.stderr)
 
     def _about(
-        self,
-        named: NamedEncoder,
-        table: PairTable,
-        pairs: EmbeddedPairs,
-        settings: dict[str, Any],
-        seed: int,
-        best_epoch: int,
+        self, named: NamedEncoder, table: PairTable, pairs: EmbeddedPairs, **trained: Any
     ) -> SystemAbout:
-        """What search has to know of the system of a seed."""
+        """What search has to know of a system, of which `trained` says how it was trained."""
         texts = [pair.text for pair in table.pairs if pair.split != "test"]
         words = self.text_encoder.vocabulary(texts)
         return SystemAbout(
             scene=table.scenes[0],
-            seed=seed,
-            best_epoch=best_epoch,
             encoder=named.name,
             encoder_sha256=named.content_hash,
             text_encoder=self.options.text_encoder,
@@ -215,7 +238,7 @@ class RetrievalRun:
             classes=table.classes,
             pairs=str(self.path.resolve()),
             words=None if words is None else tuple(sorted(words)),
-            settings=settings,
+            **trained,
         )
 
 

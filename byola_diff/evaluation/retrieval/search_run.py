@@ -5,7 +5,9 @@ What is found is printed, and shown on a page that needs nothing else: sounds, s
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from jaxtyping import Float32
@@ -15,10 +17,11 @@ from byola_diff.atomic import write_text
 from byola_diff.audio.files import find_audio, read_audio
 from byola_diff.encoders.open import NamedEncoder, open_encoder
 from byola_diff.evaluation.jobs import WHOLE, embed_whole
-from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest
-from byola_diff.evaluation.retrieval.options import SearchOptions
+from byola_diff.evaluation.options import EmbeddingOptions, Encoder, Folder
 from byola_diff.evaluation.retrieval.system import SystemAbout, load_system
 from byola_diff.evaluation.retrieval.text_encoders import TextEncoder, open_text_encoder
+from byola_diff.evaluation.retrieval.train import pair_manifest
+from byola_diff.option_fields import Count
 from byola_diff.reports.players import HeardClip, heard_clips
 from byola_diff.reports.report import Section, Table, Text, render_html
 from byola_diff.tables.manifest import Clip, Manifest
@@ -28,6 +31,26 @@ from byola_diff.tables.reading import UnreadableClipsError
 _TITLE = "Search by a recording and a text"
 _MAX_LISTED = 20
 """Files on the page that could not be read; the others are counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions(EmbeddingOptions):
+    """Options of the verb `search`."""
+
+    system: Folder
+    """A trained system, such as runs/retrieval/NAME/seed_42."""
+    query: Annotated[Path, "FILE"]
+    """The recording to start from."""
+    text: str
+    """How what is searched differs from it, as in 'add a dog, remove the rain'."""
+    folder: Folder
+    """Where to search for audio files."""
+    encoder: Encoder | None = None
+    """The encoder that the system was trained with, if it is not found by its name there."""
+    top: Count = 10
+    """Files to show."""
+    out: Annotated[Path, "HTML"] = Path("runs/search.html")
+    """The page."""
 
 
 def search(options: SearchOptions) -> int:

@@ -1,3 +1,5 @@
+import random
+
 import numpy as np
 import pytest
 from scipy.signal import medfilt
@@ -5,8 +7,10 @@ from scipy.signal import medfilt
 from byola_diff.evaluation.hear.events import (
     LabelledEvent,
     PostProcessing,
+    detection_scores,
     find_events,
     frame_targets,
+    segment_error_rate,
 )
 
 PLAIN = PostProcessing(0.0, 0.0)
@@ -101,3 +105,159 @@ def test_the_end_has_a_margin_of_a_tenth_of_a_microsecond():
 
 def test_no_events_give_zeros():
     assert not frame_targets(np.arange(3.0), [], ("a", "b")).any()
+
+
+LABELS = ("bell", "cough", "door")
+
+# F-measure, precision and recall of event_onset_200ms, event_onset_50ms and
+# event_onset_offset_50ms_20perc, then segment_1s_er: worked by sed_eval 0.2.1 on `random_files`.
+SED_EVAL = {
+    0: [
+        0.6415094339622641, 0.6296296296296297, 0.6538461538461539,
+        0.22641509433962265, 0.2222222222222222, 0.23076923076923078,
+        0.18867924528301885, 0.18518518518518517, 0.19230769230769232,
+        0.5263157894736842,
+    ],
+    1: [
+        0.41666666666666663, 0.35714285714285715, 0.5,
+        0.08333333333333333, 0.07142857142857142, 0.1,
+        0.0, 0.0, 0.0,
+        0.8666666666666667,
+    ],
+    2: [
+        0.7647058823529411, 0.7222222222222222, 0.8125,
+        0.5294117647058824, 0.5, 0.5625,
+        0.5294117647058824, 0.5, 0.5625,
+        0.375,
+    ],
+    3: [
+        0.7647058823529412, 0.7647058823529411, 0.7647058823529411,
+        0.5, 0.5, 0.5,
+        0.4411764705882353, 0.4411764705882353, 0.4411764705882353,
+        0.3913043478260869,
+    ],
+}  # fmt: skip
+
+
+def random_files(seed, n_files=4):
+    """True events, and predictions that are late, early, mislabelled, missing or made up."""
+    rng = random.Random(seed)
+    reference, predicted = {}, {}
+    for number in range(n_files):
+        true, found = reference[f"{number}.wav"], predicted[f"{number}.wav"] = [], []
+        for _ in range(rng.randrange(12)):
+            start, length, label = rng.uniform(0, 9000), rng.uniform(40, 1500), rng.choice(LABELS)
+            true.append(event(label, start, start + length))
+            if rng.random() < 0.8:
+                guess = label if rng.random() < 0.85 else rng.choice(LABELS)
+                begin = max(0.0, start + rng.gauss(0, 60))
+                end = max(begin, start + length + rng.gauss(0, 80))
+                found.append(event(guess, begin, end))
+        for _ in range(rng.randrange(4)):
+            start = rng.uniform(0, 9000)
+            found.append(event(rng.choice(LABELS), start, start + rng.uniform(0, 900)))
+    return reference, predicted
+
+
+@pytest.mark.parametrize("seed", SED_EVAL)
+def test_values_are_those_of_sed_eval(seed):
+    reference, predicted = random_files(seed)
+    values = []
+    for settings in (
+        {"collar_s": 0.2},
+        {"collar_s": 0.05},
+        {"collar_s": 0.05, "length_share": 0.2},
+    ):
+        scores = detection_scores(reference, predicted, **settings)
+        values += scores
+    values.append(segment_error_rate(reference, predicted))
+    assert values == pytest.approx(SED_EVAL[seed], abs=1e-12)
+
+
+def test_counts_are_summed_over_files():
+    # Found: 1 of 1 in the first file, 1 of 3 in the second, where 2 were predicted.
+    reference = {
+        "a.wav": [event("bell", 0, 100)],
+        "b.wav": [event("bell", 0, 100), event("bell", 1000, 1100), event("door", 0, 100)],
+    }
+    predicted = {
+        "a.wav": [event("bell", 30, 500)],
+        "b.wav": [event("bell", 1020, 1100), event("cough", 0, 100)],
+    }
+    scores = detection_scores(reference, predicted, collar_s=0.05)
+    assert scores == (4 / 7, 2 / 3, 2 / 4)
+
+
+def test_as_many_as_possible_are_matched():
+    # The first true event is close to both predictions; taking the nearer would lose the second.
+    reference = {"a.wav": [event("bell", 100, 200), event("bell", 190, 300)]}
+    predicted = {"a.wav": [event("bell", 110, 200), event("bell", 20, 200)]}
+    assert detection_scores(reference, predicted, collar_s=0.1)[2] == 1.0
+
+
+def test_an_event_is_matched_once():
+    reference = {"a.wav": [event("bell", 100, 200)]}
+    predicted = {"a.wav": [event("bell", 100, 200)] * 3}
+    scores = detection_scores(reference, predicted, collar_s=0.1)
+    assert scores == (0.5, 1 / 3, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("true_ms", "found_ms", "hit"), [(0, 50, 1), (0, 51, 0), (50, 0, 1), (51, 0, 0)]
+)
+def test_collar_is_inclusive_on_both_sides(true_ms, found_ms, hit):
+    reference, predicted = (
+        {"a.wav": [event("bell", true_ms, 3000)]},
+        {"a.wav": [event("bell", found_ms, 3000)]},
+    )
+    assert detection_scores(reference, predicted, collar_s=0.05)[0] == hit
+
+
+@pytest.mark.parametrize(("end_ms", "hit"), [(1200, 1), (800, 1), (1201, 0), (799, 0)])
+def test_end_may_be_off_by_a_share_of_the_true_length(end_ms, hit):
+    # The true event lasts 1 s, so 20 % are 200 ms, whatever the length of the predicted one.
+    reference = {"a.wav": [event("bell", 0, 1000)]}
+    predicted = {"a.wav": [event("bell", 0, end_ms)]}
+    scores = detection_scores(reference, predicted, collar_s=0.05, length_share=0.2)
+    assert scores[0] == hit
+    assert detection_scores(reference, predicted, collar_s=0.05)[0] == 1
+
+
+@pytest.mark.parametrize(("end_ms", "hit"), [(149, 1), (151, 0)])
+def test_end_may_always_be_off_by_the_collar(end_ms, hit):
+    reference = {"a.wav": [event("bell", 0, 100)]}
+    predicted = {"a.wav": [event("bell", 0, end_ms)]}
+    scores = detection_scores(reference, predicted, collar_s=0.05, length_share=0.2)
+    assert scores[0] == hit
+
+
+def test_undefined_scores_are_zero():
+    nothing, one = {"a.wav": []}, {"a.wav": [event("bell", 0, 100)]}
+    zero = (0.0, 0.0, 0.0)
+    assert detection_scores(one, nothing, collar_s=0.1) == zero
+    assert detection_scores(nothing, one, collar_s=0.1) == zero
+    assert detection_scores(nothing, nothing, collar_s=0.1) == zero
+    assert detection_scores(one, {}, collar_s=0.1) == zero
+
+
+def test_error_rate_by_hand():
+    # Second 0: bell missed, door false: one substitution. Second 1: bell right, cough false: one
+    # insertion. Second 2: door missed: one deletion. Three errors for three active labels.
+    reference = {"a.wav": [event("bell", 500, 1500), event("door", 2000, 3000)]}
+    predicted = {
+        "a.wav": [event("door", 0, 1000), event("bell", 1100, 1200), event("cough", 1999, 2000)]
+    }
+    assert segment_error_rate(reference, predicted) == pytest.approx(1.0)
+    assert segment_error_rate(reference, reference) == 0.0
+    assert segment_error_rate(reference, {}) == 1.0
+
+
+def test_error_rate_may_exceed_one():
+    reference = {"a.wav": [event("bell", 0, 1000)]}
+    predicted = {"a.wav": [event("bell", 0, 4000), event("door", 0, 1000)]}
+    assert segment_error_rate(reference, predicted) == 4.0
+
+
+def test_error_rate_needs_events():
+    with pytest.raises(ValueError, match="no events"):
+        segment_error_rate({"a.wav": []}, {"a.wav": []})

@@ -3,7 +3,7 @@
 import torch
 
 from byola_diff.audio.files import write_wav
-from byola_diff.evaluation.retrieval.embedded_pairs import EmbeddedPairs
+from byola_diff.evaluation.retrieval.train import EmbeddedPairs
 from byola_diff.tables.pairs import Pair, write_pairs
 
 N_PAIRS, N_TRAIN, N_VALID = 700, 500, 100

@@ -12,8 +12,7 @@ from byola_diff.encoders.log_mel_statistics import LogMelStatistics
 from byola_diff.evaluation.jobs import run_jobs
 from byola_diff.evaluation.retrieval import run as retrieval_runs
 from byola_diff.evaluation.retrieval.example import chosen_queries, retrieval_example
-from byola_diff.evaluation.retrieval.options import RetrievalOptions
-from byola_diff.evaluation.retrieval.run import retrieval_jobs
+from byola_diff.evaluation.retrieval.run import RetrievalOptions, retrieval_jobs
 from byola_diff.evaluation.retrieval.system import load_system
 from byola_diff.reports.extras import read_extras
 from byola_diff.reports.paper_tables import print_paper_table

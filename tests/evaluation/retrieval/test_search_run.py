@@ -10,8 +10,7 @@ import torch
 
 from byola_diff.audio.files import AudioFileError, write_wav
 from byola_diff.command_line import read_options
-from byola_diff.evaluation.retrieval.options import SearchOptions
-from byola_diff.evaluation.retrieval.search_run import search
+from byola_diff.evaluation.retrieval.search_run import SearchOptions, search
 from tests.evaluation.retrieval.retrieval_cases import RATE, write_tone_pairs
 from tests.evaluation.retrieval.test_run import QUICK, WORD, run
 

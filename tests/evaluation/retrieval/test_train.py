@@ -7,14 +7,14 @@ import torch
 from byola_diff.encoders.open import open_encoder
 from byola_diff.evaluation.options import EmbeddingOptions
 from byola_diff.evaluation.recall import cosine_ranks, recall_at_k
-from byola_diff.evaluation.retrieval import embedded_pairs
 from byola_diff.evaluation.retrieval import network as retrieval_network
 from byola_diff.evaluation.retrieval import train as retrieval_train
-from byola_diff.evaluation.retrieval.embedded_pairs import pair_manifest, statistics
 from byola_diff.evaluation.retrieval.text_encoders import BagOfWords
 from byola_diff.evaluation.retrieval.train import (
     RetrievalRules,
+    pair_manifest,
     retrieval_parts,
+    statistics,
     train_retrieval,
 )
 from byola_diff.tables.pairs import Pair, PairTable
@@ -224,9 +224,9 @@ def test_clips_and_texts_are_there_once(tmp_path, monkeypatch):
     assert files == ["0_s1.wav", "0_s2.wav", "1_s2.wav", "2_s1.wav", "2_s2.wav"]
     assert [clip.split for clip in manifest.clips] == ["train"] * 3 + ["test"] * 2
     audio = torch.arange(5.0)[:, None]
-    monkeypatch.setattr(embedded_pairs, "embed_whole", lambda *_: audio)
+    monkeypatch.setattr(retrieval_train, "embed_whole", lambda *_: audio)
     encoder = open_encoder("log-mel-statistics")
-    scene = embedded_pairs.embed_scene(table, encoder, FixedTexts(), EmbeddingOptions())
+    scene = retrieval_train.embed_scene(table, encoder, FixedTexts(), EmbeddingOptions())
     embedded, mean, deviation = scene
     assert embedded.audio.data_ptr() == audio.data_ptr()  # no copy
     assert mean.item() == 1.0  # of the clips of training pairs: 0, 1, 2

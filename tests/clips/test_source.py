@@ -1,6 +1,6 @@
 import pytest
 
-from byola_diff.clips.rejected import RejectionLog, TooManyRejectedError
+from byola_diff.clips.source import RejectionLog, TooManyRejectedError
 
 
 def test_a_file_counts_once_and_the_limit_is_allowed():

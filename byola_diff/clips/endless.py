@@ -1,4 +1,4 @@
-"""One endless stream of clips from several sources, each with a stated share of it."""
+"""Endless streams of clips: procedural sounds, and several sources mixed at stated shares."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,36 +7,51 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from byola_diff.clips.rejected import Rejection
-from byola_diff.clips.source import ClipSource
+from byola_diff.clips.source import ClipSource, Rejection
 from byola_diff.randomness import torch_generator
+from byola_diff.sounds import training_batch
 
+_ANY_INDEX = 2**62  # of clips: any index is one
 _PERIOD = 1000
 """Clips within which each source has its exact share."""
+
+
+class ProceduralSource(ClipSource):
+    """Clip k is a sound that depends on (seed, k) alone."""
+
+    endless, n_clips = True, _ANY_INDEX
+
+    def __init__(self, seed: int, n_samples: int, sample_rate: int, on_device: bool = True) -> None:
+        """Keep the settings; clips not made on the device that trains are made by loader workers.
+
+        A batch is some thousand small operations, of which a fast GPU would spend more time on the
+        launching than on the training step.
+        """
+        self.on_device = on_device
+        self.seed, self.n_samples, self.sample_rate = seed, n_samples, sample_rate
+
+    def batch(
+        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
+    ) -> Float[Tensor, "batch sample"]:
+        """Clips in the order asked for; every epoch is the same, for no index comes twice."""
+        return training_batch(self.seed, clips.to(device), self.n_samples, self.sample_rate)
 
 
 class MixedSource(ClipSource):
     """Clip k of the stream comes from a source, and is a clip of it, by (seed, k) alone.
 
     Every thousand clips hold each source as often as its share says, in an order drawn anew. A
-    source is passed through in shuffled epochs of its own, none of its clips left out.
-
-    Raises:
-        ValueError: If the shares do not add up to 1 (to 0.1 %), or the sample rates differ.
+    source is passed through in shuffled epochs of its own, none of its clips left out. Sources have
+    one sample rate, and shares add up to 1.
     """
 
-    endless = True
+    endless, n_clips = True, _ANY_INDEX
 
     def __init__(self, sources: Sequence[ClipSource], shares: Sequence[float], seed: int) -> None:
-        rates = {source.sample_rate for source in sources}
-        if len(rates) != 1:
-            raise ValueError(f"sources of one stream need one sample rate, not {sorted(rates)}")
         self.sources, self.seed = list(sources), seed
         self.counts = clips_per_period(shares)
-        self.sample_rate = rates.pop()
+        self.sample_rate = sources[0].sample_rate
         self.on_device = all(source.on_device for source in sources)
-        self.n_clips = 2**62
-        """Any index is a clip."""
 
     def batch(
         self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
@@ -84,13 +99,7 @@ class MixedSource(ClipSource):
 
 
 def clips_per_period(shares: Sequence[float]) -> list[int]:
-    """Clips of each source among a thousand: the shares, rounded so that none is lost.
-
-    Raises:
-        ValueError: If they do not add up to 1, or one is too small to give a clip.
-    """
-    if abs(sum(shares) - 1) > 5e-4 or min(shares) < 1 / _PERIOD:
-        raise ValueError(f"shares of at least {1 / _PERIOD} that add up to 1, not {list(shares)}")
+    """Clips of each source among a thousand: the shares, rounded so that none is lost."""
     ends = [round(sum(shares[: end + 1]) * _PERIOD) for end in range(len(shares))]
     return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 

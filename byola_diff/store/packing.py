@@ -1,0 +1,239 @@
+"""Writing a packed store: its plan, its shards of decoded clips, then the index and lists.
+
+Which files make up which shard follows from the sorted list of files alone, so the bytes of a store
+depend neither on the number of processes nor on stops in between. Shards are written in any order
+by any number of processes, each shard alone. The record beside a shard marks it as finished, so
+that a stopped run goes on with the others.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+from jaxtyping import Int16
+
+from byola_diff.atomic import atomic_path, write_text
+from byola_diff.audio.files import (
+    AudioFileError,
+    decoder_name,
+    find_audio,
+    open_audio,
+    read_audio,
+    to_pcm16,
+)
+from byola_diff.audio.resample import resample, resampler_name
+from byola_diff.store.packed import (
+    FORMAT_VERSION,
+    SAMPLE_BYTES,
+    UNDECODABLE,
+    PackedStoreError,
+    shard_name,
+)
+
+_N_PROBED = 200  # files whose length is looked up to estimate how many fill a shard
+
+
+class PackedClip(TypedDict):
+    """One clip of a shard; the seconds are those of the source file."""
+
+    file: str
+    samples: int
+    source_rate: int
+    seconds: float
+
+
+class ShardRecord(TypedDict):
+    """What a finished shard holds; its file beside the shard marks the shard as finished."""
+
+    clips: list[PackedClip]
+    rejected: list[tuple[str, str]]
+    """(file, reason)"""
+    samples: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class PackPlan:
+    """Files and settings of a store, decided before any file is decoded."""
+
+    source: Path
+    files: tuple[str, ...]
+    """Relative to `source`, sorted."""
+    sample_rate: int
+    files_per_shard: int
+
+    @property
+    def n_shards(self) -> int:
+        """Number of shards."""
+        return -(-len(self.files) // self.files_per_shard)
+
+    def of_shard(self, shard: int) -> "PackPlan":
+        """The plan with the files of one shard only: what a process needs to write it."""
+        start = shard * self.files_per_shard
+        return replace(self, files=self.files[start : start + self.files_per_shard])
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What must stay the same for a stopped run to go on: settings, programs, sources."""
+        listing = hashlib.sha256()
+        for file in self.files:
+            path = self.source / file
+            # A link to nowhere is found, but will be rejected.
+            entry = f"{file}\0{path.stat().st_size if path.exists() else -1}\n"
+            listing.update(entry.encode(errors=UNDECODABLE))
+        return {
+            "format_version": FORMAT_VERSION,
+            "sample_rate": self.sample_rate,
+            "resampler": resampler_name(),
+            "decoder": decoder_name(),
+            "files_per_shard": self.files_per_shard,
+            "found": len(self.files),
+            "sources_sha256": listing.hexdigest(),
+        }
+
+
+def plan_store(source: Path, sample_rate: int, shard_mib: int = 256) -> PackPlan:
+    """Plan for all audio files below `source`, in shards of about `shard_mib` MiB.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    files = tuple(path.relative_to(source).as_posix() for path in find_audio(source))
+    if not files:
+        raise ValueError(f"no audio files below {source}")
+    clip_bytes = _mean_duration_s(source, files) * sample_rate * SAMPLE_BYTES
+    files_per_shard = max(1, int(shard_mib * 2**20 / max(clip_bytes, 1)))
+    return PackPlan(source, files, sample_rate, min(files_per_shard, len(files)))
+
+
+def begin(plan: PackPlan, out: Path) -> None:
+    """Make the folder for a new store, or check that the stopped one there is this one.
+
+    Raises:
+        PackedStoreError: If the folder holds a store of other sources, settings or programs.
+    """
+    plan_path = out / "plan.json"
+    fingerprint = plan.fingerprint()
+    if not plan_path.exists():
+        if out.exists() and any(out.iterdir()):
+            raise PackedStoreError(f"{out}: neither empty nor a packed store; choose another")
+        write_text(plan_path, json.dumps(fingerprint, indent=1) + "\n")
+        return
+    before = json.loads(plan_path.read_text(encoding="utf-8"))
+    changed = sorted(key for key in fingerprint if before.get(key) != fingerprint[key])
+    if changed:
+        what = ", ".join(f"{key} ({before.get(key)} -> {fingerprint[key]})" for key in changed)
+        remedy = "delete the folder or choose another to pack the present state"
+        raise PackedStoreError(f"{out}: begun with other {what}; {remedy}")
+    for leftover in [*out.glob(".*.tmp"), *out.glob("parts/.*.tmp")]:
+        leftover.unlink(missing_ok=True)
+
+
+def pack_shard(plan: PackPlan, out: Path, shard: int) -> ShardRecord:
+    """Write one shard of a store, unless it is there already, and return what it holds.
+
+    All files of the plan go into this shard: it is what `PackPlan.of_shard` gives.
+    """
+    path, marker = out / shard_name(shard), record_path(out, shard)
+    if path.is_file() and marker.is_file():
+        record: ShardRecord = json.loads(marker.read_text(encoding="utf-8"))
+        if path.stat().st_size == record["samples"] * SAMPLE_BYTES:
+            return record
+    record = ShardRecord(clips=[], rejected=[], samples=0, sha256="")
+    digest = hashlib.sha256()
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        for file in plan.files:
+            try:
+                clip, samples = _decode(plan, file)
+            except AudioFileError as error:
+                record["rejected"].append((file, error.reason))
+                continue
+            raw = samples.astype("<i2").tobytes()
+            stream.write(raw)
+            digest.update(raw)
+            record["clips"].append(clip)
+            record["samples"] += clip["samples"]
+    record["sha256"] = digest.hexdigest()
+    write_text(marker, json.dumps(record, indent=1))
+    return record
+
+
+def write_index(plan: PackPlan, out: Path, records: Sequence[ShardRecord]) -> None:
+    """Write everything beside the shards; `meta.json` last, as it marks the store as finished."""
+    index = []
+    for shard, record in enumerate(records):
+        first = 0
+        for clip in record["clips"]:
+            index.append((shard, first, clip["samples"]))
+            first += clip["samples"]
+    with atomic_path(out / "index.npy") as temporary, temporary.open("wb") as stream:
+        np.save(stream, np.array(index, np.int64).reshape(-1, 3))
+    clips = [clip for record in records for clip in record["clips"]]
+    columns = ("file", "source_rate", "seconds")
+    rows = ((number, *(clip[name] for name in columns)) for number, clip in enumerate(clips))
+    _write_csv(out / "clips.csv", ("clip", *columns), rows)
+    rejected = [pair for record in records for pair in record["rejected"]]
+    write_rejected(out, rejected)
+    # No time, path or worker count, which would differ by run.
+    meta = {
+        **json.loads((out / "plan.json").read_text(encoding="utf-8")),
+        "counts": {
+            "found": len(plan.files),
+            "clips": len(clips),
+            "rejected": len(rejected),
+            "upsampled": sum(clip["source_rate"] < plan.sample_rate for clip in clips),
+            "samples": sum(record["samples"] for record in records),
+        },
+        "shards": [{"samples": each["samples"], "sha256": each["sha256"]} for each in records],
+    }
+    write_text(out / "meta.json", json.dumps(meta, indent=1) + "\n")
+
+
+def write_rejected(out: Path, rejected: Iterable[tuple[str, str]]) -> None:
+    """Write the list of files that could not be used, with reasons."""
+    _write_csv(out / "rejected.csv", ("file", "reason"), rejected)
+
+
+def record_path(out: Path, shard: int) -> Path:
+    """Path of the record that marks a shard as finished; superfluous once there is an index."""
+    return out / "parts" / f"shard-{shard:05d}.json"
+
+
+def _mean_duration_s(source: Path, files: tuple[str, ...]) -> float:
+    """Mean length of some readable files, evenly spread over the list; 0 if there are none."""
+    durations_s = []
+    for file in files[:: -(-len(files) // _N_PROBED)]:
+        try:
+            with open_audio(source / file) as reader:
+                durations_s.append(reader.n_samples / reader.sample_rate)
+        except AudioFileError:
+            continue
+    return sum(durations_s) / max(1, len(durations_s))
+
+
+def _decode(plan: PackPlan, file: str) -> tuple[PackedClip, Int16[np.ndarray, " sample"]]:
+    path = plan.source / file
+    waveform, source_rate = read_audio(path)
+    try:
+        samples = to_pcm16(resample(waveform, source_rate, plan.sample_rate))
+    except ModuleNotFoundError as error:
+        raise AudioFileError(path, f"{source_rate} Hz needs {error.name}") from error
+    if len(samples) == 0:
+        raise AudioFileError(path, f"empty at {plan.sample_rate} Hz")
+    seconds = round(len(waveform) / source_rate, 6)
+    clip = PackedClip(file=file, samples=len(samples), source_rate=source_rate, seconds=seconds)
+    return clip, samples
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors=UNDECODABLE) as stream,
+    ):
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
