@@ -20,10 +20,8 @@ def read_backgrounds(options: BgKnownOptions) -> tuple[dict[str, Library], list[
     """Usable recordings in the parts "dev" and "eval", and in what they are not those of FSD50K.
 
     Two folders are one for training and one for the test; one that is not laid out as FSD50K is
-    divided by a hash of the seed and the names of its files.
-
-    Raises:
-        LayoutError: If a part has no readable audio to be used, or the same recording is in both.
+    divided by a hash of the seed and the names of its files. `LayoutError` is raised if a part has
+    no readable audio to be used, or the same recording is in both.
     """
     folders, deviations = options.background, []
     if len(folders) == 2:

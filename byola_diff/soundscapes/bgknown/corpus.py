@@ -90,10 +90,7 @@ def make_bgknown(
     """Summary of the data set that is now there, None if no item is, and the refused items.
 
     Procedural sounds that it is made of are written first. Items that are already there as planned
-    are not made again.
-
-    Raises:
-        ValueError: If the folder holds another data set or other files.
+    are not made again. `ValueError` is raised if the folder holds another data set or other files.
     """
     options, out = plan.options, plan.options.out
     parts = {part: _listed(library, part) for part, library in plan.backgrounds.items()}

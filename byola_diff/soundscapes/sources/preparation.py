@@ -44,10 +44,8 @@ class SourceFile:
 def prepare(source: SourceFile, folder: Path) -> None:
     """Write the prepared copy below `folder`, unless the same bytes are there.
 
-    Raises:
-        AudioFileError: If the recording can't be read.
-        ValueError: If it is silent or too short; names it. After both errors, there is no copy of
-            an earlier version of it either.
+    A recording that can't be read raises `AudioFileError`, one that is silent or too short
+    `ValueError`, which name it. There is no copy of an earlier version of it then either.
     """
     path = folder / source.name
     try:
