@@ -26,8 +26,8 @@ from byola_diff.randomness import derive_seed
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
 from byola_diff.soundscapes.production.items import finish
 from byola_diff.soundscapes.production.produce import produce
+from byola_diff.soundscapes.render.mixer import Renderer, open_renderer
 from byola_diff.soundscapes.render.plan import Event, Role, Roots, Soundscape
-from byola_diff.soundscapes.render.renderers import Renderer, open_renderer
 
 RATE, DURATION_S = 44_100, 10.0
 N_SOUNDS = 3
@@ -92,9 +92,9 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
             out = folder / "out"
             work = partial(make, renderer, roots, out)
             start = time.perf_counter()
-            done = produce(range(options.items), work, str, n_workers=n_workers, title=title)
+            _, refused = produce(range(options.items), work, str, n_workers=n_workers, title=title)
             seconds = time.perf_counter() - start
-            assert not done.refused, done.refused[:1]
+            assert not refused, refused[:1]
             speeds[title].append(options.items / seconds)
             shutil.rmtree(out)
     return {title: values[1:] for title, values in speeds.items()}

@@ -1,7 +1,9 @@
-"""Which version of the code a result comes from."""
+"""Which versions of the code a result comes from."""
 
 import subprocess
+from collections.abc import Iterable
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
@@ -22,3 +24,14 @@ def code_commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
+
+
+def package_versions(names: Iterable[str]) -> dict[str, str | None]:
+    """Version of each package, None if it is not installed."""
+    installed = {}
+    for name in names:
+        try:
+            installed[name] = version(name)
+        except PackageNotFoundError:
+            installed[name] = None
+    return installed

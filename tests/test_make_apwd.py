@@ -15,7 +15,6 @@ from byola_diff.soundscapes.pairs.difference import changes
 from byola_diff.soundscapes.production import items
 from byola_diff.soundscapes.render.jams_file import read_jams
 from byola_diff.soundscapes.render.mixer import integrated_lufs, mix
-from byola_diff.soundscapes.sources.preparation import source_roots
 from byola_diff.tables.pairs import read_pairs
 from tests.file_hashes import file_hashes
 
@@ -63,7 +62,7 @@ def corpus(script, recordings, tmp_path_factory):
 def plans(corpus, pair):
     """Both plans of a row, and where their sources lie."""
     split = Path(pair.first).parts[1]
-    roots = source_roots(corpus / "source", split)
+    roots = {role: corpus / "source" / split / role for role in ("background", "foreground")}
     files = (corpus / "jams" / split / f"{pair.name}_s{side}.jams" for side in (1, 2))
     return [read_jams(file, roots) for file in files], roots
 

@@ -152,7 +152,7 @@ def test_another_data_set_is_not_touched(script, tmp_path, capsys):
     [
         (["--limit", 60], "other settings (limit; see"),
         (["--exclude-background-labels", "rain"], "other settings (excluded_labels; see"),
-        (["--clips-per-label", 6], "holds procedural sounds of other settings (see"),
+        (["--clips-per-label", 6], "other settings (events; see"),
     ],
 )
 def test_other_settings_are_always_told_with_the_remedy(script, procedural, capsys, more, told):

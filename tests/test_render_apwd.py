@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from byola_diff.commands import render_apwd
-from byola_diff.soundscapes.pairs.difference import TEMPLATES
+from byola_diff.soundscapes.pairs.difference import vocabulary
 from byola_diff.soundscapes.production import items
 from byola_diff.soundscapes.render.mixer import integrated_lufs
 from byola_diff.tables.pairs import read_pairs
@@ -161,7 +161,9 @@ def test_pairs_of_the_published_files(rendered):
     removed = rows["apwd_rain_sc_dev_00000"]
     assert (removed.scene, removed.split) == ("rain", "train")
     assert (removed.first_labels, removed.second_labels) == (("dog",), ())
-    assert removed.text in {text.format(old="the dog") for text in TEMPLATES["remove"]}
+    assert removed.text in {
+        text.format(old="the dog") for text in vocabulary()["templates"]["remove"]
+    }
     both = rows["apwd_rain_sc_dev_00001"]
     assert (both.first_labels, both.second_labels) == (("birds", "rain"), ("birds",))
     assert "rain" in both.text
@@ -257,7 +259,7 @@ def test_bad_files_are_refused_by_name_and_the_rest_goes_on(with_bad_files, rend
         "no such source": "dog/1-99-A-0.wav is not in --esc50 or --fsd50k",
         "foreign source": "dog/bark.wav is not in --esc50 or --fsd50k",
         "foreign distribution": "no distribution of Scaper",
-        "a drawn time": "event_time: not a number",
+        "a drawn time": "event_time: must be a valid number",
         "pitch": "pitch_shift",
         "clips": "clips, with a peak of",
     }.items():

@@ -15,16 +15,13 @@ bytes do not depend on stops or on the number of workers.
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 from byola_diff.command_line import exit_status, read_options
-from byola_diff.commands.corpus_options import PROCEDURAL, USER_ERRORS, CorpusOptions
 from byola_diff.soundscapes.pairs.corpus import (
+    RESULTS,
     PairOfClips,
-    RenderSettings,
     RequiredSources,
     produce_items,
     write_clip,
@@ -33,62 +30,25 @@ from byola_diff.soundscapes.pairs.corpus import (
 from byola_diff.soundscapes.pairs.plan import (
     PUBLISHED_REF_DB,
     SPLITS,
-    PairRecipe,
+    MakeApwdOptions,
     plan_pair,
     quieter,
-    usual_ref_db,
 )
 from byola_diff.soundscapes.pairs.sounds import Sounds, read_sounds, split_sounds
-from byola_diff.soundscapes.production.produce import named_by_option
+from byola_diff.soundscapes.production.output_folder import (
+    USER_ERRORS,
+    begin_folder,
+    check_folder,
+)
+from byola_diff.soundscapes.render.mixer import open_renderer
 from byola_diff.soundscapes.render.plan import Soundscape
-from byola_diff.soundscapes.render.renderers import open_renderer
+from byola_diff.soundscapes.sources.library import PROCEDURAL, Kind, ProceduralSounds
 from byola_diff.soundscapes.sources.preparation import SourceFile
-from byola_diff.soundscapes.sources.procedural import Kind, ProceduralSounds
 
 _SETTINGS = ("background_label", "pairs_dev", "pairs_eval", "sample_rate", "output_rate")
 
 PlannedPair = tuple[str, tuple[Soundscape, Soundscape]]
 """Split and both clips."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MakeApwdOptions(CorpusOptions):
-    """Which pairs are made of which sounds."""
-
-    events: Annotated[str, "DIR"]
-    """ESC-50 or FSD50K as published, a folder with manifest.csv (file, label, fold; fold 5 is for
-    eval), or one folder per label; or the word procedural."""
-    background: Annotated[str, "DIR"]
-    """Likewise."""
-    scene: Annotated[str, "NAME"] = "mixed"
-    """Part of the names of files."""
-    background_label: Annotated[str, "LABEL"] | None = None
-    """Label of all backgrounds (default: one per pair)."""
-    pairs_dev: Annotated[int, "N"] = 1000
-    pairs_eval: Annotated[int, "N"] = 200
-    per_label: Annotated[int, "N"] = 10
-    """Procedural files."""
-    sample_rate: Annotated[int, "HZ"] = 44_100
-    ref_db: Annotated[tuple[float, float], "LOW", "HIGH"] | None = None
-    """Loudness of each background in LUFS; lower it where too many pairs clip (default: -36 -27, as
-    published; -52 -43 with procedural sounds, whose peaks are higher)."""
-
-    def __post_init__(self) -> None:
-        if min(self.pairs_dev, self.pairs_eval) < 0 or not self.pairs_dev + self.pairs_eval:
-            raise ValueError("--pairs-dev and --pairs-eval must not be negative, nor both 0")
-        if self.ref_db is not None and not -70 <= self.ref_db[0] <= self.ref_db[1] <= 0:
-            raise ValueError("--ref-db must be two levels from -70 to 0, the lower one first")
-        if self.sample_rate < 8_000:
-            raise ValueError("--sample-rate must be at least 8000: loudness is not defined below")
-        if self.per_label < 5:
-            raise ValueError("--per-label must be at least 5: the fifth of each label is for eval")
-        if not self.scene.replace("_", "").replace("-", "").isalnum():
-            raise ValueError("--scene is part of file names: letters, digits, - and _")
-
-    @property
-    def levels_db(self) -> tuple[float, float]:
-        """`ref_db`, or the usual levels of such sounds."""
-        return self.ref_db or usual_ref_db(PROCEDURAL in (self.events, self.background))
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "make_apwd.py") -> int:
@@ -99,38 +59,35 @@ def main(arguments: Sequence[str] | None = None, prog: str = "make_apwd.py") -> 
 
 def run(options: MakeApwdOptions) -> int:
     """Plan, prepare, render, report."""
-    studio = RenderSettings(options.out, options.renderer, options.output_rate, options.workers)
     renderer, _ = open_renderer(options.renderer)
     settings = {name: getattr(options, name) for name in _SETTINGS}
     settings["ref_db"] = options.levels_db
     name = f"APwD-like: {options.scene}"
-    known = {"name": name, "renderer": renderer, "seed": options.seed}
-    studio.folder.check(known | settings)
-    events, backgrounds, procedural = open_sounds(options, studio.folder.procedural)
+    known = {"name": name, "renderer": renderer, "seed": options.seed, **settings}
+    check_folder(options.out, known)
+    events, backgrounds, procedural = open_sounds(options)
     report_sounds(events, backgrounds)
     plans = plan_pairs(options, events, backgrounds)
     if options.dry_run:
         return 0
+    sounds = {"events": events.listing(), "backgrounds": backgrounds.listing()}
+    begin_folder(options.out, known | sounds, RESULTS)
     for one in procedural:
         one.write()
-    sounds = {"events": events.listing(), "backgrounds": backgrounds.listing()}
-    studio.folder.begin(known | settings | sounds)
     needs = needed_sources(plans, events, backgrounds)
-    made = produce_items(studio, needs, plans, render, pair_name, title="pairs")
-    pairs = [
-        PairOfClips(pair_name(plan), options.scene, plan[0], plan[1], hashes)
-        for plan, hashes in made.done
-    ]
+    done, refused, n_sources = produce_items(
+        options, needs, plans, render, pair_name, title="pairs"
+    )
+    pairs = [PairOfClips(pair_name(plan), options.scene, *plan, hashes) for plan, hashes in done]
     n_unreadable = len(events.unreadable) + len(backgrounds.unreadable)
     facts = {
         "name": name,
         "settings": settings,
         "renderer": renderer,
-        "counts": {"sources": made.n_sources, "unreadable sources": n_unreadable},
+        "counts": {"sources": n_sources, "unreadable sources": n_unreadable},
         "deviations": deviations(options),
     }
-    refused = named_by_option(made.refused)
-    refused = write_corpus(options.out, pairs, refused, options.seed, facts)
+    refused = write_corpus(options, pairs, [one.of_option() for one in refused], facts)
     if any(one.clips for one in refused):
         low_db, high_db = quieter(options.levels_db)
         remedy = f"lower the backgrounds: --ref-db {low_db:g} {high_db:g}, with another --out"
@@ -138,21 +95,19 @@ def run(options: MakeApwdOptions) -> int:
     return 2 if refused else 0
 
 
-def open_sounds(
-    options: MakeApwdOptions, folder: Path
-) -> tuple[Sounds, Sounds, list[ProceduralSounds]]:
-    """Events and backgrounds by split, and those of them that are to be written to `folder`.
+def open_sounds(options: MakeApwdOptions) -> tuple[Sounds, Sounds, list[ProceduralSounds]]:
+    """Events and backgrounds by split, and those of them that are to be written.
 
     That takes minutes, so all that is given is looked at before.
     """
-    sounds = partial(ProceduralSounds, seed=options.seed, sample_rate=options.sample_rate)
     procedural, found = [], []
     wanted: dict[Kind, str] = {"events": options.events, "backgrounds": options.background}
     for kind, given in wanted.items():
         if given == PROCEDURAL:
-            made = sounds(folder / kind, kind, per_label=options.per_label)
+            folder, n = options.out / "procedural" / kind, options.per_label
+            made = ProceduralSounds(folder, kind, n, options.seed, options.sample_rate)
             procedural.append(made)
-            found.append(split_sounds(made.libraries))
+            found.append(split_sounds(made.libraries.values()))
         else:
             found.append(read_sounds(Path(given), options.seed))
     events, backgrounds = found
@@ -163,11 +118,10 @@ def open_sounds(
 
 def plan_pairs(options: MakeApwdOptions, events: Sounds, backgrounds: Sounds) -> list[PlannedPair]:
     """All pairs, dev first."""
-    recipe = PairRecipe(options.scene, options.seed, options.sample_rate, options.levels_db)
     plans = []
     for split, n_pairs in (("dev", options.pairs_dev), ("eval", options.pairs_eval)):
         palettes = events.by_split[split], backgrounds.by_split[split]
-        plans += [(split, plan_pair(recipe, *palettes, split, n)) for n in range(n_pairs)]
+        plans += [(split, plan_pair(options, *palettes, split, n)) for n in range(n_pairs)]
     return plans
 
 
@@ -183,16 +137,16 @@ def needed_sources(
         for event in (*clips[0].events, *clips[1].events):
             in_bed = event.label in bed
             files = (backgrounds if in_bed else events).by_split[split][event.label]
-            source = SourceFile(files[event.source], split, event.role, event.source, in_bed)
-            sources[source.name] = source
-            needed.append(source.name)
+            name = f"{split}/{event.role}/{event.source}"
+            sources[name] = SourceFile(files[event.source], name, in_bed)
+            needed.append(name)
     return RequiredSources([sources[name] for name in sorted(sources)], of_pair)
 
 
-def render(studio: RenderSettings, plan: PlannedPair) -> tuple[str, str]:
+def render(options: MakeApwdOptions, plan: PlannedPair) -> tuple[str, str]:
     """SHA-256 of the audio of both clips."""
     split, (first, second) = plan
-    return write_clip(studio, split, first), write_clip(studio, split, second)
+    return write_clip(options, split, first), write_clip(options, split, second)
 
 
 def pair_name(plan: PlannedPair) -> str:

@@ -15,124 +15,76 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
 from functools import partial
-from typing import Annotated, Literal
 
 from byola_diff.command_line import exit_status, read_options
-from byola_diff.commands.corpus_options import PROCEDURAL, USER_ERRORS, CorpusOptions, Folder
-from byola_diff.option_fields import Count
 from byola_diff.sounds import BACKGROUNDS
-from byola_diff.soundscapes.bgknown.backgrounds import read_backgrounds
+from byola_diff.soundscapes.bgknown.backgrounds import read_backgrounds, usable
 from byola_diff.soundscapes.bgknown.corpus import (
     BgKnownPlan,
-    bgknown_folder,
+    known_settings,
     make_bgknown,
     plan_bgknown,
 )
-from byola_diff.soundscapes.bgknown.plan import PART_OF_SPLIT, SPLIT_OF_FOLD, BgKnownSettings
-from byola_diff.soundscapes.render.renderers import open_renderer
-from byola_diff.soundscapes.sources.library import Library, read_esc50
-from byola_diff.soundscapes.sources.procedural import ProceduralSounds
-
-_USUAL = BgKnownSettings()
-
-
-@dataclass(frozen=True, kw_only=True)
-class MakeBgKnownOptions(CorpusOptions):
-    """Which items are made of which sounds, and how they sound."""
-
-    esc50: Folder
-    """ESC-50 as published, or a folder with manifest.csv (file, label, fold); or the word
-    procedural."""
-    background: list[Folder]
-    """FSD50K as published; or two folders of recordings of at least 10 s, for training and for the
-    test; or one folder to be divided; or the word procedural."""
-    ref_db: Annotated[float, "LUFS"] = _USUAL.ref_db
-    """Loudness of backgrounds in mixtures."""
-    snr_db: Annotated[tuple[float, float], "LOW", "HIGH"] = _USUAL.snr_db
-    """Loudness of events above that."""
-    reference_level: Literal["scene", "normalised"] = _USUAL.reference_level
-    """scene: references have the gain of the background in the mixture; normalised: each has the
-    loudness --ref-db."""
-    sample_rate: Annotated[Count, "HZ"] = _USUAL.sample_rate
-    """Hz, of the sounds that are made."""
-    exclude_background_labels: list[Annotated[str, "LABEL"]] = field(default_factory=list)
-    """Backgrounds of these are left out."""
-    limit: Count | None = None
-    """At most N items, of all labels and both splits in turn."""
-    clips_per_label: Count = 20
-    """Procedural events of each kind."""
-
-    def __post_init__(self) -> None:
-        if not -70 < self.ref_db < 0:
-            raise ValueError("--ref-db must lie between -70 and 0")
-        if len(self.background) > 2:
-            raise ValueError("--background takes one folder or two")
+from byola_diff.soundscapes.bgknown.plan import PART_OF_SPLIT, SPLIT_OF_FOLD, BgKnownOptions
+from byola_diff.soundscapes.production.output_folder import USER_ERRORS, check_folder
+from byola_diff.soundscapes.render.mixer import open_renderer
+from byola_diff.soundscapes.sources.library import PROCEDURAL, Library, ProceduralSounds, read_esc50
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "make_bgknown_esc50.py") -> int:
     """Exit status: 0 for a whole data set, 2 for wrong arguments or refused items."""
-    options = read_options(MakeBgKnownOptions, arguments, prog=prog, description=__doc__)
+    options = read_options(BgKnownOptions, arguments, prog=prog, description=__doc__)
     return exit_status(prog, partial(run, options), USER_ERRORS)
 
 
-def run(args: MakeBgKnownOptions) -> int:
+def run(options: BgKnownOptions) -> int:
     """Plan, render, report."""
     start = time.monotonic()
-    names = [one.name for one in fields(BgKnownSettings) if one.name != "duration_s"]
-    settings = BgKnownSettings(**{name: getattr(args, name) for name in names})
-    renderer = open_renderer(args.renderer)
-    excluded = sorted(args.exclude_background_labels)
-    known = {"excluded_labels": excluded, "limit": args.limit, "renderer": renderer[0]}
-    bgknown_folder(args.out).check({**asdict(settings), **known})
-    plan, procedural = read_plan(args, settings)
+    renderer = open_renderer(options.renderer)
+    check_folder(options.out, known_settings(options) | {"renderer": renderer[0]})
+    plan, procedural = read_plan(options)
     print_plan(plan, renderer[0])
-    if args.dry_run:
+    if options.dry_run:
         return 0
-    for sounds in procedural:
-        sounds.write()
-    summary, refused = make_bgknown(plan, args.out, renderer, n_workers=args.workers)
+    summary, refused = make_bgknown(plan, renderer, procedural)
     n_items = summary["counts"]["items"] if summary else 0
     seconds = time.monotonic() - start
-    print(f"{args.out}: {n_items} items made, {len(refused)} refused, {seconds:.0f} s")
+    print(f"{options.out}: {n_items} items made, {len(refused)} refused, {seconds:.0f} s")
     if refused:
         print(f"first refused: {refused[0].name}: {refused[0].reason}", file=sys.stderr)
-        print(f"all of them: {args.out / 'refused.csv'}", file=sys.stderr)
+        print(f"all of them: {options.out / 'refused.csv'}", file=sys.stderr)
     return 2 if refused else 0
 
 
-def read_plan(
-    args: MakeBgKnownOptions, settings: BgKnownSettings
-) -> tuple[BgKnownPlan, list[ProceduralSounds]]:
+def read_plan(options: BgKnownOptions) -> tuple[BgKnownPlan, list[ProceduralSounds]]:
     """The plan for the sources of the command line, and those of them that are to be written.
 
     That takes minutes, so all that is given is looked at before.
     """
-    folder, excluded = bgknown_folder(args.out).procedural, args.exclude_background_labels
-    sounds = partial(ProceduralSounds, seed=args.seed, sample_rate=args.sample_rate)
+    folder, excluded = options.out / "sources", options.exclude_background_labels
+    seed_and_rate = options.seed, options.sample_rate
     procedural, deviations = [], []
-    if str(args.esc50) == PROCEDURAL:
-        made = sounds(folder / "events", "events", per_label=args.clips_per_label)
+    if str(options.esc50) == PROCEDURAL:
+        n = options.clips_per_label
+        made = ProceduralSounds(folder / "events", "events", n, *seed_and_rate)
         procedural.append(made)
         events = made.libraries[""]
         deviations.append("events: procedural")
     else:
-        events = read_esc50(args.esc50)
-    if list(map(str, args.background)) == [PROCEDURAL]:
+        events = read_esc50(options.esc50)
+    if list(map(str, options.background)) == [PROCEDURAL]:
         families = [name for name in BACKGROUNDS if name not in excluded]
         # So many that none need serve twice.
-        n = math.ceil(most_items(events, args.limit) / max(1, len(families)))
-        made = sounds(folder / "backgrounds", "backgrounds", per_label=n, labels=families)
+        n = math.ceil(most_items(events, options.limit) / max(1, len(families)))
+        made = ProceduralSounds(folder / "backgrounds", "backgrounds", n, *seed_and_rate, families)
         procedural.append(made)
-        backgrounds = made.libraries
+        backgrounds = {part: usable(one, options) for part, one in made.libraries.items()}
         deviations.append("backgrounds: procedural")
     else:
-        least_s = settings.window_s
-        backgrounds, told = read_backgrounds(args.background, args.seed, least_s, excluded)
+        backgrounds, told = read_backgrounds(options)
         deviations += told
-    choices = {"excluded_labels": excluded, "n_items": args.limit, "deviations": deviations}
-    return plan_bgknown(events, backgrounds, settings, **choices), procedural
+    return plan_bgknown(events, backgrounds, options, deviations), procedural
 
 
 def most_items(events: Library, limit: int | None) -> int:

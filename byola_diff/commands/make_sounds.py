@@ -22,21 +22,15 @@ from byola_diff.command_line import read_options
 from byola_diff.option_fields import POSITIONAL
 from byola_diff.randomness import counter_uniform, derive_seed
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
-from byola_diff.soundscapes.sources.procedural import is_complete
+from byola_diff.soundscapes.sources.library import is_complete
 from byola_diff.tables.manifest import Clip, write_manifest
 
 _CHUNK = 16
 
 
-@dataclass(frozen=True)
-class PlannedClip:
-    """A row of the manifest, and what its sound depends on."""
-
-    file: str
-    label: str
-    split: str
-    index: int
-    """Among all clips; no two clips share one, so no two splits share a sound."""
+PlannedClip = tuple[int, Clip]
+"""A row of the manifest, and its number among all clips, which its sound depends on: no two clips
+share one, so no two splits share a sound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +85,19 @@ def plan(
         for number in range(count):
             held_out = "test" if number < n_test else "valid"
             split = held_out if number < n_test + n_valid else "train"
-            file = f"{folder}/{label}/{label}_{number:06d}.wav"
-            clips.append(PlannedClip(file, label, split, number * len(labels) + place))
+            name = f"{label}_{number:06d}"
+            # Each clip is a sound of its own, and so its own group.
+            clip = Clip(f"{folder}/{label}/{name}.wav", (label,), split, group=name)
+            clips.append((number * len(labels) + place, clip))
     return clips
 
 
 def render_events(clips: list[PlannedClip], seed: int, n_samples: int, sample_rate: int) -> Tensor:
     """One event per clip, half of the clips over a background at an SNR of 0 to 20 dB."""
-    index = torch.tensor([clip.index for clip in clips])
+    index = torch.tensor([number for number, _ in clips])
     event_seed, ground_seed = derive_seed(seed, "event"), derive_seed(seed, "ground")
-    event = render([clip.label for clip in clips], event_seed, index, n_samples, sample_rate)
+    labels = [clip.labels[0] for _, clip in clips]
+    event = render(labels, event_seed, index, n_samples, sample_rate)
     choice = counter_uniform(derive_seed(seed, "family"), index) * len(BACKGROUNDS)
     families = [tuple(BACKGROUNDS)[int(place)] for place in choice.tolist()]
     ground = render(families, ground_seed, index, n_samples, sample_rate)
@@ -115,8 +112,8 @@ def render_backgrounds(
     clips: list[PlannedClip], seed: int, n_samples: int, sample_rate: int
 ) -> Tensor:
     """One long background per clip, other ones than behind the events."""
-    index = torch.tensor([clip.index for clip in clips])
-    families = [clip.label for clip in clips]
+    index = torch.tensor([number for number, _ in clips])
+    families = [clip.labels[0] for _, clip in clips]
     return render(families, derive_seed(seed, "long"), index, n_samples, sample_rate)
 
 
@@ -138,21 +135,19 @@ def write_corpus(
     n_samples = int(duration_s * rate)
     with tqdm(total=len(clips), desc=manifest, unit="clip") as progress:
         for chunk in _chunks(clips):
-            missing = [clip for clip in chunk if not is_complete(out / clip.file, n_samples)]
+            missing = [one for one in chunk if not is_complete(out / one[1].file, n_samples)]
             # The whole chunk, though one file may be missing: the last bit of a sample may depend
             # on how many are rendered together.
             waveforms = render_clips(chunk, options.seed, n_samples, rate) if missing else ()
-            for clip, waveform in zip(chunk, waveforms, strict=False):
-                if clip in missing:
-                    write_wav(out / clip.file, waveform.numpy(), rate)
+            for one, waveform in zip(chunk, waveforms, strict=False):
+                if one in missing:
+                    write_wav(out / one[1].file, waveform.numpy(), rate)
             progress.update(len(chunk))
-    # Each clip is a sound of its own, and so its own group.
-    rows = [Clip(c.file, (c.label,), split=c.split, group=Path(c.file).stem) for c in clips]
-    write_manifest(out / manifest, rows)
+    write_manifest(out / manifest, [clip for _, clip in clips])
 
 
 def _chunks(clips: list[PlannedClip]) -> Iterator[list[PlannedClip]]:
     """Short runs of clips of one label, the same in every run of the script."""
-    for _, same_label in groupby(clips, key=lambda clip: clip.label):
+    for _, same_label in groupby(clips, key=lambda one: one[1].labels):
         run = list(same_label)
         yield from (run[start : start + _CHUNK] for start in range(0, len(run), _CHUNK))

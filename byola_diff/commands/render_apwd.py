@@ -21,13 +21,13 @@ from functools import partial
 from itertools import groupby
 
 from byola_diff.command_line import exit_status, read_options
-from byola_diff.commands.corpus_options import USER_ERRORS, CorpusOptions, Folder
 from byola_diff.option_fields import Count
 from byola_diff.soundscapes.pairs.corpus import (
+    RESULTS,
     PairOfClips,
-    RenderSettings,
     RequiredSources,
     produce_items,
+    sources_of_split,
     write_clip,
     write_corpus,
 )
@@ -36,11 +36,17 @@ from byola_diff.soundscapes.pairs.published import (
     published_clips,
     published_sources,
 )
-from byola_diff.soundscapes.production.output_folder import listing
+from byola_diff.soundscapes.production.output_folder import (
+    USER_ERRORS,
+    CorpusOptions,
+    Folder,
+    begin_folder,
+    check_folder,
+    listing,
+)
 from byola_diff.soundscapes.render.jams_file import JamsError, read_jams
+from byola_diff.soundscapes.render.mixer import open_renderer
 from byola_diff.soundscapes.render.plan import Soundscape
-from byola_diff.soundscapes.render.renderers import open_renderer
-from byola_diff.soundscapes.sources.preparation import source_roots
 
 _NAME = "APwD"
 _DEVIATIONS = [
@@ -73,45 +79,45 @@ def run(options: RenderApwdOptions) -> int:
     """Prepare, render, pair, report."""
     clips, refused = published_clips(options.jams)
     clips = first_pairs(clips, options.limit)
-    studio = RenderSettings(options.out, options.renderer, options.output_rate, options.workers)
     renderer, _ = open_renderer(options.renderer)
     settings = {"limit": options.limit, "output_rate": options.output_rate}
     known = {"name": _NAME, "renderer": renderer, "seed": options.seed, **settings}
     known["jams"] = listing([clip.name for clip in clips], "files")
-    studio.folder.check(known)
+    check_folder(options.out, known)
     sources = published_sources(clips, options.esc50, options.fsd50k)
     report_sources(clips, sources)
     if options.dry_run:
         return 0
-    studio.folder.begin(known)
-    rendered = produce_items(studio, sources, clips, render, lambda clip: clip.name, title="clips")
-    pairs, n_alone = whole_pairs(rendered.done)
+    begin_folder(options.out, known, RESULTS)
+    done, unmade, n_sources = produce_items(
+        options, sources, clips, render, lambda clip: clip.name, title="clips"
+    )
+    pairs, n_alone = whole_pairs(done)
     facts = {
         "name": _NAME,
         "settings": settings,
         "renderer": renderer,
         "counts": {
-            "clips": len(rendered.done),
+            "clips": len(done),
             "clips without the other one of their pair": n_alone,
-            "sources": rendered.n_sources,
+            "sources": n_sources,
             "sources of the other split": len(sources.leaks),
         },
         "deviations": _DEVIATIONS,
         "leaks": sources.leaks,
     }
-    refused += rendered.refused
-    return 2 if write_corpus(options.out, pairs, refused, options.seed, facts) else 0
+    return 2 if write_corpus(options, pairs, [*refused, *unmade], facts) else 0
 
 
-def render(studio: RenderSettings, clip: PublishedClip) -> tuple[Soundscape, str]:
+def render(options: RenderApwdOptions, clip: PublishedClip) -> tuple[Soundscape, str]:
     """Plan of a clip and the SHA-256 of its audio."""
     try:
-        plan = read_jams(clip.jams, source_roots(studio.sources, clip.split))
+        plan = read_jams(clip.jams, sources_of_split(options, clip.split))
     except JamsError as error:
         reason = str(error).removeprefix(f"{clip.jams}: ")
         raise ValueError(reason) from error  # the clip is named, and its file like it
     plan = replace(plan, name=clip.name)  # whatever title the file gives itself
-    return plan, write_clip(studio, clip.split, plan)
+    return plan, write_clip(options, clip.split, plan)
 
 
 def first_pairs(clips: list[PublishedClip], limit: int | None) -> list[PublishedClip]:

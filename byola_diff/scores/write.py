@@ -6,13 +6,12 @@ import platform
 import re
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from byola_diff.atomic import write_text
-from byola_diff.commit import code_commit
+from byola_diff.commit import code_commit, package_versions
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.scores.intervals import student_interval
 from byola_diff.scores.record import Curve, EncoderIdentity, Fusion, Layer, Score, ScoreRecord
@@ -135,17 +134,10 @@ def _score(values: Values) -> Score:
 
 
 def _circumstances(wall_s: float) -> dict[str, Any]:
-    versions = {name: _version(name) for name in _PACKAGES}
+    versions = package_versions(_PACKAGES)
     return {
         "versions": versions | {"python": platform.python_version()},
         "commit": code_commit(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "wall_s": round(wall_s, 2),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

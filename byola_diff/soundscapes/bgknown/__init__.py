@@ -1,4 +1,4 @@
 """Background-known ESC-50: events in backgrounds, each with three references of its background.
 
-Public are `BgKnownSettings` (plan) and `plan_bgknown`, `make_bgknown` (corpus).
+Public are `BgKnownOptions` (plan) and `plan_bgknown`, `make_bgknown` (corpus).
 """

@@ -12,15 +12,17 @@ and the loudness of the background are not stated there.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from byola_diff.corpora.layout import LayoutError
+from byola_diff.option_fields import Count
 from byola_diff.randomness import derive_seed
+from byola_diff.soundscapes.production.output_folder import CorpusOptions, Folder
 from byola_diff.soundscapes.render.plan import Event, Soundscape
 from byola_diff.soundscapes.sources.library import Library, Source
 
@@ -30,39 +32,45 @@ PART_OF_SPLIT = {"train": "dev", "test": "eval"}
 LATER = {"a": 0.0, "b": 0.5, "c": 1.0}
 """Where each reference begins in the window, in lengths of an item."""
 
-
 _MOST_BACKGROUNDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class BgKnownSettings:
-    """What the data set depends on, beside the recordings."""
+class BgKnownOptions(CorpusOptions):
+    """Which items are made of which sounds, and how they sound."""
 
-    seed: int = 0
-    snr_db: tuple[float, float] = (0.0, 3.0)
-    """Range of the event's loudness above that of the background; uniform."""
-    ref_db: float = -40.0
-    """Loudness of the background in the mixture, in LUFS."""
+    duration_s = 5.0  # of mixtures and references; no option
+
+    esc50: Folder
+    """ESC-50 as published, or a folder with manifest.csv (file, label, fold); or the word
+    procedural."""
+    background: list[Folder]
+    """FSD50K as published; or two folders of recordings of at least 10 s, for training and for the
+    test; or one folder to be divided; or the word procedural."""
+    ref_db: Annotated[float, "LUFS"] = -40.0
+    """Loudness of backgrounds in mixtures."""
+    snr_db: Annotated[tuple[float, float], "LOW", "HIGH"] = (0.0, 3.0)
+    """Loudness of events above that."""
     reference_level: Literal["scene", "normalised"] = "scene"
-    """Gain of the references: that of the background in the mixture, or one that brings each to
-    `ref_db`."""
-    duration_s: float = 5.0
-    """Length of mixtures and references."""
-    sample_rate: int = 44_100
-    """Hz, of the synthesis."""
-    output_rate: int | None = None
-    """Hz, of the files if it is another; resampled once."""
+    """scene: references have the gain of the background in the mixture; normalised: each has the
+    loudness --ref-db."""
+    sample_rate: Annotated[Count, "HZ"] = 44_100
+    """Hz, of the sounds that are made."""
+    exclude_background_labels: list[Annotated[str, "LABEL"]] = field(default_factory=list)
+    """Backgrounds of these are left out."""
+    limit: Count | None = None
+    """At most N items, of all labels and both splits in turn."""
+    clips_per_label: Count = 20
+    """Procedural events of each kind."""
 
     def __post_init__(self) -> None:
+        if not -70 < self.ref_db < 0:
+            raise ValueError("--ref-db must lie between -70 and 0")
         low, high = self.snr_db
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-            raise ValueError(f"signal-to-noise ratios from {low} to {high} dB are no range")
-        if not -70 < self.ref_db < 0:
-            raise ValueError(f"ref_db {self.ref_db} must lie between -70 and 0 LUFS")
-        if not 0 < self.duration_s < math.inf:
-            raise ValueError(f"an item can't last {self.duration_s} s")
-        if min(self.sample_rate, self.output_rate or 1) < 1:
-            raise ValueError("sample rates must be positive")
+            raise ValueError(f"--snr-db {low} {high} is no range")
+        if len(self.background) > 2:
+            raise ValueError("--background takes one folder or two")
 
     @property
     def window_s(self) -> float:
@@ -82,12 +90,11 @@ class ItemPlan:
 
 
 def plan_items(
-    events: Library, backgrounds: Mapping[str, Library], settings: BgKnownSettings
+    events: Library, backgrounds: Mapping[str, Library], options: BgKnownOptions
 ) -> tuple[ItemPlan, ...]:
     """All items in the order of their events; no background serves twice before all have once.
 
-    Raises:
-        LayoutError: If an event has no fold or one outside 1 to 5, or a split has no event.
+    `LayoutError` is raised if an event has no fold or one outside 1 to 5, or a split has no event.
     """
     names = _names(events)
     by_split: dict[str, list[Source]] = {"train": [], "test": []}
@@ -102,9 +109,9 @@ def plan_items(
             folds = [fold for fold, its in SPLIT_OF_FOLD.items() if its == split]
             raise LayoutError(f"{events.root}: no event in folds {folds}, which are for {split}")
         order = sorted((names[source.file], source) for source in sources)
-        order.sort(key=lambda named: derive_seed(settings.seed, "bgknown item", named[0]))
+        order.sort(key=lambda named: derive_seed(options.seed, "bgknown item", named[0]))
         grounds = backgrounds[PART_OF_SPLIT[split]].sources
-        in_order = background_order(grounds, settings.seed, len(sources))
+        in_order = background_order(grounds, options.seed, len(sources))
         for rank, (name, source) in enumerate(order):
             items.append(ItemPlan(name, split, source, in_order(rank)))
     return tuple(sorted(items, key=lambda item: item.event.file))
@@ -154,25 +161,22 @@ def limited(events: Library, n_items: int, seed: int) -> Library:
 
 
 def soundscape(
-    item: ItemPlan, background: Source, start_s: float, settings: BgKnownSettings
+    item: ItemPlan, background: Source, start_s: float, options: BgKnownOptions
 ) -> Soundscape:
     """The mixture: a background from `start_s` on, then the event from the start of its file on."""
-    rng = np.random.default_rng(derive_seed(settings.seed, "bgknown snr", item.name))
-    length_s = settings.duration_s
-    events = (
-        Event("background", background.label, background.file, start_s, 0.0, length_s),
-        Event(
-            *("foreground", item.event.label, item.event.file, 0.0, 0.0, length_s),
-            snr_db=float(rng.uniform(*settings.snr_db)),
-        ),
-    )
-    return Soundscape(item.name, length_s, settings.sample_rate, settings.ref_db, events)
+    random = np.random.default_rng(derive_seed(options.seed, "bgknown snr", item.name))
+    length_s, snr_db = options.duration_s, float(random.uniform(*options.snr_db))
+    ground = Event("background", background.label, background.file, start_s, 0.0, length_s)
+    event = item.event
+    laid_over = Event("foreground", event.label, event.file, 0.0, 0.0, length_s, snr_db)
+    how = options.sample_rate, options.ref_db
+    return Soundscape(item.name, length_s, *how, (ground, laid_over))
 
 
 def _names(events: Library) -> dict[str, str]:
     """Name of the item of each event file: short where that is enough to tell them apart."""
     stems = {s.file: PurePosixPath(s.file).stem for s in events.sources}
-    paths = {file: PurePosixPath(file).as_posix().replace("/", "-") for file in stems}
+    paths = {file: file.replace("/", "-") for file in stems}
     for names in (stems, paths):
         if len(set(names.values())) == len(names):
             return names

@@ -13,58 +13,33 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from byola_diff.atomic import write_text
-from byola_diff.commit import code_commit
+from byola_diff.commit import code_commit, package_versions
 from byola_diff.soundscapes.pairs.difference import changes, difference_text, event_labels
 from byola_diff.soundscapes.production.items import finish, finished
-from byola_diff.soundscapes.production.output_folder import OutputFolder
-from byola_diff.soundscapes.production.produce import (
-    ProductionResult,
-    Refusal,
-    produce,
-    write_refused,
-)
-from byola_diff.soundscapes.render.plan import Soundscape
-from byola_diff.soundscapes.render.renderers import RendererName, open_renderer
-from byola_diff.soundscapes.sources.preparation import SourceFile, prepare, source_roots
+from byola_diff.soundscapes.production.output_folder import CorpusOptions
+from byola_diff.soundscapes.production.produce import Refusal, produce, write_refused
+from byola_diff.soundscapes.render.mixer import open_renderer
+from byola_diff.soundscapes.render.plan import Roots, Soundscape
+from byola_diff.soundscapes.sources.preparation import SourceFile, prepare
 from byola_diff.storage import sha256
 from byola_diff.tables.pairs import Pair, write_pairs
 
 T = TypeVar("T")
 R = TypeVar("R")
+Options = TypeVar("Options", bound=CorpusOptions)
 
 _TABLE, _SUMMARY, _REFUSED = "pairs.csv", "apwd.json", "refused.csv"
+RESULTS = (_TABLE, _SUMMARY)
+"""What marks a finished corpus."""
+
 _TABLE_SPLITS = {"dev": "train", "eval": "test"}
 _PACKAGES = ("byola-diff", "numpy", "soundfile", "soxr")
-_SOURCE = "source/"
-
-
-@dataclass(frozen=True)
-class RenderSettings:
-    """Where clips are rendered, and by what."""
-
-    out: Path
-    renderer: RendererName = "auto"
-    output_rate: int | None = None
-    """Sample rate of the wav files in Hz, if not that of the plans."""
-    n_workers: int = 1
-    """Processes."""
-
-    @property
-    def sources(self) -> Path:
-        """Folder of the prepared sources."""
-        return self.out / "source"
-
-    @property
-    def folder(self) -> OutputFolder:
-        """Folder of the corpus, and of no other one."""
-        return OutputFolder(self.out, "procedural", (_TABLE, _SUMMARY))
 
 
 @dataclass(frozen=True)
@@ -80,8 +55,7 @@ class RequiredSources:
     """Sources of one split that belong to the other one."""
 
 
-@dataclass(frozen=True)
-class PairOfClips:
+class PairOfClips(NamedTuple):
     """A pair whose clips are there."""
 
     name: str
@@ -93,95 +67,92 @@ class PairOfClips:
 
 
 def produce_items(
-    settings: RenderSettings,
+    options: Options,
     required: RequiredSources,
     items: Sequence[T],
-    render: Callable[[RenderSettings, T], R],
+    render: Callable[[Options, T], R],
     name_of: Callable[[T], str],
     *,
     title: str,
-) -> ProductionResult[T, R]:
+) -> tuple[list[tuple[T, R]], list[Refusal], int]:
     """Prepare the sources, then render the items, as `produce` does with work that can be pickled.
 
-    An item, whose name is that in `required`, is refused if one of its sources is not there, and
-    the reason is why. Copies of sources that are missing now are removed, so that no item is made
-    of them later.
+    Also returns the number of sources that were prepared. An item, whose name is that in
+    `required`, is refused if one of its sources is not there, and the reason is why. Copies of
+    sources that are missing now are removed, so that no item is made of them later.
     """
+    folder = options.out / "source"
     for name in required.missing:
-        (settings.sources / name).unlink(missing_ok=True)
-    make = partial(produce, n_workers=settings.n_workers)
-    prepared = partial(prepare, folder=settings.sources)
-    copies = make(required.files, prepared, lambda one: f"{_SOURCE}{one.name}", title="sources")
-    unmade = _without_source(required, copies.refused)
-    possible = [item for item in items if name_of(item) not in unmade]
-    made = make(possible, partial(render, settings), name_of, title=title)
-    unmade |= {refusal.name: refusal for refusal in made.refused}
-    names = [name for item in items if (name := name_of(item)) in unmade]
-    refused = (*copies.refused, *(unmade[name] for name in names))
-    return ProductionResult(made.done, refused, n_sources=len(copies.done))
-
-
-def _without_source(required: RequiredSources, refused: Sequence[Refusal]) -> dict[str, Refusal]:
-    """Refusals of the items that one of their sources is not there for, by name."""
-    causes = {source: f"its source {source} {why}" for source, why in required.missing.items()}
-    for refusal in refused:
-        source = refusal.name.removeprefix(_SOURCE)
-        causes[source] = f"its source {source} was refused: {refusal.reason}"
+        (folder / name).unlink(missing_ok=True)
+    make = partial(produce, n_workers=options.workers)
+    work = partial(prepare, folder=folder)
+    copies, lost = make(required.files, work, lambda one: one.name, title="sources")
+    causes = {one.name: f"was refused: {one.reason}" for one in lost} | {**required.missing}
     unmade = {}
     for item, sources in required.of_item.items():
         if absent := next((source for source in sources if source in causes), None):
-            unmade[item] = Refusal(item, causes[absent])
-    return unmade
+            unmade[item] = Refusal(item, f"its source {absent} {causes[absent]}")
+    possible = [item for item in items if name_of(item) not in unmade]
+    done, refused = make(possible, partial(render, options), name_of, title=title)
+    unmade |= {refusal.name: refusal for refusal in refused}
+    in_order = [unmade[name] for item in items if (name := name_of(item)) in unmade]
+    lost = [replace(one, name=f"source/{one.name}") for one in lost]
+    return done, [*lost, *in_order], len(copies)
 
 
-def write_clip(settings: RenderSettings, split: str, plan: Soundscape) -> str:
+def sources_of_split(options: CorpusOptions, split: str) -> Roots:
+    """Folders of the prepared sources, by role."""
+    folder = options.out / "source" / split
+    return {role: folder / role for role in ("background", "foreground")}
+
+
+def write_clip(options: CorpusOptions, split: str, plan: Soundscape) -> str:
     """Render a clip, unless it is there from the same sources; returns the SHA-256 of its wav file.
 
-    Raises:
-        RenderError: If it can't be rendered as planned, or clips.
-        AudioFileError: If a source can't be read.
-        OSError: If a source is missing.
+    Errors are those of the renderer, and `OSError` if a source is missing.
     """
+    out, rate = options.out, options.output_rate
     wav, jams = _wav(split, plan), f"jams/{split}/{plan.name}.jams"
-    roots = source_roots(settings.sources, split)
-    renderer_name, render = open_renderer(settings.renderer)
+    roots = sources_of_split(options, split)
+    renderer_name, render = open_renderer(options.renderer)
     paths = {
         f"{event.role}/{event.source}": roots[event.role] / event.source for event in plan.events
     }
     facts = {
         "renderer": renderer_name,
-        "output_rate": settings.output_rate,
+        "output_rate": rate,
         "sources": {name: sha256(path) for name, path in sorted(paths.items())},
     }
-    done = finished(settings.out, jams, plan, facts)
+    done = finished(out, jams, plan, [wav], facts)
     if done is None:
         audio = {wav: render(plan, roots).mixture}
-        done = finish(settings.out, jams, plan, audio, facts, output_rate=settings.output_rate)
+        done = finish(out, jams, plan, audio, facts, output_rate=rate)
     return done["files"][wav]
 
 
 def write_corpus(
-    out: Path,
+    options: CorpusOptions,
     pairs: Sequence[PairOfClips],
     refused: Sequence[Refusal],
-    seed: int,
     facts: Mapping[str, Any],
-) -> tuple[Refusal, ...]:
+) -> list[Refusal]:
     """Write the table of pairs, how the corpus was made and what was refused; returns the latter.
 
-    Pairs whose clips do not differ are refused too. Without a pair there is no table. The seed
-    decides the wording of the texts; `counts` among the facts is completed.
+    Pairs whose clips do not differ are refused too. Without a pair there is no table. `counts`
+    among the facts is completed.
     """
-    same, n_pairs = _write_table(out / _TABLE, pairs, seed)
-    everything = (*refused, *same)
+    out = options.out
+    same = _write_table(out / _TABLE, pairs, options.seed)
+    n_pairs = len(pairs) - len(same)
+    everything = [*refused, *same]
     write_refused(out / _REFUSED, everything)
-    counts = {**facts.get("counts", {}), "pairs": n_pairs, "refused": len(everything)}
+    counts = {**facts["counts"], "pairs": n_pairs, "refused": len(everything)}
     counts["refused for clipping"] = sum(one.clips for one in everything)
     full = {
         **facts,
-        "seed": seed,
+        "seed": options.seed,
         "counts": counts,
-        "versions": {**{name: version(name) for name in _PACKAGES}, "commit": code_commit()},
+        "versions": {**package_versions(_PACKAGES), "commit": code_commit()},
         "manifests": {_TABLE: sha256(out / _TABLE)} if n_pairs else {},
     }
     write_text(out / _SUMMARY, json.dumps(full, indent=2, ensure_ascii=False) + "\n")
@@ -191,8 +162,8 @@ def write_corpus(
     return everything
 
 
-def _write_table(table: Path, pairs: Sequence[PairOfClips], seed: int) -> tuple[list[Refusal], int]:
-    """Pairs whose clips do not differ, and the number of the others, which are in the table."""
+def _write_table(table: Path, pairs: Sequence[PairOfClips], seed: int) -> list[Refusal]:
+    """Pairs whose clips do not differ; the others are in the table."""
     rows, same, extra = [], [], defaultdict(list)
     for pair in pairs:
         first, second = pair.plans
@@ -213,7 +184,7 @@ def _write_table(table: Path, pairs: Sequence[PairOfClips], seed: int) -> tuple[
         write_pairs(table, rows, extra)
     else:
         table.unlink(missing_ok=True)
-    return same, len(rows)
+    return same
 
 
 def _wav(split: str, plan: Soundscape) -> str:

@@ -9,9 +9,12 @@ grammar of our own, so that scores compare within this project and not strictly 
 
 import re
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import yaml
 
 from byola_diff.randomness import derive_seed
 from byola_diff.soundscapes.render.plan import Soundscape
@@ -39,10 +42,8 @@ class Change:
 def changes(first: Soundscape, second: Soundscape) -> tuple[Change, ...]:
     """All differences, sorted by label. Levels within 0.1 dB are the same.
 
-    Several events of one label on both sides are compared by their mean level.
-
-    Raises:
-        ValueError: If the backgrounds of the two have other labels.
+    Several events of one label on both sides are compared by their mean level. `ValueError` is
+    raised if the backgrounds of the two have other labels.
     """
     beds = {event.label for event in first.events if event.role == "background"}
     others = {event.label for event in second.events if event.role == "background"}
@@ -107,42 +108,11 @@ class Words(NamedTuple):
         return f"more {self.noun}", f"some of the {self.noun}"
 
 
-# Labels of ESC-50, FSD50K, APwD and the procedural sounds that don't read well word for word.
-_SPOKEN = {
-    "baby_cry": Words("crying baby", "a crying baby"),
-    "bird": Words("singing bird", "a singing bird"),
-    "birds": Words("chirping birds", "birds chirping"),
-    "blast": Words("blast of noise", "a blast of noise"),
-    "brushing_teeth": Words("tooth brushing", "tooth brushing"),
-    "car_passing": Words("traffic", "traffic"),
-    "chirping_birds": Words("chirping birds", "birds chirping"),
-    "church_bell": Words("church bells", "church bells"),
-    "clock_alarm": Words("alarm clock", "an alarm clock"),
-    "clock_tick": Words("ticking clock", "a ticking clock"),
-    "crow": Words("cawing crow", "a crow cawing"),
-    "crumple": Words("crumpling paper", "crumpling paper"),
-    "dog_bark": Words("barking dog", "a dog barking"),
-    "door_wood_creaks": Words("creaking door", "a creaking door"),
-    "door_wood_knock": Words("knocking on the door", "knocking on a door"),
-    "drinking_sipping": Words("sipping", "sipping"),
-    "drips": Words("dripping water", "dripping water"),
-    "fire_crackling": Words("crackling fire", "a crackling fire"),
-    "glass_break": Words("breaking glass", "breaking glass"),
-    "glass_breaking": Words("breaking glass", "breaking glass"),
-    "glass_clink": Words("clinking glasses", "clinking glasses"),
-    "horn_chord": Words("chord of horns", "a chord of horns"),
-    "metal_hit": Words("clang of metal", "a clang of metal"),
-    "person_sneeze": Words("sneezing", "someone sneezing"),
-    "rotor": Words("spinning rotor", "a spinning rotor"),
-    "telephone_ring": Words("ringing telephone", "a ringing telephone"),
-    "train_ride": Words("train", "a train"),
-    "vowels": Words("voice", "a voice"),
-}
-
-_WITHOUT_ARTICLE = {
-    *("applause", "chatter", "crackle", "fire", "hail", "hiss", "laughter", "music", "noise"),
-    *("rain", "rustle", "singing", "speech", "static", "thunder", "traffic", "water", "wind"),
-}
+@cache
+def vocabulary() -> dict[str, Any]:
+    """Wordings of each action (`templates`), and labels that need words of their own (`spoken`)."""
+    text = Path(__file__).with_name("difference_words.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)
 
 
 def label_words(label: str) -> Words:
@@ -151,68 +121,21 @@ def label_words(label: str) -> Words:
     Plurals, activities ("typing") and what can't be counted have no article.
     """
     key = re.sub(r"\(.*?\)", "", label).strip("_ ").lower().replace(" ", "_")
-    if key in _SPOKEN:
-        return _SPOKEN[key]
+    if key in vocabulary()["spoken"]:
+        return Words(*vocabulary()["spoken"][key])
     noun = re.sub(r"[\W_]+", " ", key).strip() or label
     last = noun.split()[-1]
     plural = last.endswith("s") and not last.endswith("ss")
-    if plural or last.endswith("ing") or last in _WITHOUT_ARTICLE or last == "hum":
+    if plural or last.endswith("ing") or last in vocabulary()["without_article"]:
         return Words(noun, noun)
     return Words(noun, f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}")
-
-
-TEMPLATES: dict[Action, tuple[str, ...]] = {
-    "add": (
-        "add {new}",
-        "insert {new}",
-        "mix in {new}",
-        "introduce {new}",
-        "add the sound of {new}",
-    ),
-    "remove": (
-        "remove {old}",
-        "take out {old}",
-        "delete {old}",
-        "get rid of {old}",
-        "cut out {old}",
-    ),
-    "louder": (
-        "increase the volume of the {noun}",
-        "make the {noun} louder",
-        "turn up the {noun}",
-        "raise the level of the {noun}",
-        "increase the loudness of the {noun}",
-    ),
-    "quieter": (
-        "decrease the volume of the {noun}",
-        "make the {noun} quieter",
-        "turn down the {noun}",
-        "lower the level of the {noun}",
-        "reduce the volume of the {noun}",
-    ),
-    "background louder": (
-        "increase the volume of the {noun} in the background",
-        "make the background {noun} louder",
-        "turn up the {noun} in the background",
-        "raise the level of the background {noun}",
-    ),
-    "background quieter": (
-        "decrease the volume of the {noun} in the background",
-        "make the background {noun} quieter",
-        "turn down the {noun} in the background",
-        "lower the level of the background {noun}",
-    ),
-}
-"""Wordings of each action, drawn with equal chances."""
 
 
 def difference_text(first: Soundscape, second: Soundscape, seed: int = 0) -> str:
     """What to do to the first clip to get the second: a clause for each change, in random order.
 
-    Wording and order depend on the seed and the names of the two clips alone.
-
-    Raises:
-        ValueError: If nothing changes, or the backgrounds have other labels.
+    Wording and order depend on the seed and the names of the two clips alone. `ValueError` is
+    raised if nothing changes, or the backgrounds have other labels.
     """
     found = changes(first, second)
     if not found:
@@ -224,7 +147,7 @@ def difference_text(first: Soundscape, second: Soundscape, seed: int = 0) -> str
 
 
 def _clause(change: Change, random: np.random.Generator) -> str:
-    templates = TEMPLATES[change.action]
+    templates = vocabulary()["templates"][change.action]
     words = label_words(change.label)
     new, old = words.added_and_removed(change.some_stay)
     return templates[random.integers(len(templates))].format(noun=words.noun, new=new, old=old)

@@ -13,18 +13,19 @@ Source:
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, get_args
+from typing import Annotated, TypeVar, get_args
 
 import numpy as np
 
 from byola_diff.randomness import derive_seed
 from byola_diff.soundscapes.pairs.difference import Action
+from byola_diff.soundscapes.production.output_folder import CorpusOptions
 from byola_diff.soundscapes.render.plan import Event, Soundscape
+from byola_diff.soundscapes.sources.library import PROCEDURAL
 
 DURATION_S = 10.0
 PUBLISHED_REF_DB = (-36.0, -27.0)
 _QUIETER_REF_DB = (-52.0, -43.0)
-_REF_STEP_DB = 6.0
 _LEAST_REF_DB = -70.0
 
 _ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -47,39 +48,62 @@ Palette = Mapping[str, Collection[str]]
 """Prepared files by label, as `Event.source` names them."""
 
 
-@dataclass(frozen=True)
-class PairRecipe:
-    """What pairs of a corpus have in common."""
+@dataclass(frozen=True, kw_only=True)
+class MakeApwdOptions(CorpusOptions):
+    """Which pairs are made of which sounds."""
 
-    scene: str
-    seed: int = 0
-    sample_rate: int = 44_100
-    ref_db: tuple[float, float] = PUBLISHED_REF_DB
-    """Least and greatest loudness of each background; the levels of events are above it."""
+    events: Annotated[str, "DIR"]
+    """ESC-50 or FSD50K as published, a folder with manifest.csv (file, label, fold; fold 5 is for
+    eval), or one folder per label; or the word procedural."""
+    background: Annotated[str, "DIR"]
+    """Likewise."""
+    scene: Annotated[str, "NAME"] = "mixed"
+    """Part of the names of files."""
+    background_label: Annotated[str, "LABEL"] | None = None
+    """Label of all backgrounds (default: one per pair)."""
+    pairs_dev: Annotated[int, "N"] = 1000
+    pairs_eval: Annotated[int, "N"] = 200
+    per_label: Annotated[int, "N"] = 10
+    """Procedural files."""
+    sample_rate: Annotated[int, "HZ"] = 44_100
+    ref_db: Annotated[tuple[float, float], "LOW", "HIGH"] | None = None
+    """Loudness of each background in LUFS; lower it where too many pairs clip (default: -36 -27, as
+    published; -52 -43 with procedural sounds, whose peaks are higher)."""
+
+    def __post_init__(self) -> None:
+        if min(self.pairs_dev, self.pairs_eval) < 0 or not self.pairs_dev + self.pairs_eval:
+            raise ValueError("--pairs-dev and --pairs-eval must not be negative, nor both 0")
+        if self.ref_db is not None and not -70 <= self.ref_db[0] <= self.ref_db[1] <= 0:
+            raise ValueError("--ref-db must be two levels from -70 to 0, the lower one first")
+        if self.sample_rate < 8_000:
+            raise ValueError("--sample-rate must be at least 8000: loudness is not defined below")
+        if self.per_label < 5:
+            raise ValueError("--per-label must be at least 5: the fifth of each label is for eval")
+        if not self.scene.replace("_", "").replace("-", "").isalnum():
+            raise ValueError("--scene is part of file names: letters, digits, - and _")
+
+    @property
+    def levels_db(self) -> tuple[float, float]:
+        """`ref_db`, or the usual levels of such sounds."""
+        procedural = PROCEDURAL in (self.events, self.background)
+        return self.ref_db or (_QUIETER_REF_DB if procedural else PUBLISHED_REF_DB)
 
 
-def usual_ref_db(with_procedural: bool) -> tuple[float, float]:
-    """The published range in LUFS, or a lower one for procedural sounds, whose peaks are higher."""
-    return _QUIETER_REF_DB if with_procedural else PUBLISHED_REF_DB
-
-
-def quieter(ref_db: Sequence[float]) -> tuple[float, float]:
+def quieter(ref_db: tuple[float, float]) -> tuple[float, float]:
     """A range to try where pairs clip at this one."""
     low_db, high_db = ref_db
     if high_db > _QUIETER_REF_DB[1]:
         return min(low_db, _QUIETER_REF_DB[0]), _QUIETER_REF_DB[1]
-    return max(_LEAST_REF_DB, low_db - _REF_STEP_DB), max(_LEAST_REF_DB, high_db - _REF_STEP_DB)
+    return max(_LEAST_REF_DB, low_db - 6), max(_LEAST_REF_DB, high_db - 6)
 
 
 def plan_pair(
-    recipe: PairRecipe, events: Palette, backgrounds: Palette, split: str, index: int
+    options: MakeApwdOptions, events: Palette, backgrounds: Palette, split: str, index: int
 ) -> tuple[Soundscape, Soundscape]:
     """Both clips of pair `index`, named SCENE_SPLIT_INDEX_s1 and ..._s2.
 
-    They depend on the seed, the scene, the split, the index and which files there are.
-
-    Raises:
-        ValueError: If there are no backgrounds, or no events of other labels.
+    They depend on the seed, the scene, the split, the index and which files there are. `ValueError`
+    is raised if there are no backgrounds, or no events of other labels.
     """
     labels = sorted(set(events) - set(backgrounds))
     if not labels or not backgrounds:
@@ -88,11 +112,11 @@ def plan_pair(
             what = "events of other labels than the backgrounds"
             remedy = "give --background-label, or other --events"
         raise ValueError(f"{split}: no {what} to draw from: {remedy}")
-    random = np.random.default_rng(derive_seed(recipe.seed, "apwd", recipe.scene, split, index))
+    random = np.random.default_rng(derive_seed(options.seed, "apwd", options.scene, split, index))
     bed_label = _one(sorted(backgrounds), random)
     bed_files = sorted(backgrounds[bed_label])
     bed = _some(bed_files, 2, random)
-    ref_db = random.uniform(*recipe.ref_db)
+    ref_db = random.uniform(*options.levels_db)
     palette = {label: sorted(events[label]) for label in labels}
     foreground = _foreground(palette, bed_label, bed_files, bed, random)
 
@@ -100,9 +124,9 @@ def plan_pair(
         starts_s = [random.uniform(*_SOURCE_TIME_S) for _ in bed]
         grounds = [Event("background", bed_label, *one) for one in zip(bed, starts_s, strict=True)]
         laid_over = [event for both in foreground if (event := both[side]) is not None]
-        name = f"{recipe.scene}_{split}_{index:05d}_s{side + 1}"
+        name = f"{options.scene}_{split}_{index:05d}_s{side + 1}"
         placed = (*grounds, *laid_over)
-        return Soundscape(name, DURATION_S, recipe.sample_rate, ref_db, placed)
+        return Soundscape(name, DURATION_S, options.sample_rate, ref_db, placed)
 
     return clip(0), clip(1)
 
@@ -119,12 +143,11 @@ def _foreground(
     drawn = iter(_some(list(events), sum(not _on_bed(action) for action in actions), random))
     foreground = []
     for action in actions:
-        if _on_bed(action):
-            files = [file for file in bed_files if file not in bed] or bed_files
-            make = partial(_over_itself, bed_label, random)
-        else:
+        label, files = bed_label, [file for file in bed_files if file not in bed] or bed_files
+        if not _on_bed(action):
             label = next(drawn)
-            files, make = events[label], partial(_event, label, random)
+            files = events[label]
+        make = partial(_event, label, _on_bed(action), random)
         foreground.append(_sides(action, files, make, random))
     return foreground
 
@@ -161,16 +184,17 @@ def _sides(
     return (None, event) if action in ("add", "background louder") else (event, None)
 
 
-def _event(label: str, random: np.random.Generator, file: str, snr_db: float) -> Event:
-    event_time_s = random.uniform(*_EVENT_TIME_S)
-    duration_s = min(random.uniform(*_EVENT_DURATION_S), DURATION_S - event_time_s)
-    return Event("foreground", label, file, 0.0, event_time_s, duration_s, snr_db)
-
-
-def _over_itself(label: str, random: np.random.Generator, file: str, snr_db: float) -> Event:
-    """A background as an event that lasts for the whole clip."""
-    source_time_s = random.uniform(*_SOURCE_TIME_S)
-    return Event("foreground", label, file, source_time_s, 0.0, DURATION_S, snr_db)
+def _event(
+    label: str, over_bed: bool, random: np.random.Generator, file: str, snr_db: float
+) -> Event:
+    """An event; over the background of its label, one that lasts for the whole clip."""
+    if over_bed:
+        times_s = random.uniform(*_SOURCE_TIME_S), 0.0, DURATION_S
+    else:
+        event_time_s = random.uniform(*_EVENT_TIME_S)
+        length_s = min(random.uniform(*_EVENT_DURATION_S), DURATION_S - event_time_s)
+        times_s = 0.0, event_time_s, length_s
+    return Event("foreground", label, file, *times_s, snr_db)
 
 
 def _on_bed(action: Action) -> bool:

@@ -14,12 +14,8 @@ from pathlib import Path, PurePosixPath
 from byola_diff.soundscapes.pairs.corpus import RequiredSources
 from byola_diff.soundscapes.pairs.plan import EVAL_FOLD, SPLITS
 from byola_diff.soundscapes.production.produce import Refusal
-from byola_diff.soundscapes.render.jams_file import (
-    JamsError,
-    read_fields,
-    role_of,
-    scaper_annotation,
-)
+from byola_diff.soundscapes.render.jams_document import ROLES
+from byola_diff.soundscapes.render.jams_file import JamsError, read_json
 from byola_diff.soundscapes.render.plan import Role
 from byola_diff.soundscapes.sources.preparation import SourceFile
 
@@ -35,21 +31,16 @@ class PublishedClip:
     """A JAMS file, and what its name says."""
 
     jams: Path
+    name: str
     pair: str
     scene: str
     split: str
-
-    @property
-    def name(self) -> str:
-        """Name of the clip."""
-        return self.jams.stem
 
 
 def published_clips(folder: Path) -> tuple[list[PublishedClip], list[Refusal]]:
     """Clips of all JAMS files below `folder`, sorted by name, and files that can't be used.
 
-    Raises:
-        ValueError: If there are none.
+    `ValueError` is raised if there are none.
     """
     paths = sorted(folder.rglob("*.jams"), key=lambda path: path.relative_to(folder).as_posix())
     if not paths:
@@ -65,7 +56,8 @@ def published_clips(folder: Path) -> tuple[list[PublishedClip], list[Refusal]]:
         else:
             scene = _SCENE.fullmatch(found["set"])
             named = scene["scene"] if scene else found["set"]
-            clips[path.stem] = PublishedClip(path, found["pair"], named, found["split"])
+            names = path.stem, found["pair"], named, found["split"]
+            clips[path.stem] = PublishedClip(path, *names)
             continue
         refused.append(Refusal(path.relative_to(folder).as_posix(), reason))
     return sorted(clips.values(), key=lambda clip: clip.name), refused
@@ -86,7 +78,7 @@ def published_sources(clips: Iterable[PublishedClip], esc50: Path, fsd50k: Path)
             continue
         leaks += [copy] if home != split else []
         is_background = role == "background" or bool(_FSD50K.fullmatch(name))
-        files.append(SourceFile(recording, split, role, f"{label}/{name}", is_background))
+        files.append(SourceFile(recording, copy, is_background))
     names = {clip: tuple(map("/".join, found)) for clip, found in of_clip.items()}
     return RequiredSources(files, names, missing, tuple(leaks))
 
@@ -95,14 +87,14 @@ def _referred(jams: Path) -> list[tuple[Role, str, str]]:
     """Role, label and file name of each source; whatever is odd is left to the strict reader."""
     found = set()
     try:
-        for event in scaper_annotation(read_fields(jams))["data"]:
-            value = event["value"]
-            role = role_of(value)
-            label, path = value["label"].text(), PurePosixPath(value["source_file"].text())
+        every = read_json(jams)["annotations"]
+        for one in next(one for one in every if one["namespace"] == "scaper")["data"]:
+            value = one["value"]
+            role, label, path = value["role"], value["label"], PurePosixPath(value["source_file"])
             leaves = path.is_absolute() or ".." in path.parts
-            if role is not None and _LABEL.fullmatch(label) and not leaves:
+            if role in ROLES and _LABEL.fullmatch(label) and not leaves:
                 found.add((role, label, path.name))
-    except JamsError:
+    except (JamsError, LookupError, StopIteration, TypeError):
         return []
     return sorted(found)
 

@@ -1,6 +1,6 @@
 """Recordings by split and label, for pairs made from any labelled folders."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,11 +28,7 @@ class Sounds:
     """Files that were left out."""
 
     def only(self, label: str) -> "Sounds":
-        """The recordings of one label.
-
-        Raises:
-            ValueError: If a split has none.
-        """
+        """The recordings of one label; `ValueError` if a split has none."""
         for split, labels in self.by_split.items():
             if label not in labels:
                 known = ", ".join(sorted(labels)) or "none"
@@ -59,32 +55,28 @@ def read_sounds(folder: Path, seed: int = 0) -> Sounds:
             name.
     """
     if (folder / "FSD50K.ground_truth").is_dir():
-        return split_sounds(read_fsd50k(folder), seed)
+        return split_sounds(read_fsd50k(folder).values(), seed)
     is_esc50 = (folder / "meta" / "esc50.csv").is_file() or (folder / "manifest.csv").is_file()
-    return split_sounds({"": (read_esc50 if is_esc50 else read_folder)(folder)}, seed)
+    return split_sounds([(read_esc50 if is_esc50 else read_folder)(folder)], seed)
 
 
-def split_sounds(libraries: Mapping[str, Library], seed: int = 0) -> Sounds:
-    """Recordings of libraries by split; those of one under "" are split. Errors: `read_sounds`."""
+def split_sounds(libraries: Collection[Library], seed: int = 0) -> Sounds:
+    """Recordings of libraries by split, their own if they have some. Errors: `read_sounds`."""
     by_split: dict[str, dict[str, dict[str, Path]]] = {split: {} for split in SPLITS}
-    for given, library in sorted(libraries.items()):
-        homes = {} if given else _homes(library.sources, seed)
+    for library in libraries:
+        homes = _homes(library.sources, seed)
         for source in library.sources:
             if not source.label:
                 raise ValueError(
                     f"{library.root / source.file} lies in no folder with a label: put recordings "
                     "in one folder per label"
                 )
-            files = by_split[given or homes[source.file]].setdefault(source.label, {})
+            files = by_split[homes[source.file]].setdefault(source.label, {})
             name = _prepared_name(source)
             if name in files:
                 raise ValueError(f"{library.root}: {source.file} becomes {name}, as another does")
             files[name] = library.root / source.file
-    if not by_split["dev"]:
-        roots = ", ".join(sorted(str(library.root) for library in libraries.values()))
-        raise ValueError(f"no recordings below {roots}")
-    every = libraries.values()
-    left_out = [str(one.root / file) for one in every for file, _ in one.unreadable_files]
+    left_out = [str(one.root / file) for one in libraries for file, _ in one.unreadable_files]
     return Sounds(by_split, tuple(sorted(left_out)))
 
 

@@ -1,11 +1,14 @@
-"""Our own mixer. Its convention is that of Scaper 1.6.5, which it is checked against in the tests.
+"""Our own mixer, and the choice between it and Scaper.
 
-An event is cut from its source, brought to its loudness by one gain, faded at both ends if it is in
-the foreground, and put in its place; the soundscape is the sum.
+Its convention is that of Scaper 1.6.5, which it is checked against in the tests: an event is cut
+from its source, brought to its loudness by one gain, faded at both ends if it is in the foreground,
+and put in its place; the soundscape is the sum.
 """
 
 import math
-from pathlib import Path
+from collections.abc import Callable
+from shutil import which
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -19,7 +22,7 @@ from byola_diff.soundscapes.render.plan import (
     RenderError,
     Roots,
     Soundscape,
-    check_rendered,
+    checked,
 )
 
 MIXER_NAME = "byola_diff mixer 1"
@@ -27,7 +30,38 @@ MIXER_NAME = "byola_diff mixer 1"
 
 FLOOR_LUFS = -70.0
 
+Renderer = Callable[[Soundscape, Roots], Rendered]
+
+RendererName = Literal["auto", "scaper", "mixer"]
+
 _LEAST_S = 0.5
+_INSTALL = (
+    "pip install 'byola-diff[generate]', pip install --no-deps scaper==1.6.5, "
+    "and the program sox (Debian package `sox`)"
+)
+
+
+def open_renderer(name: RendererName) -> tuple[str, Renderer]:
+    """Name with version, as recorded beside rendered audio, and a function that can be pickled.
+
+    Args:
+        name: "auto" is Scaper where it and the program sox are installed, else the mixer.
+
+    Raises:
+        ModuleNotFoundError: If Scaper is asked for and it or sox is not installed.
+    """
+    if name == "mixer":
+        return MIXER_NAME, mix
+    try:
+        if which("sox") is None:
+            raise ModuleNotFoundError("no program sox", name="the program sox")
+        from byola_diff.soundscapes.render import scaper_renderer
+    except ModuleNotFoundError as error:
+        if name == "auto":
+            return MIXER_NAME, mix
+        reason = f"rendering by Scaper needs {error.name}: {_INSTALL}"
+        raise ModuleNotFoundError(reason, name=error.name) from error
+    return scaper_renderer.RENDERER_NAME, scaper_renderer.render
 
 
 def mix(plan: Soundscape, roots: Roots) -> Rendered:
@@ -46,22 +80,16 @@ def mix(plan: Soundscape, roots: Roots) -> Rendered:
         gain_db = level_db - integrated_lufs(sound, plan.sample_rate)
         stems.append(place(plan, event, 10 ** (gain_db / 20) * sound))
         gains_db.append(gain_db)
-    rendered = Rendered(np.sum(stems, axis=0), tuple(stems), tuple(gains_db))
-    check_rendered(plan, rendered)
-    return rendered
+    return checked(plan, Rendered(np.sum(stems, axis=0), tuple(stems), tuple(gains_db)))
 
 
 def cut(plan: Soundscape, event: Event, roots: Roots) -> Float[np.ndarray, " cut"]:
     """Sound of an event at the rate of the soundscape, in float64.
 
-    Its ends are rounded down to whole samples of the source, as by Scaper.
-
-    Raises:
-        AudioFileError: If the source can't be read.
-        RenderError: If the source ends before the event begins, or is silent where it is cut.
+    Its ends are rounded down to whole samples of the source, as by Scaper. Errors: see `mix`.
     """
     first_s, length_s = event.source_time_s, plan.length_s(event)
-    with open_audio(source_path(plan, event, roots)) as reader:
+    with open_audio(roots[event.role] / event.source) as reader:
         rate, n_source = reader.sample_rate, reader.n_samples
         start, stop = int(first_s * rate), int((first_s + length_s) * rate)
         if start >= n_source:
@@ -70,7 +98,8 @@ def cut(plan: Soundscape, event: Event, roots: Roots) -> Float[np.ndarray, " cut
             raise RenderError(plan, f"has no sample in {length_s:g} s at {rate} Hz", event)
         waveform = reader.read(start, stop - start)
     if event.role == "background":
-        waveform = _repeated(waveform, n_source / rate, plan.duration_s, start, stop)
+        n_times = int(plan.duration_s // (n_source / rate) + 1)
+        waveform = _repeated(waveform, n_times, start, stop)
     # Within full scale before and after, as the sox program does for Scaper.
     waveform = resample(np.clip(waveform, -1, 1), rate, plan.sample_rate)
     if not waveform.any():
@@ -78,29 +107,17 @@ def cut(plan: Soundscape, event: Event, roots: Roots) -> Float[np.ndarray, " cut
     return np.clip(waveform.astype(np.float64), -1, 1)
 
 
-def source_path(plan: Soundscape, event: Event, roots: Roots) -> Path:
-    """Where the source of an event lies; `RenderError` if no folder is given for its role."""
-    if event.role not in roots:
-        raise RenderError(plan, f"no folder of {event.role} sources is given", event)
-    return roots[event.role] / event.source
-
-
 def _repeated(
-    waveform: Float[np.ndarray, " sample"],
-    source_s: float,
-    duration_s: float,
-    start: int,
-    stop: int,
+    waveform: Float[np.ndarray, " sample"], n_times: int, start: int, stop: int
 ) -> Float[np.ndarray, " repeated"]:
     """The background, again and again from `source_time_s` on, where its source is too short.
 
-    A source that is no longer than the soundscape is repeated as often as Scaper does it and cut at
+    A source that is no longer than the soundscape is repeated `n_times`, as by Scaper, and cut at
     `stop`. That may be more than the soundscape needs, and all of it counts for the loudness.
     """
-    scaper_repeats = int(max(duration_s // source_s + 1, 1))
     # Differs from Scaper where that leaves the background too short.
-    repeats = max(scaper_repeats, math.ceil((stop - start) / len(waveform)))
-    longest = stop if len(waveform) * scaper_repeats >= stop - start else stop - start
+    repeats = max(n_times, math.ceil((stop - start) / len(waveform)))
+    longest = stop if len(waveform) * n_times >= stop - start else stop - start
     return np.tile(waveform, repeats)[:longest]
 
 
@@ -108,13 +125,8 @@ def integrated_lufs(waveform: Float[np.ndarray, " sample"], sample_rate: int) ->
     """Integrated loudness after ITU-R BS.1770 in LUFS, at least -70, as Scaper 1.6.5 measures it.
 
     A sound shorter than half a second is repeated up to that length, as the gate needs 0.4 s.
-
-    Raises:
-        ValueError: If there is no sample, or one is NaN or infinite.
-        ModuleNotFoundError: If pyloudnorm is not installed.
+    `ModuleNotFoundError` is raised where pyloudnorm is not installed.
     """
-    if len(waveform) == 0 or not np.isfinite(waveform).all():
-        raise ValueError("loudness needs samples, all of them finite")
     waveform = waveform.astype(np.float64, copy=False)
     duration_s = len(waveform) / sample_rate
     if duration_s < _LEAST_S:
@@ -128,10 +140,7 @@ def place(
 ) -> Float[np.ndarray, " sample"]:
     """A sound where it belongs in a silent soundscape; in the foreground with its fades.
 
-    Each fade is a quarter of a sine.
-
-    Raises:
-        RenderError: If the sound is shorter than a fade.
+    Each fade is a quarter of a sine; `RenderError` is raised if the sound is shorter than one.
     """
     n_fade = int(plan.fade_s * plan.sample_rate) if event.role == "foreground" else 0
     if len(sound) < n_fade:

@@ -20,13 +20,13 @@ from jaxtyping import Float
 from scaper.scaper_warnings import ScaperWarning
 
 from byola_diff.soundscapes.render.jams_document import to_jams
-from byola_diff.soundscapes.render.mixer import cut, place, source_path
+from byola_diff.soundscapes.render.mixer import cut, place
 from byola_diff.soundscapes.render.plan import (
     Rendered,
     RenderError,
     Roots,
     Soundscape,
-    check_rendered,
+    checked,
 )
 
 NEEDS_EXTRA = "generate"
@@ -43,13 +43,7 @@ if not hasattr(np, "Inf"):
 
 
 def render(plan: Soundscape, roots: Roots) -> Rendered:
-    """The soundscape of a plan, with the stems of its events.
-
-    Raises:
-        AudioFileError: If a source can't be read.
-        RenderError: If Scaper can't render it, a source is silent or ends before its event begins,
-            an event is shorter than its fades, or the mixture would clip.
-    """
+    """The soundscape of a plan, with the stems of its events; errors are those of `mix`."""
     unscaled = [place(plan, event, cut(plan, event, roots)) for event in plan.events]
     with _quiet():
         try:
@@ -65,9 +59,7 @@ def render(plan: Soundscape, roots: Roots) -> Rendered:
     if any(len(stem) != plan.n_samples for stem in stems):
         raise RenderError(plan, "Scaper left a background too short: its source is")
     gains_db = tuple(_gain_db(*pair) for pair in zip(unscaled, stems, strict=True))
-    rendered = Rendered(mixture[:, 0], stems, gains_db)
-    check_rendered(plan, rendered)
-    return rendered
+    return checked(plan, Rendered(mixture[:, 0], stems, gains_db))
 
 
 @contextmanager
@@ -93,7 +85,7 @@ def _document(plan: Soundscape, roots: Roots) -> str:
     document = json.loads(to_jams(plan, {}))
     (annotation,) = document["annotations"]
     for event, observation in zip(plan.events, annotation["data"], strict=True):
-        path = source_path(plan, event, roots).absolute()
+        path = (roots[event.role] / event.source).absolute()
         observation["value"]["source_file"] = str(path)
     annotation["sandbox"]["scaper"] |= dict.fromkeys(["fg_path", "bg_path"], str(_SMALL_FOLDER))
     return json.dumps(document)

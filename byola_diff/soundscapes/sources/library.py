@@ -1,18 +1,34 @@
-"""Labelled recordings to make soundscapes of: ESC-50, FSD50K, or any folder of audio.
+"""Labelled sounds to make soundscapes of: ESC-50, FSD50K, any folder of audio, procedural sounds.
 
 A library is a list of what is there, in the order of the files; nothing is decoded but the headers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Literal
 
-from byola_diff.audio.files import AudioFileError, open_audio
+import torch
+from tqdm import tqdm
+
+from byola_diff.audio.files import AudioFileError, open_audio, write_wav
 from byola_diff.corpora.layout import LayoutError, audio_below
 from byola_diff.corpora.official_splits import esc50_clips, fsd50k_clips
+from byola_diff.randomness import derive_seed
+from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
 from byola_diff.storage import sha256
 from byola_diff.tables.manifest import Clip, read_manifest
+from byola_diff.workers import one_thread
+
+PROCEDURAL = "procedural"
+"""Given to commands instead of a folder of recordings."""
+
+Kind = Literal["events", "backgrounds"]
+
+_LENGTH_S = {"events": 5, "backgrounds": 12}
+_N_FOLDS = 5
+_WAV_HEADER_BYTES = 44
 
 
 @dataclass(frozen=True)
@@ -40,7 +56,7 @@ class Library:
     """Files that were left out, each with the reason."""
 
 
-def read_esc50(folder: Path | str) -> Library:
+def read_esc50(root: Path) -> Library:
     """Clips of ESC-50 with their folds and the recordings they were cut from.
 
     The layout is the official one (meta/esc50.csv, audio/), or that of any folder with a
@@ -50,7 +66,6 @@ def read_esc50(folder: Path | str) -> Library:
         LayoutError: If there is neither table, a cell is missing, or no file can be read.
         ManifestError: If the manifest is faulty; the message names row and column.
     """
-    root = Path(folder)
     if (root / "meta" / "esc50.csv").is_file():
         return _library(root, map(_source, esc50_clips(root)))
     if not (root / "manifest.csv").is_file():
@@ -61,38 +76,32 @@ def read_esc50(folder: Path | str) -> Library:
     return _library(root, map(_source, read_manifest(root / "manifest.csv").clips))
 
 
-def read_fsd50k(folder: Path | str) -> dict[str, Library]:
+def read_fsd50k(root: Path) -> dict[str, Library]:
     """Recordings of FSD50K by its parts "dev" and "eval", each under its first label.
 
-    The layout is the official one: FSD50K.dev_audio, FSD50K.eval_audio and FSD50K.ground_truth with
-    dev.csv and eval.csv.
-
-    Raises:
-        LayoutError: If a part of the layout or a cell is missing, or no file can be read.
+    `LayoutError` is raised if a part of the official layout or a cell is missing, or no file of a
+    part can be read.
     """
-    root = Path(folder)
-    clips = fsd50k_clips(root)
-    libraries = {}
-    for part in ("dev", "eval"):
-        audio = root / f"FSD50K.{part}_audio"
-        if not audio.is_dir():
-            raise LayoutError(f"no such folder: {audio}")
-        own = [_source(clip) for clip in clips if (clip.split == "test") == (part == "eval")]
-        libraries[part] = _library(root, (replace(source, split=part) for source in own))
-    return libraries
+    sources = [
+        replace(_source(clip), split="eval" if clip.split == "test" else "dev")
+        for clip in fsd50k_clips(root)
+    ]
+    return {
+        part: _library(root, (source for source in sources if source.split == part))
+        for part in ("dev", "eval")
+    }
 
 
-def read_folder(folder: Path | str) -> Library:
+def read_folder(root: Path) -> Library:
     """All audio below a folder; the label is the first folder below it, "" for files beside them.
 
-    Raises:
-        LayoutError: If there is no such folder, or no audio in it that can be read.
+    `LayoutError` is raised if there is no such folder, or no audio in it that can be read.
     """
-    root = Path(folder)
-    files = [PurePosixPath(file) for file in audio_below(root, ".")]
-    return _library(
-        root, (Source(str(file), file.parts[0] if file.parts[1:] else "", 0.0) for file in files)
-    )
+    listed = []
+    for file in audio_below(root, "."):
+        label, inside, _ = file.partition("/")
+        listed.append(Source(file, label if inside else "", 0.0))
+    return _library(root, listed)
 
 
 def _source(clip: Clip) -> Source:
@@ -105,8 +114,6 @@ def _library(root: Path, listed: Iterable[Source]) -> Library:
     sources: list[Source] = []
     unreadable: list[tuple[str, str]] = []
     for source in sorted(listed, key=lambda source: source.file):
-        if sources and sources[-1].file == source.file:
-            raise LayoutError(f"{root}: {source.file} is listed twice")
         try:
             with open_audio(root / source.file) as reader:
                 duration_s = reader.n_samples / reader.sample_rate
@@ -115,27 +122,86 @@ def _library(root: Path, listed: Iterable[Source]) -> Library:
         else:
             sources.append(replace(source, duration_s=duration_s))
     if not sources:
-        first = (
-            f"; the first of {len(unreadable)}: {': '.join(unreadable[0])}" if unreadable else ""
-        )
-        raise LayoutError(f"no readable audio in {root}{first}")
+        first = [f"; the first of {len(unreadable)}: {': '.join(one)}" for one in unreadable[:1]]
+        raise LayoutError(f"no readable audio in {root}{''.join(first)}")
     return Library(root, tuple(sources), tuple(unreadable))
 
 
 def source_sha256(path: Path) -> str:
     """SHA-256 of a recording, so that items made of another version are made again.
 
-    A process reads it once, as long as its size and time of change stay the same. A file that is
-    not there or can't be read raises AudioFileError.
+    A process reads it once, as long as its size and time of change stay the same.
     """
-    try:
-        about = path.stat()
-        return _sha256(path, about.st_size, about.st_mtime_ns)
-    except OSError as error:
-        raise AudioFileError(path, error.strerror or type(error).__name__) from error
+    about = path.stat()
+    return _sha256(path, about.st_size, about.st_mtime_ns)
 
 
 @cache
 def _sha256(path: Path, size: int, changed_ns: int) -> str:
     del size, changed_ns  # they tell versions of a file apart
     return sha256(path)
+
+
+@dataclass(frozen=True)
+class ProceduralSounds:
+    """Sounds LABEL/LABEL_000.wav and so on: what there will be, and how it is written.
+
+    Events are in one library named "", in five folds by turns; each begins between a tenth and half
+    of its file. Stationary backgrounds are in two libraries, "dev" and "eval", in folders of these
+    names, and none is in both. Every file is rendered alone, so it depends on the seed, its label
+    and its number, and on nothing that is rendered beside it.
+    """
+
+    folder: Path
+    kind: Kind
+    per_label: int
+    """Files for each label, in each library."""
+    seed: int
+    sample_rate: int
+    labels: Collection[str] | None = None
+    """Some of those of the kind; all, if left out."""
+
+    @property
+    def n_samples(self) -> int:
+        """Length of a file."""
+        return _LENGTH_S[self.kind] * self.sample_rate
+
+    @property
+    def libraries(self) -> dict[str, Library]:
+        """What is or will be written, without a look at the files."""
+        if self.kind == "events":
+            return {"": self._library(self.folder, None)}
+        return {part: self._library(self.folder / part, part) for part in ("dev", "eval")}
+
+    def write(self) -> None:
+        """Render the files that are missing or incomplete."""
+        for part, library in self.libraries.items():
+            seed = derive_seed(self.seed, f"procedural {self.kind}", *([part] if part else []))
+            for source in tqdm(library.sources, library.root.name, unit="sound", disable=None):
+                path = library.root / source.file
+                if is_complete(path, self.n_samples):
+                    continue
+                index = torch.tensor([int(path.stem.rpartition("_")[2])])
+                with one_thread():
+                    sound = render([source.label], seed, index, self.n_samples, self.sample_rate)
+                write_wav(path, sound[0].numpy(), self.sample_rate)
+
+    def _library(self, root: Path, part: str | None) -> Library:
+        known = FOREGROUNDS if self.kind == "events" else BACKGROUNDS
+        sources = [
+            Source(
+                f"{label}/{label}_{number:03d}.wav",
+                label,
+                float(_LENGTH_S[self.kind]),
+                fold=None if part else 1 + number % _N_FOLDS,
+                split=part,
+            )
+            for label in (known if self.labels is None else self.labels)
+            for number in range(self.per_label)
+        ]
+        return Library(root, tuple(sorted(sources, key=lambda source: source.file)))
+
+
+def is_complete(path: Path, n_samples: int) -> bool:
+    """Whether `write_wav` has written a file of so many samples."""
+    return path.is_file() and path.stat().st_size == _WAV_HEADER_BYTES + 2 * n_samples

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int16
 
 from byola_diff.atomic import atomic_path
 from byola_diff.audio.files import AudioFileError, read_audio, to_pcm16
-from byola_diff.soundscapes.render.plan import Role, Roots
+from byola_diff.tables.rows import located
 
 _KERNEL_SAMPLES = 512
 _THRESHOLD = 0.1
@@ -35,41 +35,27 @@ class SourceFile:
     """A recording and where its prepared copy goes."""
 
     recording: Path
-    split: str
-    role: Role
-    file: str
-    """Below the folder of its split and role: label and file name."""
+    name: str
+    """Path of the copy below the folder of sources: split, role, label and file name."""
     is_background: bool
     """How it is prepared, whatever its role."""
-
-    @property
-    def name(self) -> str:
-        """Path of the copy below the folder of sources."""
-        return f"{self.split}/{self.role}/{self.file}"
-
-
-def source_roots(folder: Path, split: str) -> Roots:
-    """Folders of the prepared sources of a split, by role."""
-    return {role: folder / split / role for role in ("background", "foreground")}
 
 
 def prepare(source: SourceFile, folder: Path) -> None:
     """Write the prepared copy below `folder`, unless the same bytes are there.
 
-    Raises:
-        AudioFileError: If the recording can't be read, or is silent; a copy of an earlier version
-            of it is then removed.
+    A recording that can't be read raises `AudioFileError`, one that is silent or too short
+    `ValueError`, which name it. There is no copy of an earlier version of it then either.
     """
     path = folder / source.name
     try:
         waveform, sample_rate = read_audio(source.recording)
         make = prepared_background if source.is_background else prepared_event
-        samples = make(waveform, sample_rate)
-    except (AudioFileError, ValueError) as error:
+        with located(f"{source.recording}: "):
+            samples = make(waveform, sample_rate)
+    except (AudioFileError, ValueError):
         path.unlink(missing_ok=True)
-        if isinstance(error, AudioFileError):
-            raise
-        raise AudioFileError(source.recording, str(error)) from None
+        raise
     content = io.BytesIO()
     soundfile.write(content, samples, sample_rate, format="WAV", subtype="PCM_16")
     if not path.is_file() or path.read_bytes() != content.getvalue():

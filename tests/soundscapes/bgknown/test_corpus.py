@@ -12,7 +12,7 @@ from byola_diff.corpora.layout import LayoutError
 from byola_diff.soundscapes.bgknown.corpus import make_bgknown, plan_bgknown
 from byola_diff.soundscapes.bgknown.items import find_window
 from byola_diff.soundscapes.bgknown.plan import (
-    BgKnownSettings,
+    BgKnownOptions,
     background_order,
     limited,
     plan_items,
@@ -24,8 +24,16 @@ from byola_diff.storage import sha256
 from byola_diff.tables.manifest import read_manifest
 
 RATE = 8000
-SMALL = BgKnownSettings(seed=5, duration_s=1.0, sample_rate=RATE, ref_db=-35.0)
 MIXER = ("mixer", mix)
+
+
+class Brief(BgKnownOptions):
+    duration_s = 1.0
+
+
+GIVEN = {"out": Path("out"), "esc50": Path("events"), "background": [Path("dev"), Path("eval")]}
+HOW = {"seed": 5, "sample_rate": RATE, "ref_db": -35.0}
+SMALL = Brief(**GIVEN, **HOW)
 
 
 def event_sound(number):
@@ -54,10 +62,9 @@ def sources(tmp_path):
     return Library(tmp_path / "events", tuple(events)), grounds
 
 
-def make(sources, out, settings=SMALL, n_workers=1, **choices):
-    return make_bgknown(
-        plan_bgknown(*sources, settings, **choices), out, MIXER, n_workers=n_workers
-    )
+def make(sources, out, renderer=MIXER, **changes):
+    options = dataclasses.replace(SMALL, out=out, **changes)
+    return make_bgknown(plan_bgknown(*sources, options), renderer)
 
 
 def rows(path):
@@ -123,7 +130,7 @@ def test_manifests_agree(sources, tmp_path):
 
 def test_same_bytes_with_workers_and_when_continued(sources, tmp_path):
     make(sources, tmp_path / "one")
-    make(sources, tmp_path / "two", n_workers=4)
+    make(sources, tmp_path / "two", workers=4)
     expected = files(tmp_path / "one")
     assert files(tmp_path / "two") == expected
     for name in ("bgknown.json", "items.csv", "jams/train/1-101-A.jams"):
@@ -139,10 +146,8 @@ def test_finished_items_are_not_rendered_again(sources, tmp_path):
     def fail(plan, roots):
         raise AssertionError(f"{plan.name} is there")
 
-    again = make_bgknown(
-        plan_bgknown(*sources, SMALL), tmp_path / "out", ("mixer", fail), n_workers=1
-    )
-    assert again[0]["counts"]["items"] == 5
+    again, _ = make(sources, tmp_path / "out", ("mixer", fail))
+    assert again["counts"]["items"] == 5
 
 
 def change_backgrounds(sources):
@@ -197,8 +202,7 @@ def test_listings_of_parts_with_the_same_names_differ(sources, tmp_path):
 
 
 def test_normalised_references_have_one_loudness(sources, tmp_path):
-    settings = dataclasses.replace(SMALL, reference_level="normalised", output_rate=4000)
-    make(sources, tmp_path / "out", settings)
+    make(sources, tmp_path / "out", reference_level="normalised", output_rate=4000)
     row = rows(tmp_path / "out" / "items.csv")[0]
     assert [float(row[f"{kind}_lufs"]) for kind in "abc"] == pytest.approx([-35] * 3, abs=0.01)
     info = soundfile.info(tmp_path / "out" / "audio/train/1-101-A_c.wav")
@@ -254,10 +258,10 @@ def test_quiet_windows_are_passed_over(sources):
     root = sources[1]["dev"].root
     first, second = item.backgrounds[:2]
     write_wav(root / first.file, np.zeros(int(2.5 * RATE)), RATE)
-    window = find_window(item, root, SMALL)
-    assert (window.background, window.n_rejected) == (second, 10)
+    background, _, n_rejected = find_window(item, root, SMALL)
+    assert (background, n_rejected) == (second, 10)
     write_wav(root / first.file, np.ones(100), RATE)  # a header that is not believed
-    assert find_window(item, root, SMALL).n_rejected == 1
+    assert find_window(item, root, SMALL)[2] == 1
     for background in item.backgrounds:
         write_wav(root / background.file, np.zeros(int(2.5 * RATE)), RATE)
     with pytest.raises(LayoutError, match=r"none of 4 backgrounds can be used; .* below -60 LUFS"):
@@ -273,8 +277,8 @@ def test_all_references_of_a_window_are_audible(sources):
         sound = np.zeros(2 * RATE)
         sound[audible] = tone[audible]
         write_wav(root / item.backgrounds[0].file, sound, RATE)
-        window = find_window(item, root, SMALL)
-        assert (window.background, window.n_rejected) == (item.backgrounds[1], 1)
+        background, _, n_rejected = find_window(item, root, SMALL)
+        assert (background, n_rejected) == (item.backgrounds[1], 1)
 
 
 def test_a_background_of_just_the_length_has_one_window(sources):
@@ -282,7 +286,7 @@ def test_a_background_of_just_the_length_has_one_window(sources):
     item = plan_items(*sources, SMALL)[0]
     tone = 0.1 * np.sin(np.arange(2 * RATE))
     write_wav(root / item.backgrounds[0].file, tone, RATE)
-    assert int(find_window(item, root, SMALL).start_s * RATE) == 0
+    assert int(find_window(item, root, SMALL)[1] * RATE) == 0
 
 
 def test_silent_events_are_refused_by_name_and_the_rest_goes_on(sources, tmp_path):
@@ -296,7 +300,7 @@ def test_silent_events_are_refused_by_name_and_the_rest_goes_on(sources, tmp_pat
 
 
 def test_clipping_is_refused(sources, tmp_path):
-    summary, refused = make(sources, tmp_path / "out", dataclasses.replace(SMALL, ref_db=-1.0))
+    summary, refused = make(sources, tmp_path / "out", ref_db=-1.0)
     assert summary is None
     assert len(refused) == 5
     assert "clips" in refused[0].reason
@@ -309,8 +313,7 @@ def test_a_reference_that_clips_is_refused(sources, tmp_path):
             sound = 0.01 * np.random.default_rng(3).standard_normal(2 * RATE)
             sound[RATE + 100 : RATE + 200] = 0.99
             write_wav(library.root / source.file, sound, RATE)
-    settings = dataclasses.replace(SMALL, ref_db=-25.0)
-    summary, refused = make(sources, tmp_path / "out", settings)
+    summary, refused = make(sources, tmp_path / "out", ref_db=-25.0)
     assert summary is None
     assert {one.reason.partition(": ")[2] for one in refused} == {
         "reference (b) clips; lower --ref-db"
@@ -321,7 +324,7 @@ def test_a_reference_that_clips_is_refused(sources, tmp_path):
 def test_another_data_set_is_not_written_over(sources, tmp_path):
     make(sources, tmp_path / "out")
     with pytest.raises(ValueError, match=r"other settings \(seed; see"):
-        make(sources, tmp_path / "out", dataclasses.replace(SMALL, seed=9))
+        make(sources, tmp_path / "out", seed=9)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "x.txt").touch()
     with pytest.raises(ValueError, match=r"other files, such as x.txt"):
@@ -341,8 +344,6 @@ def test_faulty_sources_are_refused_before_work(sources):
         plan_bgknown(*with_events(dataclasses.replace(one, fold=None), four))
     with pytest.raises(LayoutError, match="leaking group '1'"):
         plan_bgknown(*with_events(one, dataclasses.replace(four, group="1")))
-    with pytest.raises(LayoutError, match="none of 4 backgrounds is 4 s long"):
-        plan_bgknown(events, grounds, dataclasses.replace(SMALL, duration_s=2.0))
 
 
 @pytest.mark.parametrize(
@@ -350,8 +351,7 @@ def test_faulty_sources_are_refused_before_work(sources):
     [
         ({"snr_db": (3.0, 0.0)}, "no range"),
         ({"ref_db": 1.0}, "between -70 and 0"),
-        ({"duration_s": 0.0}, "can't last"),
-        ({"sample_rate": 0}, "must be positive"),
+        ({"background": [Path("x")] * 3}, "one folder or two"),
     ],
 )
 def test_settings_are_checked(change, message):

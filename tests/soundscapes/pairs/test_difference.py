@@ -4,15 +4,17 @@ import pytest
 
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS
 from byola_diff.soundscapes.pairs.difference import (
-    TEMPLATES,
     Change,
     Words,
     changes,
     difference_text,
     event_labels,
     label_words,
+    vocabulary,
 )
 from byola_diff.soundscapes.render.plan import Event, Soundscape
+
+TEMPLATES = vocabulary()["templates"]
 
 
 def clip(side, *events, bed="rain", name="pair"):

@@ -1,15 +1,18 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from byola_diff.soundscapes.pairs.difference import changes
-from byola_diff.soundscapes.pairs.plan import PairRecipe, plan_pair, quieter, usual_ref_db
+from byola_diff.soundscapes.pairs.plan import MakeApwdOptions, plan_pair, quieter
 
 EVENTS = {label: [f"{label}/{n}.wav" for n in range(4)] for label in ("dog", "birds", "bell")}
 BEDS = {label: [f"{label}/{n}.wav" for n in range(5)] for label in ("rain", "sea")}
-RECIPE = PairRecipe("mixed")
+OPTIONS = MakeApwdOptions(out=Path("out"), events="events", background="beds")
 
 
-def pairs(n=300, events=EVENTS, beds=BEDS, recipe=RECIPE, split="dev"):
-    return [plan_pair(recipe, events, beds, split, index) for index in range(n)]
+def pairs(n=300, events=EVENTS, beds=BEDS):
+    return [plan_pair(OPTIONS, events, beds, "dev", index) for index in range(n)]
 
 
 def over(clip):
@@ -96,16 +99,16 @@ def test_an_event_that_stays_is_another_recording_at_another_time(drawn):
 
 
 def test_a_pair_depends_on_seed_scene_split_and_index_alone():
-    first = plan_pair(RECIPE, EVENTS, BEDS, "dev", 5)
+    first = plan_pair(OPTIONS, EVENTS, BEDS, "dev", 5)
     assert first == pairs(8)[5]
     turned = {label: EVENTS[label][::-1] for label in reversed(EVENTS)}
     beds = {label: BEDS[label][::-1] for label in reversed(BEDS)}
-    assert plan_pair(RECIPE, turned, beds, "dev", 5) == first
+    assert plan_pair(OPTIONS, turned, beds, "dev", 5) == first
     others = [
-        plan_pair(PairRecipe("mixed", seed=1), EVENTS, BEDS, "dev", 5),
-        plan_pair(PairRecipe("other"), EVENTS, BEDS, "dev", 5),
-        plan_pair(RECIPE, EVENTS, BEDS, "eval", 5),
-        plan_pair(RECIPE, EVENTS, BEDS, "dev", 6),
+        plan_pair(replace(OPTIONS, seed=1), EVENTS, BEDS, "dev", 5),
+        plan_pair(replace(OPTIONS, scene="other"), EVENTS, BEDS, "dev", 5),
+        plan_pair(OPTIONS, EVENTS, BEDS, "eval", 5),
+        plan_pair(OPTIONS, EVENTS, BEDS, "dev", 6),
     ]
     assert len({first[0].ref_db, *(other[0].ref_db for other in others)}) == 5
 
@@ -136,12 +139,7 @@ def test_labels_of_backgrounds_are_no_events():
 )
 def test_nothing_to_draw_from(events, beds, message):
     with pytest.raises(ValueError, match=message):
-        plan_pair(RECIPE, events, beds, "dev", 0)
-
-
-def test_procedural_sounds_are_quieter():
-    assert usual_ref_db(False) == (-36.0, -27.0)
-    assert usual_ref_db(True) == (-52.0, -43.0)
+        plan_pair(OPTIONS, events, beds, "dev", 0)
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_missing_and_foreign_sources_are_listed(recordings):
 def test_nothing_is_prepared_under_odd_names(recordings, label):
     found = sources(recordings, ("foreground", label, "1-2-A-0.wav"))
     # With an empty label, the folder is that of the role.
-    assert {file.file.split("/")[0] for file in found.files} <= {"foreground"}
+    assert {file.name.split("/")[2] for file in found.files} <= {"foreground"}
 
 
 @pytest.mark.parametrize(

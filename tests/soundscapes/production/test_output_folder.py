@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 
 from byola_diff.atomic import remove_left_over, writers
-from byola_diff.soundscapes.production.output_folder import SETTINGS, OutputFolder
+from byola_diff.soundscapes.production.output_folder import (
+    SETTINGS,
+    begin_folder,
+    check_folder,
+)
 
 WANTED = {"seed": 1, "range": (0.0, 3.0)}
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return OutputFolder(tmp_path / "new" / "out", "sources", ("table.csv",))
+    return tmp_path / "new" / "out"
 
 
 @pytest.fixture
@@ -26,55 +30,54 @@ def dead():
 
 
 def test_begun_and_continued(folder):
-    folder.check(WANTED)
-    assert not folder.path.exists()
-    folder.begin(WANTED)
-    assert json.loads((folder.path / SETTINGS).read_text()) == {"seed": 1, "range": [0.0, 3.0]}
-    (folder.path / "table.csv").touch()
-    folder.check({"seed": 1})
-    assert (folder.path / "table.csv").exists()
-    folder.begin(WANTED)
-    assert {path.name for path in folder.path.iterdir()} == {SETTINGS}
+    check_folder(folder, WANTED)
+    assert not folder.exists()
+    begin_folder(folder, WANTED, ["table.csv"])
+    assert json.loads((folder / SETTINGS).read_text()) == {"seed": 1, "range": [0.0, 3.0]}
+    (folder / "table.csv").touch()
+    check_folder(folder, {"seed": 1})
+    assert (folder / "table.csv").exists()
+    begin_folder(folder, WANTED, ["table.csv"])
+    assert {path.name for path in folder.iterdir()} == {SETTINGS}
 
 
 @pytest.mark.parametrize("settings", [{"seed": 2}, {"seed": 1, "more": 3}, {"range": [0, 4]}])
 def test_other_settings_are_refused_before_anything_is_removed(folder, settings):
-    folder.begin(WANTED)
-    (folder.path / "table.csv").touch()
+    begin_folder(folder, WANTED, ["table.csv"])
+    (folder / "table.csv").touch()
     with pytest.raises(
         ValueError, match=r"other settings \((seed|more|range); see .*another --out"
     ):
-        folder.begin(settings)
-    assert (folder.path / "table.csv").exists()
+        begin_folder(folder, settings, ["table.csv"])
+    assert (folder / "table.csv").exists()
 
 
 def test_broken_settings(folder):
-    folder.begin(WANTED)
-    (folder.path / SETTINGS).write_text("{")
+    begin_folder(folder, WANTED, ["table.csv"])
+    (folder / SETTINGS).write_text("{")
     with pytest.raises(ValueError, match="no JSON"):
-        folder.check(WANTED)
-    (folder.path / SETTINGS).write_text("[]")
+        check_folder(folder, WANTED)
+    (folder / SETTINGS).write_text("[]")
     with pytest.raises(ValueError, match="seed, range"):
-        folder.check(WANTED)
+        check_folder(folder, WANTED)
 
 
-def test_other_files_are_refused_but_for_sources_and_hidden_ones(folder):
-    for name in ("sources", ".git"):
-        (folder.path / name).mkdir(parents=True)
-    folder.check(WANTED)
-    (folder.path / "x.txt").touch()
+def test_other_files_are_refused_but_for_hidden_ones(folder):
+    (folder / ".git").mkdir(parents=True)
+    check_folder(folder, WANTED)
+    (folder / "x.txt").touch()
     with pytest.raises(ValueError, match=r"holds other files, such as x\.txt: give another --out"):
-        folder.check(WANTED)
+        check_folder(folder, WANTED)
 
 
 def test_another_run_that_begins_is_told(folder, dead):
-    folder.path.mkdir(parents=True)
-    (folder.path / f".{SETTINGS}.{dead}.tmp").touch()
-    folder.check(WANTED)
-    (folder.path / f".{SETTINGS}.{os.getppid()}.tmp").touch()
+    folder.mkdir(parents=True)
+    (folder / f".{SETTINGS}.{dead}.tmp").touch()
+    check_folder(folder, WANTED)
+    (folder / f".{SETTINGS}.{os.getppid()}.tmp").touch()
     told = f"another run may be at work there, process {os.getppid()}: wait"
     with pytest.raises(ValueError, match=told):
-        folder.begin(WANTED)
+        begin_folder(folder, WANTED, ["table.csv"])
 
 
 def test_an_impossible_place_is_told_with_its_option(tmp_path, monkeypatch):
@@ -82,24 +85,24 @@ def test_an_impossible_place_is_told_with_its_option(tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name, culprit in (("file", "file"), ("file/out", "file"), ("link", "link")):
         with pytest.raises(ValueError, match=rf"--out .*{name}: .*{culprit} is no folder"):
-            OutputFolder(tmp_path / name, "sources", ()).check(WANTED)
+            check_folder(tmp_path / name, WANTED)
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # the tests may run as root
     with pytest.raises(ValueError, match=rf"--out .*x: nothing can be written in {tmp_path}$"):
-        OutputFolder(tmp_path / "x", "sources", ()).check(WANTED)
+        check_folder(tmp_path / "x", WANTED)
 
 
 def test_what_killed_runs_left_is_removed_and_nothing_else(folder, dead):
-    below = folder.path / "audio"
+    below = folder / "audio"
     below.mkdir(parents=True)
     names = [f".a.wav.{dead}.tmp", f".b.wav.{os.getppid()}.tmp", ".c.wav.tmp", f"d.{dead}.tmp"]
     for name in names:
         (below / name).touch()
     assert writers(below) == [os.getppid()]
-    (folder.path / SETTINGS).write_text("{}")
-    folder.begin({})
+    (folder / SETTINGS).write_text("{}")
+    begin_folder(folder, {}, ["table.csv"])
     assert {path.name for path in below.iterdir()} == set(names[1:])
     (below / f".e.{10**30}.tmp").touch()
-    remove_left_over(folder.path)
+    remove_left_over(folder)
     assert {path.name for path in below.iterdir()} == set(names[1:])
 
 

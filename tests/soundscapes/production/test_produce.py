@@ -14,7 +14,6 @@ from byola_diff.audio.files import AudioFileError
 from byola_diff.soundscapes.production.items import finish, finished
 from byola_diff.soundscapes.production.produce import (
     Refusal,
-    named_by_option,
     produce,
     write_refused,
 )
@@ -53,11 +52,11 @@ def make_item(out, roots, number):
         duration_s=1.0,
     )
     jams, facts = f"jams/{number}.jams", {"number": number}
-    if done := finished(out, jams, plan, facts):
+    wavs = [f"wav/{number}_{name}.wav" for name in ("mix", "dog")]
+    if done := finished(out, jams, plan, wavs, facts):
         return done
     rendered = mix(plan, roots)
-    wavs = {"mix": rendered.mixture, "dog": rendered.stems[1]}
-    audio = {f"wav/{number}_{name}.wav": samples for name, samples in wavs.items()}
+    audio = dict(zip(wavs, (rendered.mixture, rendered.stems[1]), strict=True))
     return finish(out, jams, plan, audio, facts, output_rate=8000)
 
 
@@ -77,23 +76,24 @@ def sources(tmp_path_factory):
 @pytest.fixture(scope="module")
 def one_by_one(sources, tmp_path_factory):
     out = tmp_path_factory.mktemp("one")
-    assert not make_all(out, sources, 1).refused
+    _, refused = make_all(out, sources, 1)
+    assert not refused
     return file_hashes(out)
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_results_in_order_and_refusals(n_workers, capfd):
     numbers = list(range(20))
-    production = produce(numbers, square, "item {}".format, n_workers=n_workers, title="squares")
-    assert [item for item, _ in production.done] == [n for n in numbers if n not in (3, 5, 7)]
-    assert all(result[0] == item * item for item, result in production.done)
-    assert production.refused == (
+    done, refused = produce(numbers, square, "item {}".format, n_workers=n_workers, title="squares")
+    assert [item for item, _ in done] == [n for n in numbers if n not in (3, 5, 7)]
+    assert all(result[0] == item * item for item, result in done)
+    assert refused == [
         Refusal("item 3", "no root of 3"),
         Refusal("item 5", "five.wav: empty: 0 bytes"),
         Refusal("item 7", "OSError"),
-    )
-    assert {threads for _, (_, _, threads) in production.done} == {1}
-    assert (os.getpid() in {process for _, (_, process, _) in production.done}) == (n_workers == 1)
+    ]
+    assert {threads for _, (_, _, threads) in done} == {1}
+    assert (os.getpid() in {process for _, (_, process, _) in done}) == (n_workers == 1)
     printed = capfd.readouterr()
     assert printed.out == ""
     assert "squares: 100%" in printed.err
@@ -119,13 +119,7 @@ def test_other_errors_stop_the_work(n_workers, error, raised, message):
 
 
 def test_nothing_to_do():
-    production = produce([], square, str, n_workers=4, title="none")
-    assert (production.done, production.refused) == ((), ())
-
-
-def test_refuses_no_worker():
-    with pytest.raises(ValueError, match="0 workers; at least 1"):
-        produce([1], square, str, n_workers=0, title="x")
+    assert produce([], square, str, n_workers=4, title="none") == ([], [])
 
 
 def test_list_of_refused_items(tmp_path):
@@ -151,17 +145,17 @@ def loud(number):
 
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_clipping_is_known_by_its_kind_and_not_by_its_words(n_workers):
-    refused = produce(range(3), loud, str, n_workers=n_workers, title="loud").refused
+    _, refused = produce(range(3), loud, str, n_workers=n_workers, title="loud")
     assert [one.clips for one in refused] == [True, False]
     assert sum(one.clips for one in refused) == 1
-    first, second = named_by_option(refused)
+    first, second = (one.of_option() for one in refused)
     assert first.reason == "scene: clips; lower --ref-db, -30 LUFS, by more than 2 dB"
     assert (first.name, first.clips, second) == ("1", True, refused[1])
 
 
 def test_four_workers_make_the_same_bytes(one_by_one, sources, tmp_path):
-    production = make_all(tmp_path, sources, 4)
-    assert [item for item, _ in production.done] == list(range(N_ITEMS))
+    done, _ = make_all(tmp_path, sources, 4)
+    assert [item for item, _ in done] == list(range(N_ITEMS))
     assert file_hashes(tmp_path) == one_by_one
 
 

@@ -163,35 +163,35 @@ WRONG_VALUES = [
     ("source_file", "", "lies in the folder '', not in that of its label 'dog'"),
     ("source_file", "x/cat/long.wav", "lies in the folder 'cat', not in that of its label 'dog'"),
     ("label", "cat", "lies in the folder 'dog', not in that of its label 'cat'"),
-    ("label", ["dog"], f"{VALUE}.label: not a text but a list"),
-    ("source_file", 3, "not a text but 3"),
-    ("role", "middle", "neither background nor foreground"),
-    ("role", ["const", "foreground"], "neither background nor foreground"),
-    ("source_time", ["const", 0], "not a number but a list"),
-    ("source_time", -0.1, "-0.1 is not a number from 0"),
-    ("event_time", -1, "is not a number from 0"),
+    ("label", ["dog"], f"{VALUE}.label: must be a valid string, not ['dog']"),
+    ("source_file", 3, "must be a valid string, not 3"),
+    ("role", "middle", "must be 'background' or 'foreground', not 'middle'"),
+    ("role", ["const", "foreground"], "must be 'background' or 'foreground', not ["),
+    ("source_time", ["const", 0], "must be a valid number, not ['const', 0]"),
+    ("source_time", -0.1, "must be greater than or equal to 0, not -0.1"),
+    ("event_time", -1, "must be greater than or equal to 0, not -1"),
     ("event_time", 2.5, "begins after the end"),
-    ("event_duration", 0, "is not a number"),
-    ("event_duration", 10**400, "a huge integer is not a number"),
-    ("snr", "8", 'not a number but "8"'),
-    ("snr", True, "not a number but true"),
-    ("snr", ["normal", 0, 1], "not a number but a list"),
-    ("label", None, "not a text but null"),
-    ("pitch_shift", 1.5, "1.5 is not supported"),
-    ("time_stretch", 0.9, "0.9 is not supported"),
+    ("event_duration", 0, "must be greater than 0, not 0"),
+    ("event_duration", 10**400, "must be a valid number, not 1000"),
+    ("snr", "8", "must be a valid number, not '8'"),
+    ("snr", True, "must be a valid number, not True"),
+    ("snr", ["normal", 0, 1], "must be a valid number, not ['normal', 0, 1]"),
+    ("label", None, "must be a valid string, not None"),
+    ("pitch_shift", 1.5, "must be None, not 1.5"),
+    ("time_stretch", 0.9, "must be None, not 0.9"),
 ]
 
 WRONG_SETTINGS = [
-    ("reverb", 0.5, "0.5 is not supported"),
-    ("reverb", False, "false is not supported"),
-    ("fix_clipping", True, "true is not supported"),
-    ("peak_normalization", True, "true is not supported"),
-    ("n_channels", 2, "only 1 is supported"),
-    ("sr", 22050.5, "not a whole number"),
-    ("sr", 0, "is not a number from 1"),
-    ("original_duration", 1e9, "is not a number from 0.001 to 3600"),
+    ("reverb", 0.5, "must be None, not 0.5"),
+    ("reverb", False, "must be None, not False"),
+    ("fix_clipping", True, "must be False or None, not True"),
+    ("peak_normalization", True, "must be False or None, not True"),
+    ("n_channels", 2, "must be 1, not 2"),
+    ("sr", 22050.5, "must be a multiple of 1, not 22050.5"),
+    ("sr", 0, "must be greater than or equal to 1, not 0"),
+    ("original_duration", 1e9, "must be less than or equal to 3600, not 1000000000.0"),
     ("fade_out_len", 0.02, "is not fade_in_len"),
-    ("ref_db", None, "not a number but null"),
+    ("ref_db", None, "must be a valid number, not None"),
 ]
 
 
@@ -211,12 +211,13 @@ def test_refuses_a_wrong_setting(roots, tmp_path, field, value, reason):
 
 @pytest.mark.parametrize("spec", ["fg_spec", "bg_spec"])
 @pytest.mark.parametrize(
-    ("tuple_", "where"), [(["poisson", 3], "[0][5][0]"), ([[], 1], "[0][5][0]"), ([], "[0][5]")]
+    ("tuple_", "where"),
+    [(["poisson", 3], "[0][5]: ['poisson', 3]"), ([[], 1], "[0][5]"), ([], "[0][5]")],
 )
 def test_refuses_a_foreign_distribution(roots, tmp_path, spec, tuple_, where):
     document = published()
     document["annotations"][0]["sandbox"]["scaper"][spec][0][5] = tuple_
-    reason = "no distribution of Scaper, which are const, choose,"
+    reason = "is no distribution of Scaper, which are const, choose,"
     check_refused(save(tmp_path, document), roots, f"{SETTINGS}.{spec}{where}", reason)
 
 
@@ -224,11 +225,11 @@ def test_refuses_missing_fields(roots, tmp_path):
     for field in ("source_file", "role", "snr", "event_duration"):
         document = published()
         del document["annotations"][0]["data"][1]["value"][field]
-        check_refused(save(tmp_path, document), roots, f"{VALUE}.{field}", "missing")
+        check_refused(save(tmp_path, document), roots, f"{VALUE}.{field}", "is missing")
     for field in ("ref_db", "sr", "n_channels"):
         document = published()
         del document["annotations"][0]["sandbox"]["scaper"][field]
-        check_refused(save(tmp_path, document), roots, f"{SETTINGS}.{field}", "missing")
+        check_refused(save(tmp_path, document), roots, f"{SETTINGS}.{field}", "is missing")
 
 
 def test_refuses_other_annotations_and_trimmed_ones(roots, tmp_path):
@@ -256,11 +257,14 @@ def test_refuses_a_background_that_does_not_last(roots, tmp_path):
         ("", "not JSON"),
         (json.dumps(published())[:-30], "not JSON"),
         ("[" * 100_000, "not JSON"),
-        ("[]", "not an object but a list"),
+        ("[]", "top level: must be a valid object, not []"),
         ('{"annotations": NaN}', "NaN is not a number of JSON"),
         ('{"annotations": -Infinity}', "-Infinity is not a number"),
-        ('{"annotations": {}}', "annotations: not a list"),
-        ('{"annotations": [3]}', "annotations[0]: not an object but 3"),
+        ('{"annotations": {}}', "annotations: none has the namespace scaper"),
+        (
+            '{"annotations": [{"namespace": "scaper", "data": 3}]}',
+            "annotations[0].sandbox.scaper: is",
+        ),
         (" " * (4 << 20) + "{}", "larger than 4 MiB"),
     ],
 )

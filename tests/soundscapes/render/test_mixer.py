@@ -12,7 +12,7 @@ from byola_diff.soundscapes.render.plan import (
     Rendered,
     RenderError,
     Soundscape,
-    check_rendered,
+    checked,
 )
 from tests.soundscapes.scenes import KINDS, RATE, bed, event, scene, write, write_sources
 
@@ -125,11 +125,9 @@ def test_refuses_what_it_cannot_place(roots, events, reason):
         mix(scene(*events), roots)
 
 
-def test_refuses_a_missing_source_and_a_missing_folder(roots):
+def test_refuses_a_missing_source(roots):
     with pytest.raises(AudioFileError, match=r"none\.wav"):
         mix(scene(event("none")), roots)
-    with pytest.raises(RenderError, match="no folder of background sources"):
-        mix(scene(bed()), {"foreground": roots["foreground"]})
 
 
 def test_refuses_to_clip_and_names_the_remedy(roots):
@@ -138,38 +136,31 @@ def test_refuses_to_clip_and_names_the_remedy(roots):
         RenderError, match=r"peak of \+\d\.\d\d dBFS; lower ref_db, -8 LUFS"
     ) as info:
         mix(loud, roots)
-    excess_db = float(info.value.reason.split("more than ")[1].split()[0])
+    excess_db = float(str(info.value).split("more than ")[1].split()[0])
     assert np.abs(mix(scene(bed(), ref_db=-8.0 - excess_db - 0.01), roots).mixture).max() < 1
 
 
-def checked(mixture, *stems, plan=None):
-    plan = plan or Soundscape("x", 1.0, 4, -30.0, tuple(event() for _ in stems))
+def check(mixture, *stems):
+    plan = Soundscape("x", 1.0, 4, -30.0, tuple(event() for _ in stems))
     stems = tuple(np.array(stem) for stem in stems)
-    check_rendered(plan, Rendered(np.array(mixture), stems, (0.0,) * len(stems)))
+    checked(plan, Rendered(np.array(mixture), stems, (0.0,) * len(stems)))
 
 
 def test_check_accepts_a_sum():
-    checked([0.1, 0.2, 0.3, 0.4], [0.1, 0.0, 0.3, 0.0], [0.0, 0.2, 0.0, 0.4])
+    check([0.1, 0.2, 0.3, 0.4], [0.1, 0.0, 0.3, 0.0], [0.0, 0.2, 0.0, 0.4])
 
 
 @pytest.mark.parametrize(
     ("mixture", "stems", "reason"),
     [
         ([0.1, 0.2, 0.3, 0.4], [[0.1, 0.2, 0.3, 0.5]], "from the sum of its stems by 0.1"),
-        ([0.1, 0.2, 0.3], [[0.1, 0.2, 0.3]], r"\[3\] samples long instead of 4"),
         ([0.1, math.nan, 0.3, 0.4], [[0.1, 0.2, 0.3, 0.4]], "NaN or infinite"),
         ([0.1, 0.2, 0.3, -1.0], [[0.1, 0.2, 0.3, -1.0]], r"peak of \+0.00 dBFS"),
     ],
 )
 def test_check_refuses(mixture, stems, reason):
     with pytest.raises(RenderError, match=reason):
-        checked(mixture, *stems)
-
-
-def test_check_counts_stems():
-    plan = Soundscape("x", 1.0, 4, -30.0, (event(), event()))
-    with pytest.raises(RenderError, match="1 stems of 2 events"):
-        checked([0.0] * 4, [0.0] * 4, plan=plan)
+        check(mixture, *stems)
 
 
 def test_errors_travel_between_processes():
@@ -208,12 +199,6 @@ def test_silence_around_it_is_gated():
 def test_silence_is_at_the_floor():
     assert integrated_lufs(np.zeros(16_000), 16_000) == FLOOR_LUFS
     assert integrated_lufs(np.full(3, 1e-9), 16_000) == FLOOR_LUFS
-
-
-@pytest.mark.parametrize("waveform", [np.zeros(0), np.array([0.1, np.nan]), np.array([np.inf])])
-def test_refuses_what_has_no_loudness(waveform):
-    with pytest.raises(ValueError, match="needs samples, all of them finite"):
-        integrated_lufs(waveform, 16_000)
 
 
 def test_says_what_to_install(monkeypatch):

@@ -3,16 +3,18 @@ import os
 import shutil
 
 import pytest
+import torch
 
-from byola_diff.audio.files import AudioFileError
 from byola_diff.corpora.layout import LayoutError
 from byola_diff.soundscapes.sources import library
 from byola_diff.soundscapes.sources.library import (
+    ProceduralSounds,
     read_esc50,
     read_folder,
     read_fsd50k,
     source_sha256,
 )
+from byola_diff.storage import sha256
 from byola_diff.tables.manifest import ManifestError
 from tests.soundscapes.recordings import noise, write_esc50, write_fsd50k
 
@@ -74,7 +76,7 @@ def test_fsd50k_by_part_under_the_first_label(fsd50k):
     ]
     assert [s.label for s in found["eval"].sources] == ["Rain"]
     shutil.rmtree(fsd50k / "FSD50K.eval_audio")
-    with pytest.raises(LayoutError, match=r"no such folder: .*FSD50K.eval_audio"):
+    with pytest.raises(LayoutError, match=r"no readable audio in .*FSD50K.eval_audio"):
         read_fsd50k(fsd50k)
 
 
@@ -103,5 +105,81 @@ def test_a_version_is_read_once_and_another_one_anew(tmp_path, monkeypatch):
 
 
 def test_a_missing_recording_is_named(tmp_path):
-    with pytest.raises(AudioFileError, match=r"x\.wav: No such file"):
+    with pytest.raises(FileNotFoundError, match=r"No such file.*x\.wav"):
         source_sha256(tmp_path / "x.wav")
+
+
+EVENTS = {"per_label": 6, "seed": 3, "sample_rate": 8000, "labels": ["bark"]}
+GROUNDS = {**EVENTS, "per_label": 2, "labels": ["rain", "wind"]}
+
+
+def written(folder, kind="events", **settings):
+    sounds = ProceduralSounds(folder, kind, **settings)
+    sounds.write()
+    return sounds.libraries
+
+
+def events(folder, **settings):
+    return written(folder, **EVENTS | settings)[""]
+
+
+def hashes(library):
+    return [sha256(library.root / source.file) for source in library.sources]
+
+
+def test_events_come_in_five_folds(tmp_path):
+    library = events(tmp_path / "a")
+    assert [source.fold for source in library.sources] == [1, 2, 3, 4, 5, 1]
+    assert library.sources[0].file == "bark/bark_000.wav"
+    assert {s.duration_s for s in read_folder(tmp_path / "a").sources} == {5.0}
+    assert len(set(hashes(library))) == 6
+
+
+def test_same_seed_same_bytes_also_when_stopped(tmp_path):
+    first = events(tmp_path / "a")
+    before = hashes(first)
+    (tmp_path / "a" / first.sources[2].file).unlink()
+    (tmp_path / "a" / first.sources[4].file).write_bytes(b"part")
+    assert hashes(events(tmp_path / "a")) == before
+    assert hashes(events(tmp_path / "b")) == before
+    other = events(tmp_path / "c", seed=4)
+    assert not set(hashes(other)) & set(before)
+
+
+def test_same_bytes_with_any_number_of_threads(tmp_path):
+    before = torch.get_num_threads()
+    settings = {
+        "per_label": 1,
+        "seed": 0,
+        "sample_rate": 44_100,
+        "labels": ["rain", "stream", "wind"],
+    }
+    found = []
+    try:
+        for n_threads in (1, 2):
+            torch.set_num_threads(n_threads)
+            parts = written(tmp_path / str(n_threads), "backgrounds", **settings)
+            found.append([hashes(part) for part in parts.values()])
+            assert torch.get_num_threads() == n_threads
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
+
+
+def test_no_background_is_in_both_parts(tmp_path):
+    parts = written(tmp_path, "backgrounds", **GROUNDS)
+    labels = [{source.label for source in part.sources} for part in parts.values()]
+    assert labels == [{"rain", "wind"}] * 2
+    assert {source.split for source in parts["dev"].sources} == {"dev"}
+    assert not set(hashes(parts["dev"])) & set(hashes(parts["eval"]))
+
+
+def test_nothing_is_written_before_it_is_to_be(tmp_path):
+    told = ProceduralSounds(tmp_path / "a", "backgrounds", **GROUNDS).libraries
+    assert not (tmp_path / "a").exists()
+    assert written(tmp_path / "a", "backgrounds", **GROUNDS) == told
+    for part in told.values():
+        found = read_folder(part.root).sources
+        assert [(s.file, s.label, s.duration_s) for s in found] == [
+            (s.file, s.label, s.duration_s) for s in part.sources
+        ]

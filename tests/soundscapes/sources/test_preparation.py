@@ -2,14 +2,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from byola_diff.audio.files import AudioFileError, read_audio
+from byola_diff.audio.files import read_audio
 from byola_diff.soundscapes.sources.preparation import (
     SourceFile,
     active_span,
     prepare,
     prepared_background,
     prepared_event,
-    source_roots,
 )
 
 RATE = 44_100
@@ -154,9 +153,9 @@ def test_silent_background_is_refused():
 
 def test_copies_are_written_where_plans_look_for_them(tmp_path):
     soundfile.write(tmp_path / "dog.flac", 0.5 * tone(16_000, 900.0), 16_000)
-    source = SourceFile(tmp_path / "dog.flac", "eval", "foreground", "dog/1.wav", False)
+    source = SourceFile(tmp_path / "dog.flac", "eval/foreground/dog/1.wav", False)
     prepare(source, tmp_path / "source")
-    path = source_roots(tmp_path / "source", "eval")["foreground"] / "dog/1.wav"
+    path = tmp_path / "source/eval/foreground/dog/1.wav"
     samples, sample_rate = read_audio(path)
     assert sample_rate == 16_000
     expected = prepared_event(read_audio(tmp_path / "dog.flac")[0], 16_000)
@@ -165,7 +164,7 @@ def test_copies_are_written_where_plans_look_for_them(tmp_path):
 
 def test_a_finished_copy_is_kept_and_a_changed_one_made_again(tmp_path):
     soundfile.write(tmp_path / "rain.wav", 0.5 * tone(16_000, 900.0), 8_000)
-    source = SourceFile(tmp_path / "rain.wav", "dev", "foreground", "rain/1.wav", True)
+    source = SourceFile(tmp_path / "rain.wav", "dev/foreground/rain/1.wav", True)
     path = tmp_path / "dev/foreground/rain/1.wav"
     prepare(source, tmp_path)
     content, written = path.read_bytes(), path.stat().st_mtime_ns
@@ -178,7 +177,7 @@ def test_a_finished_copy_is_kept_and_a_changed_one_made_again(tmp_path):
 
 def test_the_copy_follows_its_recording(tmp_path):
     """Of the same name and length: made again; silent: no copy is left to make items of."""
-    source = SourceFile(tmp_path / "rain.wav", "dev", "background", "rain/1.wav", True)
+    source = SourceFile(tmp_path / "rain.wav", "dev/background/rain/1.wav", True)
     path = tmp_path / source.name
     copies = []
     for frequency_hz in (900.0, 700.0):
@@ -187,13 +186,13 @@ def test_the_copy_follows_its_recording(tmp_path):
         copies.append(path.read_bytes())
     assert copies[0] != copies[1]
     soundfile.write(tmp_path / "rain.wav", np.zeros(16_000), 8_000)
-    with pytest.raises(AudioFileError, match="silent"):
+    with pytest.raises(ValueError, match="silent"):
         prepare(source, tmp_path)
     assert not path.exists()
 
 
 def test_a_silent_recording_is_named(tmp_path):
     soundfile.write(tmp_path / "nothing.wav", np.zeros(1_000), 8_000)
-    source = SourceFile(tmp_path / "nothing.wav", "dev", "foreground", "dog/1.wav", False)
-    with pytest.raises(AudioFileError, match=r"nothing\.wav: silent"):
+    source = SourceFile(tmp_path / "nothing.wav", "dev/foreground/dog/1.wav", False)
+    with pytest.raises(ValueError, match=r"nothing\.wav: silent"):
         prepare(source, tmp_path)

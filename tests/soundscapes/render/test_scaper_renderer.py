@@ -11,9 +11,8 @@ import pytest
 
 from byola_diff.soundscapes.render.jams_document import to_jams
 from byola_diff.soundscapes.render.jams_file import read_jams
-from byola_diff.soundscapes.render.mixer import MIXER_NAME, integrated_lufs, mix
+from byola_diff.soundscapes.render.mixer import MIXER_NAME, integrated_lufs, mix, open_renderer
 from byola_diff.soundscapes.render.plan import RenderError
-from byola_diff.soundscapes.render.renderers import open_renderer
 from tests.soundscapes.scenes import KINDS, RATE, bed, event, scene, write_sources
 
 TOLERANCE = 1e-4  # of full scale
