@@ -28,7 +28,7 @@ from byola_diff.config import (
     ViewsConfig,
     to_plain,
 )
-from byola_diff.models.bundle import write_bundle
+from byola_diff.models.bundle import fill_bundle, whole_folder
 from byola_diff.training.checkpoints import KeepCheckpoints
 from byola_diff.training.progress import TimeLimit, hide_lightning_noise
 from byola_diff.training.run_identity import statistics_of_run
@@ -122,15 +122,17 @@ class WriteEncoders(pl.Callback):
         folder = self.config.out_dir / f"{self.name}_{moment}"
         encoder = build.online_encoder(learner).cpu()
         shutil.rmtree(folder, ignore_errors=True)
-        write_bundle(
-            folder,
-            encoder,
-            training=to_plain(self.config),
-            steps=trainer.global_step,
-            data=json.dumps(to_plain(self.config)["data"]["sources"]),
-            commit=self.options.commit,
-            half=True,
-        )
+        with whole_folder(folder) as temporary:
+            fill_bundle(
+                temporary,
+                encoder,
+                name=folder.name,
+                training=to_plain(self.config),
+                steps=trainer.global_step,
+                data=json.dumps(to_plain(self.config)["data"]["sources"]),
+                commit=self.options.commit,
+                half=True,
+            )
         shutil.copyfile(self.config.out_dir / "metrics.csv", folder / "metrics.csv")
         self.figures["files"] += write_parts(folder, self.options.out)
         self.figures |= speed(self.config.out_dir / "metrics.csv", self.config.data.batch_size)

@@ -15,10 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from byola_diff.audio.log_mel import LogMel
-from byola_diff.audio.normalize import Normalize
 from byola_diff.command_line import read_options
-from byola_diff.models.bundle import fill_bundle, whole_folder
+from byola_diff.models.bundle import assembled, fill_bundle, whole_folder
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.pooling import mean_max_pool
 from byola_diff.models.weights import build_network, select_weights
@@ -78,15 +76,7 @@ def encoder_from_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> AudioE
     if not isinstance(config, Mapping) or not isinstance(state, Mapping):
         raise BrokenFileError(path, 'holds no "config" and "state_dict": no training checkpoint')
     network = build_network(select_weights(state, "pair.online.encoder."), path)
-    stated, found = config.get("encoder"), {"name": type(network).__name__, "dim": network.dim}
-    if not isinstance(stated, Mapping) or any(stated.get(key) != found[key] for key in found):
-        raise BrokenFileError(path, f"its config says encoder {stated}, its weights are {found}")
-    try:
-        log_mel = LogMel(**config["front_end"])
-        normalize = Normalize(state["normalize.mean"].item(), state["normalize.std"].item())
-        return AudioEncoder(log_mel, normalize, network)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BrokenFileError(path, f"front end or statistics cannot be used: {error!r}") from error
+    return assembled(network, config, state, path, prefix="normalize.")
 
 
 def weights_name(encoder: AudioEncoder, config: Mapping[str, Any]) -> str:

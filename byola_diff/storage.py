@@ -1,6 +1,7 @@
 """Files of tensors, written whole with a SHA-256 beside each, and read without unsafe pickle."""
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,21 @@ def load_tensors(path: Path) -> dict[str, Any]:
         raise BrokenFileError(path, f"not a file of plain tensors ({reason})") from error
     if not isinstance(content, dict):
         raise BrokenFileError(path, f"holds a {type(content).__name__}, not named tensors")
+    return content
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Named values of a JSON file.
+
+    Raises:
+        BrokenFileError: If it is no JSON file, or holds anything but named values.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BrokenFileError(path, f"not a JSON file ({error})") from error
+    if not isinstance(content, dict):
+        raise BrokenFileError(path, f"holds a {type(content).__name__}, not named values")
     return content
 
 

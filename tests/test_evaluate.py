@@ -20,10 +20,11 @@ from byola_diff.encoders.cnn14 import Cnn14, Cnn14LogMel
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.log_mel_statistics import LogMelStatistics
 from byola_diff.evaluation.linear import run as linear_runs
-from byola_diff.models.bundle import load_encoder, write_bundle
+from byola_diff.models.bundle import load_encoder
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.probing.protocols import PROTOCOLS
+from tests.bundles import write_bundle
 from tests.corpus import RATE, write_corpus
 from tests.evaluation.hear.hear_folders import write_event_task, write_scene_task
 
@@ -54,7 +55,7 @@ def bundle(tmp_path_factory):
     torch.manual_seed(0)
     front_end = LogMel(sample_rate=RATE, n_mels=16, f_max_hz=4000.0)
     encoder = AudioEncoder(front_end, Normalize(-5.0, 4.0), AudioNTT2020(n_mels=16, dim=64))
-    write_bundle(folder, encoder, training={})
+    write_bundle(folder, encoder)
     return folder
 
 

@@ -12,9 +12,9 @@ import byola_diff
 from byola_diff import hear
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.models.bundle import write_bundle
 from byola_diff.models.cnn import AudioNTT2022
 from byola_diff.models.encoder import AudioEncoder
+from tests.bundles import write_bundle
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def bundle(tmp_path_factory):
     torch.manual_seed(0)
     encoder = AudioEncoder(LogMel(), Normalize(-9.0, 4.5), AudioNTT2022(dim=1060))
     folder = tmp_path_factory.mktemp("hear") / "bundle"
-    write_bundle(folder, encoder, training={})
+    write_bundle(folder, encoder)
     return folder
 
 

@@ -73,7 +73,7 @@ class LogMel(nn.Module):
             )
         with torch.autocast(waveform.device.type, enabled=False):
             waveform = waveform.float()
-            mel = self.convolutional(waveform) if self.convolutional else self._fft_mel(waveform)
+            mel = self.convolutional(waveform) if self.convolutional else self.mel_power(waveform)
             return torch.log(mel + LOG_FLOOR)[:, None]
 
     def settings(self) -> dict[str, int | float | str]:
@@ -81,7 +81,10 @@ class LogMel(nn.Module):
         names = ("sample_rate", "window_samples", "n_fft", "hop_samples", "n_mels")
         return {name: getattr(self, name) for name in (*names, "f_min_hz", "f_max_hz", "backend")}
 
-    def _fft_mel(self, waveform: Tensor) -> Tensor:
+    def mel_power(
+        self, waveform: Float[Tensor, "batch sample"]
+    ) -> Float[Tensor, "batch mel frame"]:
+        """Power in each mel band, by FFT; waveforms are longer than half a window."""
         spectrum = torch.stft(
             waveform,
             self.n_fft,

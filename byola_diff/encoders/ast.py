@@ -13,26 +13,16 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from byola_diff.audio.waveform import checked_waveform
-from byola_diff.encoders.ast_front_end import (
-    AUDIOSET_STATISTICS,
-    HOP_SAMPLES,
-    N_MELS,
-    SAMPLE_RATE,
-    WINDOW_SAMPLES,
-    ast_features,
-)
-from byola_diff.encoders.ast_original import read_original
+from byola_diff.encoders.ast_original import N_BANDS, N_MELS, PATCH, PATCH_STRIDE, read_original
 from byola_diff.encoders.contract import package_versions
 from byola_diff.encoders.manifest_statistics import Corpus, feature_moments
-from byola_diff.encoders.pretrained_folder import (
-    find_folder,
-    read_network,
-    read_settings,
-)
+from byola_diff.encoders.pretrained_folder import find_folder, read_network, read_settings
 from byola_diff.models.frozen import FrozenEncoder
 from byola_diff.models.weights import WeightsSource
+from byola_diff.optional import require
 from byola_diff.storage import BrokenFileError
 
 AST = WeightsSource(
@@ -40,34 +30,45 @@ AST = WeightsSource(
     "a folder with config.json and model.safetensors, or the original file ast_audioset.pth",
     "https://huggingface.co/MIT/ast-finetuned-audioset-10-10-0.4593",
 )
-PATCH, PATCH_STRIDE = 16, 10
-"""Side of a patch, and between patches, in frames as in mel bands."""
-N_BANDS = (N_MELS - PATCH) // PATCH_STRIDE + 1
-"""Patches along the mel axis: 12."""
+SAMPLE_RATE = 16_000
+WINDOW_SAMPLES = 400
+HOP_SAMPLES = 160
+AUDIOSET_STATISTICS = (-4.2677393, 4.5689974)
+"""Mean and deviation of the filter bank on AudioSet."""
 _FIRST = WINDOW_SAMPLES + (PATCH - 1) * HOP_SAMPLES
 """Samples that one column of patches spans."""
 _MODEL_SETTINGS = ("hidden_act", "layer_norm_eps", "num_attention_heads")
 
 
-class AnyLengthEmbeddings(nn.Module):
-    """The input embeddings of AST for any number of frames: positions fitted, nothing padded."""
+def ast_features(
+    waveform: Float[Tensor, "batch sample"], statistics: tuple[float, float]
+) -> Float[Tensor, "batch frame mel"]:
+    """Kaldi's filter bank of clips of zero mean, scaled to a mean of 0 and a deviation of 0.5.
 
-    def __init__(self, embeddings: nn.Module) -> None:
-        super().__init__()
-        self.patch_embeddings = embeddings.get_submodule("patch_embeddings")
-        self.cls_token = embeddings.get_parameter("cls_token")
-        self.distillation_token = embeddings.get_parameter("distillation_token")
-        self.position_embeddings = embeddings.get_parameter("position_embeddings")
+    Frames lie inside the clip: (samples - 400) // 160 + 1 of them. The statistics are mean and
+    deviation of the filter bank over the data.
 
-    def forward(
-        self, input_values: Float[Tensor, "batch frame mel"]
-    ) -> Float[Tensor, "batch token dim"]:
-        """CLS token, distillation token, and patches, band by band; all with their positions."""
-        patches = self.patch_embeddings(input_values)
-        tokens = [self.cls_token, self.distillation_token]
-        own = torch.cat([token.expand(len(patches), -1, -1) for token in tokens], dim=1)
-        positions = fitted_positions(self.position_embeddings, patches.shape[1] // N_BANDS)
-        return torch.cat([own, patches], dim=1) + positions
+    Source:
+        https://github.com/YuanGongND/ast, src/dataloader.py
+    """
+    fbank = require("torchaudio.compliance.kaldi", "evaluate", "the filter bank of AST").fbank
+    with torch.autocast(waveform.device.type, enabled=False):
+        clips = [
+            fbank(
+                clip[None],
+                htk_compat=True,
+                sample_frequency=SAMPLE_RATE,
+                use_energy=False,
+                window_type="hanning",
+                num_mel_bins=N_MELS,
+                dither=0.0,
+                frame_length=1000 * WINDOW_SAMPLES / SAMPLE_RATE,
+                frame_shift=1000 * HOP_SAMPLES / SAMPLE_RATE,
+            )
+            for clip in waveform.float()
+        ]
+    mean, deviation = statistics
+    return (torch.stack(clips) - mean) / (2 * deviation)
 
 
 def fitted_positions(
@@ -102,21 +103,14 @@ class ASTEncoder(FrozenEncoder):
     pooling = "first"
 
     def __init__(
-        self, network: nn.Module, statistics: tuple[float, float], window_s: float = 30.0
+        self, network: nn.Module, statistics: tuple[float, float], window_s: float
     ) -> None:
-        """Take a loaded network.
-
-        Args:
-            network: `ASTModel` of transformers.
-            statistics: Mean and deviation of the filter bank over the data.
-            window_s: Longest stretch read in one pass.
-        """
+        """Take `ASTModel` of transformers; the rest is as for `load_ast`."""
         super().__init__(window_s)
-        mean, deviation = statistics
+        mean, deviation = map(float, statistics)
         if not deviation > 0:
             raise ValueError(f"statistics are a mean and a positive deviation, not {statistics}")
-        self.statistics = (float(mean), float(deviation))
-        network.embeddings = AnyLengthEmbeddings(network.get_submodule("embeddings"))
+        self.statistics = (mean, deviation)
         self.network = network
         config: Any = network.config
         self.scene_embedding_size = self.timestamp_embedding_size = config.hidden_size
@@ -136,7 +130,7 @@ class ASTEncoder(FrozenEncoder):
 
     @torch.no_grad()
     def scene(self, waveform: Tensor) -> Float[Tensor, "batch dim"]:
-        """The last layer."""
+        """The last layer of each clip."""
         return list(self.layers(waveform).values())[-1][:, 0]
 
     @torch.no_grad()
@@ -149,20 +143,15 @@ class ASTEncoder(FrozenEncoder):
             window = waveform[:, samples]
             n_total += window.shape[-1]
             for name, embedding in self._layers(window).items():
-                totals[name] = totals[name] + embedding.float() * window.shape[-1]
+                totals[name] = totals[name] + embedding * window.shape[-1]
         return {name: total / n_total for name, total in totals.items()}
-
-    def samples_for(self, n_frames: int) -> int:
-        """The fewest samples from which the network makes so many output frames."""
-        return _FIRST + (n_frames - 1) * self.stride_samples
 
     def _padded(self, waveform: Tensor, n_samples: int = 0) -> Tensor:
         # The mean is that of the clip: taken before zeros are added or windows cut.
         return super()._padded(waveform - waveform.mean(dim=1, keepdim=True), n_samples)
 
     def _layers(self, waveform: Float[Tensor, "batch sample"]) -> dict[str, Tensor]:
-        features = ast_features(waveform, self.statistics)
-        states = self.network(features, output_hidden_states=True).hidden_states
+        states = self._output(waveform, output_hidden_states=True).hidden_states
         final_norm = self.network.get_submodule("layernorm")
         return {
             name: final_norm(state[:, :2]).float().mean(dim=1, keepdim=True)
@@ -170,10 +159,17 @@ class ASTEncoder(FrozenEncoder):
         }
 
     def _frames(self, waveform: Float[Tensor, "batch sample"]) -> Float[Tensor, "batch frame dim"]:
-        tokens = self.network(ast_features(waveform, self.statistics)).last_hidden_state
-        patches = tokens[:, 2:]
+        patches = self._output(waveform).last_hidden_state[:, 2:]
         columns = rearrange(patches, "batch (band frame) dim -> batch band frame dim", band=N_BANDS)
         return columns.float().mean(dim=1)
+
+    def _output(self, waveform: Tensor, **options: bool) -> Any:
+        """Output of the network on as many frames as there are, its positions fitted to them."""
+        features = ast_features(waveform, self.statistics)
+        n_columns = (features.shape[1] - PATCH) // PATCH_STRIDE + 1
+        name = "embeddings.position_embeddings"
+        fitted = {name: fitted_positions(self.network.get_parameter(name), n_columns)}
+        return functional_call(self.network, fitted, (features,), options)
 
 
 def load_ast(
@@ -193,25 +189,27 @@ def load_ast(
 
     Raises:
         FileNotFoundError: If there is no such folder or file; says where to get it.
-        BrokenFileError: If it is of another architecture, patch grid or sampling rate, or weights
-            are missing.
+        BrokenFileError: If it is of another architecture or sampling rate, or lacks weights.
         ValueError: If statistics of the task are asked for without one.
     """
-    network, values = _network(weights)
-    if statistics == "task":
-        values = _task_statistics(corpus)
-    elif statistics == "audioset":
-        values = AUDIOSET_STATISTICS
-    elif statistics is not None:
-        values = statistics
-    return ASTEncoder(network, values, window_s)
-
-
-def _network(weights: Path | str) -> tuple[nn.Module, tuple[float, float]]:
-    """The network, and the statistics that come with it."""
     if Path(weights).suffix == ".pth":
-        return read_original(Path(weights), AST), AUDIOSET_STATISTICS
-    folder = find_folder(weights, AST)
+        network, own = read_original(Path(weights), AST), AUDIOSET_STATISTICS
+    else:
+        network, own = _from_folder(find_folder(weights, AST))
+    if statistics == "task":
+        if corpus is None:
+            raise ValueError(
+                "statistics: task, for AST, needs a manifest, whose training clips they are taken "
+                "of: give one, or statistics: audioset"
+            )
+        statistics = feature_moments(corpus, SAMPLE_RATE, _raw_features)
+    elif statistics == "audioset":
+        statistics = AUDIOSET_STATISTICS
+    return ASTEncoder(network, statistics or own, window_s)
+
+
+def _from_folder(folder: Path) -> tuple[nn.Module, tuple[float, float]]:
+    """The network, and the statistics that come with it."""
     config, preprocessor = read_settings(folder, "audio-spectrogram-transformer")
     grid = {"patch_size": PATCH, "frequency_stride": PATCH_STRIDE, "time_stride": PATCH_STRIDE}
     for name, value in {**grid, "num_mel_bins": N_MELS}.items():
@@ -219,16 +217,7 @@ def _network(weights: Path | str) -> tuple[nn.Module, tuple[float, float]]:
             raise BrokenFileError(folder / "config.json", f"{name} is {config[name]}, not {value}")
     mean, deviation = AUDIOSET_STATISTICS
     own = (preprocessor.get("mean", mean), preprocessor.get("std", deviation))
-    return read_network(folder, "ASTModel", "ASTConfig", {}), own
-
-
-def _task_statistics(corpus: Corpus | None) -> tuple[float, float]:
-    if corpus is None:
-        raise ValueError(
-            "statistics: task, for AST, needs a manifest, whose training clips they are taken of: "
-            "give one, or statistics: audioset"
-        )
-    return feature_moments(corpus, SAMPLE_RATE, _raw_features)
+    return read_network(folder), own
 
 
 def _raw_features(waveform: Float[Tensor, "1 sample"]) -> Float[Tensor, "1 1 frame mel"]:

@@ -52,9 +52,8 @@ def load_byola(
     if weights.is_dir():
         raise ValueError(f"{weights} is a folder: name a bundle by its folder alone")
     network = read_byola(weights)
-    log_mel = call_with_options(
-        LogMel, {"n_mels": network.n_mels, **(front_end or {})}, "front_end"
-    )
+    options = {"n_mels": network.n_mels, **(front_end or {})}
+    log_mel = call_with_options(LogMel, options, "front_end")
     if statistics is None:
         if corpus is None:
             raise ValueError(
@@ -62,9 +61,11 @@ def load_byola(
                 "take those of its clips, or a YAML file with 'options: {statistics: [mean, std]}'"
             )
         statistics = log_mel_moments(corpus, log_mel)
-    encoder = AudioEncoder(log_mel, Normalize(*statistics), network)
+    normalize = Normalize(*statistics)
+    if not layered:
+        return AudioEncoder(log_mel, normalize, network)
     try:
-        return LayeredEncoder(encoder) if layered else encoder
+        return LayeredEncoder(log_mel, normalize, network)
     except ValueError as error:
         raise BrokenFileError(weights, str(error)) from error
 
@@ -72,13 +73,8 @@ def load_byola(
 class LayeredEncoder(AudioEncoder):
     """AudioNTT2020X: five layers of AudioNTT2020 as features of one width and one frame count."""
 
-    def __init__(self, encoder: AudioEncoder) -> None:
-        """Take AudioNTT2020 behind its front end.
-
-        Raises:
-            ValueError: If it is another network, or narrower than the first of its layers.
-        """
-        network = encoder.network
+    def __init__(self, log_mel: LogMel, normalize: Normalize, network: AudioNTT) -> None:
+        """A ValueError for another network, or one narrower than the first of its layers."""
         if not isinstance(network, AudioNTT2020):
             raise ValueError(
                 f"the layered encoder is made of AudioNTT2020 (v1), not {type(network).__name__}: "
@@ -91,7 +87,7 @@ class LayeredEncoder(AudioEncoder):
                 f"{network.dim} that all layers get: use weights of {widest} or wider, or fuse "
                 "layers of their own widths, as in byola[conv1,output]:FILE"
             )
-        super().__init__(encoder.log_mel, encoder.normalize, network)
+        super().__init__(log_mel, normalize, network)
         self.layer_strides = dict.fromkeys(_LAYERS, 1)
         self.scene_embedding_size = self.timestamp_embedding_size = len(_LAYERS) * network.dim
 
@@ -126,42 +122,30 @@ def layer_features(layer: Tensor, n_frames: int, dim: int) -> Float[Tensor, "bat
 
 def untrained_like(encoder: AudioEncoder, seed: int) -> AudioEncoder:
     """Random weights in front end, statistics and architecture of `encoder`: a baseline for it."""
-    name = type(encoder.network).__name__
-    network = _network(name, encoder.log_mel, encoder.network.dim, seed)
+    known = encoder.network
+    build = ENCODERS[type(known).__name__]
+    network = seeded_network(lambda: build(known.n_mels, known.dim), seed)
     return AudioEncoder(encoder.log_mel, encoder.normalize, network)
 
 
 def untrained_network(name: str, dim: int, seed: int, corpus: Corpus | None = None) -> AudioEncoder:
-    """Random weights in one of `ENCODERS` behind the default front end.
+    """Random weights in one of `ENCODERS`, `dim` wide, behind the default front end.
 
-    Args:
-        name: Of the architecture.
-        dim: Width of its embeddings.
-        seed: Of the weights.
-        corpus: For the statistics. Without one they are those of procedural sounds.
-
-    Raises:
-        ValueError: If the architecture can't be of that width.
+    Statistics are those of the training clips of the corpus, or else of procedural sounds. A
+    ValueError if the architecture can't be of that width.
     """
     log_mel = LogMel()
     try:
-        network = _network(name, log_mel, dim, seed)
+        network = seeded_network(lambda: ENCODERS[name](log_mel.n_mels, dim), seed)
     except ValueError as error:
         raise ValueError(
             f"untrained:{name}:{dim}: the number is the dimension (dim) of the embeddings of "
             f"{name}: {error}"
         ) from None
-    mean, std = log_mel_moments(corpus, log_mel) if corpus else _procedural_statistics(log_mel)
-    return AudioEncoder(log_mel, Normalize(mean, std), network)
-
-
-def _procedural_statistics(log_mel: LogMel) -> tuple[float, float]:
-    batches = torch.arange(_STATISTICS_CLIPS).split(100)
-    return corpus_statistics(
-        log_mel(training_batch(0, batch, log_mel.sample_rate, log_mel.sample_rate))
-        for batch in batches
-    )
-
-
-def _network(name: str, log_mel: LogMel, dim: int, seed: int) -> AudioNTT:
-    return seeded_network(lambda: ENCODERS[name](log_mel.n_mels, dim), seed)
+    if corpus:
+        statistics = log_mel_moments(corpus, log_mel)
+    else:
+        rate, batches = log_mel.sample_rate, torch.arange(_STATISTICS_CLIPS).split(100)
+        sounds = (training_batch(0, batch, rate, rate) for batch in batches)
+        statistics = corpus_statistics(map(log_mel, sounds))
+    return AudioEncoder(log_mel, Normalize(*statistics), network)

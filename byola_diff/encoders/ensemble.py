@@ -2,24 +2,26 @@
 
 Source:
     Wu et al., 2022, "The efficacy of self-supervised speech models as audio representations", and
-    the code of its authors where that differs.
+    the code of its authors where that differs: what the paper calls concatenation interleaves.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from byola_diff.audio.waveform import checked_waveform
-from byola_diff.encoders.combine import Combine, combined, group_means, resize_time, resize_width
 from byola_diff.encoders.contract import Encoder
-from byola_diff.encoders.frame_clock import has_time_axis, shortest_clip, timed_frames
-from byola_diff.models.frozen import EvalModule
+from byola_diff.encoders.fusion import has_time_axis, shortest_clip, timed_frames
+from byola_diff.models.frozen import EvalModule, Timestamps
 
 States = Literal["last", "mean"]
+Combine = Literal["concat", "interleave", "average"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +36,6 @@ class Member:
     """Takes the place of `encoder` in scene embeddings, as CREPE at a longer hop does."""
 
     def __post_init__(self) -> None:
-        if self.states not in get_args(States):
-            raise ValueError(f"states is one of {', '.join(get_args(States))}, not {self.states!r}")
         scene = self.scene_encoder or self.encoder
         if self.states == "mean":
             _check_layers(self.encoder)
@@ -46,19 +46,20 @@ class Member:
                 f"of {self.encoder.timestamp_embedding_size}"
             )
 
-    def frames(
-        self, waveform: Tensor
-    ) -> tuple[Float[Tensor, "batch frame dim"], Float[Tensor, "batch frame"]]:
-        """Frame embeddings, and the centre of each in ms."""
-        return _frames(self.encoder, self.states, waveform)
+    def frames(self, waveform: Tensor, for_scene: bool = False) -> Timestamps:
+        """Frame embeddings of the encoder, or of that for scenes, and their centres in ms."""
+        encoder = self.scene_encoder if for_scene and self.scene_encoder else self.encoder
+        if self.states == "last":
+            return encoder.timestamps(waveform)
 
-    def width(self) -> int:
-        """Features of a frame embedding, found by encoding one sample."""
-        return self.frames(shortest_clip(self.encoder))[0].shape[-1]
+        def mean_of_layers(waveform: Tensor) -> Tensor:
+            layers = list(encoder.layers(waveform).values())
+            total = layers[0].float().clone()
+            for layer in layers[1:]:  # one by one: a stack would hold all of them a second time
+                total += layer
+            return total / len(layers)
 
-    def scene_frames(self, waveform: Tensor) -> Float[Tensor, "batch frame dim"]:
-        """Frame embeddings for the scene embedding."""
-        return _frames(self.scene_encoder or self.encoder, self.states, waveform)[0]
+        return timed_frames(encoder, waveform, mean_of_layers)
 
 
 class EnsembleEncoder(EvalModule):
@@ -80,7 +81,7 @@ class EnsembleEncoder(EvalModule):
         """Put the members together, in their order.
 
         Args:
-            members: Encoders of one sample rate.
+            members: Of one sample rate.
             combine: "concat": one after the other, each of its own width. "average" and
                 "interleave" first resize each to one width; then the mean, or feature 0 of each
                 member, feature 1 of each and so on.
@@ -94,19 +95,17 @@ class EnsembleEncoder(EvalModule):
         """
         super().__init__()
         _check(members, combine, scene_groups, reference, width)
+        encoders = [member.encoder for member in members]
+        scenes = [member.scene_encoder for member in members if member.scene_encoder]
         self.members, self.reference, self.width = tuple(members), reference, width
         self.combine: Combine = combine
         self.scene_groups = scene_groups
-        scenes = [member.scene_encoder for member in members if member.scene_encoder is not None]
-        self.encoders = nn.ModuleList([member.encoder for member in members])  # pyright: ignore
+        self.encoders = nn.ModuleList(encoders)  # pyright: ignore[reportArgumentType]
         self.scene_encoders = nn.ModuleList(scenes)  # pyright: ignore[reportArgumentType]
         self.sample_rate = members[0].encoder.sample_rate
         self.layer_strides: Mapping[str, int] = {"ensemble": 1}
-        widths = [member.width() for member in members]
-        one_width = width or widths[reference]
-        by_combine = {"concat": sum(widths), "interleave": len(widths) * one_width}
-        self.timestamp_embedding_size: int = by_combine.get(combine, one_width)
-        self.scene_embedding_size: int = scene_groups * self.timestamp_embedding_size
+        self.timestamp_embedding_size = self.timestamps(shortest_clip(encoders[0]))[0].shape[-1]
+        self.scene_embedding_size = scene_groups * self.timestamp_embedding_size
         self.eval()
 
     def settings(self) -> dict[str, Any]:
@@ -122,22 +121,14 @@ class EnsembleEncoder(EvalModule):
 
     @torch.no_grad()
     def scene(self, waveform: Tensor) -> Float[Tensor, "batch dim"]:
-        """One embedding per clip: the mean over time of frames as `timestamps` gives them.
-
-        Members that have a scene encoder take part with its frames.
-        """
+        """Means over time of combined frames, where members have one, of their scene encoders."""
         waveform = checked_waveform(waveform)
-        frames = self._combined([member.scene_frames(waveform) for member in self.members])
-        return group_means(frames, self.scene_groups)
+        frames = [member.frames(waveform, for_scene=True)[0] for member in self.members]
+        return group_means(self._combined(frames), self.scene_groups)
 
     @torch.no_grad()
-    def timestamps(
-        self, waveform: Tensor
-    ) -> tuple[Float[Tensor, "batch frame dim"], Float[Tensor, "batch frame"]]:
-        """Combined frames, and the centre in ms of those of the reference.
-
-        Count and centres are those of the reference alone.
-        """
+    def timestamps(self, waveform: Tensor) -> Timestamps:
+        """Combined frames, and their centres in ms: as many as of the reference, and where."""
         waveform = checked_waveform(waveform)
         frames, centers_ms = zip(*[member.frames(waveform) for member in self.members], strict=True)
         return self._combined(frames), centers_ms[self.reference]
@@ -150,30 +141,52 @@ class EnsembleEncoder(EvalModule):
     def _combined(self, frames: Sequence[Tensor]) -> Float[Tensor, "batch frame dim"]:
         _, n_frames, width = frames[self.reference].shape
         if self.combine != "concat":
-            frames = [resize_width(part, self.width or width) for part in frames]
-        return combined([resize_time(part, n_frames) for part in frames], self.combine).float()
+            frames = [resized(part, self.width or width) for part in frames]
+        return combined([resized(part.mT, n_frames).mT for part in frames], self.combine).float()
 
 
-def _frames(encoder: Encoder, states: States, waveform: Tensor) -> tuple[Tensor, Tensor]:
-    if states == "last":
-        return encoder.timestamps(waveform)
+def combined(
+    frames: Sequence[Float[Tensor, "batch frame _"]], combine: Combine
+) -> Float[Tensor, "batch frame dim"]:
+    """Frames of several encoders as one: see `EnsembleEncoder`."""
+    if combine == "concat":
+        return torch.cat(list(frames), dim=-1)
+    stacked = torch.stack(list(frames), dim=-1)  # [batch, frame, dim, member]
+    return stacked.mean(dim=-1) if combine == "average" else stacked.flatten(start_dim=2)
 
-    def mean_of_layers(waveform: Tensor) -> Tensor:
-        layers = list(encoder.layers(waveform).values())
-        total = layers[0].float().clone()
-        for layer in layers[1:]:  # one by one: a stack would hold all of them a second time
-            total += layer
-        return total / len(layers)
 
-    return timed_frames(encoder, waveform, mean_of_layers)
+def resized(values: Float[Tensor, "batch row old"], size: int) -> Float[Tensor, "batch row size"]:
+    """`size` values a row, between neighbours along it: features of a frame, or frames in time.
+
+    The first and last value are taken to cover the same stretch before and after. Encoders whose
+    frames are centred differently come out shifted, by less than one of the coarser frames.
+    """
+    if values.shape[2] == size:
+        return values
+    return interpolate(values, size=size, mode="linear", align_corners=False)
+
+
+def group_means(
+    frames: Float[Tensor, "batch frame dim"], n_groups: int
+) -> Float[Tensor, "batch grouped_dim"]:
+    """Mean over each of `n_groups` stretches of equal length, one after the other.
+
+    Frames left over at the end are dropped. Where there are fewer frames than groups, each group
+    is the one frame at its place, so that neighbours share frames.
+    """
+    n_frames = frames.shape[1]
+    if n_frames < n_groups:
+        frames = frames[:, torch.arange(n_groups, device=frames.device) * n_frames // n_groups]
+    size = frames.shape[1] // n_groups
+    groups = rearrange(frames[:, : n_groups * size], "b (g t) d -> b g t d", g=n_groups)
+    return groups.mean(dim=2).flatten(start_dim=1)
 
 
 def _check_layers(encoder: Encoder) -> None:
-    layers = encoder.layers(shortest_clip(encoder))
-    frames = {layer.shape[-1] for layer in layers.values() if layer.ndim == 3}
-    strides = set(encoder.layer_strides.values())
-    is_map = any(layer.ndim == 4 for layer in layers.values())
-    if is_map or len(frames) > 1 or len(strides) > 1 or not has_time_axis(encoder):
+    layers = encoder.layers(shortest_clip(encoder)).values()
+    is_map = any(layer.ndim == 4 for layer in layers)
+    widths, strides = {layer.shape[-1] for layer in layers}, set(encoder.layer_strides.values())
+    if is_map or len(widths) > 1 or len(strides) > 1 or not has_time_axis(encoder):
         raise ValueError(
             f"states: mean needs layers of one width and one frame count; those of "
             f"{type(encoder).__name__} differ or are no frames: take last"
@@ -181,21 +194,22 @@ def _check_layers(encoder: Encoder) -> None:
 
 
 def _check(
-    members: Sequence[Member], combine: str, scene_groups: int, reference: int, width: int | None
+    members: Sequence[Member],
+    combine: Combine,
+    scene_groups: int,
+    reference: int,
+    width: int | None,
 ) -> None:
     if not 0 <= reference < len(members):
         raise ValueError(
             f"reference {reference} is no member: they are counted from 0, there are {len(members)}"
         )
-    if combine not in get_args(Combine):
-        raise ValueError(f"combine is one of {', '.join(get_args(Combine))}, not {combine!r}")
     if scene_groups < 1:
         raise ValueError(f"scene_groups must be at least 1, not {scene_groups}")
     if width is not None and (combine == "concat" or width < 1):
         raise ValueError("width is what members are resized to: at least 1, and not with concat")
-    encoders = [member.encoder for member in members]
-    encoders += [member.scene_encoder for member in members if member.scene_encoder is not None]
-    rates = sorted({encoder.sample_rate for encoder in encoders})
+    encoders = [each for member in members for each in (member.encoder, member.scene_encoder)]
+    rates = sorted({encoder.sample_rate for encoder in encoders if encoder})
     if len(rates) > 1:
         raise ValueError(
             f"the members take waveforms at {' and '.join(map(str, rates))} Hz, an ensemble only "

@@ -5,33 +5,25 @@ Source:
     pre-trained model", Eqs. 1 to 3.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from byola_diff.audio.waveform import checked_waveform
 from byola_diff.encoders.contract import Encoder
-from byola_diff.encoders.frame_clock import has_time_axis, shortest_clip, timed_frames
-from byola_diff.models.frozen import EvalModule
+from byola_diff.models.frozen import EvalModule, FrozenEncoder, Timestamps
 from byola_diff.models.pooling import Pooling, pool
 
 
 def layer_frames(layer: Tensor, pool_frames: int = 1) -> Float[Tensor, "batch frame dim"]:
-    """One layer as frame vectors (Eq. 1): the maximum over `pool_frames` frames, then flattened.
+    """A layer [batch, channel, mel, frame] or [batch, frame, dim] as frame vectors (Eq. 1).
 
-    Frames that do not fill a last group are dropped. Channel is the slow part of the vector and mel
-    the fast one.
-
-    Args:
-        layer: [batch, channel, mel, frame] or [batch, frame, dim].
-        pool_frames: How many frames become one; 1 leaves them as they are.
-
-    Raises:
-        ValueError: If there are fewer frames than `pool_frames`.
+    Each is the maximum over `pool_frames` frames; those that do not fill a last group are dropped.
+    Channel is the slow part of the vector and mel the fast one.
     """
     frames = rearrange(layer, "b c f t -> b t (c f)") if layer.ndim == 4 else layer
     frames = frames.float()  # of bfloat16 layers the mean would be rounded
@@ -55,7 +47,14 @@ def fuse(
     Raises:
         ValueError: If frame counts differ by more than one, or strides are no multiples.
     """
-    frames = [layer_frames(layers[name], _pool_frames(layer_strides, name)) for name in names]
+    coarsest = max(layer_strides.values())
+    for name in names:
+        if coarsest % layer_strides[name]:
+            raise ValueError(
+                f"layer {name} has a stride of {layer_strides[name]}, which does not divide the "
+                f"coarsest one, {coarsest}"
+            )
+    frames = [layer_frames(layers[name], coarsest // layer_strides[name]) for name in names]
     counts = [len(layer[0]) for layer in frames]
     if max(counts) - min(counts) > 1:
         raise ValueError(
@@ -65,21 +64,12 @@ def fuse(
     return torch.cat([layer[:, : min(counts)] for layer in frames], dim=-1)
 
 
-def layer_scenes(
-    encoder: Encoder, waveform: Tensor, pooling: Pooling | None = None
-) -> dict[str, Float[Tensor, "batch dim"]]:
+def layer_scenes(encoder: Encoder, waveform: Tensor) -> dict[str, Float[Tensor, "batch dim"]]:
     """One embedding per clip from each layer (Eqs. 1 and 3), in the order of the encoder.
 
-    Args:
-        encoder: Whose layers are taken.
-        waveform: [batch, sample].
-        pooling: Of frames; as in the paper if None: "mean+max", and none without a time axis.
-
-    Raises:
-        TypeError: If the samples are not floating-point.
-        ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
+    Frames are pooled by "mean+max", as in the paper, and not where layers have no time axis.
     """
-    pooling = _checked_pooling(encoder, pooling)
+    pooling = _checked_pooling(encoder, None)
     layers = encoder.layers(checked_waveform(waveform))
     strides = encoder.layer_strides
     return {name: pool(fuse(layers, strides, [name]), pooling).float() for name in strides}
@@ -93,18 +83,19 @@ class FusedEncoder(EvalModule):
     ) -> None:
         """Fuse the layers `names`, in that order.
 
-        Args:
-            encoder: Not changed.
-            names: Layers, as in `encoder.layer_strides`.
-            pooling: Of fused frames to the scene embedding (Eq. 3); as in the paper if None:
-                "mean+max", and "first" where layers have no time axis, such as those of AST.
+        Fused frames are pooled to the scene embedding (Eq. 3) as in the paper if `pooling` is None:
+        by "mean+max", and "first" where layers have no time axis, such as those of AST.
 
         Raises:
             ValueError: If a layer does not exist, is named twice, or none is named; if the pooling
                 does not fit the layers.
         """
         super().__init__()
-        _check_names(encoder, names)
+        valid = ", ".join(encoder.layer_strides)
+        if unknown := [name for name in names if name not in encoder.layer_strides]:
+            raise ValueError(f"no layer {', '.join(unknown)}: the encoder has {valid}")
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"name layers to fuse, each once, of {valid}; not {list(names)}")
         self.encoder, self.names = encoder, tuple(names)
         self.pooling: Pooling = _checked_pooling(encoder, pooling)
         self.sample_rate = encoder.sample_rate
@@ -123,9 +114,7 @@ class FusedEncoder(EvalModule):
         return pool(self._frames(checked_waveform(waveform)), self.pooling)
 
     @torch.no_grad()
-    def timestamps(
-        self, waveform: Tensor
-    ) -> tuple[Float[Tensor, "batch frame dim"], Float[Tensor, "batch frame"]]:
+    def timestamps(self, waveform: Tensor) -> Timestamps:
         """Fused frames, and the centre in ms of the stretch each covers.
 
         There are as many as timestamp embeddings of the encoder, or a multiple where layers are
@@ -147,14 +136,50 @@ class FusedEncoder(EvalModule):
         return fuse(layers, self.encoder.layer_strides, self.names).float()
 
 
-def _pool_frames(layer_strides: Mapping[str, int], name: str) -> int:
-    coarsest = max(layer_strides.values())
-    if coarsest % layer_strides[name]:
+def has_time_axis(encoder: Encoder) -> bool:
+    """Whether layers are frames, and not, as those of AST, one vector for the whole clip."""
+    return getattr(encoder, "pooling", None) != "first"
+
+
+def shortest_clip(encoder: Encoder) -> Float[Tensor, "1 1"]:
+    """A clip of one silent sample, where the encoder is: enough to see the widths of layers."""
+    tensors = encoder.state_dict().values() if isinstance(encoder, nn.Module) else ()
+    return torch.zeros(1, 1, device=next((tensor.device for tensor in tensors), None))
+
+
+def timed_frames(
+    encoder: Encoder,
+    waveform: Float[Tensor, "batch sample"],
+    frames_of: Callable[[Tensor], Float[Tensor, "batch some dim"]],
+) -> Timestamps:
+    """Frames on the coarsest clock of the layers of an encoder, and the centre of each in ms.
+
+    Layers can be finer than the output frames: 0.96 s of VGGish are one output frame, and six
+    frames after its coarsest pooling. Frames of an encoder whose clock is not known lie where its
+    timestamp embeddings do. Zeros complete the last frames before `frames_of` reads the layers.
+
+    Raises:
+        ValueError: If there are not as many frames as centres.
+    """
+    if isinstance(encoder, FrozenEncoder):
+        n_samples = waveform.shape[-1]
+        # An output frame spans a stride; its layer frames are centred in equal parts of that.
+        parts = encoder.finest_frames // max(encoder.layer_strides.values())
+        is_one = parts == 1
+        count = encoder.n_timestamps(n_samples) if is_one else encoder.n_centers(n_samples, parts)
+        missing = encoder.samples_for(-(-count // parts)) - n_samples
+        centers_ms = encoder.centers_ms(count, n_samples, parts).to(waveform.device)
+        centers_ms = centers_ms.repeat(len(waveform), 1)
+        frames = frames_of(nn.functional.pad(waveform, (0, max(0, missing))))[:, :count]
+    else:
+        centers_ms = encoder.timestamps(waveform)[1]
+        frames = frames_of(waveform)
+    if frames.shape[:2] != centers_ms.shape:
         raise ValueError(
-            f"layer {name} has a stride of {layer_strides[name]}, which does not divide the "
-            f"coarsest one, {coarsest}"
+            f"the layers of {type(encoder).__name__} give {frames.shape[1]} frames where its clock "
+            f"has {centers_ms.shape[1]}: it has no timestamp embeddings from them"
         )
-    return coarsest // layer_strides[name]
+    return frames, centers_ms
 
 
 def _checked_pooling(encoder: Encoder, pooling: Pooling | None) -> Pooling:
@@ -166,11 +191,3 @@ def _checked_pooling(encoder: Encoder, pooling: Pooling | None) -> Pooling:
         axis = "a time axis" if has_time else "no time axis"
         raise ValueError(f"pooling {pooling!r} does not fit: layers of this encoder have {axis}")
     return pooling
-
-
-def _check_names(encoder: Encoder, names: Sequence[str]) -> None:
-    valid = ", ".join(encoder.layer_strides)
-    if unknown := [name for name in names if name not in encoder.layer_strides]:
-        raise ValueError(f"no layer {', '.join(unknown)}: the encoder has {valid}")
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"name layers to fuse, each once, of {valid}; not {list(names)}")

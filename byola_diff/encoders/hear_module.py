@@ -1,36 +1,40 @@
 """Any module that follows the HEAR API, by its import name.
 
 What the package promises of its own encoders can't be given for others: clips of any length, or
-long ones in bounded memory. Whether a module keeps to the API is tried when it is loaded.
+long ones in bounded memory. Whether a module keeps to the API is tried when it is loaded, on one
+second of sound.
 
 Source:
-    https://hearbenchmark.com/hear-api.html
+    https://hearbenchmark.com/hear-api.html, and the HEAR validator,
+    https://github.com/hearbenchmark/hear-validator
 """
 
 import hashlib
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from byola_diff.audio.waveform import checked_waveform
-from byola_diff.encoders.hear_checks import (
-    check_model,
-    check_scene,
-    check_timestamps,
-    differs,
-)
-from byola_diff.models.frozen import EvalModule
+from byola_diff.models.frozen import EvalModule, Timestamps
 from byola_diff.randomness import torch_generator
 from byola_diff.storage import sha256
 
 FUNCTIONS = ("load_model", "get_scene_embeddings", "get_timestamp_embeddings")
+SAMPLE_RATES = (16_000, 22_050, 32_000, 44_100, 48_000)
+"""Hz; those at which HEAR gives its tasks."""
+
+_CLIP_MS = 1000
+_SPACING_TOLERANCE_MS = 1.0
+_SAME = 1e-4
+"""Share of the largest value of a clip: another order of summation changes less, a normalisation
+more."""
 
 
 class HearEncoder(EvalModule):
@@ -40,18 +44,15 @@ class HearEncoder(EvalModule):
     """
 
     def __init__(self, module: ModuleType, model: Any, identity: Mapping[str, Any]) -> None:
-        """Try the model on one second of noise.
+        """Try what `load_model` of a module returned on one second of noise.
 
-        Args:
-            module: Has the functions of the API.
-            model: What its `load_model` returned.
-            identity: Plain values that tell it from other models.
+        Plain values in `identity` tell the model from others.
 
         Raises:
             ValueError: If it breaks the API, saying how.
         """
         super().__init__()
-        check_model(module.__name__, model)
+        _check_model(module.__name__, model)
         self.module, self.model, self.identity = module, model, dict(identity)
         self.sample_rate = int(model.sample_rate)
         self.scene_embedding_size = int(model.scene_embedding_size)
@@ -68,22 +69,17 @@ class HearEncoder(EvalModule):
     @torch.no_grad()
     def scene(self, waveform: Tensor) -> Float[Tensor, "batch dim"]:
         """One embedding per clip."""
-        return self._scene(checked_waveform(waveform))
+        clips = self._groups(checked_waveform(waveform))
+        return torch.cat([self.module.get_scene_embeddings(each, self.model) for each in clips])
 
     @torch.no_grad()
-    def timestamps(
-        self, waveform: Tensor
-    ) -> tuple[Float[Tensor, "batch frame dim"], Float[Tensor, "batch frame"]]:
+    def timestamps(self, waveform: Tensor) -> Timestamps:
         """Frame embeddings, and the centre of each in ms, as the module gives them."""
         return self._timestamps(checked_waveform(waveform))
 
     def layers(self, waveform: Tensor) -> dict[str, Tensor]:
         """The timestamp embeddings, as "embedding": the API shows no other layer."""
         return {"embedding": self.timestamps(waveform)[0]}
-
-    def _scene(self, waveform: Tensor) -> Tensor:
-        clips = self._groups(waveform)
-        return torch.cat([self.module.get_scene_embeddings(each, self.model) for each in clips])
 
     def _timestamps(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         clips = self._groups(waveform)
@@ -100,15 +96,17 @@ class HearEncoder(EvalModule):
         noise = torch.rand(2, self.sample_rate, generator=torch_generator("HEAR probe")) * 2 - 1
         noise[0] /= 100  # what leaks from a loud neighbour shows in a faint clip
         name = self.module.__name__
-        together = self._tried("scene", self._scene, noise)
-        check_scene(name, together, self.scene_embedding_size)
+        together = self._tried("scene", self.scene, noise)
+        _check_values(f"{name}.get_scene_embeddings", together, 2, self.scene_embedding_size)
         embeddings, centers_ms = self._tried("timestamp", self._timestamps, noise)
-        check_timestamps(name, embeddings, centers_ms, self.timestamp_embedding_size)
-        if differs(self._scene(noise), together):
+        what = f"{name}.get_timestamp_embeddings"
+        _check_values(what, embeddings, 3, self.timestamp_embedding_size)
+        _check_times(what, centers_ms, embeddings)
+        if _differs(self.scene(noise), together):
             raise ValueError(f"{name} gives one clip another embedding each time")
-        alone = [(self._scene(clip), self._timestamps(clip)[0]) for clip in noise.split(1)]
+        alone = [(self.scene(clip), self._timestamps(clip)[0]) for clip in noise.split(1)]
         scenes, frames = (torch.cat(parts) for parts in zip(*alone, strict=True))
-        return differs(scenes, together) or differs(frames, embeddings)
+        return _differs(scenes, together) or _differs(frames, embeddings)
 
     def _tried(self, kind: str, encode: Callable[[Tensor], Any], noise: Tensor) -> Any:
         try:
@@ -120,9 +118,7 @@ class HearEncoder(EvalModule):
             ) from error
 
 
-def load_hear_module(
-    module: str, weights: str = "", options: Mapping[str, Any] | None = None
-) -> HearEncoder:
+def load_hear_module(module: str, weights: str = "", /, **options: Any) -> HearEncoder:
     """The model of the HEAR module of that import name.
 
     Args:
@@ -143,7 +139,7 @@ def load_hear_module(
             "(https://hearbenchmark.com/hear-api.html)"
         )
     try:
-        model = imported.load_model(*([weights] if weights else []), **(options or {}))
+        model = imported.load_model(*([weights] if weights else []), **options)
     except TypeError as error:
         raise ValueError(f"{module}.load_model does not take this: {error}") from error
     except OSError as error:
@@ -157,17 +153,13 @@ def load_hear_module(
         "module": module,
         "module_digest": _module_digest(imported),
         "weights_digest": _weights_digest(Path(weights).expanduser()) if weights else None,
-        "options": dict(options or {}),
+        "options": options,
     }
     return HearEncoder(imported, model, identity)
 
 
 def import_module_of_user(name: str) -> ModuleType:
-    """The module of that import name, which a user gave.
-
-    Raises:
-        ModuleNotFoundError: If there is none, or it needs one that is missing.
-    """
+    """The module of that import name; a ModuleNotFoundError if it or one it needs is missing."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -180,33 +172,96 @@ def import_module_of_user(name: str) -> ModuleType:
         raise
 
 
-def _module_digest(module: ModuleType) -> str:
-    """SHA-256 of the version and the code of the package that the module is in.
+def _module_digest(module: ModuleType) -> list[str]:
+    """Version of the package that the module is in, and SHA-256 of its code.
 
     The code is all Python files of the top-level package: the network is mostly in another module
     than the functions of the API. Of a module in no package it is its one file.
     """
     package = sys.modules[module.__name__.partition(".")[0]]
-    digest = hashlib.sha256(str(getattr(package, "__version__", None)).encode())
-    for folder in map(Path, getattr(package, "__path__", [])):
-        _update(digest, folder, folder.rglob("*.py"))
-    if not hasattr(package, "__path__") and package.__file__:
-        file = Path(package.__file__)
-        _update(digest, file.parent, [file])
-    return digest.hexdigest()
+    digests = [str(getattr(package, "__version__", None))]
+    if hasattr(package, "__path__"):
+        return [*digests, *(_digest(Path(folder), "*.py") for folder in package.__path__)]
+    return [*digests, sha256(Path(package.__file__))] if package.__file__ else digests
 
 
 def _weights_digest(path: Path) -> str:
     """SHA-256 of a file, or of all files of a folder; the path itself if it is neither."""
     if path.is_file():
         return sha256(path)
-    if not path.is_dir():
-        return str(path)
-    digest = hashlib.sha256()
-    _update(digest, path, path.rglob("*"))
-    return digest.hexdigest()
+    return _digest(path, "*") if path.is_dir() else str(path)
 
 
-def _update(digest: "hashlib._Hash", root: Path, paths: Iterable[Path]) -> None:
-    for path in sorted(path for path in paths if path.is_file()):
-        digest.update(f"{path.relative_to(root).as_posix()}\0{sha256(path)}".encode())
+def _digest(folder: Path, pattern: str) -> str:
+    files = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    listed = [f"{path.relative_to(folder).as_posix()}\0{sha256(path)}" for path in files]
+    return hashlib.sha256("".join(listed).encode()).hexdigest()
+
+
+def _check_model(name: str, model: Any) -> None:
+    if not isinstance(model, nn.Module):
+        # Its weights could neither be moved to a device nor be distinguished from others.
+        raise ValueError(
+            f"{name}.load_model must return a torch.nn.Module, not {type(model).__name__}"
+        )
+    rate = getattr(model, "sample_rate", None)
+    if rate not in SAMPLE_RATES:
+        raise ValueError(
+            f"{name} is no HEAR module: sample_rate of its model must be one of "
+            f"{', '.join(map(str, SAMPLE_RATES))}, not {rate!r}"
+        )
+    for attribute in ("scene_embedding_size", "timestamp_embedding_size"):
+        value = getattr(model, attribute, None)
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(
+                f"{name} is no HEAR module: {attribute} of its model must be a positive whole "
+                f"number, not {value!r}"
+            )
+
+
+def _check_values(what: str, embeddings: Any, n_axes: int, size: int) -> None:
+    if not isinstance(embeddings, Tensor) or embeddings.dtype != torch.float32:
+        found = getattr(embeddings, "dtype", type(embeddings).__name__)
+        raise ValueError(f"{what} must give a torch tensor of float32, not {found}")
+    if not embeddings.isfinite().all():
+        raise ValueError(f"{what} gives NaN or infinite values for noise")
+    shape = list(embeddings.shape)
+    if len(shape) != n_axes or (shape[0], shape[-1]) != (2, size) or 0 in shape:
+        expected = f"[2, {size}]" if n_axes == 2 else f"[2, frames, {size}]"
+        raise ValueError(f"{what}: two clips of one second gave {shape}, expected {expected}")
+
+
+def _check_times(what: str, centers_ms: Tensor, embeddings: Tensor) -> None:
+    found, expected = list(centers_ms.shape), list(embeddings.shape[:2])
+    if found != expected:
+        raise ValueError(
+            f"{what}: two clips of one second gave {found}, expected {expected} as timestamps"
+        )
+    for times in centers_ms:
+        first, last, spacing = times.min().item(), times[-1].item(), times.diff()
+        if 0 < last <= _CLIP_MS / 1000:
+            fault = (
+                f"the last timestamp of a clip of {_CLIP_MS} ms is {last:.4g}: in seconds? They "
+                "must be in milliseconds"
+            )
+        elif first < 0 or last > _CLIP_MS + _SPACING_TOLERANCE_MS:
+            fault = (
+                f"timestamps from {first:.4g} to {last:.4g} leave the clip of {_CLIP_MS} ms: they "
+                "must be centres of frames in milliseconds"
+            )
+        elif len(spacing) and (spacing - spacing.mean()).abs().max() > _SPACING_TOLERANCE_MS:
+            extremes = f"{spacing.min().item():.4g} to {spacing.max().item():.4g} ms"
+            fault = f"timestamps must be evenly spaced, not {extremes} apart"
+        elif len(spacing) and spacing.mean() <= 0:
+            fault = "timestamps do not grow"
+        else:
+            continue
+        raise ValueError(f"{what}: {fault}")
+
+
+def _differs(first: Tensor, second: Tensor) -> bool:
+    """Whether two answers to the same clips are different beyond rounding, for any of the clips."""
+    return first.shape != second.shape or not all(
+        torch.allclose(one, other, rtol=0, atol=_SAME * other.abs().max().item())
+        for one, other in zip(first, second, strict=True)
+    )

@@ -55,10 +55,6 @@ class LogMelStatistics(FrozenEncoder):
 def load_log_mel_statistics(
     front_end: Mapping[str, Any] | None = None, window_s: float = 120.0
 ) -> LogMelStatistics:
-    """The baseline; `front_end` holds arguments of `LogMel` that differ from BYOL-A's.
-
-    Raises:
-        ValueError: If one of them is unknown or of a wrong type.
-    """
+    """The baseline; `front_end` holds arguments of `LogMel` that differ from BYOL-A's."""
     log_mel = call_with_options(LogMel, front_end or {}, "front_end")
     return LogMelStatistics(log_mel, window_s)

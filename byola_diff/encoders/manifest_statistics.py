@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import corpus_statistics
 from byola_diff.randomness import torch_generator
-from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 from byola_diff.tables.reading import read_clip
 
@@ -34,17 +34,6 @@ class Corpus:
     asked_for: bool = False
     """Whether the loader of an encoder was given it."""
 
-    def training_clips(self) -> tuple[Clip, ...]:
-        """The training split, or all clips but the first fold where there are folds.
-
-        So the statistics are those of the training part of the first fold, for every fold: as in
-        EVAR, where one encoder embeds them all. A little is seen of the other folds' test clips.
-        A manifest that has neither gives all its clips.
-        """
-        clips, folds = self.manifest.clips, self.manifest.folds
-        not_held_out = tuple(clip for clip in clips if folds and clip.fold != folds[0])
-        return not_held_out or self.manifest.in_split("train") or clips
-
 
 def log_mel_moments(corpus: Corpus, log_mel: LogMel) -> tuple[float, float]:
     """Mean and deviation of the log-mels of up to `MAX_CLIPS` training clips."""
@@ -60,24 +49,25 @@ def feature_moments(
     corpus: Corpus,
     sample_rate: int,
     features: Callable[[Float[Tensor, "1 sample"]], Float[Tensor, "1 1 mel frame"]],
-    max_clips: int = MAX_CLIPS,
 ) -> tuple[float, float]:
     """Mean and population deviation of what a front end makes of the training clips.
 
-    Args:
-        corpus: Whose clips, of which up to `max_clips` are drawn by a fixed seed.
-        sample_rate: Of the front end, in Hz.
-        features: The front end, for clips of any length.
-        max_clips: The most to read.
+    Those are the training split, or all clips but the first fold where there are folds: the
+    training part of the first fold, for every fold, as in EVAR, where one encoder embeds them all.
+    A little is seen of the other folds' test clips. A manifest that has neither gives all its
+    clips. Up to `MAX_CLIPS` are drawn by a fixed seed.
+
+    The front end `features` takes clips of any length at its own `sample_rate`.
 
     Raises:
         AudioFileError: If a file can't be read.
         ValueError: If all values are equal, as of silence.
     """
-    clips = corpus.training_clips()
+    manifest, folds = corpus.manifest, corpus.manifest.folds
+    not_held_out = tuple(clip for clip in manifest.clips if folds and clip.fold != folds[0])
+    clips = not_held_out or manifest.in_split("train") or manifest.clips
     order = torch.randperm(len(clips), generator=torch_generator("statistics clips"))
-    chosen = [clips[number] for number in sorted(order[:max_clips].tolist())]
     return corpus_statistics(
-        features(read_clip(corpus.manifest, clip, sample_rate, corpus.preprocessing)[None])
-        for clip in chosen
+        features(read_clip(manifest, clips[number], sample_rate, corpus.preprocessing)[None])
+        for number in sorted(order[:MAX_CLIPS].tolist())
     )

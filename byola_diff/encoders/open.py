@@ -1,34 +1,48 @@
-"""Encoders by what users write: `KIND`, `KIND:WHAT`, a bundle folder, or a YAML file.
+"""Encoders by what users write: a short text, or a YAML file.
 
-`registry.py` has the kinds, `spec.py` the form of what users write. What it means does not depend
-on the folder that one works in: the name of a kind is that kind, and a bundle folder of that name
-is written `./crepe`.
+    vggish[10,15]:weights/pytorch_vggish.pth
+
+    encoder: vggish                       # a kind (see `registry.py`), or a bundle folder
+    weights: weights/pytorch_vggish.pth   # relative to the working directory
+    layers: [10, 15]
+    options: {}                           # keyword options of the loader
+
+    ensemble:
+      combine: interleave
+      members:
+        - {encoder: hubert, weights: weights/hubert-xlarge-ll60k, states: mean}
+        - {encoder: crepe, options: {hop_samples: 800}, scene_options: {hop_samples: 4000}}
+
+To use other weights, edit the file or a copy: nothing in it is replaced or expanded. In a short
+text layers stand in brackets, at the end of the kind or of the whole. Only a path that exists as it
+is written keeps its brackets. What a text means does not depend on the folder that one works in:
+the name of a kind is that kind, and a bundle folder of that name is written `./crepe`.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import torch
+import yaml
+from pydantic import AfterValidator, Field, model_validator
 from torch import nn
 
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.contract import Encoder
-from byola_diff.encoders.ensemble import EnsembleEncoder, Member
+from byola_diff.encoders.ensemble import Combine, EnsembleEncoder, Member, States
 from byola_diff.encoders.fusion import FusedEncoder
 from byola_diff.encoders.manifest_statistics import Corpus
+from byola_diff.encoders.options import Options, check_options, unknown_name
 from byola_diff.encoders.registry import check_kind, open_kind
-from byola_diff.encoders.spec import (
-    SUFFIXES,
-    EncoderSpec,
-    EnsembleFile,
-    EnsembleSpec,
-    MemberSpec,
-    read_spec,
-    split_layers,
-)
 from byola_diff.models.pooling import Pooling
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
+
+_SUFFIXES = (".yaml", ".yml")
+_LAYERS = re.compile(r"\[([^][:]*)\](?=:|$)")
 
 
 @dataclass(frozen=True)
@@ -53,8 +67,7 @@ def open_encoder(
 
     Args:
         encoder_spec: A bundle folder; a kind, with what the kind asks for after a colon; or a YAML
-            file of an encoder or an ensemble. Layers in brackets are fused, as in
-            `vggish[10,15]:FILE`.
+            file. Layers in brackets are fused.
         manifest: For the statistics of encoders that come without: of its training split, or of
             the training part of its first fold. Labels are not used. Untrained networks fall back
             on those of procedural sounds.
@@ -70,10 +83,12 @@ def open_encoder(
     """
     corpus = None if manifest is None else Corpus(manifest, preprocessing or Preprocessing())
     spec, layers = _read(encoder_spec)
-    if isinstance(spec, EnsembleFile):
-        encoder = _fused(_ensemble(spec.ensemble, corpus), layers, None)
+    if isinstance(spec, EncoderSpec):
+        encoder = _opened(spec, spec.options, corpus, [layers, spec.layers], spec.pooling)
     else:
-        encoder = _single(spec, layers, corpus)
+        members = [_member(member, corpus) for member in spec.ensemble.members]
+        encoder = EnsembleEncoder(members, **spec.ensemble.model_dump(exclude={"members"}))
+        encoder = FusedEncoder(encoder, layers) if layers else encoder
     of_task = corpus is not None and corpus.asked_for
     named = NamedEncoder(spec.name or encoder_spec, encoder, content_hash(encoder), of_task)
     if device is not None and isinstance(encoder, nn.Module):
@@ -82,49 +97,146 @@ def open_encoder(
 
 
 def check_spec(encoder_spec: str) -> None:
-    """Do nothing if `open_encoder` may find such an encoder; nothing is loaded.
+    """The first errors of `open_encoder`, of the spec, its file and kind: nothing is loaded."""
+    spec, _ = _read(encoder_spec)
+    for each in [spec] if isinstance(spec, EncoderSpec) else spec.ensemble.members:
+        check_kind(split_layers(each.short)[0])
+
+
+def split_layers(encoder_spec: str) -> tuple[str, tuple[str, ...]]:
+    """The spec without its layers, and those to be fused, if any; a ValueError if malformed."""
+    if Path(encoder_spec).expanduser().exists():
+        return encoder_spec, ()
+    head, colon, path = encoder_spec.partition(":")
+    if not path or not Path(path).expanduser().exists():
+        head, colon, path = encoder_spec, "", ""
+    found = _LAYERS.findall(head)
+    if not found:
+        return encoder_spec, ()
+    if len(found) > 1:
+        raise ValueError(
+            f"{encoder_spec!r} has layers twice: give them once, as in vggish[10,15]:FILE"
+        )
+    layers = tuple(layer.strip() for layer in found[0].split(","))
+    if not all(layers) or len(set(layers)) < len(layers):
+        raise ValueError(
+            f"{encoder_spec!r}: expected different layers, as in [10,15], not [{found[0]}]"
+        )
+    return f"{_LAYERS.sub('', head)}{colon}{path}", layers
+
+
+def _no_file(encoder: str) -> str:
+    if encoder.endswith(_SUFFIXES):
+        raise ValueError(f"{encoder!r} is a file of its own: write here what it says")
+    return encoder
+
+
+class _OneSpec(Options):
+    encoder: Annotated[str, AfterValidator(_no_file)]
+    """A kind or a bundle folder; with what follows the kind, as in `untrained:cnn14`."""
+    weights: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def short(self) -> str:
+        """Kind, what follows it, and weights as a short text."""
+        return self.encoder if self.weights is None else f"{self.encoder}:{self.weights}"
+
+
+class MemberSpec(_OneSpec):
+    """One encoder of an ensemble."""
+
+    states: States = "last"
+    """Its timestamp embeddings, or the mean over all its layers."""
+    scene_options: dict[str, Any] = Field(default_factory=dict)
+    """Where they differ from `options` for scene embeddings."""
+
+
+class EncoderSpec(_OneSpec):
+    """One encoder, or one vector from several of its layers."""
+
+    layers: tuple[int | str, ...] = ()
+    """To be fused, by name or by the number that the paper gives them."""
+    pooling: Pooling | None = None
+    """How fused layers become the scene embedding; as in the paper if None."""
+    name: str | None = None
+    """In tables; that of the file if None."""
+
+    @model_validator(mode="after")
+    def _pools_layers(self) -> "EncoderSpec":
+        if self.pooling and not self.layers:
+            raise ValueError("pooling is of fused layers: give layers too")
+        return self
+
+
+class EnsembleSpec(Options):
+    """Several encoders as one; see `EnsembleEncoder`."""
+
+    members: Annotated[tuple[MemberSpec, ...], Field(min_length=1)]
+    combine: Combine
+    scene_groups: int = 1
+    reference: int = 0
+    width: int | None = None
+
+
+class EnsembleFile(Options):
+    """A file of an ensemble."""
+
+    ensemble: EnsembleSpec
+    name: str | None = None
+
+
+def read_spec(path: Path) -> EncoderSpec | EnsembleFile:
+    """What the YAML file at `path` says.
 
     Raises:
-        ValueError: If the spec or its file is malformed, or names no kind that there is.
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is none.
+        ValueError: If it is not YAML, or a key is unknown, lacking or of a wrong type. The message
+            names the file and the nearest key.
     """
-    spec, _ = _read(encoder_spec)
-    for each in spec.ensemble.members if isinstance(spec, EnsembleFile) else [spec]:
-        check_kind(split_layers(each.short)[0])
+    if not path.is_file():
+        raise FileNotFoundError(f"no configuration of an encoder at {path}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ValueError(f"{path}: expected keys with values, as in 'encoder: cnn14'")
+    if "ensemble" in content:
+        return check_options(EnsembleFile, content, str(path))
+    known = [*EncoderSpec.model_fields, "ensemble"]
+    if unknown := [key for key in content if key not in known]:
+        raise unknown_name(f"{path}: unknown key", unknown[0], known)
+    return check_options(EncoderSpec, content, str(path))
 
 
 def _read(encoder_spec: str) -> tuple[EncoderSpec | EnsembleFile, tuple[str, ...]]:
     """The spec in full, and the layers in brackets behind it; a file gets the name it has."""
     plain, layers = split_layers(encoder_spec)
-    if not plain.endswith(SUFFIXES):
+    if not plain.endswith(_SUFFIXES):
         return EncoderSpec(encoder=plain), layers
     spec = read_spec(Path(plain).expanduser())
     name = (spec.name or Path(plain).stem) + (f"[{','.join(layers)}]" if layers else "")
     return spec.model_copy(update={"name": name}), layers
 
 
-def _single(spec: EncoderSpec, layers: tuple[str, ...], corpus: Corpus | None) -> Encoder:
+def _opened(
+    spec: _OneSpec,
+    options: dict[str, Any],
+    corpus: Corpus | None,
+    layers: Sequence[tuple[int | str, ...]] = (),
+    pooling: Pooling | None = None,
+) -> Encoder:
+    """The encoder of a spec, with its layers fused if some are given: in one place only."""
     short, in_short = split_layers(spec.short)
-    chosen = [names for names in (layers, in_short, tuple(map(str, spec.layers))) if names]
+    chosen = [tuple(map(str, names)) for names in (in_short, *layers) if names]
     if len(chosen) > 1:
         raise ValueError(f"layers are given twice, as {' and as '.join(map(str, chosen))}")
-    encoder = open_kind(short, spec.options, corpus)
-    return _fused(encoder, chosen[0] if chosen else (), spec.pooling)
-
-
-def _ensemble(spec: EnsembleSpec, corpus: Corpus | None) -> EnsembleEncoder:
-    members = [_member(member, corpus) for member in spec.members]
-    return EnsembleEncoder(members, spec.combine, spec.scene_groups, spec.reference, spec.width)
+    encoder = open_kind(short, options, corpus)
+    return FusedEncoder(encoder, chosen[0], pooling) if chosen else encoder
 
 
 def _member(spec: MemberSpec, corpus: Corpus | None) -> Member:
-    short, layers = split_layers(spec.short)
-    encoder = _fused(open_kind(short, spec.options, corpus), layers, None)
-    if not spec.scene_options:
-        return Member(encoder, spec.states)
-    options = {**spec.options, **spec.scene_options}
-    return Member(encoder, spec.states, _fused(open_kind(short, options, corpus), layers, None))
-
-
-def _fused(encoder: Encoder, layers: tuple[str, ...], pooling: Pooling | None) -> Encoder:
-    return FusedEncoder(encoder, layers, pooling) if layers else encoder
+    scene_options = spec.options | spec.scene_options
+    scene_encoder = _opened(spec, scene_options, corpus) if spec.scene_options else None
+    return Member(_opened(spec, spec.options, corpus), spec.states, scene_encoder)

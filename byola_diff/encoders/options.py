@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from byola_diff.tables.validation import reason
 
 Result = TypeVar("Result")
+Checked = TypeVar("Checked", bound=BaseModel)
 
 
 class Options(BaseModel):
@@ -26,24 +27,17 @@ class Options(BaseModel):
     )
 
 
-Checked = TypeVar("Checked", bound=Options)
-
-
 def call_with_options(
     function: Callable[..., Result], options: Mapping[str, Any], what: str, **given: Any
 ) -> Result:
     """What `function(**given, **options)` returns.
 
-    Args:
-        function: Its annotations say what each option may be. One that takes any keyword checks
-            them itself.
-        options: Plain values from a file.
-        what: What the options are of, for errors.
-        given: Arguments that are the program's own; no option may replace them.
+    Annotations say what each option may be; a function of any keyword checks them itself. No
+    option may replace what is `given`.
 
     Raises:
-        ValueError: If an option is unknown, saying which is nearest, or lacking, or of a wrong
-            type or none of the values there are.
+        ValueError: If an option, of `what`, is unknown, saying which is nearest, or lacking, or of
+            a wrong type or none of the values there are.
     """
     parameters = inspect.signature(function).parameters
     if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
@@ -62,11 +56,7 @@ def call_with_options(
 
 
 def check_options(model: type[Checked], options: Mapping[str, Any], what: str) -> Checked:
-    """A model with these values; `what` they are of is for errors.
-
-    Raises:
-        ValueError: If a value is unknown, lacking or of a wrong type.
-    """
+    """A model with these values, of `what`; else a ValueError as of `call_with_options`."""
     try:
         # By way of JSON, where a list may be a tuple, and yet no text a number.
         return model.model_validate_json(json.dumps(dict(options), default=str), strict=True)
@@ -78,33 +68,23 @@ def check_options(model: type[Checked], options: Mapping[str, Any], what: str) -
 def unknown_name(what: str, name: str, known: Iterable[str]) -> ValueError:
     """The error for a name that is none of `known`; says which is nearest, and all that there are.
 
-    Args:
-        what: Start of the message, as in "unknown layer".
-        name: What was given.
-        known: What could have been.
+    `what` is the start of the message, as in "unknown layer".
     """
     known = list(known)
     hint = _hint(name, known) or "."
     return ValueError(f"{what} {name!r}{hint} There are: {', '.join(known) or 'none'}")
 
 
-def _reason(model: type[Options], error: ErrorDetails) -> str:
+def _reason(model: type[BaseModel], error: ErrorDetails) -> str:
     *outer, last = error["loc"] or ("",)
-    if error["type"] == "extra_forbidden":
-        known = _fields(model, outer)
-        return _placed(outer, str(unknown_name("unknown key", str(last), known)))
-    values = re.findall(r"'([^']+)'", error.get("ctx", {}).get("expected", ""))
-    hint = _hint(str(error["input"]), values)
-    return _placed(error["loc"], reason(error) + hint)
-
-
-def _fields(model: type[BaseModel], place: Iterable[str | int]) -> Iterable[str]:
-    """Names of the values at a place in a model."""
-    for name in place:
+    if error["type"] != "extra_forbidden":
+        values = re.findall(r"'([^']+)'", error.get("ctx", {}).get("expected", ""))
+        return _placed(error["loc"], reason(error) + _hint(str(error["input"]), values))
+    for name in outer:  # down to the model that has no such value
         if name in model.model_fields:
             kind: Any = model.model_fields[str(name)].annotation
             model = next(iter(get_args(kind)), kind)
-    return model.model_fields
+    return _placed(outer, str(unknown_name("unknown key", str(last), model.model_fields)))
 
 
 def _placed(place: Iterable[str | int], words: str) -> str:
@@ -118,8 +98,7 @@ def _placed(place: Iterable[str | int], words: str) -> str:
     return ": ".join([*names, words])
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
-    known = list(known)
+def _hint(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     near += [longer for longer in known if name and longer.startswith(name)]
     return f", did you mean {near[0]!r}?" if near else ""

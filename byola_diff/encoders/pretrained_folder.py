@@ -5,7 +5,6 @@ mostly preprocessor_config.json. The library only warns of weights that it does 
 them random; here everything that does not fit is an error.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from byola_diff.models.weights import WeightsSource
 from byola_diff.optional import require
-from byola_diff.storage import BrokenFileError
+from byola_diff.storage import BrokenFileError, read_json
 
 SAMPLE_RATE = 16_000
 """Hz; of all models read here."""
@@ -23,11 +22,7 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def transformers() -> Any:
-    """The transformers library.
-
-    Raises:
-        ModuleNotFoundError: If it is not installed.
-    """
+    """The transformers library; a ModuleNotFoundError if it is not installed."""
     return require("transformers", "evaluate", "reading AST, wav2vec 2.0, HuBERT or DistilBERT")
 
 
@@ -37,12 +32,18 @@ def find_folder(weights: Path | str, source: WeightsSource) -> Path:
     Raises:
         FileNotFoundError: If there is neither, or the folder lacks config.json or weights.
     """
-    advice = f"{source.model} needs {source.file}, from {source.source}"
-    folder = Path(weights) if Path(weights).is_dir() else _cached(str(weights))
-    if folder is None:
+    transformers()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    advice, folder = f"{source.model} needs {source.file}, from {source.source}", Path(weights)
+    try:
+        if not folder.is_dir():
+            folder = Path(snapshot_download(str(weights), local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError):
         raise FileNotFoundError(
             f"no folder and no model in the download cache called {str(weights)!r}: {advice}"
-        )
+        ) from None
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} has no config.json: {advice}")
     shards = [f"{name}.index.json" for name in _WEIGHTS]
@@ -58,47 +59,40 @@ def read_settings(folder: Path, model_type: str) -> tuple[dict[str, Any], dict[s
         BrokenFileError: If a file cannot be read, is of another architecture than `model_type`, or
             of another sampling rate.
     """
-    config = _json(folder / "config.json")
+    config = read_json(folder / "config.json")
     found = config.get("model_type")
     if found != model_type:
         raise BrokenFileError(
             folder / "config.json", f"is of a model of type {found!r}, not {model_type!r}"
         )
     path = folder / "preprocessor_config.json"
-    preprocessor = _json(path) if path.is_file() else {}
+    preprocessor = read_json(path) if path.is_file() else {}
     rate = preprocessor.get("sampling_rate", SAMPLE_RATE)
     if rate != SAMPLE_RATE:
         raise BrokenFileError(path, f"is of a model for {rate} Hz; only {SAMPLE_RATE} Hz are read")
     return config, preprocessor
 
 
-def read_network(
-    folder: Path, model_class: str, config_class: str, changes: Mapping[str, Any]
-) -> nn.Module:
+def read_network(folder: Path, **changes: Any) -> nn.Module:
     """The network of a folder in float32, its configuration altered by `changes`.
 
     Raises:
         BrokenFileError: If configuration and weights do not fit each other or the architecture, or
             a weight is NaN or infinite.
     """
-    library = transformers()
     try:
-        config = getattr(library, config_class).from_pretrained(folder, local_files_only=True)
+        config = transformers().AutoConfig.from_pretrained(folder, local_files_only=True)
         config.update(changes)
     except Exception as error:  # what it raises depends on the entry that is wrong
         raise BrokenFileError(folder / "config.json", str(error)) from error
-    return build_network(model_class, config, folder, None)
+    return build_network(config, folder)
 
 
 def build_network(
-    model_class: str, config: Any, path: Path, weights: Mapping[str, Tensor] | None
+    config: Any, path: Path, weights: Mapping[str, Tensor] | None = None
 ) -> nn.Module:
-    """The network of `config` in float32, with the weights given or else those in folder `path`.
-
-    Raises:
-        BrokenFileError: If weights are missing, unknown, of wrong shape, NaN or infinite.
-    """
-    network_class = getattr(transformers(), model_class)
+    """As `read_network`, of a configuration and, if they are given, weights read from `path`."""
+    network_class = transformers().MODEL_MAPPING[type(config)]
     try:
         with _quiet():
             network, report = network_class.from_pretrained(
@@ -111,8 +105,9 @@ def build_network(
                 attn_implementation="sdpa",
             )
     except Exception as error:  # from pickle, safetensors or the library, depending on the fault
-        reason = f"not the weights of a {model_class} ({_first_line(error)})"
-        raise BrokenFileError(path, reason) from error
+        [reason, *_] = (str(error) or type(error).__name__).strip().splitlines()
+        name = network_class.__name__
+        raise BrokenFileError(path, f"not the weights of a {name} ({reason})") from error
     _check(network, report, path)
     return network.float()
 
@@ -137,31 +132,6 @@ def _check(network: nn.Module, report: Mapping[str, Any], path: Path) -> None:
     broken = [name for name, weight in weights.items() if not weight.isfinite().all()]
     if broken:
         raise BrokenFileError(path, f"holds NaN or infinite weights: {', '.join(broken[:5])}")
-
-
-def _cached(name: str) -> Path | None:
-    transformers()
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, local_files_only=True))
-    except (HFValidationError, LocalEntryNotFoundError):
-        return None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BrokenFileError(path, f"not a JSON file ({error})") from error
-    if not isinstance(content, dict):
-        raise BrokenFileError(path, f"holds a {type(content).__name__}, not named settings")
-    return content
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).strip().splitlines()[0]
 
 
 @contextmanager

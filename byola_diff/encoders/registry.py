@@ -15,17 +15,14 @@ python:MODULE:FUNCTION                    what a function of yours returns; may 
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from byola_diff.encoders.ast import load_ast
-from byola_diff.encoders.byola import (
-    load_byola,
-    untrained_like,
-    untrained_network,
-)
+from byola_diff.encoders.byola import load_byola, untrained_like, untrained_network
 from byola_diff.encoders.cnn14 import load_cnn14, untrained_cnn14
 from byola_diff.encoders.contract import Encoder
 from byola_diff.encoders.crepe import load_crepe
@@ -44,18 +41,10 @@ Call = tuple[Loader, dict[str, Any]]
 
 
 def open_kind(encoder_spec: str, options: Mapping[str, Any], corpus: Corpus | None) -> Encoder:
-    """The encoder of a spec without layers.
+    """The encoder of a spec without layers, with keyword options of the loader of its kind.
 
-    Args:
-        encoder_spec: A kind with what it asks for after a colon, or a bundle folder.
-        options: Keyword options of the loader of the kind.
-        corpus: For the statistics of encoders that come without.
-
-    Raises:
-        ValueError: If the spec or an option is malformed or unknown; says which is nearest.
-        FileNotFoundError: If there is no such bundle or file.
-        BrokenFileError: If the weights can't be used.
-        ModuleNotFoundError: If the kind needs a package that is not installed.
+    The corpus is for the statistics of encoders that come without; errors are those of
+    `open_encoder`.
     """
     check_kind(encoder_spec)
     kind, _, argument = encoder_spec.partition(":")
@@ -79,11 +68,7 @@ def open_kind(encoder_spec: str, options: Mapping[str, Any], corpus: Corpus | No
 
 
 def check_kind(encoder_spec: str) -> None:
-    """Do nothing if a spec without layers can name an encoder, as far as its form shows.
-
-    Raises:
-        ValueError: If it names neither a kind nor a folder; says which kind is nearest.
-    """
+    """A ValueError if a spec without layers names neither a kind nor a folder, by its form."""
     kind = encoder_spec.partition(":")[0]
     if kind in KINDS:
         return
@@ -126,11 +111,7 @@ def _hear(argument: str) -> Call:
     module, _, weights = argument.partition(":")
     if not module:
         raise ValueError("'hear:' lacks a module, as in hear:MODULE or hear:MODULE:WEIGHTS")
-
-    def load(**options: Any) -> Encoder:  # those of the module's own `load_model`
-        return load_hear_module(module, weights, options)
-
-    return load, {}
+    return partial(load_hear_module, module, weights), {}
 
 
 def _python(argument: str) -> Call:

@@ -26,15 +26,10 @@ from byola_diff.storage import BrokenFileError
 
 _FOLDER = "a folder with config.json and model.safetensors or pytorch_model.bin"
 _HUB = "https://huggingface.co/facebook"
-_FAMILIES = {
-    "wav2vec2": (
-        "Wav2Vec2",
-        WeightsSource("wav2vec 2.0", _FOLDER, f"{_HUB}/wav2vec2-large-960h-lv60-self"),
-    ),
-    "hubert": ("Hubert", WeightsSource("HuBERT", _FOLDER, f"{_HUB}/hubert-xlarge-ll60k")),
+_SOURCES = {
+    "wav2vec2": WeightsSource("wav2vec 2.0", _FOLDER, f"{_HUB}/wav2vec2-large-960h-lv60-self"),
+    "hubert": WeightsSource("HuBERT", _FOLDER, f"{_HUB}/hubert-xlarge-ll60k"),
 }
-"""By model type: how classes of the library are called, and the source of published weights."""
-
 _RECEPTIVE_FIELD = 400
 """Samples that one frame is computed from before attention."""
 _STRIDE = 320
@@ -65,23 +60,9 @@ class SpeechEncoder(FrozenEncoder):
     twice_first_center = _RECEPTIVE_FIELD
 
     def __init__(
-        self,
-        network: nn.Module,
-        *,
-        normalize: bool = False,
-        pooling: Pooling = "mean",
-        window_s: float = 120.0,
+        self, network: nn.Module, normalize: bool, pooling: Pooling, window_s: float
     ) -> None:
-        """Take a loaded network.
-
-        Args:
-            network: `Wav2Vec2Model` or `HubertModel` of transformers.
-            normalize: Whether each clip gets zero mean and unit variance, as EVAR does; GURA
-                feeds it as it is.
-            pooling: Of frames to the scene embedding: "mean" in GURA, "mean+max" in EVAR.
-            window_s: Longest stretch read in one pass. Longer clips lose context at the seams; a
-                group norm then sees each window alone.
-        """
+        """Take a model of transformers, and options as of `load_speech`."""
         super().__init__(window_s)
         self.network = network
         self.normalize, self.pooling = normalize, pooling
@@ -109,10 +90,6 @@ class SpeechEncoder(FrozenEncoder):
         GURA's milliseconds in floating point miss one frame at some lengths.
         """
         return max(1, (n_samples - _RECEPTIVE_FIELD) // _STRIDE + 1)
-
-    def samples_for(self, n_frames: int) -> int:
-        """The fewest samples from which the network makes so many output frames."""
-        return _RECEPTIVE_FIELD + (n_frames - 1) * _STRIDE
 
     def _padded(self, waveform: Tensor, n_samples: int = 0) -> Tensor:
         # The statistics are those of the clip: taken before zeros are added or windows cut.
@@ -144,25 +121,20 @@ def load_speech(
     Args:
         weights: The folder, or the name.
         model_type: Which of the two it is.
-        normalize: Whether each clip gets zero mean and unit variance.
-        pooling: Of frames to the scene embedding.
-        window_s: Longest stretch read in one pass.
+        normalize: Whether each clip gets zero mean and unit variance, as EVAR does; GURA feeds it
+            as it is.
+        pooling: Of frames to the scene embedding: "mean" in GURA, "mean+max" in EVAR.
+        window_s: Longest stretch read in one pass. Longer clips lose context at the seams; a group
+            norm then sees each window alone.
 
     Raises:
         FileNotFoundError: If there is no such folder or it lacks files; says where to get them.
         BrokenFileError: If it is of another architecture or sampling rate, or weights are missing.
     """
-    network = _network(weights, model_type)
-    return SpeechEncoder(network, normalize=normalize, pooling=pooling, window_s=window_s)
-
-
-def _network(weights: Path | str, model_type: str) -> nn.Module:
-    family, source = _FAMILIES[model_type]
-    folder = find_folder(weights, source)
+    folder = find_folder(weights, _SOURCES[model_type])
     read_settings(folder, model_type)
     # Without masking there is no mask embedding, which some published files lack.
-    changes = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
-    network = read_network(folder, f"{family}Model", f"{family}Config", changes)
+    network = read_network(folder, mask_time_prob=0.0, mask_feature_prob=0.0)
     config: Any = network.config
     field, stride = 1, 1
     for kernel, step in zip(config.conv_kernel, config.conv_stride, strict=True):
@@ -173,4 +145,4 @@ def _network(weights: Path | str, model_type: str) -> nn.Module:
             f"frames of {field} samples every {stride}, or an adapter behind them: only networks "
             f"with {_RECEPTIVE_FIELD} and {_STRIDE} and no adapter are read",
         )
-    return network
+    return SpeechEncoder(network, normalize, pooling, window_s)

@@ -2,9 +2,13 @@
 
 Clips are cut into segments of 96 log-mel frames (0.96 s) that know nothing of each other; an
 incomplete one at the end is dropped. Each gives one 128-dimensional output frame.
+
+Source:
+    Hershey et al., 2017, "CNN architectures for large-scale audio classification"; the details are
+    those of the released code.
 """
 
-import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +35,6 @@ N_MELS = 64
 _N_FFT = 512
 _F_MIN_HZ, _F_MAX_HZ = 125.0, 7500.0
 _LOG_OFFSET = 0.01
-
 _SEGMENT_FRAMES = 96
 _FC_REPEATS = 6
 """Frames of each fully connected layer per segment: as many as the last maps have after pooling."""
@@ -42,10 +45,6 @@ class VggishLogMel(nn.Module):
 
     Magnitudes, not power; HTK's mel scale; triangles straight in mel, not in Hz, and of height one.
     No padding: `n` samples give `1 + (n - 400) // 160` frames.
-
-    Source:
-        Hershey et al., 2017, "CNN architectures for large-scale audio classification"; the details
-        are those of the released code.
     """
 
     mel_bank: Tensor
@@ -66,19 +65,18 @@ class VggishLogMel(nn.Module):
 
 
 class Vggish(nn.Module):
-    """The network, on log-mels of one segment each.
+    """The network, on log-mels of one segment each; published weights have 4096 hidden units.
 
     Named as in the published files, with `fc` for the fully connected layers.
     """
 
     def __init__(self, hidden: int = 4096) -> None:
-        """Build the layers; published weights have 4096 `hidden` units."""
         super().__init__()
         self.features = nn.Sequential(
-            *_conv(1, 64), _pool(),
-            *_conv(64, 128), _pool(),
-            *_conv(128, 256), *_conv(256, 256), _pool(),
-            *_conv(256, 512), *_conv(512, 512), _pool(),
+            *_conv(1, 64), nn.MaxPool2d(2),
+            *_conv(64, 128), nn.MaxPool2d(2),
+            *_conv(128, 256), *_conv(256, 256), nn.MaxPool2d(2),
+            *_conv(256, 512), *_conv(512, 512), nn.MaxPool2d(2),
         )  # fmt: skip
         self.fc = nn.Sequential(
             nn.Linear(6 * 4 * 512, hidden), nn.ReLU(),
@@ -131,10 +129,6 @@ class VggishEncoder(FrozenEncoder):
         """Log-mel frames of a segment, more than one frame of the coarsest layer spans."""
         return _SEGMENT_FRAMES
 
-    def samples_for(self, n_frames: int) -> int:
-        """The fewest samples from which the network makes so many output frames."""
-        return (_SEGMENT_FRAMES * n_frames - 1) * HOP_SAMPLES + WINDOW_SAMPLES
-
     def _frames(self, waveform: Float[Tensor, "batch sample"]) -> Float[Tensor, "batch frame 128"]:
         outputs = self.network(self._segments(waveform))
         return rearrange(outputs, "(batch segment) dim -> batch segment dim", batch=len(waveform))
@@ -145,24 +139,15 @@ class VggishEncoder(FrozenEncoder):
 
     def _segments(self, waveform: Tensor) -> Float[Tensor, "segments 1 96 64"]:
         log_mel = self.front_end(waveform)
-        whole = log_mel.shape[1] // _SEGMENT_FRAMES * _SEGMENT_FRAMES
-        return rearrange(
-            log_mel[:, :whole],
-            "batch (segment time) mel -> (batch segment) 1 time mel",
-            time=_SEGMENT_FRAMES,
-        )
+        segments = log_mel.unfold(1, _SEGMENT_FRAMES, _SEGMENT_FRAMES)
+        return rearrange(segments, "batch segment mel time -> (batch segment) 1 time mel")
 
 
 def load_vggish(weights: str | Path) -> VggishEncoder:
-    """VGGish with published weights, of either PyTorch port.
-
-    Raises:
-        FileNotFoundError: If there is no such file; says where to get it.
-        BrokenFileError: If it is broken, could run code, or is of another architecture.
-    """
+    """VGGish with weights of either published port; errors as of `read_tensors` and `fill`."""
     path = Path(weights).expanduser()
     tensors = {
-        f"fc.{name.removeprefix('embeddings.')}" if name.startswith("embeddings.") else name: value
+        re.sub(r"^embeddings\.", "fc.", name): value
         for name, value in read_tensors(path, SOURCE).items()
     }
     with torch.device("meta"):
@@ -179,10 +164,6 @@ def untrained_vggish(seed: int) -> VggishEncoder:
 
 def _conv(channels_in: int, channels_out: int) -> list[nn.Module]:
     return [nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1), nn.ReLU()]
-
-
-def _pool() -> nn.Module:
-    return nn.MaxPool2d(kernel_size=2, stride=2)
 
 
 def _flatten(maps: Tensor) -> Tensor:
@@ -202,14 +183,13 @@ def _joined(output: Tensor, batch: int) -> Tensor:
 
 
 def _mel_bank() -> Float[Tensor, "bin mel"]:
-    edges = torch.linspace(_mel(_F_MIN_HZ), _mel(_F_MAX_HZ), N_MELS + 2, dtype=torch.float64)
-    bins_hz = torch.linspace(0, SAMPLE_RATE / 2, _N_FFT // 2 + 1, dtype=torch.float64)
-    bins = torch.tensor([_mel(hz) for hz in bins_hz.tolist()], dtype=torch.float64)[:, None]
+    def mel(hz: Tensor) -> Tensor:
+        return 1127 * torch.log1p(hz / 700)
+
+    low, high = mel(torch.tensor([_F_MIN_HZ, _F_MAX_HZ], dtype=torch.float64)).tolist()
+    edges = torch.linspace(low, high, N_MELS + 2, dtype=torch.float64)
+    bins = mel(torch.linspace(0, SAMPLE_RATE / 2, _N_FFT // 2 + 1, dtype=torch.float64))[:, None]
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     bank = torch.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))
     # The mean of a frame, bin 0, lies below the lowest edge: it is in no band.
     return bank.clamp_min(0).float()
-
-
-def _mel(hz: float) -> float:
-    return 1127 * math.log1p(hz / 700)

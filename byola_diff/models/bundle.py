@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import Tensor
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
+from byola_diff.models.cnn import AudioNTT
 from byola_diff.models.encoder import AudioEncoder
-from byola_diff.models.model_card import model_card
 from byola_diff.models.weights import build_network, read_byola, read_safetensors
-from byola_diff.storage import BrokenFileError, sha256
+from byola_diff.storage import BrokenFileError, read_json, sha256
 
 FORMAT_VERSION = 1
 
@@ -69,46 +68,38 @@ def load_encoder(
     return AudioEncoder(log_mel, Normalize(mean, std), network)
 
 
-def write_bundle(
-    folder: str | Path,
+def fill_bundle(
+    folder: Path,
     encoder: AudioEncoder,
     *,
+    name: str,
     training: Mapping[str, Any],
     steps: int | None = None,
-    licence: str = "not stated",
     data: str = "not stated",
+    licence: str = "not stated",
     commit: str | None = None,
     half: bool = False,
 ) -> None:
-    """Write a bundle; the folder appears whole or not at all.
+    """Write the three files of a bundle into an existing folder, mostly one of `whole_folder`.
 
     Args:
-        folder: Must not exist, or be empty.
-        encoder: What to write.
+        folder: Where to.
+        encoder: Front end, statistics and network.
+        name: Of the bundle, for the model card.
         training: Configuration of the pretraining run, plain values only.
         steps: Optimiser steps taken.
-        licence: Licence of the weights.
         data: What the training data was.
+        licence: Licence of the weights.
         commit: Version of the code that trained it.
         half: Whether kernels and matrices are kept in half precision, for files of half the size.
             What is loaded is float32 again; embeddings move by some 1e-3 of their size.
-
-    Raises:
-        FileExistsError: If `folder` holds anything.
     """
-    facts = {"training": training, "steps": steps, "licence": licence, "data": data}
-    with whole_folder(Path(folder)) as temporary:
-        name = Path(folder).name
-        fill_bundle(temporary, encoder, name=name, half=half, commit=commit, **facts)
-
-
-def fill_bundle(
-    folder: Path, encoder: AudioEncoder, *, name: str, half: bool = False, **facts: Any
-) -> None:
-    """Write the three files of a bundle into an existing folder; `facts` go into its config."""
     weights = folder / "model.safetensors"
     state = {key: value.cpu().contiguous() for key, value in encoder.network.state_dict().items()}
-    save_file(_halved(state) if half else state, weights)
+    if half:
+        # Statistics, biases and counters are few, and a variance may lie beyond float16.
+        state = {key: value.half() if value.ndim > 1 else value for key, value in state.items()}
+    save_file(state, weights)
     config = {
         "format_version": FORMAT_VERSION,
         "front_end": encoder.log_mel.settings(),
@@ -118,16 +109,35 @@ def fill_bundle(
         },
         "encoder": {"name": type(encoder.network).__name__, "dim": encoder.network.dim},
         "frame_spacing_ms": encoder.frame_spacing_ms,
-        **facts,
+        "steps": steps,
+        "data": data,
+        "licence": licence,
+        "commit": commit,
+        "training": training,
         "weights_sha256": sha256(weights),
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(model_card(name, config), encoding="utf-8")
+    (folder / "README.md").write_text(_model_card(name, config), encoding="utf-8")
 
 
-def _halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    # Statistics, biases and counters are few, and a variance may lie beyond the range of float16.
-    return {key: value.half() if value.ndim > 1 else value for key, value in state.items()}
+def _model_card(name: str, config: Mapping[str, Any]) -> str:
+    weight = config["training"].get("objective", {}).get("difference_weight")
+    facts = {
+        **config["front_end"],
+        **config["statistics"],
+        "encoder": config["encoder"]["name"],
+        "dim": config["encoder"]["dim"],
+        "spacing_ms": config["frame_spacing_ms"],
+        "method": "BYOL-A with the difference loss" if weight else "BYOL-A",
+        "weight": "not stated" if weight is None else weight,
+        "steps": "not stated" if config["steps"] is None else config["steps"],
+        "data": config["data"],
+        "licence": config["licence"],
+        "commit": config["commit"] or "not recorded",
+        "training": json.dumps(config["training"], indent=2),
+    }
+    template = Path(__file__).with_name("model_card.template").read_text(encoding="utf-8")
+    return template.format(name=name, **facts)
 
 
 @contextmanager
@@ -155,44 +165,53 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def assembled(
+    network: AudioNTT,
+    config: Mapping[str, Any],
+    statistics: Mapping[str, Any],
+    path: Path,
+    prefix: str = "",
+) -> AudioEncoder:
+    """The encoder of a network, with the front end of `config` and "mean" and "std" of statistics.
+
+    Raises:
+        BrokenFileError: If the configuration is of another network, or can't be used.
+    """
+    stated, found = config.get("encoder"), {"name": type(network).__name__, "dim": network.dim}
+    if not isinstance(stated, Mapping) or any(stated.get(key) != found[key] for key in found):
+        raise BrokenFileError(path, f"says encoder {stated}, but the weights are {found}")
+    try:
+        mean, std = (float(statistics[f"{prefix}{name}"]) for name in ("mean", "std"))
+        return AudioEncoder(LogMel(**config["front_end"]), Normalize(mean, std), network)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"front end or statistics cannot be used: {error!r}"
+        raise BrokenFileError(path, reason) from error
+
+
 def _load_bundle(folder: Path) -> AudioEncoder:
     config_path, weights_path = folder / "config.json", folder / "model.safetensors"
     for path in (config_path, weights_path):
         if not path.is_file():
             reason = f"no bundle: {path.name} is missing; `python -m byola_diff.export` makes one"
             raise BrokenFileError(folder, reason)
-    config = _read_config(config_path)
+    config = read_json(config_path)
+    version = config.get("format_version")
+    if version != FORMAT_VERSION:
+        raise BrokenFileError(
+            config_path,
+            f"bundle format {version!r} is unknown, this release reads {FORMAT_VERSION}",
+        )
+    if not config.get("statistics"):
+        raise BrokenFileError(
+            config_path,
+            "has no normalisation statistics: export the bundle again from its checkpoint",
+        )
+    missing = sorted({"front_end", "encoder", "weights_sha256"} - config.keys())
+    if missing:
+        raise BrokenFileError(config_path, f"lacks {missing}")
     if sha256(weights_path) != config["weights_sha256"]:
         raise BrokenFileError(
             weights_path, "its content does not match its SHA-256: truncated or altered"
         )
     network = build_network(read_safetensors(weights_path), weights_path)
-    stated, found = config["encoder"], {"name": type(network).__name__, "dim": network.dim}
-    if stated != found:
-        raise BrokenFileError(config_path, f"says encoder {stated}, but the weights are {found}")
-    try:
-        log_mel = LogMel(**config["front_end"])
-        mean, std = (float(config["statistics"][name]) for name in ("mean", "std"))
-        return AudioEncoder(log_mel, Normalize(mean, std), network)
-    except (TypeError, ValueError, KeyError) as error:
-        raise BrokenFileError(config_path, f"cannot be used: {error}") from error
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BrokenFileError(path, f"not JSON ({error})") from error
-    version = config.get("format_version") if isinstance(config, dict) else None
-    if version != FORMAT_VERSION:
-        raise BrokenFileError(
-            path, f"bundle format {version!r} is unknown, this release reads {FORMAT_VERSION}"
-        )
-    if not config.get("statistics"):
-        raise BrokenFileError(
-            path, "has no normalisation statistics: export the bundle again from its checkpoint"
-        )
-    missing = sorted({"front_end", "encoder", "weights_sha256"} - config.keys())
-    if missing:
-        raise BrokenFileError(path, f"lacks {missing}")
-    return config
+    return assembled(network, config, config["statistics"], config_path)

@@ -37,17 +37,10 @@ class AudioEncoder(FrozenEncoder):
     def __init__(
         self, log_mel: LogMel, normalize: Normalize, network: AudioNTT, window_frames: int = 4096
     ) -> None:
-        """Assemble the parts.
+        """Assemble the parts; a ValueError if front end and network have different mel bands.
 
-        Args:
-            log_mel: Front end.
-            normalize: Statistics of the corpus `network` was trained on.
-            network: Trained encoder of log-mels.
-            window_frames: Log-mel frames encoded in one pass, over all clips of the batch. Bounds
-                the memory, at about 60 kB a frame; the result does not depend on it.
-
-        Raises:
-            ValueError: If front end and network have different mel bands.
+        `window_frames` log-mel frames are encoded in one pass, over all clips of the batch. They
+        bound the memory, at about 60 kB each; the result does not depend on them.
         """
         if log_mel.n_mels != network.n_mels:
             raise ValueError(

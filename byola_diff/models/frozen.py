@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from byola_diff.audio.waveform import checked_waveform
 from byola_diff.models.pooling import Pooling, pool
 
+Timestamps = tuple[Float[Tensor, "batch frame dim"], Float[Tensor, "batch frame"]]
+"""Embeddings over time, and the centre of each in ms."""
+
 
 class EvalModule(nn.Module):
     """A module for inference only, which never leaves eval mode."""
@@ -36,6 +39,9 @@ class FrozenEncoder(EvalModule, ABC):
     zeros on the right. Clips longer than `window_samples` are read in windows, one after the other:
     the result is that of one pass where windows overlap by enough `margin_frames`, and else lacks
     context at the seams.
+
+    Methods raise a TypeError if samples are not floating-point, and a ValueError if the shape is
+    not [batch, sample], or a sample is NaN or infinite.
 
     A subclass sets the attributes below, and says how its network turns one window into frames.
     """
@@ -69,9 +75,12 @@ class FrozenEncoder(EvalModule, ABC):
     def settings(self) -> dict[str, Any]:
         """Plain values that the embeddings depend on, besides the weights."""
 
-    @abstractmethod
     def samples_for(self, n_frames: int) -> int:
-        """The fewest samples from which the network makes so many output frames."""
+        """The fewest samples from which the network makes so many output frames.
+
+        Those of a frame lie evenly around its centre, unless a subclass says otherwise.
+        """
+        return self.twice_first_center + (n_frames - 1) * self.stride_samples
 
     @abstractmethod
     def _layers(self, waveform: Float[Tensor, "batch sample"]) -> dict[str, Tensor]:
@@ -99,12 +108,9 @@ class FrozenEncoder(EvalModule, ABC):
         return max(1, (2 * parts * n_samples - first) // (2 * self.stride_samples) + 1)
 
     def centers_ms(self, n_frames: int, n_samples: int, parts: int = 1) -> Float[Tensor, " frame"]:
-        """Centres of the first frames of a clip, computed in whole samples: no drift.
+        """Centres of the first frames of a clip, or of equal parts of frames.
 
-        Args:
-            n_frames: How many.
-            n_samples: Length of the clip, where a centre lies at the latest.
-            parts: Equal parts of each output frame, whose centres are asked for.
+        Computed in whole samples: no drift. The latest place is the end of the clip.
         """
         position = self._twice_first(parts) + 2 * self.stride_samples * torch.arange(n_frames)
         position = position.clamp_max(2 * parts * n_samples).double()
@@ -116,27 +122,16 @@ class FrozenEncoder(EvalModule, ABC):
 
     @torch.no_grad()
     def scene(self, waveform: Tensor) -> Float[Tensor, "batch dim"]:
-        """One embedding per clip, pooled over its whole frames.
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
-        """
+        """One embedding per clip, pooled over its whole frames."""
         waveform = self._padded(checked_waveform(waveform))
         return _joined([self._scene(clips).float() for clips in self._groups(waveform)], 0)
 
     @torch.no_grad()
-    def timestamps(
-        self, waveform: Tensor
-    ) -> tuple[Float[Tensor, "batch frame dim"], Float[Tensor, "batch frame"]]:
+    def timestamps(self, waveform: Tensor) -> Timestamps:
         """Frame embeddings, and the centre of each in ms.
 
         Every frame centred inside the clip is there; to complete the last ones zeros are added. A
         clip that ends before the first centre gives one frame, placed at its end.
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
         """
         waveform = checked_waveform(waveform)
         n_samples = waveform.shape[-1]
@@ -148,12 +143,7 @@ class FrozenEncoder(EvalModule, ABC):
 
     @torch.no_grad()
     def layers(self, waveform: Tensor) -> dict[str, Tensor]:
-        """Every layer by name, in order: [batch, channel, mel, frame] or [batch, frame, dim].
-
-        Raises:
-            TypeError: If the samples are not floating-point.
-            ValueError: If the shape is not `[batch, sample]`, or a sample is NaN or infinite.
-        """
+        """Every layer by name, in order: [batch, channel, mel, frame] or [batch, frame, dim]."""
         waveform = self._padded(checked_waveform(waveform))
         groups = [self._joined_layers(clips) for clips in self._groups(waveform)]
         return {name: _joined([group[name] for group in groups], 0) for name in groups[0]}
@@ -170,7 +160,7 @@ class FrozenEncoder(EvalModule, ABC):
         )
         filled = 0
         for frames in self._window_frames(clips):
-            part = self._timestamp_embeddings(frames[:, : n_frames - filled])
+            part = frames[:, : n_frames - filled]
             embeddings[:, filled : filled + part.shape[1]] = part
             filled += part.shape[1]
         return embeddings[:, :filled]
@@ -192,12 +182,6 @@ class FrozenEncoder(EvalModule, ABC):
         """Output frames of each window, in float32: bfloat16 would round the mean over frames."""
         for samples, kept in self._windows(clips.shape[-1]):
             yield self._frames(clips[:, samples])[:, kept].float()
-
-    def _timestamp_embeddings(
-        self, frames: Float[Tensor, "batch frame any"]
-    ) -> Float[Tensor, "batch frame dim"]:
-        """Frames to timestamp embeddings; the same unless a subclass has a head."""
-        return frames
 
     def _pool(self, frames: Float[Tensor, "batch frame any"]) -> Float[Tensor, "batch dim"]:
         """Frames to the scene embedding."""

@@ -43,14 +43,10 @@ class OnlineTargetPair(nn.Module):
         projection_dim: int = 256,
         predicts_differences: bool = True,
     ) -> None:
-        """Build all networks.
+        """Build all networks; the encoder is the online one, and copied for the target.
 
-        Args:
-            encoder: The online encoder; copied for the target.
-            projection_hidden: Hidden width of projector and predictors.
-            projection_dim: Output width of projector and predictors.
-            predicts_differences: Whether to hold the second predictor. Without it the pair is plain
-                BYOL: same weights from the same seed, no parameter without gradient.
+        Widths are of projector and predictors. Without the second predictor the pair is plain BYOL:
+        same weights from the same seed, no parameter without gradient.
         """
         super().__init__()
         self.online = Branch(encoder, projection_hidden, projection_dim)
@@ -65,9 +61,7 @@ class OnlineTargetPair(nn.Module):
 
 
 def mlp_head(dim_in: int, dim_hidden: int = 4096, dim_out: int = 256) -> nn.Sequential:
-    """A projector or predictor: linear, batch normalisation, ReLU, linear.
-
-    The output is not normalised.
+    """A projector or predictor: linear, batch normalisation, ReLU, linear; not normalised.
 
     Source:
         Grill et al., 2020, "Bootstrap your own latent", Sec. 3.3; sizes of BYOL-A.

@@ -3,7 +3,7 @@
 Without a file, weights are drawn by a seed: baselines for what training adds.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -77,10 +77,7 @@ def read_tensors(path: Path, source: WeightsSource) -> dict[str, Tensor]:
 def read_byola(path: Path) -> AudioNTT:
     """The BYOL-A network (v1, v2 or our own) whose weights a file holds, under any prefix.
 
-    Raises:
-        FileNotFoundError: If there is no such file; says where to get it.
-        BrokenFileError: If it could run code, is broken or altered, or holds no network of BYOL-A,
-            or several.
+    Errors are those of `read_tensors`; a BrokenFileError too if it holds none, or several.
     """
     content = _content(path, BYOLA)
     first = "features.0.weight"
@@ -106,11 +103,8 @@ def select_weights(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 def build_network(weights: Mapping[str, Any], path: Path) -> AudioNTT:
     """Network of the architecture and size that `weights` have, holding a copy of them.
 
-    Args:
-        weights: Tensors by their released names. They show which network they belong to, as no file
-            name does: the released "AudioNTT2022-BYOLA-64x96d2048.pth" is a
-            3072-dimensional model.
-        path: Where they come from, for the error.
+    Tensors by their released names show which network they belong to, as no file name does: the
+    released "AudioNTT2022-BYOLA-64x96d2048.pth" is a 3072-dimensional model.
 
     Raises:
         BrokenFileError: If they are not the weights of an AudioNTT network: says which names are
@@ -126,22 +120,18 @@ def build_network(weights: Mapping[str, Any], path: Path) -> AudioNTT:
 
 
 def fill(
-    network: nn.Module, weights: Mapping[str, Tensor], path: Path, ignored: Collection[str] = ()
+    network: nn.Module, weights: Mapping[str, Tensor], path: Path, ignored: tuple[str, ...] = ()
 ) -> None:
     """Copy weights into a network, which may be on the meta device and is on the CPU afterwards.
 
-    Args:
-        network: Receives all its parameters and persistent buffers; counters of batch
-            normalisation, which inference does not read, may be absent.
-        weights: Tensors by the names of `network`.
-        path: Where they come from, for the errors.
-        ignored: Names the network has no use for. One that ends in "." stands for all below it.
+    It receives all its parameters and persistent buffers; counters of batch normalisation, which
+    inference does not read, may be absent. Names that start as in `ignored` are of no use to it.
 
     Raises:
-        BrokenFileError: If names are missing or unexpected, shapes differ, or values are not
-            finite.
+        BrokenFileError: Of `path`, if names are missing or unexpected, shapes differ, or values are
+            not finite.
     """
-    used = {name: value for name, value in weights.items() if not _is_among(name, ignored)}
+    used = {name: value for name, value in weights.items() if not name.startswith(ignored)}
     own = network.state_dict()
     problems = {
         "missing": [n for n in own if n not in used and not n.endswith("num_batches_tracked")],
@@ -175,11 +165,7 @@ def seeded_network(build: Callable[[], Network], seed: int) -> Network:
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Content of a `.safetensors` file.
-
-    Raises:
-        BrokenFileError: If it is none.
-    """
+    """Content of a `.safetensors` file; a BrokenFileError if it is none."""
     try:
         return load_file(path)
     except SafetensorError as error:
@@ -214,18 +200,12 @@ def _empty_network(weights: Mapping[str, Tensor], path: Path) -> AudioNTT:
             path, f"not an AudioNTT: fc.0.weight and fc.3.weight are {shapes}, not two matrices"
         )
     conv_dim, dim_out = shapes["fc.0.weight"][1], shapes["fc.3.weight"][0]
-    has_third_block = "features.8.weight" in weights
-    channels = 64
     try:
-        if has_third_block:
-            return AudioNTT2020(n_mels=conv_dim // channels * 8, dim=dim_out)
-        return AudioNTT2022(n_mels=conv_dim // channels * 4, dim=conv_dim + dim_out)
+        if "features.8.weight" in weights:  # a third block; each has 64 channels
+            return AudioNTT2020(n_mels=conv_dim // 64 * 8, dim=dim_out)
+        return AudioNTT2022(n_mels=conv_dim // 64 * 4, dim=conv_dim + dim_out)
     except ValueError as error:
         raise BrokenFileError(path, str(error)) from error
-
-
-def _is_among(name: str, ignored: Collection[str]) -> bool:
-    return any(name.startswith(each) if each.endswith(".") else name == each for each in ignored)
 
 
 def _list(names: Sequence[str]) -> str:

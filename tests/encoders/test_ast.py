@@ -12,8 +12,7 @@ from torch.nn import functional
 from transformers import ASTConfig, ASTForAudioClassification
 
 from byola_diff.audio.files import write_wav
-from byola_diff.encoders.ast import fitted_positions, load_ast
-from byola_diff.encoders.ast_front_end import AUDIOSET_STATISTICS, ast_features
+from byola_diff.encoders.ast import AUDIOSET_STATISTICS, ast_features, fitted_positions, load_ast
 from byola_diff.encoders.manifest_statistics import Corpus
 from byola_diff.encoders.open import open_encoder
 from byola_diff.storage import BrokenFileError

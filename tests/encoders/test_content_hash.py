@@ -7,7 +7,7 @@ from torch import nn
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.encoders import source_code
+from byola_diff.encoders import content_hash as hashing
 from byola_diff.encoders.content_hash import _kind, content_hash
 from byola_diff.encoders.ensemble import EnsembleEncoder, Member
 from byola_diff.encoders.fusion import FusedEncoder
@@ -128,7 +128,7 @@ def moved(tmp_path, monkeypatch):
 
     def make(package, layer="audio.layer", filters="audio.filters", texts=(LAYER, FILTERS)):
         monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.setattr(source_code, "PACKAGE", package)
+        monkeypatch.setattr(hashing, "PACKAGE", package)
         for module, text in zip((layer, filters), texts, strict=True):
             path = tmp_path.joinpath(package, *module.split(".")).with_suffix(".py")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,14 +171,14 @@ def test_what_is_imported_from_rooms_that_compute_no_embeddings_does_not_count(m
 
 def test_the_functions_that_our_encoders_rely_on_count(monkeypatch):
     """The crop of a waveform, the mel bank and the network, each in a file of its own."""
-    before, code = content_hash(make_encoder()), source_code._code
+    before, code = content_hash(make_encoder()), hashing._code
     for edited in ("log_mel.py", "normalize.py", "waveform.py", "cnn.py", "encoder.py"):
 
         def other(file, edited=edited):
             text, imports = code(file)
             return text + "edited" * (file.name == edited), imports
 
-        monkeypatch.setattr(source_code, "_code", other)
+        monkeypatch.setattr(hashing, "_code", other)
         assert content_hash(make_encoder()) != before, edited
 
 

@@ -12,9 +12,17 @@ from byola_diff.encoders.cnn14 import Cnn14, Cnn14Encoder
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.contract import Encoder
 from byola_diff.encoders.fusion import FusedEncoder, fuse, layer_frames, layer_scenes
+from byola_diff.encoders.vggish import Vggish, VggishEncoder
 from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
 from byola_diff.models.encoder import AudioEncoder
-from tests.encoders.fake_encoders import FakeMaps, FakeSegments, FakeSpeech, FakeTokens, Foreign
+from tests.encoders.fake_encoders import (
+    FakeCrepe,
+    FakeMaps,
+    FakeSegments,
+    FakeSpeech,
+    FakeTokens,
+    Foreign,
+)
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +109,6 @@ def test_scenes_of_layers():
         if by > 1:
             frames = torch.nn.functional.max_pool1d(frames, by)
         torch.testing.assert_close(scenes[name], frames.mean(dim=-1) + frames.amax(dim=-1))
-        torch.testing.assert_close(
-            layer_scenes(encoder, waveform, "mean")[name], frames.mean(dim=-1)
-        )
 
 
 def test_ours_by_hand(ours):
@@ -141,7 +146,7 @@ def test_pooling_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"'mean\+max' does not fit.*no time axis"):
         FusedEncoder(FakeTokens(4), ["0"], "mean+max")
     with pytest.raises(ValueError, match=r"'first' does not fit.*have a time axis"):
-        layer_scenes(FakeSpeech(4), noise(1, 800), "first")
+        FusedEncoder(FakeSpeech(4), ["0"], "first")
 
 
 @pytest.mark.parametrize(
@@ -216,3 +221,55 @@ def test_layers_in_bfloat16_are_pooled_in_float32():
     expected = (frames.mean(dim=1) + frames.amax(dim=1)).float()
     torch.testing.assert_close(layer_scenes(Rounded(), waveform)["embedding"], expected)
     torch.testing.assert_close(FusedEncoder(Rounded(), ["embedding"]).scene(waveform), expected)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "name"), [(FakeMaps(), "d"), (FakeSpeech(4), "2"), (FakeCrepe(16, 100), "5")]
+)
+@pytest.mark.parametrize("n_samples", [1, 399, 640, 8_000, 16_080])
+def test_frames_lie_where_those_of_the_encoder_do(encoder, name, n_samples):
+    waveform = noise(2, n_samples)
+    found, expected = (
+        FusedEncoder(encoder, [name]).timestamps(waveform),
+        encoder.timestamps(waveform),
+    )
+    torch.testing.assert_close(found[0], expected[0])
+    torch.testing.assert_close(found[1], expected[1], rtol=0, atol=0)
+
+
+def test_layers_finer_than_output_frames():
+    # Segments of 1920 samples with three fused frames of 640 each, centred on 320, 960, 1600.
+    encoder, waveform = FakeSegments(), noise(1, 4700)
+    fused = FusedEncoder(encoder, ["a", "c"])
+    frames, centers_ms = fused.timestamps(waveform)
+    assert centers_ms[0].tolist() == [20.0, 60.0, 100.0, 140.0, 180.0, 220.0, 260.0]
+    padded = torch.nn.functional.pad(waveform, (0, 3 * 1920 - 4700))
+    torch.testing.assert_close(frames, fused.layers(padded)["fusion"][:, :7])
+    # Whole segments only.
+    assert fused.layers(waveform)["fusion"].shape == (1, 6, 12)
+
+
+def test_click_is_in_the_frame_at_its_time():
+    waveform = torch.zeros(1, 16_000)
+    waveform[0, 9_000:9_160] = 1.0
+    for encoder in (FakeMaps(), FakeSegments()):
+        frames, centers_ms = FusedEncoder(encoder, ["a"]).timestamps(waveform)
+        loudest = centers_ms[0, frames[0, :, 0].argmax()].item()
+        assert abs(loudest - 565) <= 20
+
+
+def test_encoder_that_does_not_tell_its_clock():
+    waveform = noise(2, 1600)
+    fused = FusedEncoder(Foreign(), ["embedding"])
+    torch.testing.assert_close(fused.timestamps(waveform), Foreign().timestamps(waveform))
+    with pytest.raises(ValueError, match="Foreign give 12 frames where its clock has 11"):
+        FusedEncoder(Foreign(late=1), ["embedding"]).timestamps(waveform)
+
+
+def test_vggish_has_six_fused_frames_a_segment():
+    fused = FusedEncoder(VggishEncoder(Vggish(hidden=4)), ["10", "15"])
+    assert fused.scene_embedding_size == 8192
+    # Pools of 16 log-mel frames: each is centred 7.5 hops and half a window after its start.
+    _, centers_ms = fused.timestamps(torch.zeros(1, 31_100))
+    assert centers_ms[0].tolist() == [87.5 + 160 * i for i in range(12)]
+    assert fused.layers(torch.zeros(1, 31_100))["fusion"].shape == (1, 12, 8192)

@@ -8,9 +8,10 @@ from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.hear_module import load_hear_module
-from byola_diff.models.bundle import load_encoder, write_bundle
+from byola_diff.models.bundle import load_encoder
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
+from tests.bundles import write_bundle
 
 # Frames of 800 samples, 50 ms: power and mean of each. The scene is their mean.
 GOOD = """
@@ -64,7 +65,7 @@ def noise(batch, n_samples):
 
 
 def test_embeddings_are_those_of_the_module(write_module):
-    encoder = load_hear_module(write_module(), options={"gain": 3.0})
+    encoder = load_hear_module(write_module(), gain=3.0)
     waveform = noise(2, 1600)
     embeddings, centers_ms = encoder.timestamps(waveform)
     assert centers_ms.tolist() == [[25.0, 75.0]] * 2
@@ -150,7 +151,7 @@ def test_modules_that_can_not_be_imported(write_module):
     with pytest.raises(ModuleNotFoundError, match="No module named 'dependency_of_it'"):
         load_hear_module(write_module("import torch", "import torch, dependency_of_it"))
     with pytest.raises(ValueError, match=r"load_model does not take this: .*gains"):
-        load_hear_module(write_module(), options={"gains": 1})
+        load_hear_module(write_module(), gains=1)
 
 
 def test_hash_tells_code_weights_and_options(write_module, tmp_path):
@@ -160,8 +161,8 @@ def test_hash_tells_code_weights_and_options(write_module, tmp_path):
     name = write_module()
     encoders = [
         load_hear_module(name),
-        load_hear_module(name, options={"gain": 2.0}),
-        load_hear_module(name, options={"gain": 1.0}),
+        load_hear_module(name, gain=2.0),
+        load_hear_module(name, gain=1.0),
         load_hear_module(name, str(first)),
         load_hear_module(name, str(second)),
         load_hear_module(write_module()),
@@ -218,7 +219,7 @@ def _frames_of(rate):
 def test_our_own_hear_module(tmp_path):
     torch.manual_seed(0)
     encoder = AudioEncoder(LogMel(), Normalize(-9.0, 4.5), AudioNTT2020(dim=48))
-    write_bundle(tmp_path / "bundle", encoder, training={})
+    write_bundle(tmp_path / "bundle", encoder)
     hear = load_hear_module("byola_diff.hear", str(tmp_path / "bundle"))
     bundle = load_encoder(tmp_path / "bundle")
     waveform = noise(2, 20_000)
@@ -231,7 +232,7 @@ def test_our_own_hear_module(tmp_path):
 
 def test_our_own_hear_module_keeps_the_contract(tmp_path, check_hear_contract):
     encoder = AudioEncoder(LogMel(), Normalize(-9.0, 4.5), AudioNTT2020(dim=48))
-    write_bundle(tmp_path / "bundle", encoder, training={})
+    write_bundle(tmp_path / "bundle", encoder)
     check_hear_contract(load_hear_module("byola_diff.hear", str(tmp_path / "bundle")))
 
 

@@ -7,10 +7,11 @@ import torch
 import byola_diff
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.models.bundle import load_encoder, write_bundle
+from byola_diff.models.bundle import load_encoder
 from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.storage import BrokenFileError, save_checked, sha256
+from tests.bundles import write_bundle
 
 WAVEFORM = torch.rand(2, 16_000, generator=torch.Generator().manual_seed(0)) - 0.5
 

@@ -134,8 +134,8 @@ def test_scene_of_a_head_and_of_another_pooling():
     class Head(Toy):
         pooling = "mean"
 
-        def _timestamp_embeddings(self, frames):
-            return -frames
+        def _timestamps(self, clips, n_frames):
+            return -super()._timestamps(clips, n_frames)
 
     encoder, waveform = Head(), noise(1, 50)
     embeddings, _ = encoder.timestamps(waveform)

@@ -7,8 +7,7 @@ from typing import Any, Literal
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.ensemble import EnsembleEncoder
 from byola_diff.encoders.fusion import FusedEncoder
-from byola_diff.encoders.open import NamedEncoder
-from byola_diff.encoders.spec import split_layers
+from byola_diff.encoders.open import NamedEncoder, split_layers
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ class DistilBert:
                 f"{_SOURCE.file}, from {_SOURCE.source}"
             )
         read_settings(folder, "distilbert")
-        network: Any = read_network(folder, "DistilBertModel", "DistilBertConfig", {})
+        network: Any = read_network(folder)
         try:
             self.tokenizer = transformers().DistilBertTokenizerFast.from_pretrained(
                 folder, local_files_only=True
