@@ -34,7 +34,7 @@ from types import FrameType
 HERE = Path(__file__).parent
 NEEDED = (
     *("torch", "pytorch_lightning", "numpy", "einops", "jaxtyping", "safetensors", "tqdm"),
-    *("soundfile", "jsonargparse", "pydantic", "yaml"),
+    *("soundfile", "jsonargparse", "docstring_parser", "pydantic", "yaml"),
 )
 OF_USE = {"soxr": "recordings that are not at 16 kHz are left out", "pytest": "no CUDA tests"}
 SHARES = {"facts": (0.10, 60), "steps": (0.15, 90), "corpus": (0.10, 60)}

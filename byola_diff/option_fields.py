@@ -7,7 +7,7 @@ from inspect import cleandoc
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from docstring_parser import parse_from_object  # comes with jsonargparse[signatures]
+from docstring_parser import parse_from_object
 
 POSITIONAL = object()
 """In `Annotated`: the value is given by its place, without the name of the option."""

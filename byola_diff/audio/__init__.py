@@ -1,1 +1,5 @@
-"""Waveforms: files, resampling, and the log-mel front end."""
+"""Waveforms: files, resampling, and the log-mel front end.
+
+Public: `files.read_audio` and `files.find_audio`, `log_mel.LogMel`, `normalize.Normalize`,
+`resample.resample`.
+"""

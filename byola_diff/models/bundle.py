@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
@@ -95,11 +96,7 @@ def fill_bundle(
             What is loaded is float32 again; embeddings move by some 1e-3 of their size.
     """
     weights = folder / "model.safetensors"
-    state = {key: value.cpu().contiguous() for key, value in encoder.network.state_dict().items()}
-    if half:
-        # Statistics, biases and counters are few, and a variance may lie beyond float16.
-        state = {key: value.half() if value.ndim > 1 else value for key, value in state.items()}
-    save_file(state, weights)
+    save_file(_kept_state(encoder.network, half), weights)
     config = {
         "format_version": FORMAT_VERSION,
         "front_end": encoder.log_mel.settings(),
@@ -118,6 +115,14 @@ def fill_bundle(
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(_model_card(name, config), encoding="utf-8")
+
+
+def _kept_state(network: nn.Module, half: bool) -> dict[str, Tensor]:
+    state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
+    if not half:
+        return state
+    # Statistics, biases and counters are few, and a variance may lie beyond float16.
+    return {key: value.half() if value.ndim > 1 else value for key, value in state.items()}
 
 
 def _model_card(name: str, config: Mapping[str, Any]) -> str:
