@@ -7,8 +7,7 @@ from pathlib import Path, PurePosixPath
 from byola_diff.evaluation.bgknown.data import MIXTURE, BgKnown
 from byola_diff.reports.extras import ReportExtra
 from byola_diff.reports.players import HeardClip, heard_clips
-from byola_diff.reports.published import MISSING
-from byola_diff.reports.report import Part, Table, Text
+from byola_diff.reports.report import MISSING, Part, Table, Text
 from byola_diff.tables.manifest import Clip
 
 SECTION = "Background-known ESC-50"
