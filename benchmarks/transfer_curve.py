@@ -20,7 +20,7 @@ from byola_diff.export import encoder_from_checkpoint
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.probing.logistic import probe_manifest
 from byola_diff.reports.training_figures import Panel, curves
-from byola_diff.scores.intervals import student_interval
+from byola_diff.scores.record import student_interval
 from byola_diff.storage import load_checked
 from byola_diff.tables.manifest import Manifest, read_manifest
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from subprocess import CalledProcessError, run
-from typing import Annotated, Any
+from typing import Annotated
 
 from byola_diff.atomic import write_text
 from byola_diff.command_line import exit_status, read_options
@@ -86,8 +86,13 @@ def run_demo(out: Path, seed: int, steps: int | None, config: Path) -> Path:
             raise FileNotFoundError(f"{needed} is missing: run the demo in a checkout")
     for name in ("matplotlib", "sklearn", "jinja2", "tensorboard"):
         require(name, "evaluate,log", "the demo")
+    settings = {"seed": seed, "steps": steps, "config": config.read_text(encoding="utf-8")}
+    noted = out / "settings.json"  # so that a later call does not mix results of two
+    if not noted.is_file():
+        write_text(noted, json.dumps(settings, indent=2) + "\n")
+    elif json.loads(noted.read_text()) != settings:
+        raise FileExistsError(f"{out} holds a demo with other settings: choose another --out")
     demo = Demo(out, seed)
-    demo.claim({"seed": seed, "steps": steps, "config": config.read_text(encoding="utf-8")})
     corpus = demo.make_corpus()
     for weight in WEIGHTS:
         demo.pretrain(weight, steps, config)
@@ -102,16 +107,6 @@ class Demo:
     seed: int
     times: dict[str, float] = field(default_factory=dict)
     """Seconds that each stage took."""
-
-    def claim(self, settings: dict[str, Any]) -> None:
-        """Note the settings, so that a later call does not mix results of two."""
-        path = self.out / "settings.json"
-        if not path.is_file():
-            write_text(path, json.dumps(settings, indent=2) + "\n")
-        elif json.loads(path.read_text()) != settings:
-            raise FileExistsError(
-                f"{self.out} holds a demo with other settings: choose another --out"
-            )
 
     def make_corpus(self) -> Path:
         """Manifest of the labelled corpus."""

@@ -32,18 +32,21 @@ def demo_report(
     encoder: AudioEncoder,
     training: Mapping[str, Any],
 ) -> str:
-    """The page as HTML.
+    """The page as HTML, from scores by encoder, and columns of the training log by run.
 
-    Args:
-        scores: "accuracy", "cosine" and "recall@1" by encoder.
-        metrics: Columns of the training log by run.
-        settings: "seed", "steps", "clips" and "events".
-        encoder: For its front end and statistics.
-        training: Configuration of its pretraining, as in a bundle.
+    `settings` has "seed", "steps", "clips" and "events"; the encoder gives its front end and its
+    statistics, `training` is the configuration of its pretraining, as in a bundle.
     """
+    progress = Picture(
+        curves(metrics, _PANELS),
+        "Both terms are squared distances of unit vectors, summed over two directions: 4 is the "
+        "distance of unrelated vectors. The run at weight 0 has no difference term. The spread of "
+        "embeddings over a batch is 0 when all clips get one embedding, and about 1 when they "
+        "point in all directions.",
+    )
     sections = [
         Section("Scores", _scores(scores, settings)),
-        Section("Training", [_curves(metrics)]),
+        Section("Training", [progress]),
         Section("What the encoder sees", _pictures(encoder, training, settings["seed"])),
     ]
     lead = (
@@ -57,48 +60,32 @@ def demo_report(
 
 def _scores(
     scores: Mapping[str, Mapping[str, float]], settings: Mapping[str, int]
-) -> list[Text | Table | Picture]:
-    columns = [[row[metric] for row in scores.values()] for metric in METRICS]
-    rows = [
-        [name, f"{row['accuracy']:.1%}", f"{row['cosine']:.3f}", f"{row['recall@1']:.1%}"]
-        for name, row in scores.items()
-    ]
+) -> list[Table | Text]:
     table = Table(
         ("encoder", "accuracy", "additivity: cosine", "additivity: recall@1"),
-        rows,
-        best_cells(columns),
+        [
+            [name, f"{row['accuracy']:.1%}", f"{row['cosine']:.3f}", f"{row['recall@1']:.1%}"]
+            for name, row in scores.items()
+        ],
+        best_cells([[row[metric] for row in scores.values()] for metric in METRICS]),
         "Larger is better throughout; the best of each column is bold. One seed: differences of a "
         "few points can be chance.",
     )
-    return [
-        table,
-        Text(
-            "Accuracy: how many held-out clips a linear classifier on the frozen embeddings names "
-            f"correctly ({settings['clips']} test clips of procedural sounds)."
-        ),
-        Text(
-            "Additivity: the same event is added to two different backgrounds. The cosine tells "
-            "whether both embeddings move in the same direction (1 is perfect, 0 is chance; what "
-            "all events have in common is subtracted first). Recall@1 tells how often the movement "
-            "on one background finds that of the same event on the other, among "
-            f"{settings['events']} events (chance {1 / settings['events']:.1%})."
-        ),
-    ]
-
-
-def _curves(metrics: Mapping[str, Mapping[str, Sequence[float | None]]]) -> Picture:
-    return Picture(
-        curves(metrics, _PANELS),
-        "Both terms are squared distances of unit vectors, summed over two directions: 4 is the "
-        "distance of unrelated vectors. The run at weight 0 has no difference term. The spread of "
-        "embeddings over a batch is 0 when all clips get one embedding, and about 1 when they "
-        "point in all directions.",
+    accuracy = (
+        "Accuracy: how many held-out clips a linear classifier on the frozen embeddings names "
+        f"correctly ({settings['clips']} test clips of procedural sounds)."
     )
+    additivity = (
+        "Additivity: the same event is added to two different backgrounds. The cosine tells "
+        "whether both embeddings move in the same direction (1 is perfect, 0 is chance; what all "
+        "events have in common is subtracted first). Recall@1 tells how often the movement on one "
+        "background finds that of the same event on the other, among "
+        f"{settings['events']} events (chance {1 / settings['events']:.1%})."
+    )
+    return [table, Text(accuracy), Text(additivity)]
 
 
-def _pictures(
-    encoder: AudioEncoder, training: Mapping[str, Any], seed: int
-) -> list[Text | Table | Picture]:
+def _pictures(encoder: AudioEncoder, training: Mapping[str, Any], seed: int) -> list[Picture]:
     log_mel = encoder.log_mel
     n_samples = round(training["data"]["unit_s"] * log_mel.sample_rate)
     waveforms = training_batch(seed, torch.arange(_DRAWN_CLIPS), n_samples, log_mel.sample_rate)

@@ -43,8 +43,7 @@ from byola_diff.evaluation.retrieval.search_run import search as search_folder
 from byola_diff.option_fields import POSITIONAL
 from byola_diff.reports.extras import read_extras
 from byola_diff.reports.paper_tables import print_paper_table
-from byola_diff.reports.results_csv import to_csv
-from byola_diff.reports.results_page import to_markdown, write_report
+from byola_diff.reports.results_page import to_csv, to_markdown, write_report
 from byola_diff.scores import read_records
 
 

@@ -13,7 +13,7 @@ from byola_diff.corpora.layout import (
 )
 from byola_diff.tables.manifest import Clip
 
-GTZAN_LISTS = "https://github.com/jongpillee/music_dataset_split (GTZAN_split)"
+_GTZAN_LISTS = "https://github.com/jongpillee/music_dataset_split (GTZAN_split)"
 
 
 def esc50_clips(root: Path) -> list[Clip]:
@@ -127,7 +127,7 @@ def gtzan_clips(root: Path) -> list[Clip]:
     for split in ("train", "valid", "test"):
         table = root / f"{split}_filtered.txt"
         if not table.is_file():
-            raise LayoutError(f"no such file: {table}; get it from {GTZAN_LISTS}")
+            raise LayoutError(f"no such file: {table}; get it from {_GTZAN_LISTS}")
         for line in read_lines(table):
             genre, slash, _ = line.partition("/")
             if not slash:

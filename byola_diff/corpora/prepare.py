@@ -18,14 +18,13 @@ from byola_diff.corpora.layout import LayoutError
 from byola_diff.corpora.registry import OwnSplit, TaskSpec
 from byola_diff.corpora.task import file_sha256, sidecar_path
 from byola_diff.tables.manifest import (
-    SPLITS,
     Clip,
     check_files_once,
     check_groups,
     check_splits,
     write_manifest,
 )
-from byola_diff.tables.rows import ClipFiles
+from byola_diff.tables.rows import SPLITS, ClipFiles
 
 _SHOWN = 10
 
@@ -55,21 +54,24 @@ def prepare_task(spec: TaskSpec, source: Path, out: Path, choices: Choices) -> d
         TaskDataError: If the folder has another layout, too many files are missing, the counts are
             not those published, a group leaks, or a split is empty.
     """
+    own = spec.clips if isinstance(spec.clips, OwnSplit) else None
+    expected = own.counts if own and choices.split_file is None else spec.counts
     with _explained(spec, source):
-        listed = _clips(spec, source, choices)
+        listed = _listed(spec, source, choices)
         clips, missing = _present(source, listed)
         _refuse_missing(missing, len(listed), choices.allow_missing)
-        expected = _expected(spec, choices)
         if not choices.allow_partial:
             _refuse_deviations(deviations(count(listed), expected))
-        _check(clips)
+        if not clips:
+            raise LayoutError("no clips found")
+        check_files_once(clips, "file")
+        check_groups(clips)
+        check_splits(clips, () if clips[0].split is None else SPLITS)
         write_manifest(out, clips)
-    facts = _facts(spec, source, out, choices)
     counts = count(clips)
-    facts |= {"counts": counts, "expected": dict(expected)}
     found = deviations(counts, expected)
-    other_split = [] if _is_published(spec, choices, found) else [f"split: {facts['split']}"]
-    facts |= {"deviations": other_split + found}
+    facts = _known(spec, source, out) | _split(spec, choices, found)
+    facts |= {"counts": counts, "expected": dict(expected)}
     facts |= {"listed": len(listed), "missing": len(missing), "first_missing": missing[:_SHOWN]}
     facts["manifest_sha256"] = file_sha256(out)
     write_text(sidecar_path(out), json.dumps(facts, indent=2) + "\n")
@@ -107,23 +109,7 @@ def _explained(spec: TaskSpec, source: Path) -> Iterator[None]:
         raise TaskDataError(str(error)) from error
 
 
-def _expected(spec: TaskSpec, choices: Choices) -> Mapping[str, int]:
-    if isinstance(spec.clips, OwnSplit) and choices.split_file is None:
-        return spec.clips.counts
-    return spec.counts
-
-
-def _is_published(spec: TaskSpec, choices: Choices, found: Sequence[str]) -> bool:
-    """Whether the split is the published one.
-
-    A file of the user's is, where the size of each split is published and none deviates.
-    """
-    if not isinstance(spec.clips, OwnSplit):
-        return True
-    return choices.split_file is not None and not found and set(SPLITS) <= spec.counts.keys()
-
-
-def _clips(spec: TaskSpec, source: Path, choices: Choices) -> list[Clip]:
+def _listed(spec: TaskSpec, source: Path, choices: Choices) -> list[Clip]:
     if isinstance(spec.clips, OwnSplit):
         clips = spec.clips.clips(source, choices.split_file, choices.seed)
     elif choices.split_file is None:
@@ -168,31 +154,24 @@ def _refuse_deviations(found: Sequence[str]) -> None:
         )
 
 
-def _check(clips: Sequence[Clip]) -> None:
-    """The checks of a manifest, before it is there."""
-    if not clips:
-        raise LayoutError("no clips found")
-    check_files_once(clips, "file")
-    check_groups(clips)
-    check_splits(clips, () if clips[0].split is None else SPLITS)
-
-
-def _facts(spec: TaskSpec, source: Path, out: Path, choices: Choices) -> dict[str, Any]:
+def _split(spec: TaskSpec, choices: Choices, found: Sequence[str]) -> dict[str, Any]:
+    """The name of the split, and all deviations: those found, and its own if it has another."""
+    split_file, seed = choices.split_file, choices.seed
     if not isinstance(spec.clips, OwnSplit):
-        split = "published"
-    elif choices.split_file is not None:
-        split = f"file {choices.split_file.name}"
-    else:
-        split = f"our own, seed {choices.seed}"
+        return {"split": "published", "deviations": [*found]}
+    split = f"our own, seed {seed}" if split_file is None else f"file {split_file.name}"
+    # A user's file is the published one if the size of each split is known, and none deviates.
+    is_known = split_file is not None and set(SPLITS) <= spec.counts.keys()
+    other = [] if is_known and not found else [f"split: {split}"]
+    return {"split": split, "deviations": [*other, *found]}
+
+
+def _known(spec: TaskSpec, source: Path, out: Path) -> dict[str, Any]:
     here = source.resolve() == out.parent.resolve()
+    known = ("title", "unit_s", "metric", "where", "licence")
     return {
         "task": spec.name,
-        "title": spec.title,
-        "unit_s": spec.unit_s,
-        "metric": spec.metric,
-        "split": split,
+        **{name: getattr(spec, name) for name in known},
         # A folder that is moved as a whole stays usable.
         "source": "." if here else os.fspath(source.resolve()),
-        "where": spec.where,
-        "licence": spec.licence,
     }

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from byola_diff.reports.published import MISSING
-from byola_diff.reports.report import Picture, Table, Text
+from byola_diff.reports.figures import LinePanel, few_encoders, line_figure
+from byola_diff.reports.report import Part, Picture, Table, Text
 from byola_diff.reports.result_tables import deviation_note, row_order, score_text
-from byola_diff.reports.score_figures import LinePanel, few_encoders, line_figure
-from byola_diff.scores.intervals import Interval
-from byola_diff.scores.record import Curve, ScoreRecord
+from byola_diff.scores.record import Curve, Interval, ScoreRecord
 from byola_diff.scores.task_names import is_share, metric_title, task_order, task_title
 
 ADDITIVITY_NOTE = (
@@ -27,15 +25,10 @@ POLYPHONY_NOTE = (
 )
 
 
-def curve_parts(scored: Iterable[ScoreRecord], pictures: bool) -> list[Text | Table | Picture]:
-    """What a report shows of the curves of its records; nothing if there are none.
-
-    Args:
-        scored: Records; those of single layers and those without curves are passed over.
-        pictures: Whether to draw figures beside the tables.
-    """
+def curve_parts(scored: Iterable[ScoreRecord], pictures: bool) -> list[Part]:
+    """Notes, figures (if wanted) and tables of the curves of whole encoders, if there are any."""
     chosen = sorted((r for r in scored if r.curves and r.whole), key=row_order)
-    parts: list[Text | Table | Picture] = []
+    parts: list[Part] = []
     if any(record.protocol == "additivity" for record in chosen):
         parts.append(Text(ADDITIVITY_NOTE))
     metrics = dict.fromkeys((r.protocol, metric) for r in chosen for metric in r.curves)
@@ -79,21 +72,21 @@ def _table(metric: str, records: Sequence[ScoreRecord]) -> Table:
     every = sorted({x for curve in curves for x in curve.points()})
     rows = []
     for record, curve in zip(records, curves, strict=True):
-        texts = {x: score_text(metric, y, record.deviations) for x, y in curve.points().items()}
-        rows.append([record.encoder.name, *(texts.get(x, MISSING) for x in every)])
+        points = curve.points()
+        texts = (score_text(metric, points.get(x), record.deviations) for x in every)
+        rows.append([record.encoder.name, *texts])
     if chance := _common_chance(curves):
-        texts = {x: score_text(metric, Interval(value, None)) for x, value in chance.items()}
-        rows.append(["chance", *(texts.get(x, MISSING) for x in every)])
+        points = {x: Interval(value, None) for x, value in chance.items()}
+        rows.append(["chance", *(score_text(metric, points.get(x)) for x in every)])
     header = (curves[0].x, *(f"{x:g}" for x in every))
     title = f"{_sentence(metric_title(metric))}, {task_title(records[0].task)}"
-    note = deviation_note((r.task, r.encoder.name, r.deviations) for r in records)
-    return Table(header, rows, title=title, note=note)
+    return Table(header, rows, title=title, note=deviation_note(records))
 
 
 def _common_chance(curves: Iterable[Curve]) -> dict[float, float]:
     """Chance by x, if it is the same for all."""
-    different = {tuple(curve.chances().items()) for curve in curves}
-    return dict(different.pop()) if len(different) == 1 else {}
+    first, *others = ({float(x): value for x, value in curve.chance.items()} for curve in curves)
+    return dict(sorted(first.items())) if all(other == first for other in others) else {}
 
 
 def _sentence(title: str) -> str:

@@ -4,7 +4,6 @@ A file holds data only, pictures and sounds in base64: whoever wrote it, nothing
 markup or code. What can't be shown is reported, never fatal.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import Field, TypeAdapter
 from byola_diff.atomic import write_text
 from byola_diff.reports.report import Part
 from byola_diff.scores.read import EXTRA_SUFFIX, json_files
+from byola_diff.scores.write import file_name
 from byola_diff.tables.validation import fault
 
 
@@ -38,7 +38,7 @@ def write_extra(folder: Path, name: str, extra: ReportExtra) -> Path:
     Raises:
         ValueError: If the name has no letter or digit.
     """
-    clean = re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_.")
+    clean = file_name(name)
     if not clean:
         raise ValueError(f"{name!r} is no name of a file: it needs a letter or a digit")
     path = folder / f"{clean}{EXTRA_SUFFIX}"

@@ -1,10 +1,14 @@
-"""A report as one HTML file that needs nothing else: pictures, sounds and styles are inside it."""
+"""A report, its parts, and how it is written: as HTML, as Markdown, and tables for the terminal.
+
+The HTML file needs nothing else: pictures, sounds and styles are inside it.
+"""
 
 import base64
+import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +20,10 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_NOTE_LETTERS = 100
+
+MISSING = "\N{EN DASH}"
+"""In a cell: there is no figure."""
 
 
 def _base64(data: bytes) -> str:
@@ -31,22 +39,20 @@ def _bytes(data: object) -> object:
         raise ValueError(f"it is not base64: {error}") from error
 
 
-def _png(data: bytes) -> bytes:
-    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
-        raise ValueError("it is no PNG")
-    return data
+def _file(kind: str, start: bytes) -> tuple[object, ...]:
+    """How such a file is written to JSON, and checked when it is read; see extras.py."""
+
+    def check(data: bytes) -> bytes:
+        if not re.match(start, data, re.DOTALL):
+            raise ValueError(f"it is no {kind}")
+        return data
+
+    in_text = BeforeValidator(_bytes), PlainSerializer(_base64, when_used="json")
+    return *in_text, AfterValidator(check)
 
 
-def _wav(data: bytes) -> bytes:
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        raise ValueError("it is no wav file")
-    return data
-
-
-# How parts are written to JSON, and checked when they are read; see extras.py.
-_InText = BeforeValidator(_bytes), PlainSerializer(_base64, when_used="json")
-Png = Annotated[bytes, *_InText, AfterValidator(_png)]
-Wav = Annotated[bytes, *_InText, AfterValidator(_wav)]
+Png = Annotated[bytes, *_file("PNG", rb"\x89PNG\r\n\x1a\n")]
+Wav = Annotated[bytes, *_file("wav file", rb"RIFF....WAVE")]
 
 
 @dataclass(frozen=True)
@@ -87,12 +93,6 @@ class Table:
                 raise ValueError(
                     f"row {number} has {len(row)} cells under {len(self.header)} headers"
                 )
-
-    def cell_class(self, row: int, column: int) -> str | None:
-        """Names of the styles of a cell."""
-        names = ["best"] if (row, column) in self.bold else []
-        names += ["text"] if column in self.text_columns else []
-        return " ".join(names) or None
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,73 @@ class Section:
 
 
 def render_html(title: str, lead: str, sections: Sequence[Section], footer: str = "") -> str:
-    """The whole file. All text is escaped.
+    """The whole file, all text escaped.
 
     Raises:
         ModuleNotFoundError: If Jinja2 is absent; it names the extra.
     """
     return _page().render(title=title, lead=lead, sections=sections, footer=footer)
+
+
+def render_markdown(title: str, lead: str, sections: Sequence[Section]) -> str:
+    """The same in Markdown, tables lined up: without pictures, and of sounds the captions alone."""
+    blocks = [f"# {_inline(title)}", _inline(lead)]
+    for section in sections:
+        parts = [_block(part) for part in section.parts if not isinstance(part, Picture)]
+        if parts:
+            blocks += [f"## {_inline(section.title)}", *parts]
+    return "\n\n".join(blocks) + "\n"
+
+
+def text_table(table: Table) -> str:
+    """Title, cells, and the note wrapped to the width of a page."""
+    rows = [[" ".join(cell.split()) for cell in row] for row in (table.header, *table.rows)]
+    lines = _aligned(rows, {0, *table.text_columns})
+    lines.insert(1, ["-" * len(cell) for cell in lines[0]])
+    text = ["  ".join(line).rstrip() for line in lines]
+    note = [textwrap.fill(table.note, _NOTE_LETTERS)] if table.note else []
+    return "\n".join([*([table.title] if table.title else []), *text, *note])
+
+
+def _block(part: Text | Heading | Table | Audio) -> str:
+    if isinstance(part, Table):
+        return _markdown_table(part)
+    if isinstance(part, Audio):
+        return f"To hear in the HTML report: {_inline(part.name)}"
+    return ("### " if isinstance(part, Heading) else "") + _inline(part.text)
+
+
+def _markdown_table(table: Table) -> str:
+    rows = [[_inline(cell) for cell in row] for row in (table.header, *table.rows)]
+    for row, column in table.bold:
+        rows[row + 1][column] = f"**{rows[row + 1][column]}**"
+    left = {0, *table.text_columns}
+    lines = _aligned(rows, left, least=3)
+    dashes = ["-" * len(cell) for cell in lines[0]]
+    lines.insert(1, [d if place in left else d[:-1] + ":" for place, d in enumerate(dashes)])
+    title = f"### {_inline(table.title)}\n\n" if table.title else ""
+    note = f"\n\n{_inline(table.note)}" if table.note else ""
+    return title + "\n".join(f"| {' | '.join(line)} |" for line in lines) + note
+
+
+def _aligned(rows: Sequence[Sequence[str]], left: set[int], least: int = 0) -> list[list[str]]:
+    """Cells padded to the width of their column; those of columns in `left` begin with it."""
+    widths = [max(least, *map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        [
+            cell.ljust(width) if place in left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in rows
+    ]
+
+
+def _inline(text: str) -> str:
+    """One line that no character of it breaks out of, neither of the cell nor into HTML."""
+    line = " ".join(text.split())
+    for character in "\\|*`<":
+        line = line.replace(character, f"\\{character}")
+    return line.replace("](", "]\\(")
 
 
 def best_cells(columns: Sequence[Sequence[float | None]]) -> frozenset[tuple[int, int]]:
@@ -167,10 +228,5 @@ def _page() -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"base64": _base64, "runs_of_kind": _runs_of_kind}
+    environment.filters["base64"] = _base64
     return environment.get_template("page.html")
-
-
-def _runs_of_kind(parts: Sequence[Part]) -> list[tuple[str, list[Part]]]:
-    """Parts of one kind that follow one another, with their kind."""
-    return [(kind, list(run)) for kind, run in groupby(parts, key=lambda part: part.kind)]

@@ -1,25 +1,22 @@
 """Figures of pretraining: its log, the views of a clip, and mixtures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
 from byola_diff.audio.log_mel import LogMel
-from byola_diff.reports.figures import LINES, mel_ticks, new_figure, to_png
+from byola_diff.reports.figures import LINES, add_panel, draw_log_mel, new_figure, to_png
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_COLOUR_MAP = "cividis"
-_TICKS_HZ = (100.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
+_TICKS_HZ = {float(hz): f"{hz}" for hz in (100, 250, 500, 1000, 2000, 4000, 8000)}
 
 
-@dataclass(frozen=True)
-class Panel:
+class Panel(NamedTuple):
     """One axis of a figure of curves."""
 
     column: str
@@ -34,9 +31,7 @@ def curves(
 ) -> bytes:
     """One panel per metric over the steps, one line per run that has it.
 
-    Args:
-        runs: Columns of each run's metrics by name, "step" among them; None for no value.
-        panels: What to draw.
+    Runs have columns by name, "step" among them, with None for no value.
 
     Raises:
         ValueError: If there are more runs than lines that can be told apart.
@@ -44,21 +39,13 @@ def curves(
     if len(runs) > len(LINES):
         raise ValueError(f"{len(runs)} runs in one figure, at most {len(LINES)} can be told apart")
     figure = new_figure(3.6 * len(panels), 2.9)
-    for place, panel in enumerate(panels, start=1):
-        axes = figure.add_subplot(1, len(panels), place)
+    for number, panel in enumerate(panels, start=1):
+        place = 1, len(panels), number
+        axes = add_panel(figure, place, panel.title, "optimiser step", panel.label)
         for (run, columns), style in zip(runs.items(), LINES, strict=False):
-            values = columns.get(panel.column, [])
-            points = [
-                point
-                for point in zip(columns["step"], values, strict=False)
-                if point[1] is not None
-            ]
-            if points:
+            every = zip(columns["step"], columns.get(panel.column, []), strict=False)
+            if points := [point for point in every if point[1] is not None]:
                 axes.plot(*zip(*points, strict=True), label=run, linewidth=1.6, **style)
-        axes.set_title(panel.title, fontsize=10)
-        axes.set_xlabel("optimiser step")
-        axes.set_ylabel(panel.label)
-        axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize=8, frameon=False)
     return to_png(figure)
@@ -71,21 +58,12 @@ def views(
     log_mel: LogMel,
 ) -> bytes:
     """A row per clip: the normalised input and its two views."""
-    figure = new_figure(9.0, 1.75 * len(inputs) + 0.5)
-    grid = figure.subplots(len(inputs), 3, squeeze=False)
-    for row, clips in enumerate(zip(inputs, first, second, strict=True)):
-        for axes, clip in zip(grid[row], clips, strict=True):
-            _draw_log_mel(axes, clip[0].numpy(), log_mel)
-        grid[row, 0].set_ylabel("frequency (Hz)")
-        # A resized box has neither the hertz nor the seconds of the clip.
-        for axes in grid[row, 1:]:
-            axes.set_xticks([])
-            axes.set_yticks([])
-        if row < len(inputs) - 1:
-            grid[row, 0].tick_params(labelbottom=False)
-    grid[-1, 0].set_xlabel("time (s)")
-    for axes, title in zip(grid[0], ("input", "first view", "second view"), strict=True):
-        axes.set_title(title, fontsize=10)
+    rows = list(zip(*(clips[:, 0].numpy() for clips in (inputs, first, second)), strict=True))
+    titles = ("input", "first view", "second view")
+    figure, grid = _grid(rows, titles, log_mel, 1.75 * len(inputs) + 0.5)
+    # A resized box has neither the hertz nor the seconds of the clip.
+    for axes in grid[:, 1:].flat:
+        axes.set(xticks=[], yticks=[])
     for axes in grid[-1, 1:]:
         axes.set_xlabel("stretched")
     return to_png(figure)
@@ -99,47 +77,28 @@ def mixture(
     log_mel: LogMel,
 ) -> bytes:
     """Two normalised log-mels, and what log-sum-exp mixing makes of them; one range of colours."""
-    figure = new_figure(9.0, 2.9)
-    titles = (
-        f"clip, share {1 - rate:.2f}",
-        f"its neighbour, share {rate:.2f}",
-        "their mixture",
-    )
-    images = [image.numpy() for image in (remaining, neighbour, mixed)]
-    low, high = float(np.min(images)), float(np.max(images))
-    grid = figure.subplots(1, 3, sharex=True, sharey=True)
-    drawn = [
-        _draw_log_mel(axes, image, log_mel, low, high)
-        for axes, image in zip(grid, images, strict=True)
-    ]
-    for axes, title in zip(grid, titles, strict=True):
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("time (s)")
-    grid[0].set_ylabel("frequency (Hz)")
-    figure.colorbar(drawn[0], ax=list(grid), label="normalised log power", pad=0.01)
+    titles = f"clip, share {1 - rate:.2f}", f"its neighbour, share {rate:.2f}", "their mixture"
+    images = np.stack([image.numpy() for image in (remaining, neighbour, mixed)])
+    figure, grid = _grid([list(images)], titles, log_mel, 2.9)
+    for axes in grid[0]:
+        axes.images[0].set_clim(images.min(), images.max())
+    figure.colorbar(grid[0, 0].images[0], ax=list(grid[0]), label="normalised log power", pad=0.01)
     return to_png(figure)
 
 
-def _draw_log_mel(
-    axes: "Axes",
-    image: np.ndarray,
-    log_mel: LogMel,
-    low: float | None = None,
-    high: float | None = None,
-) -> Any:
-    n_mels, n_frames = image.shape
+def _grid(
+    rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], log_mel: LogMel, height: float
+) -> tuple["Figure", np.ndarray]:
+    """A figure with an image in each cell, labelled at its outer edges; and its axes."""
+    figure = new_figure(9.0, height)
+    grid = figure.subplots(len(rows), len(titles), squeeze=False)
     hop_s = log_mel.hop_samples / log_mel.sample_rate
-    drawn = axes.imshow(
-        image,
-        origin="lower",
-        aspect="auto",
-        cmap=_COLOUR_MAP,
-        interpolation="nearest",
-        extent=(-hop_s / 2, (n_frames - 0.5) * hop_s, -0.5, n_mels - 0.5),
-        vmin=low,
-        vmax=high,
-    )
-    places, inside = mel_ticks(log_mel, _TICKS_HZ)
-    axes.set_yticks(places, [f"{hz:g}" for hz in inside])
-    axes.tick_params(labelsize=8)
-    return drawn
+    for axes, image in zip(grid.flat, (image for row in rows for image in row), strict=True):
+        times_s = -hop_s / 2, (image.shape[1] - 0.5) * hop_s
+        draw_log_mel(axes, image, log_mel, times_s, _TICKS_HZ, cmap="cividis")
+        axes.tick_params(labelsize=8)
+        axes.set(xlabel="time (s)", ylabel="frequency (Hz)")
+        axes.label_outer()
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=10)
+    return figure, grid

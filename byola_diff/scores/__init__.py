@@ -1,8 +1,7 @@
 """Score records: one file for each run, with values, intervals and curves."""
 
-from byola_diff.scores.intervals import Interval, student_interval
 from byola_diff.scores.read import Records, read_records
-from byola_diff.scores.record import Curve, Score, ScoreRecord
+from byola_diff.scores.record import Curve, Interval, Score, ScoreRecord, student_interval
 from byola_diff.scores.write import failure_record, score_record, write_record
 
 __all__ = [

@@ -4,8 +4,11 @@ Format 2. Scores are shares in 0..1 wherever they are shares at all; reports tur
 """
 
 import math
+from collections.abc import Sequence
+from operator import not_
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from statistics import fmean, stdev
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -19,7 +22,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from byola_diff.scores.intervals import Interval, student_interval
+from byola_diff.optional import require
 
 FORMAT = 2
 
@@ -35,7 +38,35 @@ Values = dict[str, FiniteFloat]
 """One value by the name of each seed, fold or split."""
 Number = Annotated[str, AfterValidator(_number)]
 """A finite number as text, since keys of JSON are texts."""
-Facts = Annotated[dict[str, Any], BeforeValidator(lambda facts: {} if facts is None else facts)]
+_OrEmpty = BeforeValidator(lambda value: {} if value is None else value)
+Facts = Annotated[dict[str, Any], _OrEmpty]
+
+
+class Interval(NamedTuple):
+    """A mean, and how far the interval reaches on each side of it."""
+
+    mean: float
+    half_width: float | None
+    """None for a single score, which has no interval."""
+
+
+def student_interval(scores: Sequence[float]) -> Interval:
+    """Mean and 95 % Student-t interval of scores taken as independent draws: t s / sqrt(n).
+
+    Folds share training clips, so for them the interval is somewhat too narrow.
+
+    Raises:
+        ValueError: If there are no scores, or one is not finite.
+    """
+    if not scores or not all(math.isfinite(score) for score in scores):
+        raise ValueError(f"need at least one score, all of them finite, not {list(scores)}")
+    n = len(scores)
+    if n == 1:
+        return Interval(float(scores[0]), None)
+    # Not scipy.stats, which takes a second to import, and has no interval of equal scores.
+    special = require("scipy.special", "evaluate", "a confidence interval")
+    quantile = float(special.stdtrit(n - 1, 0.975))
+    return Interval(fmean(scores), quantile * stdev(scores) / math.sqrt(n))
 
 
 @dataclass(frozen=True)
@@ -79,7 +110,7 @@ class Score:
     mean: FiniteFloat
     ci95: FiniteFloat | None
     """Half of the 95 % interval; None for a single value."""
-    per_fold: dict[str, Values] = Field(default_factory=dict, exclude_if=lambda folds: not folds)
+    per_fold: dict[str, Values] = Field(default_factory=dict, exclude_if=not_)
     """By seed, the values per fold of which `values` are the means."""
 
     @property
@@ -96,19 +127,13 @@ class Curve:
     """What was varied, with its unit."""
     values: Annotated[dict[Number, Annotated[Values, Field(min_length=1)]], Field(min_length=1)]
     """By x and by seed."""
-    chance: dict[Number, FiniteFloat] = Field(
-        default_factory=dict, exclude_if=lambda chance: not chance
-    )
+    chance: dict[Number, FiniteFloat] = Field(default_factory=dict, exclude_if=not_)
     """By x, what an encoder that hears nothing would have; empty where that means nothing."""
 
     def points(self) -> dict[float, Interval]:
         """Mean and 95 % interval over seeds, by x in rising order."""
         means = {float(x): student_interval(list(v.values())) for x, v in self.values.items()}
         return dict(sorted(means.items()))
-
-    def chances(self) -> dict[float, float]:
-        """Chance by x in rising order."""
-        return dict(sorted((float(x), value) for x, value in self.chance.items()))
 
 
 class ScoreRecord(BaseModel):
@@ -133,9 +158,7 @@ class ScoreRecord(BaseModel):
     """What the protocol was run with."""
     probe: Facts = {}
     """What the run chose, such as learning rates."""
-    curves: Annotated[
-        dict[str, Curve], BeforeValidator(lambda curves: {} if curves is None else curves)
-    ] = Field({}, exclude_if=lambda curves: not curves)
+    curves: Annotated[dict[str, Curve], _OrEmpty] = Field({}, exclude_if=not_)
     """By metric, what was measured over something that was varied; not written if there is none."""
     versions: Facts = {}
     commit: str | None = None

@@ -13,8 +13,15 @@ from typing import Any
 from byola_diff.atomic import write_text
 from byola_diff.commit import code_commit, package_versions
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.scores.intervals import student_interval
-from byola_diff.scores.record import Curve, EncoderIdentity, Fusion, Layer, Score, ScoreRecord
+from byola_diff.scores.record import (
+    Curve,
+    EncoderIdentity,
+    Fusion,
+    Layer,
+    Score,
+    ScoreRecord,
+    student_interval,
+)
 
 _PACKAGES = ("byola-diff", "torch", "numpy", "scikit-learn", "transformers", "torchcrepe")
 _MAX_NAME = 60
@@ -37,20 +44,11 @@ def score_record(
     probe: Mapping[str, Any] | None = None,
     curves: Mapping[str, Curve] | None = None,
 ) -> ScoreRecord:
-    """Everything that a score depends on.
+    """The record of a run whose scores come by metric, the main one first.
 
-    Args:
-        protocol: "linear", "additivity", ...
-        task: What it was measured on.
-        encoder: What was measured.
-        scores: By metric, the main one first. Folds of a seed are averaged with equal weight.
-        settings: What the protocol was run with.
-        wall_s: Seconds that the run took.
-        layer: Name, place from 1, and number of layers, if a single layer was measured.
-        fusion: Name of the encoder whose layers were fused, and the layers.
-        base: Name of the encoder that a layer or a fusion is of, if not that of `fusion`.
-        probe: What the run chose, such as learning rates.
-        curves: By metric, what was measured over something that was varied.
+    Folds of a seed are averaged with equal weight. `layer` is name, place from 1, and number of
+    layers; `fusion` is the name of the encoder whose layers were fused, and the layers; `base` may
+    be left out where `fusion` has the same name. All else is as in `ScoreRecord`.
 
     Raises:
         ValueError: If there is no score, or one is not finite.
@@ -82,14 +80,7 @@ def failure_record(
 ) -> ScoreRecord:
     """The record of a run that gave no score, and why.
 
-    Args:
-        protocol: What was to be measured.
-        task: On what.
-        encoder: Name of the encoder, which may be one that can't be opened.
-        error: What went wrong.
-        settings: What the protocol was run with.
-        wall_s: Seconds until it failed.
-        sha256: Content of the encoder, if it was opened.
+    The encoder may be one that can't be opened: it has a name, and a hash only if it was opened.
     """
     return ScoreRecord(
         protocol=protocol,
@@ -115,11 +106,16 @@ def write_record(folder: Path, record: ScoreRecord) -> Path:
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     names = [protocol, task, encoder, *([f"layer {layer}"] if layer else [])]
     names += ["failed"] if record.status == "failed" else []
-    clean = (re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_.")[-_MAX_NAME:] for name in names)
-    path = folder / f"{'-'.join(clean)}-{digest}.json"
+    clean = "-".join(file_name(name)[-_MAX_NAME:] for name in names)
+    path = folder / f"{clean}-{digest}.json"
     # By the json module: pydantic would write null for a setting that is not finite.
     write_text(path, json.dumps(record.model_dump(), indent=2, allow_nan=False) + "\n")
     return path
+
+
+def file_name(text: str) -> str:
+    """The letters, digits and dots of a text, with `_` for all between; perhaps none."""
+    return re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_.")
 
 
 def _score(values: Values) -> Score:

@@ -30,7 +30,6 @@ from byola_diff.tables.rows import (
     split_labels,
     write_rows,
 )
-from byola_diff.tables.rows import SPLITS as SPLITS
 
 _COLUMNS = [("file", "file_name"), ("label", "labels"), ("split", "fold")]
 _OPTIONAL = ("group", "start_s", "duration_s", "text")
@@ -83,16 +82,13 @@ def read_manifest(
 ) -> Manifest:
     """The manifest at `path`, checked.
 
-    Args:
-        path: The CSV file.
-        root: Folder that `file` is relative to, if not that of the manifest. No file may lie
-            outside, not even through a link.
-        required_splits: Splits that must have clips.
+    Files are relative to `root`, or else to the folder of the manifest. None may lie outside, not
+    even through a link.
 
     Raises:
         ManifestError: If a column or file is missing, a path leaves the root, a label is empty, a
-            split is unknown or without clips, a file occurs twice as a whole, or a group occurs in
-            two splits or folds. The message names row and column.
+            split is unknown, or required and without clips, a file occurs twice as a whole, or a
+            group occurs in two splits or folds. The message names row and column.
     """
     path = Path(path)
     root = path.parent if root is None else Path(root)

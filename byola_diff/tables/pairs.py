@@ -91,10 +91,8 @@ COLUMNS = ("pair", *(field.name for field in fields(Pair) if field.name != "name
 def read_pairs(path: Path | str, root: Path | str | None = None) -> PairTable:
     """The pair table at `path`, checked.
 
-    Args:
-        path: The CSV file.
-        root: Folder that the clips are relative to, if not that of the table. No clip may lie
-            outside, not even through a link.
+    Clips are relative to `root`, or else to the folder of the table. None may lie outside, not even
+    through a link.
 
     Raises:
         PairError: If a column or file is missing, a path leaves the root, a split is unknown, a
@@ -123,22 +121,16 @@ def write_pairs(
 ) -> None:
     """Write `pairs`, whose clips are relative to the table; the files need not exist yet.
 
-    Args:
-        path: The CSV file.
-        pairs: Its rows.
-        extra: More columns by name, each with a cell for every pair.
+    More columns, by name, have a cell for every pair.
 
     Raises:
-        ValueError: If there is no pair, a pair is one that `read_pairs` would refuse, or an extra
-            column has another length or a name that is taken.
+        ValueError: If there is no pair, a pair is one that `read_pairs` would refuse, or a column
+            has another length.
     """
-    extra = dict(extra or {})
+    extra = extra or {}
     with located(f"{path}: "):
         if not pairs:
             raise ValueError("a table has pairs")
-        for name, cells in extra.items():
-            if name in COLUMNS or len(cells) != len(pairs):
-                raise ValueError(f"column {name!r} is taken, or not of {len(pairs)} cells")
         for number, pair in enumerate(pairs, start=FIRST_ROW):
             with located(f"row {number}, "):
                 _checked(vars(pair))

@@ -15,10 +15,11 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, StringConstraints, TypeAdapter, ValidationError
 
 from byola_diff.atomic import atomic_path
-from byola_diff.tables.validation import FIRST_ROW as FIRST_ROW
 from byola_diff.tables.validation import fault, reason
 
 SPLITS = ("train", "valid", "test")
+FIRST_ROW = 2
+"""Number of the row below the header."""
 
 Row = dict[str, str]
 T = TypeVar("T")
@@ -86,15 +87,11 @@ def read_rows(path: Path, what: str, required: Iterable[Sequence[str]]) -> list[
 def checked_row(
     kind: type[T], values: Mapping[str, Any], columns: Mapping[str, str] | None = None
 ) -> T:
-    """The object of a row, made of the values of its fields.
-
-    Args:
-        kind: Class of the object, whose annotations say what a field may be.
-        values: Text or parts of it by field; what is no field is not read.
-        columns: Column of each field whose name is another.
+    """The object of a row, made of the values of its fields; what is no field is not read.
 
     Raises:
-        ValueError: If a value can't be of its field; names the column.
+        ValueError: If a value can't be of its field; names the column, which `columns` has for each
+            field of another name.
     """
     try:
         return _validator(kind).validate_python(values)

@@ -3,10 +3,9 @@ from dataclasses import replace
 import pytest
 
 from byola_diff.reports.curve_results import ADDITIVITY_NOTE, curve_parts
-from byola_diff.reports.published import MISSING
-from byola_diff.reports.report import Picture, Table, Text
+from byola_diff.reports.figures import MAX_ENCODERS
+from byola_diff.reports.report import MISSING, Picture, Table, Text
 from byola_diff.reports.result_tables import MARK
-from byola_diff.reports.score_figures import MAX_ENCODERS
 from byola_diff.scores import Curve
 from tests.reports.result_records import record
 

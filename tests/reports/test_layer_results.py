@@ -2,11 +2,20 @@ import math
 
 import pytest
 
-from byola_diff.reports.layer_results import fusion_gains, layer_curves
-from byola_diff.reports.published import MISSING
-from byola_diff.reports.result_tables import gain_table, layer_table
-from tests.reports.result_records import fusion, layer, record
+from byola_diff.reports.figures import MAX_ENCODERS
+from byola_diff.reports.layer_results import (
+    fusion_gains,
+    gain_figure,
+    gain_table,
+    layer_figure,
+    layer_table,
+)
+from byola_diff.reports.report import MISSING
+from byola_diff.reports.results_page import write_report
+from byola_diff.scores import Records
+from tests.reports.result_records import fusion, layer, record, records_of_a_report
 
+PNG = b"\x89PNG\r\n\x1a\n"
 PARTIAL = ("fold 2: 388, not 400", "classes: 49, not 50")
 
 
@@ -22,23 +31,15 @@ def test_gain_is_not_taken_between_a_part_and_the_whole():
     assert gain.over_scene is None
 
 
-def test_curves_have_their_points_in_order():
+def test_layers_are_in_their_order():
     records = [
         layer("c", 3, 3, values=(0.3,)),
         layer("a", 1, 3, values=(0.1,)),
         layer("b", 2, 3, values=(0.2,), encoder="vggish[b]", base="vggish"),
         layer("a", 1, 3, values=(0.5,), task="us8k"),
-        record(),
     ]
-    curves = layer_curves(records)
-    assert [(curve.task, curve.encoder) for curve in curves] == [
-        ("esc50", "vggish"),
-        ("us8k", "vggish"),
-    ]
-    assert [(point.name, point.score.mean) for point in curves[0].points] == [
-        *(("a", 0.1), ("b", 0.2), ("c", 0.3)),
-    ]
-    table = layer_table("evar", curves)
+    table = layer_table("evar", records)
+    assert [row[0] for row in table.rows] == [f"vggish, layer {name}" for name in "abc"]
     assert table.rows[0] == ["vggish, layer a", "10.0", "50.0"]
     assert table.rows[2] == ["vggish, layer c", "30.0", MISSING]
 
@@ -77,3 +78,20 @@ def test_gain_in_an_error_rate_is_its_fall():
     ]
     [gain] = fusion_gains(records)
     assert (gain.best_layer, gain.over_layer.mean) == ("1", pytest.approx(0.2))
+
+
+def test_figures_of_layers_and_gains():
+    records = records_of_a_report()
+    layers = [record for record in records.scored if record.layer]
+    assert layer_figure(layers).startswith(PNG)
+    deep = [layer(str(n), n + 1, 49, encoder="hubert", values=(0.5, 0.6)) for n in range(49)]
+    assert layer_figure([*layers, *deep]).startswith(PNG)
+    assert gain_figure(fusion_gains(records.scored)).startswith(PNG)
+
+
+def test_more_lines_than_can_be_told_apart(tmp_path):
+    many = [
+        layer("a", 1, 1, encoder=f"encoder {n}", values=(0.5,)) for n in range(MAX_ENCODERS + 1)
+    ]
+    write_report(Records(tuple(many), (), ()), tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count("<img") == 2

@@ -12,6 +12,8 @@ from byola_diff.reports.report import (
     Text,
     best_cells,
     render_html,
+    render_markdown,
+    text_table,
 )
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -110,3 +112,25 @@ def test_row_of_another_length_is_refused():
 
 def test_best_cells_with_a_tie():
     assert best_cells([[0.1, 0.9, 0.9], [3.0, 2.0, 1.0]]) == {(1, 1), (2, 1), (0, 2)}
+
+
+def test_markdown_of_a_small_table():
+    table = Table(("name", "score"), [["a", "1"], ["bc", "2.5"]], frozenset({(1, 1)}), "note")
+    sections = [Section("S", [table, Text("*words*")]), Section("P", [Picture(_PNG, "picture")])]
+    expected = [
+        *("# T", "", "lead", "", "## S", ""),
+        "| name |   score |",
+        "| ---- | ------: |",
+        "| a    |       1 |",
+        "| bc   | **2.5** |",
+        *("", "note", "", r"\*words\*"),
+    ]
+    assert render_markdown("T", "lead", sections).splitlines() == expected
+
+
+def test_text_table_lines_up_with_its_note_below():
+    table = Table(("name", "score", "why"), [["a", "1", "x\ny"], ["bc", "2.5", ""]])
+    lines = text_table(table).splitlines()
+    assert lines == ["name  score  why", "----  -----  ---", "a         1  x y", "bc      2.5"]
+    words = Table(("a", "b"), [["1", "two"]], note="a note", title="T", text_columns=frozenset({1}))
+    assert text_table(words).splitlines() == ["T", "a  b", "-  ---", "1  two", "a note"]

@@ -1,11 +1,6 @@
-from byola_diff.reports.layer_results import layer_curves
-from byola_diff.reports.published import MISSING
-from byola_diff.reports.result_tables import (
-    failure_table,
-    layer_table,
-    score_text,
-    summary_tables,
-)
+from byola_diff.reports.layer_results import layer_table
+from byola_diff.reports.report import MISSING
+from byola_diff.reports.result_tables import failure_table, score_text, summary_tables
 from byola_diff.scores import Interval
 from tests.reports.result_records import fusion, layer, record, score
 
@@ -66,12 +61,11 @@ def test_scores_on_part_of_a_task_are_marked_with_the_reason():
 def test_whole_tasks_have_no_mark_and_no_note():
     [table] = summary_tables("evar", [record()], [])
     assert (table.rows, table.note) == ([["vggish", "82.0 ± 5.0"]], "")
-    assert layer_table("evar", layer_curves([layer("1", 1, 1)])).note == ""
+    assert layer_table("evar", [layer("1", 1, 1)]).note == ""
 
 
 def test_layers_on_part_of_a_task_are_marked():
-    curves = layer_curves([layer("1", 1, 1, values=(0.5,), deviations=PARTIAL)])
-    table = layer_table("evar", curves)
+    table = layer_table("evar", [layer("1", 1, 1, values=(0.5,), deviations=PARTIAL)])
     assert table.rows == [["vggish, layer 1", "50.0†"]]
     assert table.note.startswith("†: not the task as published. ESC-50: fold 2")
 

@@ -1,13 +1,22 @@
+import csv
 import html
+import io
+import json
 import re
 
 import pytest
 from markupsafe import escape as markup_escape
 
-from byola_diff.reports.published import read_published
-from byola_diff.reports.results_page import to_markdown, write_report
+from byola_diff.reports.paper_tables import read_published
+from byola_diff.reports.results_page import (
+    COLUMNS,
+    provenance_tables,
+    to_csv,
+    to_markdown,
+    write_report,
+)
 from byola_diff.scores import Records
-from tests.reports.result_records import EVIL, record, records_of_a_report
+from tests.reports.result_records import EVIL, record, records_of_a_report, score
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -131,3 +140,57 @@ def test_markdown_is_aligned_and_holds_the_tables(records):
     assert "| VGGish-Fusion#10#15 " in text
     assert "\\<script>alert('1')\\</script>\\|\\`x\\`" in text
     assert "no \\<memory> left" in text
+
+
+def test_csv_parses_back():
+    records = records_of_a_report()
+    rows = list(csv.DictReader(io.StringIO(to_csv(records))))
+    assert len(rows) == 7
+    assert tuple(rows[0]) == COLUMNS
+    first = rows[0]
+    assert float(first["mean"]) == records.scored[0].scores["accuracy"].mean
+    assert json.loads(first["values"]) == {"seed 42": 0.8, "seed 43": 0.82, "seed 44": 0.84}
+    assert (first["status"], first["n_values"], first["layer"]) == ("ok", "3", "")
+    assert rows[1]["encoder"] == EVIL
+    assert json.loads(rows[1]["probe"]) == {"learning_rate": 0.001}
+    assert rows[1]["ci95"] == ""
+    assert [(row["layer"], row["layer_index"], row["n_layers"]) for row in rows[2:5]] == [
+        *(("a", "1", "3"), ("b", "2", "3"), ("c", "3", "3")),
+    ]
+    assert (rows[5]["base"], json.loads(rows[5]["fusion_layers"])) == ("vggish", ["a", "c"])
+    assert rows[6]["error"] == "OutOfMemoryError: no <memory>\nleft"
+    assert (rows[6]["status"], rows[6]["metric"], rows[6]["mean"]) == ("failed", "", "")
+
+
+def test_csv_tells_deviations():
+    partial = Records((record(deviations=("test: 1, not 2",)), record("us8k")), (), ())
+    rows = list(csv.DictReader(io.StringIO(to_csv(partial))))
+    assert json.loads(rows[0]["deviations"]) == ["test: 1, not 2"]
+    assert rows[1]["deviations"] == ""
+
+
+def test_csv_has_a_line_per_metric():
+    two = record(scores={"mAP": score(0.5), "d_prime": score(1.5)})
+    rows = list(csv.DictReader(io.StringIO(to_csv(Records((two,), (), ())))))
+    assert [(row["metric"], float(row["mean"])) for row in rows] == [("mAP", 0.5), ("d_prime", 1.5)]
+
+
+def test_provenance_groups_what_is_alike():
+    records = [
+        record("us8k", finished="2026-01-02T00:00:00Z"),
+        record("esc50"),
+        record("esc50", "ast", sha256=None, commit=None, settings={}),
+    ]
+    software, encoders, settings = provenance_tables(records)
+    rows = software.rows
+    span = "2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z"
+    assert rows[0] == ["0123456789ab-dirty", "2", span, "torch 2.14.1"]
+    assert rows[1][:2] == ["unknown", "1"]
+    assert encoders.rows == [
+        ["ast", "unknown", "ESC-50"],
+        ["vggish", "ab" * 6, "ESC-50, US8K"],
+    ]
+    assert settings.rows == [
+        ["evar", "ESC-50, US8K", "batch_size: 200"],
+        ["evar", "ESC-50", "none"],
+    ]

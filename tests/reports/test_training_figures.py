@@ -1,5 +1,7 @@
+import numpy as np
+
 from byola_diff.audio.log_mel import LogMel
-from byola_diff.reports.figures import band_centres_hz, mel_ticks
+from byola_diff.reports.figures import band_centres_hz, draw_log_mel, new_figure
 from byola_diff.reports.training_figures import Panel, curves
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -26,8 +28,11 @@ def test_frequency_axis_has_the_bands_of_the_front_end():
 def test_ticks_lie_at_their_frequencies():
     front_end = LogMel(f_min_hz=60.0, f_max_hz=7800.0)
     centres = band_centres_hz(front_end)
-    places, inside = mel_ticks(front_end, (20.0, float(centres[5]), 1000.0, 9000.0))
-    assert inside == [float(centres[5]), 1000.0]
+    axes = new_figure(2.0, 2.0).add_subplot()
+    ticks_hz = {20.0: "low", float(centres[5]): "fifth", 1000.0: "1000", 9000.0: "high"}
+    draw_log_mel(axes, np.zeros((64, 3)), front_end, (0.0, 1.0), ticks_hz)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["fifth", "1000"]
+    places = axes.get_yticks()
     assert places[0] == 5
     below = int(places[1])
     assert centres[below] <= 1000 <= centres[below + 1]

@@ -3,17 +3,16 @@ import pytest
 from byola_diff.corpora.registry import TASKS
 from byola_diff.evaluation.hear.task_metadata import EVENT_METRICS
 from byola_diff.scores.task_names import (
+    GROUPS,
     LOWER_IS_BETTER,
-    MUSIC,
-    OTHER,
-    SOUNDS,
-    SPEECH,
     lower_is_better,
     protocol_title,
     task_group,
     task_order,
     task_title,
 )
+
+SOUNDS, SPEECH, MUSIC, OTHER = GROUPS
 
 # Protocol sheet, 9.4.
 HEAR = {

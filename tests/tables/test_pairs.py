@@ -165,8 +165,7 @@ GOOD = Pair("p0", "rain", "train", "a.wav", "b.wav", ("x",), (), "remove x")
     ("pairs", "extra", "message"),
     [
         ([], {}, "a table has pairs"),
-        ([GOOD], {"text": ["x"]}, "column 'text' is taken"),
-        ([GOOD], {"level": []}, "not of 1 cells"),
+        ([GOOD], {"level": []}, "shorter"),
         ([dataclasses.replace(GOOD, first_labels=("a;b",))], {}, "row 2, column 'first_labels'"),
         ([dataclasses.replace(GOOD, first_labels=())], {}, "row 2, column 'first_labels': empty"),
         ([dataclasses.replace(GOOD, split="dev")], {}, "row 2, column 'split'"),

@@ -27,8 +27,7 @@ from byola_diff.probing.protocols import BGKNOWN, LinearProtocol
 from byola_diff.probing.task import probe_task
 from byola_diff.reports.extras import EXTRA_SUFFIX, ReportExtra, write_extra
 from byola_diff.reports.players import HeardClip, heard_clips
-from byola_diff.reports.published import MISSING
-from byola_diff.reports.report import Part, Table, Text
+from byola_diff.reports.report import MISSING, Part, Table, Text
 from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.rows import located

@@ -5,7 +5,6 @@ It holds no encoders: their content hashes say with which ones it works.
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,6 +19,7 @@ from byola_diff.atomic import atomic_path, write_text
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.retrieval.network import RetrievalNetwork
 from byola_diff.models.weights import WeightsSource, fill, read_tensors, select_weights
+from byola_diff.scores.write import file_name
 from byola_diff.storage import BrokenFileError, sha256
 from byola_diff.tables.validation import fault
 
@@ -81,8 +81,7 @@ def system_name(task: str, named: NamedEncoder, settings: Mapping[str, Any]) -> 
     """Name of the folder: one for each task, encoder content and setting."""
     whole = json.dumps([named.content_hash, task, settings], sort_keys=True)
     digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
-    clean = (re.sub(r"[^A-Za-z0-9.]+", "_", word).strip("_.") for word in (task, named.name[-60:]))
-    return f"{'-'.join(clean)}-{digest}"
+    return f"{file_name(task)}-{file_name(named.name[-60:])}-{digest}"
 
 
 def save_system(system: RetrievalSystem, folder: Path) -> None:

@@ -14,8 +14,7 @@ from byola_diff.probing.parts import carve_stratified, manifest_targets
 from byola_diff.probing.protocols import BGKNOWN
 from byola_diff.reports.extras import read_extras
 from byola_diff.reports.paper_tables import print_paper_table
-from byola_diff.reports.report import Audio, Table, Text
-from byola_diff.reports.report_text import text_table
+from byola_diff.reports.report import Audio, Table, Text, text_table
 from byola_diff.scores import failure_record, write_record
 from byola_diff.storage import sha256
 from tests.evaluation.bgknown.bgknown_sets import VARIANTS, named, write_set
