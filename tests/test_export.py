@@ -159,6 +159,7 @@ def test_onnx_without_its_packages_names_the_extra(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [AudioNTT2020(dim=32), AudioNTT2022(dim=1060)])
 def test_onnx_equals_torch_for_any_batch_and_length(tmp_path, network):
     pytest.importorskip("onnxscript")

@@ -19,6 +19,8 @@ from tests.processes import run, start
 
 __all__ = ["one_thread"]
 
+pytestmark = pytest.mark.slow
+
 
 def options_of(config):
     """The command line that gives the configuration."""
@@ -126,7 +128,6 @@ def test_ctrl_c_is_told_and_leaves_a_checkpoint(config, tmp_path):
     check_hash(tmp_path / "checkpoints" / f"step_{int(step):08d}.ckpt")
 
 
-@pytest.mark.slow
 def test_two_processes_from_one_command(small_config, pretrain, store, tmp_path):
     data = {"source": "packed", "root": store}
     training = {"steps": 2, "devices": 2, "log_every": 1}

@@ -97,13 +97,11 @@ def fill_bundle(
     """
     weights = folder / "model.safetensors"
     save_file(_kept_state(encoder.network, half), weights)
+    mean, std = encoder.normalize.mean.item(), encoder.normalize.std.item()
     config = {
         "format_version": FORMAT_VERSION,
         "front_end": encoder.log_mel.settings(),
-        "statistics": {
-            "mean": encoder.normalize.mean.item(),
-            "std": encoder.normalize.std.item(),
-        },
+        "statistics": {"mean": mean, "std": std},
         "encoder": {"name": type(encoder.network).__name__, "dim": encoder.network.dim},
         "frame_spacing_ms": encoder.frame_spacing_ms,
         "steps": steps,

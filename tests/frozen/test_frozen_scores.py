@@ -12,6 +12,8 @@ from tests.frozen.frozen_cases import EMBEDDINGS_FILE, SCORES, SCORES_FILE, TOLE
 
 FROZEN = json.loads(SCORES_FILE.read_bytes())
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory):
