@@ -79,6 +79,7 @@ def run_and_end(words, out, errors):
 
 def run_as_main(words):
     kind, *rest = words
+    sys.path[0] = ""
     if kind == "-c":
         sys.argv = ["-c", *rest[1:]]
         main = sys.modules["__main__"] = types.ModuleType("__main__")

@@ -27,7 +27,8 @@ class Started:
 
     def __init__(self, words):
         self.words = [str(word) for word in words]
-        folder = Path(tempfile.mkdtemp())
+        self._folder = tempfile.TemporaryDirectory()
+        folder = Path(self._folder.name)
         self._out, self._errors = folder / "out", folder / "errors"
         self.pid = _ask("start", self.words, str(self._out), str(self._errors))
         self._status = None
@@ -68,7 +69,9 @@ class Started:
                 self.kill_group()
                 raise TimeoutError(f"{self.words} took too long: {self.stdout}{self.stderr}")
             time.sleep(0.005)
-        return subprocess.CompletedProcess(self.words, self._status, self.stdout, self.stderr)
+        done = subprocess.CompletedProcess(self.words, self._status, self.stdout, self.stderr)
+        self._folder.cleanup()
+        return done
 
 
 def start(*words):

@@ -122,6 +122,7 @@ def test_killed_and_continued(script, recordings, whole, tmp_path, kill):
         time.sleep(0.005)
     run.send_signal(kill)
     assert run.wait().returncode == (130 if kill == signal.SIGINT else -signal.SIGKILL)
+    time.sleep(1)  # workers that notice that their parent is gone
     assert not (out / "bgknown.json").exists()
     (out / f".mix.csv.{run.pid}.tmp").touch()
     (out / "audio" / f".x_mix.wav.{run.pid}.tmp").touch()

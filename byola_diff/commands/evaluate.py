@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "evaluate.py") -> i
     verb = choose_command(words, about, prog=prog, description=__doc__)
     run = VERBS[verb]
     lines = (__doc__ or "").splitlines()
-    [example] = [line.strip() for line in lines if f"evaluate.py {verb} " in line]
+    example = next((line.strip() for line in lines if f"evaluate.py {verb} " in line), "")
     options = read_options(
         get_type_hints(run)["options"],
         words[1:],

@@ -59,6 +59,10 @@ class ExtractionOptions:
     progress: bool = True
     """Whether to show a bar, on the standard error."""
 
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.n_workers < 1:
+            raise ValueError("batch_size and n_workers must be at least 1")
+
     @property
     def resolved_precision(self) -> Literal["float32", "bfloat16"]:
         """What "auto" is on the device."""

@@ -141,7 +141,7 @@ class Cnn14Encoder(FrozenEncoder):
         return self.network(self.front_end(waveform))
 
     def _timestamps(self, clips: Tensor, n_frames: int) -> Float[Tensor, "batch frame dim"]:
-        return self.network.embed(super()._timestamps(clips, n_frames))
+        return self.network.embed(super()._timestamps(clips, n_frames)).float()
 
     def _pool(self, frames: Float[Tensor, "batch frame dim"]) -> Float[Tensor, "batch dim"]:
         return self.network.embed(mean_max_pool(frames))

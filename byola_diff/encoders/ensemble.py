@@ -7,7 +7,7 @@ Source:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from einops import rearrange
@@ -36,6 +36,8 @@ class Member:
     """Takes the place of `encoder` in scene embeddings, as CREPE at a longer hop does."""
 
     def __post_init__(self) -> None:
+        if self.states not in get_args(States):
+            raise ValueError(f"states must be one of {get_args(States)}, not {self.states!r}")
         scene = self.scene_encoder or self.encoder
         if self.states == "mean":
             _check_layers(self.encoder)
@@ -152,7 +154,11 @@ def combined(
     if combine == "concat":
         return torch.cat(list(frames), dim=-1)
     stacked = torch.stack(list(frames), dim=-1)  # [batch, frame, dim, member]
-    return stacked.mean(dim=-1) if combine == "average" else stacked.flatten(start_dim=2)
+    if combine == "average":
+        return stacked.mean(dim=-1)
+    if combine == "interleave":
+        return stacked.flatten(start_dim=2)
+    raise ValueError(f"combine must be one of {get_args(Combine)}, not {combine!r}")
 
 
 def resized(values: Float[Tensor, "batch row old"], size: int) -> Float[Tensor, "batch row size"]:

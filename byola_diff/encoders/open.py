@@ -97,7 +97,7 @@ def open_encoder(
 
 
 def check_spec(encoder_spec: str) -> None:
-    """The first errors of `open_encoder`, of the spec, its file and kind: nothing is loaded."""
+    """Raise what `open_encoder` would of the spec, its file or its kind; nothing is loaded."""
     spec, _ = _read(encoder_spec)
     for each in [spec] if isinstance(spec, EncoderSpec) else spec.ensemble.members:
         check_kind(split_layers(each.short)[0])

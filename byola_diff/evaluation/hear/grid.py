@@ -20,21 +20,22 @@ GridName = Literal["default", "fast", "faster"]
 
 T = TypeVar("T")
 Several = Annotated[list[T], Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
 class ParameterValues(TypedDict, total=False):
     """Values to try by the names of HEAR's kit, as in the `task_specific_param_grid` of a task."""
 
-    batch_size: Several[int]
-    check_val_every_n_epoch: Several[int]
-    dropout: Several[float]
-    hidden_dim: Several[int]
-    hidden_layers: Several[int]
+    batch_size: Several[Count]
+    check_val_every_n_epoch: Several[Count]
+    dropout: Several[Annotated[float, Field(ge=0, lt=1)]]
+    hidden_dim: Several[Count]
+    hidden_layers: Several[Annotated[int, Field(ge=0)]]
     initialization: Several[Literal["xavier_uniform", "xavier_normal"]]
-    lr: Several[float]
-    max_epochs: Several[int]
-    patience: Several[int]
+    lr: Several[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    max_epochs: Several[Count]
+    patience: Several[Annotated[int, Field(ge=0)]]
 
 
 _RENAMED = {

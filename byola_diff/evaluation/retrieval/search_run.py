@@ -198,6 +198,8 @@ def _embed_readable(
         except UnreadableClipsError as error:  # of opening them, and after that of reading them
             reasons = {fault.path: fault.reason for fault in error.errors}
             paths = {clip.file: manifest.path(clip) for clip in manifest.clips}
+            if reasons.keys().isdisjoint(paths.values()):
+                raise  # another try would meet it again
             unreadable += [(file, reasons[path]) for file, path in paths.items() if path in reasons]
             readable = [file for file, path in paths.items() if path not in reasons]
             manifest = _manifest(manifest.root, readable)

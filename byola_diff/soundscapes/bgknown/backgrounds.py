@@ -29,6 +29,7 @@ def read_backgrounds(options: BgKnownOptions) -> tuple[dict[str, Library], list[
         deviations.append("backgrounds: folders of recordings")
     elif (folders[0] / "FSD50K.ground_truth").is_dir():
         libraries = read_fsd50k(folders[0])
+        _refuse_shared_names(libraries)
     else:
         libraries = _divided(read_folder(folders[0]), options.seed)
         deviations.append("backgrounds: one folder of recordings, divided by a hash of their names")
@@ -62,6 +63,16 @@ def _divided(library: Library, seed: int) -> dict[str, Library]:
         part: replace(library, sources=tuple(s for s in library.sources if stem_of[s.file] in own))
         for part, own in (("dev", {*stems[:n_dev]}), ("eval", {*stems[n_dev:]}))
     }
+
+
+def _refuse_shared_names(libraries: Mapping[str, Library]) -> None:
+    """Names in FSD50K are the numbers of Freesound recordings."""
+    dev, held_out = ({Path(s.file).stem for s in libraries[part].sources} for part in _PARTS)
+    if shared := sorted(dev & held_out):
+        raise LayoutError(
+            f"{libraries['dev'].root}: recording {shared[0]} is in the dev and in the eval part "
+            f"({len(shared)} such): backgrounds of the test must be unknown in training"
+        )
 
 
 def _refuse_shared_content(libraries: Mapping[str, Library]) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -39,7 +39,8 @@ _MOST_BACKGROUNDS = 10
 class BgKnownOptions(CorpusOptions):
     """Which items are made of which sounds, and how they sound."""
 
-    duration_s = 5.0  # of mixtures and references; no option
+    duration_s: ClassVar[float] = 5.0
+    """Of mixtures and references; no option."""
 
     esc50: Folder
     """ESC-50 as published, or a folder with manifest.csv (file, label, fold); or the word

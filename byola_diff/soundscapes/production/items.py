@@ -90,7 +90,8 @@ def _write_wav24(
 ) -> None:
     """Nearest 24-bit samples; a mixture just within full scale may leave it when resampled."""
     samples = np.rint(waveform.astype(np.float64) * _FULL_SCALE_24)
-    if samples.max() >= _FULL_SCALE_24 or samples.min() < -_FULL_SCALE_24:
+    # Put so that samples that are no numbers are refused too.
+    if not (samples.max() < _FULL_SCALE_24 and samples.min() >= -_FULL_SCALE_24):
         what = f"{len(samples)} samples and a peak of {np.abs(waveform).max():.4f}"
         raise ClippingError(plan, f"{path.name} has {what}; {CLIPPING_REMEDY}")
     content = io.BytesIO()

@@ -56,7 +56,19 @@ def _first_of_scaper(annotations: Any) -> dict[int, Any]:
     raise ValueError("none has the namespace scaper")
 
 
+def _only(*supported: Any) -> AfterValidator:
+    """Refuses what Scaper would do, but we do not."""
+
+    def refuse_others(value: Any) -> None:
+        if not any(value is one for one in supported):
+            raise ValueError(f"{json.dumps(value)} is not supported")
+
+    return AfterValidator(refuse_others)
+
+
 _Seconds = Annotated[float, Field(ge=0, le=3600)]
+_Absent = Annotated[Any, _only(None)]
+_Off = Annotated[Any, _only(None, False)]
 _Distribution = Annotated[list[Any], AfterValidator(_known_distribution)]
 _Specification = list[Annotated[list[_Distribution], BeforeValidator(_distributions)]]
 
@@ -73,8 +85,8 @@ class _Value(_Model):
     event_time: _Seconds
     event_duration: Annotated[_Seconds, Field(gt=0)]
     snr: Annotated[float, Field(ge=-200, le=200)]
-    pitch_shift: None
-    time_stretch: None
+    pitch_shift: _Absent
+    time_stretch: _Absent
 
 
 class _Observation(_Model):
@@ -92,9 +104,9 @@ class _Settings(_Model):
     ref_db: Annotated[float, Field(ge=-200, le=100)]
     fade_in_len: _Seconds
     fade_out_len: _Seconds
-    reverb: None = None
-    fix_clipping: Literal[False, None] = None
-    peak_normalization: Literal[False, None] = None
+    reverb: _Absent = None
+    fix_clipping: _Off = None
+    peak_normalization: _Off = None
     fg_spec: _Specification = []
     bg_spec: _Specification = []
 

@@ -82,6 +82,9 @@ def read_fsd50k(root: Path) -> dict[str, Library]:
     `LayoutError` is raised if a part of the official layout or a cell is missing, or no file of a
     part can be read.
     """
+    for part in ("dev", "eval"):
+        if not (folder := root / f"FSD50K.{part}_audio").is_dir():
+            raise LayoutError(f"no such folder: {folder}")
     sources = [
         replace(_source(clip), split="eval" if clip.split == "test" else "dev")
         for clip in fsd50k_clips(root)
@@ -114,6 +117,8 @@ def _library(root: Path, listed: Iterable[Source]) -> Library:
     sources: list[Source] = []
     unreadable: list[tuple[str, str]] = []
     for source in sorted(listed, key=lambda source: source.file):
+        if sources and sources[-1].file == source.file:
+            raise LayoutError(f"{root}: {source.file} is listed twice")
         try:
             with open_audio(root / source.file) as reader:
                 duration_s = reader.n_samples / reader.sample_rate

@@ -41,6 +41,10 @@ def test_a_recording_in_both_parts_is_refused(fsd50k, tmp_path):
     shutil.copy(fsd50k / "FSD50K.dev_audio" / "16399.wav", audio / "37199.wav")
     with pytest.raises(LayoutError, match=r"37199.wav is the same recording as .*16399.wav"):
         read([fsd50k], 0)
+    noise(audio / "16399.wav", 9)
+    (fsd50k / "FSD50K.ground_truth" / "eval.csv").write_text("fname,labels\n16399,Rain\n")
+    with pytest.raises(LayoutError, match="recording 16399 is in the dev and in the eval part"):
+        read([fsd50k], 0)
 
 
 def test_twins_are_counted_as_far_as_they_can_be_used(tmp_path):

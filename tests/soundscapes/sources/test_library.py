@@ -76,7 +76,7 @@ def test_fsd50k_by_part_under_the_first_label(fsd50k):
     ]
     assert [s.label for s in found["eval"].sources] == ["Rain"]
     shutil.rmtree(fsd50k / "FSD50K.eval_audio")
-    with pytest.raises(LayoutError, match=r"no readable audio in .*FSD50K.eval_audio"):
+    with pytest.raises(LayoutError, match=r"no such folder: .*FSD50K.eval_audio"):
         read_fsd50k(fsd50k)
 
 
@@ -102,6 +102,14 @@ def test_a_version_is_read_once_and_another_one_anew(tmp_path, monkeypatch):
         os.utime(path, (changed_s, changed_s))
         assert source_sha256(path) == hashlib.sha256(content).hexdigest()
     assert len(reads) == 3
+
+
+def test_a_recording_listed_twice_is_refused(tmp_path):
+    write_esc50(tmp_path)
+    table = tmp_path / "meta" / "esc50.csv"
+    table.write_text(table.read_text() + table.read_text().splitlines()[-1] + "\n")
+    with pytest.raises(LayoutError, match="is listed twice"):
+        read_esc50(tmp_path)
 
 
 def test_a_missing_recording_is_named(tmp_path):
