@@ -45,7 +45,7 @@ def arguments_of(kind: type) -> Iterator[tuple[str, dict[str, Any], str]]:
     hints, texts = get_type_hints(kind, include_extras=True), _texts_below_fields(kind)
     known = {field.name: field for field in fields(kind)}
     own_first = [name for base in kind.__mro__ for name in vars(base).get("__annotations__", ())]
-    for name in dict.fromkeys(own_first):
+    for name in dict.fromkeys(name for name in own_first if name in known):  # no `ClassVar`
         how = _argument(known[name], hints[name])
         flag = name if how.pop("positional") else f"--{name.replace('_', '-')}"
         yield flag, how, _with_default(texts.get(name, " "), how.get("default"))
