@@ -16,6 +16,8 @@ from tests.processes import run
 
 __all__ = ["one_thread"]
 
+pytestmark = pytest.mark.slow
+
 # Two gloo processes, forked for speed, run each configuration through Lightning as the launcher
 # would have it, and note what each of them saw.
 TWO_PROCESSES = """

@@ -82,6 +82,7 @@ def test_options_reach_the_loader(bundle, tmp_path):
     torch.testing.assert_close(model.scene(noise(1, 1)), expected, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_import_is_cheap():
     code = """if True:
         import sys, byola_diff

@@ -276,6 +276,7 @@ def test_a_pair_that_clips_is_refused_and_counted(script, recordings, tmp_path, 
     assert counts["refused"] == counts["refused for clipping"] == len(refused) > 0
 
 
+@pytest.mark.slow
 def test_procedural_sounds_need_nothing(script, tmp_path):
     small = ["--pairs-dev", "3", "--pairs-eval", "1", "--per-label", "5", "--sample-rate", "8000"]
     words = ["--events", "procedural", "--background", "procedural", "--out", str(tmp_path / "p")]

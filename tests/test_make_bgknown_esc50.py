@@ -111,6 +111,7 @@ def whole(script, recordings, tmp_path_factory):
     return tree(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_killed_and_continued(script, recordings, whole, tmp_path, kill):
     """Nothing tells of the stop afterwards, not even a file that was being written."""
@@ -130,6 +131,7 @@ def test_killed_and_continued(script, recordings, whole, tmp_path, kill):
     assert tree(out) == whole
 
 
+@pytest.mark.slow
 def test_four_workers_make_the_same_bytes(script, recordings, whole, tmp_path):
     assert status(script, *recordings, "--out", tmp_path / "out", "--workers", 4) == 0
     assert tree(tmp_path / "out") == whole

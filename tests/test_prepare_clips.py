@@ -52,12 +52,14 @@ def test_everything_found_is_accounted_for(whole):
     assert len(store.meta["shards"]) == 3
 
 
+@pytest.mark.slow
 def test_two_workers_write_the_same_bytes(source, whole, tmp_path):
     done = prepare(source, tmp_path / "store", "--workers", 2, "--max-rejected", "0.2")
     assert done.returncode == 0, done.stderr
     assert hashes(tmp_path / "store") == hashes(whole[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_run_goes_on_to_the_same_bytes(source, whole, tmp_path, workers):
     out = tmp_path / "store"

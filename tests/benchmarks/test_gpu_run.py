@@ -110,6 +110,7 @@ def test_what_is_missing_is_said_in_the_first_second(command, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_stop_leaves_what_is_there_and_no_process(command, tmp_path):
     words, environment = command
     process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)

@@ -150,6 +150,7 @@ def test_all_sources_of_the_same_clips_train_alike(whole_run, assert_same_traini
     assert_same_training(whole_run("packed"), whole_run("resident"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", KILLS)
 def test_killed_run_goes_on_as_if_nothing_had_happened(
     where, killed_runs, whole_run, pretrain, assert_same_training
@@ -319,6 +320,7 @@ def press(monkeypatch):
     return at
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("accumulate", "call", "step"), [(1, 3, 3), (2, 3, 2), (2, 4, 2)])
 def test_the_step_is_finished_and_the_run_goes_on_from_there(
     accumulate, call, step, press, small_config, pretrain, tmp_path, assert_same_training, capsys

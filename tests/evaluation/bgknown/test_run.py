@@ -231,6 +231,7 @@ def test_the_papers_table_is_printed_with_ours_below(outcome, tmp_path, capsys):
     assert "backgrounds: tones" in " ".join(lines)
 
 
+@pytest.mark.slow
 def test_sounds_are_hashed_once_for_all_encoders(data, tmp_path, monkeypatch):
     checked, check = [], BgKnown.check_audio
     monkeypatch.setattr(BgKnown, "check_audio", lambda self: checked.append(1) or check(self))

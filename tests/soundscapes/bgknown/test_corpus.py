@@ -128,6 +128,7 @@ def test_manifests_agree(sources, tmp_path):
     assert "events: 3 train and 2 test clips of 2 classes" in summary["deviations"]
 
 
+@pytest.mark.slow
 def test_same_bytes_with_workers_and_when_continued(sources, tmp_path):
     make(sources, tmp_path / "one")
     make(sources, tmp_path / "two", workers=4)

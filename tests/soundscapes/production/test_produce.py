@@ -198,6 +198,7 @@ def is_alive(process):
     return state != "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_and_continued(one_by_one, sources, tmp_path, kill):
