@@ -17,6 +17,7 @@ from byola_diff.config import (
     TrainingConfig,
     ViewsConfig,
 )
+from byola_diff.encoders import byola
 from byola_diff.storage import load_checked
 from byola_diff.training.run_identity import find_checkpoint, statistics_of_run
 from tests.store.store_maker import pack
@@ -50,6 +51,14 @@ def processes_that_can_be_interrupted():
         signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_sounds_in_statistics():
+    """Encoders without statistics take those of 50 procedural sounds instead of 1000."""
+    before, byola._STATISTICS_CLIPS = byola._STATISTICS_CLIPS, 50
+    yield
+    byola._STATISTICS_CLIPS = before
 
 
 @pytest.fixture(scope="session")

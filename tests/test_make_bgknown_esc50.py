@@ -30,6 +30,7 @@ def command(out, *more):
     return [*sources, *rate, "--renderer", "mixer", *more]
 
 
+@pytest.mark.slow
 def test_procedural_data_set_and_its_continuation(script, tmp_path, capsys):
     out = tmp_path / "out"
     assert status(script, *command(out)) == 0

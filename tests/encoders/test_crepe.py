@@ -32,6 +32,7 @@ def pitch_hz(encoder, waveform):
     return 10 * 2 ** (cents / 1200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capacity", ["full", "tiny"])
 def test_packaged_weights_hear_tones(capacity):
     encoder = load_crepe(capacity, hop_samples=1600)

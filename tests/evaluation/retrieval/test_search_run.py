@@ -152,13 +152,7 @@ def test_a_dry_run_checks_query_and_text(trained, words, error, message):
         search_in(trained, *words, dry_run=True)
 
 
-@pytest.fixture
-def quick_statistics(monkeypatch):
-    """Of few procedural sounds instead of 1000."""
-    monkeypatch.setattr("byola_diff.encoders.byola._STATISTICS_CLIPS", 50)
-
-
-def test_another_encoder_is_refused(trained, quick_statistics):
+def test_another_encoder_is_refused(trained):
     assert search_in(trained, "--encoder", WORD, "--top", "1") == 0
     with pytest.raises(ValueError, match=r"was trained with log-mel-statistics of content .{8}, a"):
         search_in(trained, "--encoder", "untrained:AudioNTT2020:64")
@@ -184,7 +178,7 @@ def test_another_text_encoder_is_refused(trained, tmp_path):
         search_in(trained, system=system)
 
 
-def test_statistics_of_the_pairs_are_found_again(tmp_path, monkeypatch, quick_statistics):
+def test_statistics_of_the_pairs_are_found_again(tmp_path, monkeypatch):
     """An untrained encoder takes its statistics from the training clips: a search does so too."""
     monkeypatch.setattr("tests.evaluation.retrieval.test_run.WORD", "untrained:AudioNTT2020:64")
     write_tone_pairs(tmp_path, n_train=4, n_test=1)
