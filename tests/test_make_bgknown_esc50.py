@@ -203,6 +203,7 @@ def test_an_impossible_folder_is_told_with_its_option(script, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_silence_in_both_parts_is_no_leak(script, tmp_path, capsys):
     rng = np.random.default_rng(0)
     for part in ("train", "test"):

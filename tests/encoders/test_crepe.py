@@ -51,6 +51,7 @@ def test_frames_are_those_of_torchcrepe():
     torch.testing.assert_close(found[0], expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_embeddings_are_those_of_torchcrepe():
     waveform = torch.rand(1, 9000, generator=torch.Generator().manual_seed(1)) - 0.5
     for capacity, size in (("tiny", 256), ("full", 2048)):
@@ -100,6 +101,7 @@ def test_long_clip_has_no_seams(tiny):
     torch.testing.assert_close(windowed.timestamps(waveform)[0], expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_more_frames_than_one_batch_of_the_network(tiny):
     encoder = load_crepe("tiny", hop_samples=20)
     waveform = tone(150, 10_300)
@@ -109,6 +111,7 @@ def test_more_frames_than_one_batch_of_the_network(tiny):
     torch.testing.assert_close(embeddings[:, ::103], sparse, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_hear_contract(check_hear_contract):
     check_hear_contract(load_crepe("tiny", hop_samples=2000))
 

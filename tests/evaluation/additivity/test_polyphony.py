@@ -77,6 +77,7 @@ def test_loud_mixtures_are_scaled_down(tones):
     assert peaks.max().item() == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_pool_of_procedural_events():
     pool = procedural_pool(0, RATE, 2000)
     assert len(pool["train"]) == len(pool["test"]) == 30

@@ -115,6 +115,7 @@ def test_a_plan_counts_what_is_cached(outcome, data, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_exhibit_shows_two_classes_once(outcome, data, monkeypatch):
     job, _, options = outcome
     [exhibit], problems = read_extras([options.out])
@@ -144,6 +145,7 @@ def test_the_exhibit_shows_two_classes_once(outcome, data, monkeypatch):
     assert len(list(job.records(named()))) == 1
 
 
+@pytest.mark.slow
 def test_scores_stand_where_figures_can_not_be_drawn(data, tmp_path, monkeypatch, capsys):
     def absent(_):
         raise ModuleNotFoundError("figures need Matplotlib: pip install 'byola-diff[evaluate]'")
@@ -183,6 +185,7 @@ def test_labels_of_test_items_are_read_last(data, tmp_path, monkeypatch):
         assert not any(set(places.tolist()) & test for places in before)
 
 
+@pytest.mark.slow
 def test_the_protocol_takes_stratified_clips(data, monkeypatch):
     mixtures = read_bgknown(data).mixtures
     calls = []

@@ -118,6 +118,7 @@ def test_facts_that_can_not_be_read(copy, content):
         retrieval_jobs(options)
 
 
+@pytest.mark.slow
 def test_clips_are_embedded_once_and_scores_come_again(copy, monkeypatch, capsys):
     first = [record["scores"] for record in records_of(copy)]
     shutil.rmtree(copy / "scores")

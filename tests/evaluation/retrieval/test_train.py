@@ -50,6 +50,7 @@ def test_what_can_be_learned_is_learned(precision):
     assert recall_at_1(pairs, trained.network) > 0.9
 
 
+@pytest.mark.slow
 def test_the_temperature_stays_at_or_above_its_least_value(monkeypatch):
     def temperatures():
         seen = []
