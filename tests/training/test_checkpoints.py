@@ -123,6 +123,7 @@ def three_steps(stopped_run, small_config, tmp_path):
     return small_config(tmp_path, training={"checkpoint_every": 2})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "accumulate"),
     [

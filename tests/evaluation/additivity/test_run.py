@@ -10,6 +10,8 @@ from byola_diff.evaluation.additivity.run import AdditivityOptions, additivity_j
 from byola_diff.reports.extras import read_extras
 from byola_diff.scores import read_records, write_record
 
+pytestmark = pytest.mark.slow
+
 RATE = 8000
 
 
@@ -46,7 +48,6 @@ def options(tmp_path, *words):
 SMALL = ("--events", 12, "--duration-s", 1, "--snr-db", 10, -10, 0, "--polyphony-clips", 40)
 
 
-@pytest.mark.slow
 def test_record_and_picture(tmp_path):
     job = additivity_job(options(tmp_path, *SMALL, "--seeds", 0, 1))
     assert (job.protocol, job.task) == ("additivity", "procedural")

@@ -19,6 +19,8 @@ from byola_diff.scores import failure_record, write_record
 from byola_diff.storage import sha256
 from tests.evaluation.bgknown.bgknown_sets import VARIANTS, named, write_set
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -115,7 +117,6 @@ def test_a_plan_counts_what_is_cached(outcome, data, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
 def test_the_exhibit_shows_two_classes_once(outcome, data, monkeypatch):
     job, _, options = outcome
     [exhibit], problems = read_extras([options.out])
@@ -145,7 +146,6 @@ def test_the_exhibit_shows_two_classes_once(outcome, data, monkeypatch):
     assert len(list(job.records(named()))) == 1
 
 
-@pytest.mark.slow
 def test_scores_stand_where_figures_can_not_be_drawn(data, tmp_path, monkeypatch, capsys):
     def absent(_):
         raise ModuleNotFoundError("figures need Matplotlib: pip install 'byola-diff[evaluate]'")
@@ -185,7 +185,6 @@ def test_labels_of_test_items_are_read_last(data, tmp_path, monkeypatch):
         assert not any(set(places.tolist()) & test for places in before)
 
 
-@pytest.mark.slow
 def test_the_protocol_takes_stratified_clips(data, monkeypatch):
     mixtures = read_bgknown(data).mixtures
     calls = []
@@ -234,7 +233,6 @@ def test_the_papers_table_is_printed_with_ours_below(outcome, tmp_path, capsys):
     assert "backgrounds: tones" in " ".join(lines)
 
 
-@pytest.mark.slow
 def test_sounds_are_hashed_once_for_all_encoders(data, tmp_path, monkeypatch):
     checked, check = [], BgKnown.check_audio
     monkeypatch.setattr(BgKnown, "check_audio", lambda self: checked.append(1) or check(self))
