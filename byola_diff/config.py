@@ -138,6 +138,10 @@ class ObjectiveConfig:
     """Whether the subtracted representation is held constant."""
     renormalize_mixture: bool = False
     """Whether the mixture is brought to zero mean and unit deviation over the batch."""
+    running_statistics: Literal["views", "all"] = "views"
+    """What the running statistics of the encoder's batch normalisation, which are used after
+    training, are of: the views, or "all" that it encodes, mixtures too, as in the published code.
+    """
 
     def __post_init__(self) -> None:
         weight, (low, high) = self.difference_weight, self.rate_range

@@ -5,7 +5,8 @@ are.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from einops import rearrange
@@ -13,6 +14,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import max_pool2d
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class AudioNTT(nn.Module, ABC):
@@ -176,10 +178,23 @@ def _flatten_maps(maps: Tensor) -> Tensor:
     return rearrange(maps, "batch channel mel frame -> batch frame (mel channel)")
 
 
+@contextmanager
+def hold_running_statistics(network: nn.Module) -> Iterator[None]:
+    """Within, batch normalisation in training mode leaves its running statistics as they are."""
+    norms = [each for each in network.modules() if isinstance(each, _BatchNorm)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
 def norm_relu_pool(
     maps: Float[Tensor, "batch channel mel frame"], norm: nn.BatchNorm2d
 ) -> Float[Tensor, "batch channel half_mel half_frame"]:
-    """`max_pool2d(relu(norm(maps)), 2)`, by batch statistics; those kept in `norm` move.
+    """`max_pool2d(relu(norm(maps)), 2)`, by batch statistics; those that `norm` tracks move.
 
     The three in a row move each activation map through memory a dozen times, which on a CPU costs
     more than the convolution. Scaling and ReLU are monotone, so they can act on the pooled quarter
@@ -189,10 +204,9 @@ def norm_relu_pool(
     """
     assert norm.num_batches_tracked is not None
     assert norm.momentum is not None
-    norm.num_batches_tracked += 1
-    mean, variance = torch.batch_norm_update_stats(
-        maps.detach(), norm.running_mean, norm.running_var, norm.momentum
-    )
+    kept = (norm.running_mean, norm.running_var) if norm.track_running_stats else (None, None)
+    norm.num_batches_tracked += norm.track_running_stats
+    mean, variance = torch.batch_norm_update_stats(maps.detach(), *kept, norm.momentum)
     inverse_std = torch.rsqrt(variance + norm.eps)
     return _NormReluPool.apply(maps, norm.weight, norm.bias, mean, inverse_std)
 

@@ -81,11 +81,13 @@ class MetricsFile:
         self.path = path
 
     def append(self, step: int, row: dict[str, Any]) -> None:
-        """Add a row, and the header if it is the first."""
+        """Add a row, and the header if it is the first; one that is there says what is kept."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not self.path.exists()
-        with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, ["step", *row])
+        with self.path.open("a+", newline="") as file:
+            file.seek(0)
+            columns = next(csv.reader(file), ["step", *row])
+            writer = csv.DictWriter(file, columns, extrasaction="ignore")
             if is_new:
                 writer.writeheader()
             writer.writerow({"step": step, **row})
@@ -139,6 +141,10 @@ class Meter(StepCallback):
             "loss/total": outputs["total"].item(),
             "loss/byol": outputs["byol"].item(),
             "loss/difference": outputs["difference"].item() if "difference" in outputs else "",
+            "log_mel/view_mean": outputs["view_mean"].item(),
+            "log_mel/mixture_mean": (
+                outputs["mixture_mean"].item() if "mixture_mean" in outputs else ""
+            ),
             "collapse/spread": spread(outputs["representation"]).item(),
             "ema_decay": pl_module.ema_decay,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],

@@ -3,6 +3,8 @@
 The one place where the method departs from BYOL-A. At weight 0 it is BYOL-A to the bit.
 """
 
+from contextlib import nullcontext
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,7 +12,8 @@ from torch import Tensor, nn
 from byola_diff.config import ObjectiveConfig
 from byola_diff.losses.byol import byol_loss
 from byola_diff.losses.difference import mix_with_neighbour, subtract_neighbour
-from byola_diff.models.pair import OnlineTargetPair
+from byola_diff.models.cnn import hold_running_statistics
+from byola_diff.models.pair import Branch, OnlineTargetPair
 
 
 class Objective(ObjectiveConfig):
@@ -28,10 +31,13 @@ class Objective(ObjectiveConfig):
         second: Float[Tensor, "batch 1 mel frame"],
         generator: torch.Generator,
     ) -> dict[str, Float[Tensor, "..."]]:
-        """Scalars `total`, `byol`, `difference`; and the first view's `representation`."""
-        mixed = self._represent_mixtures(pair, (first, second), generator)
-        # One pass per view, so that each is normalised by its own batch statistics; the mixtures
-        # went first, so that the running statistics end on clean sounds.
+        """Scalars `total` and `byol`, the mean of the views; the first view's `representation`.
+
+        Above weight 0 `difference` and the mean of the mixtures too.
+        """
+        mixtures = self._mix((first, second), generator)
+        mixed = self._represent_mixtures(pair.online, mixtures)
+        # One pass per view, so that each is normalised by its own batch statistics.
         online = pair.online.represent(first), pair.online.represent(second)
         # In the order of the published code, so that dropout draws alike; then crossed.
         targets = (pair.target(first), pair.target(second))[::-1]
@@ -41,20 +47,22 @@ class Objective(ObjectiveConfig):
         )
         byol = one_way + other_way
         terms = {"total": byol, "byol": byol.detach(), "representation": online[0].detach()}
-        if mixed:
+        terms["view_mean"] = torch.stack([first.mean(), second.mean()]).mean()
+        if mixtures:
+            terms["mixture_mean"] = torch.stack([mixture.mean() for mixture, _ in mixtures]).mean()
             difference = self._difference(pair, mixed, online, targets)
             weight = self.difference_weight
             terms["total"] = (1 - weight) * byol + weight * difference
             terms["difference"] = difference.detach()
         return terms
 
-    def _represent_mixtures(
-        self, pair: OnlineTargetPair, views: tuple[Tensor, Tensor], generator: torch.Generator
+    def _mix(
+        self, views: tuple[Tensor, Tensor], generator: torch.Generator
     ) -> list[tuple[Tensor, Tensor]]:
-        """Representation of each view's mixture, and its rates; empty at weight 0."""
+        """Each view's mixture, and its rates; empty at weight 0."""
         if self.difference_weight == 0:
             return []
-        mixed = []
+        mixtures = []
         low, high = self.rate_range
         for view in views if self.symmetric else views[:1]:
             draws = torch.rand(len(view), device=view.device, generator=generator)
@@ -63,8 +71,18 @@ class Objective(ObjectiveConfig):
             if self.renormalize_mixture:
                 std, mean = torch.std_mean(mixture)
                 mixture = (mixture - mean) / std.clamp_min(torch.finfo(std.dtype).eps)
-            mixed.append((pair.online.represent(mixture), rate))
-        return mixed
+            mixtures.append((mixture, rate))
+        return mixtures
+
+    def _represent_mixtures(
+        self, online: Branch, mixtures: list[tuple[Tensor, Tensor]]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Representation of each mixture, with its rates."""
+        # An encoder in use meets clean sounds: statistics of mixtures, which are louder and more
+        # even, would shift all that it says, and only at weights above 0.
+        holds = self.running_statistics == "views"
+        with hold_running_statistics(online.encoder) if holds else nullcontext():
+            return [(online.represent(mixture), rate) for mixture, rate in mixtures]
 
     def _difference(
         self,

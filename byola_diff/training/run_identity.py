@@ -34,6 +34,10 @@ _FREE = _LENGTH | {
 }
 
 
+# What was done before there was a setting for it, where that is not its default now.
+_BEFORE = {"objective.running_statistics": "all"}
+
+
 class OtherRunError(ValueError):
     """A checkpoint made with settings that the run does not have."""
 
@@ -44,7 +48,7 @@ def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any]) -> None
     Raises:
         OtherRunError: If not: what is resumed would be neither run. Names each setting.
     """
-    old, new = _flat(saved), _flat(current)
+    old, new = _BEFORE | _flat(saved), _flat(current)
     # A schedule depends on the length of the run.
     free = _FREE if new.get("training.schedule") == "constant" else _FREE - _LENGTH
     # A setting that the checkpoint does not know yet has its default, which changes nothing.

@@ -286,6 +286,11 @@ def test_rows_below_one_header(log):
     assert log.path.read_text().splitlines() == ["step,loss,note", "2,0.25,", "4,0.5,", "6,0.75,"]
 
 
+def test_a_log_of_an_earlier_version_goes_on_with_its_columns(log):
+    log.append(8, {"loss": 1.0, "new": 3, "note": "x"})
+    assert log.path.read_text().splitlines()[-1] == "8,1.0,x"
+
+
 @pytest.mark.parametrize(
     ("step", "left"), [(6, [2, 4, 6]), (5, [2, 4]), (4, [2, 4]), (1, []), (9, [2, 4, 6])]
 )

@@ -4,8 +4,9 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cosine_similarity
+from torch.nn.functional import cosine_similarity, max_pool2d
 
+from byola_diff.models import cnn
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.pair import Branch, OnlineTargetPair, update_target
 from byola_diff.randomness import torch_generator
@@ -191,11 +192,17 @@ def test_total_is_the_weighted_sum(weight):
 def test_what_is_reported():
     pair, views = linear_pair(), make_views(n_mels=3, n_frames=7)
     terms = Objective()(pair, *views, torch_generator(0))
-    assert set(terms) == {"total", "byol", "difference", "representation"}
+    without = {"total", "byol", "representation", "view_mean"}
+    assert set(terms) == without | {"difference", "mixture_mean"}
+    assert terms["view_mean"].item() == pytest.approx(torch.cat(views).mean().item(), abs=1e-6)
+    rates = torch.stack(drawn_rates(0, 2))[..., None, None, None]
+    both = torch.stack(views)
+    mixtures = (rates * both.roll(-1, 1).exp() + (1 - rates) * both.exp()).log()
+    assert terms["mixture_mean"].item() == pytest.approx(mixtures.mean().item(), abs=1e-6)
     assert [name for name, term in terms.items() if term.requires_grad] == ["total"]
     assert torch.equal(terms["representation"], pair.online.represent(views[0]).detach())
     terms = Objective(difference_weight=0.0)(pair, *views, torch_generator(0))
-    assert set(terms) == {"total", "byol", "representation"}
+    assert set(terms) == without
 
 
 def test_rates_are_drawn_for_each_clip_and_direction_and_used_twice(monkeypatch):
@@ -340,10 +347,20 @@ def test_passes_and_their_order(settings, n_mixtures):
 
 
 @pytest.mark.parametrize(
-    ("settings", "n_mixtures"),
-    [({"difference_weight": 0.0}, 0), ({}, 2), ({"symmetric": False}, 1)],
+    ("settings", "n_counted"),
+    [
+        ({}, 2),
+        ({"symmetric": False}, 2),
+        ({"difference_weight": 0.0}, 2),
+        ({"running_statistics": "all"}, 4),
+        ({"running_statistics": "all", "symmetric": False}, 3),
+        ({"running_statistics": "all", "difference_weight": 0.0}, 2),
+    ],
 )
-def test_running_statistics_by_hand(settings, n_mixtures):
+@pytest.mark.parametrize("fused", [True, False])
+def test_running_statistics_by_hand(settings, n_counted, fused, monkeypatch):
+    if not fused:  # as on a GPU and in bfloat16, by the modules of torch
+        monkeypatch.setattr(cnn, "norm_relu_pool", lambda x, norm: max_pool2d(norm(x).relu(), 2))
     pair, views = small_pair(), make_views()
     passes = record_passes(pair)
     Objective(**settings)(pair, *views, torch_generator(0))
@@ -353,7 +370,10 @@ def test_running_statistics_by_hand(settings, n_mixtures):
             for kind in (nn.Conv2d, nn.BatchNorm2d)
         )
         maps = [convolution(batch) for branch_name, batch in passes if branch_name == name]
-        assert len(maps) == 2 + n_mixtures * (name == "online")
+        # The views are the last two passes, the mixtures those before.
+        maps = maps[-n_counted:] if name == "online" else maps
+        assert norm.num_batches_tracked == len(maps) == (n_counted if name == "online" else 2)
+        assert norm.track_running_stats
         # Each pass by its own batch, a tenth of it into the statistics: the last view weighs most.
         shares = [0.1 * 0.9**passes_after for passes_after in reversed(range(len(maps)))]
         mean = sum(share * each.mean((0, 2, 3)) for share, each in zip(shares, maps, strict=True))
@@ -361,6 +381,17 @@ def test_running_statistics_by_hand(settings, n_mixtures):
         torch.testing.assert_close(norm.running_mean, mean, rtol=0, atol=1e-5)
         start = 0.9 ** len(maps)  # what is left of the variance of 1 at the start
         torch.testing.assert_close(norm.running_var, start + var, rtol=0, atol=1e-5)
+
+
+def test_what_statistics_are_of_changes_no_loss_and_no_gradient():
+    gradients = []
+    for running_statistics in ("views", "all"):
+        pair, views = small_pair(), make_views()
+        objective = Objective(running_statistics=running_statistics)
+        terms = objective(pair, *views, torch_generator(0))
+        trained = [weight for weight in pair.parameters() if weight.requires_grad]
+        gradients.append([terms["total"], *torch.autograd.grad(terms["total"], trained)])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
 def test_weight_0_draws_no_rates():

@@ -104,3 +104,13 @@ def test_length_of_a_run_with_a_schedule_is_part_of_it(small_config, tmp_path):
 def test_checkpoint_from_before_a_setting_existed(small_config, tmp_path):
     current = to_plain(small_config(tmp_path))
     check_same_run({**current, "views": {"mixup_memory": 8}}, current)
+
+
+def test_checkpoint_from_before_running_statistics_were_of_views(small_config, tmp_path):
+    current = to_plain(small_config(tmp_path))
+    saved = {**current, "objective": dict(current["objective"])}
+    del saved["objective"]["running_statistics"]
+    with pytest.raises(OtherRunError, match=r"objective\.running_statistics: all -> views"):
+        check_same_run(saved, current)
+    as_before = small_config(tmp_path, objective={"running_statistics": "all"})
+    check_same_run(saved, to_plain(as_before))
