@@ -1,45 +1,32 @@
 import csv
-import dataclasses
 import signal
 
-import numpy as np
 import pytest
-import soundfile
-import torch
 
-from byola_diff import build
-from byola_diff.config import (
-    DataConfig,
-    EncoderConfig,
-    MonitorConfig,
-    ObjectiveConfig,
-    PretrainConfig,
-    TrainingConfig,
-    ViewsConfig,
-)
-from byola_diff.encoders import byola
-from byola_diff.storage import load_checked
-from byola_diff.training.run_identity import find_checkpoint, statistics_of_run
-from tests.store.store_maker import pack
-
+# What takes seconds to import is imported by the fixtures: the process that only hands out the
+# tests reads this file too, before the others start.
 SMALL = {
-    "data": DataConfig(
-        source="procedural", unit_s=0.32, batch_size=4, num_workers=0, statistics_clips=16
-    ),
-    "views": ViewsConfig(mixup_memory=8),
-    "encoder": EncoderConfig(name="AudioNTT2020", dim=512),
-    "objective": ObjectiveConfig(),
-    "monitor": MonitorConfig(),
-    "training": TrainingConfig(
-        steps=6,
-        projection_hidden=32,
-        projection_dim=16,
-        accelerator="cpu",
-        precision="float32",
-        log_every=1,
-        checkpoint_every=3,
-        tensorboard=False,
-    ),
+    "data": {
+        "source": "procedural",
+        "unit_s": 0.32,
+        "batch_size": 4,
+        "num_workers": 0,
+        "statistics_clips": 16,
+    },
+    "views": {"mixup_memory": 8},
+    "encoder": {"name": "AudioNTT2020", "dim": 512},
+    "objective": {},
+    "monitor": {},
+    "training": {
+        "steps": 6,
+        "projection_hidden": 32,
+        "projection_dim": 16,
+        "accelerator": "cpu",
+        "precision": "float32",
+        "log_every": 1,
+        "checkpoint_every": 3,
+        "tensorboard": False,
+    },
 }
 
 
@@ -56,6 +43,8 @@ def processes_that_can_be_interrupted():
 @pytest.fixture(scope="session", autouse=True)
 def few_sounds_in_statistics():
     """Encoders without statistics take those of 50 procedural sounds instead of 1000."""
+    from byola_diff.encoders import byola
+
     before, byola._STATISTICS_CLIPS = byola._STATISTICS_CLIPS, 50
     yield
     byola._STATISTICS_CLIPS = before
@@ -65,9 +54,20 @@ def few_sounds_in_statistics():
 def small_config():
     """Configuration of a run of a second: `small_config(out_dir, training={"steps": 3})`."""
 
+    from byola_diff import config
+
+    kinds = {
+        "data": config.DataConfig,
+        "views": config.ViewsConfig,
+        "encoder": config.EncoderConfig,
+        "objective": config.ObjectiveConfig,
+        "monitor": config.MonitorConfig,
+        "training": config.TrainingConfig,
+    }
+
     def make(out_dir, seed=42, **changes):
-        parts = {name: dataclasses.replace(SMALL[name], **changes.get(name, {})) for name in SMALL}
-        return PretrainConfig(out_dir=out_dir, seed=seed, **parts)
+        parts = {name: kinds[name](**(SMALL[name] | changes.get(name, {}))) for name in SMALL}
+        return config.PretrainConfig(out_dir=out_dir, seed=seed, **parts)
 
     return make
 
@@ -75,6 +75,8 @@ def small_config():
 @pytest.fixture(scope="session")
 def pretrain():
     """The run of a configuration in this process; returns the learner."""
+    from byola_diff import build
+    from byola_diff.training.run_identity import find_checkpoint, statistics_of_run
 
     def run(config, resume="no"):
         checkpoint = find_checkpoint(config, resume)
@@ -89,6 +91,9 @@ def pretrain():
 @pytest.fixture(scope="session")
 def assert_same_training():
     """Check that two runs ended with the same bits, and had the same losses on the way."""
+    import torch
+
+    from byola_diff.storage import load_checked
 
     def check(folder, other):
         ends = [load_checked(run / "checkpoints" / "last.ckpt") for run in (folder, other)]
@@ -125,6 +130,9 @@ def losses(folder):
 @pytest.fixture(scope="session")
 def sounds(tmp_path_factory):
     """Ten short files at 16 kHz, some shorter than a training clip."""
+    import numpy as np
+    import soundfile
+
     folder = tmp_path_factory.mktemp("sounds")
     for number in range(10):
         noise = np.random.default_rng(number).standard_normal(3000 + 700 * number)
@@ -135,6 +143,8 @@ def sounds(tmp_path_factory):
 @pytest.fixture(scope="session")
 def store(sounds, tmp_path_factory):
     """The same files as a packed store."""
+    from tests.store.store_maker import pack
+
     out = tmp_path_factory.mktemp("packed") / "store"
     pack(sounds, out)
     return out

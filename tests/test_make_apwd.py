@@ -169,6 +169,7 @@ def test_a_stopped_run_goes_on(script, recordings, corpus, tmp_path, monkeypatch
     assert file_hashes(out) == file_hashes(corpus)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_in_a_finished_corpus_leaves_no_table(
     script, recordings, corpus, tmp_path, monkeypatch
 ):

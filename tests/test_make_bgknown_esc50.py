@@ -142,6 +142,7 @@ def tree(folder):
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_another_data_set_is_not_touched(script, tmp_path, capsys):
     out = tmp_path / "out"
     assert status(script, *command(out)) == 0

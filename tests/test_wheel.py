@@ -90,6 +90,7 @@ def files_below(*parts):
     return {str(path.relative_to(REPOSITORY)) for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_holds_code_and_data_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}

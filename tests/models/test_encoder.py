@@ -135,6 +135,7 @@ def test_windows_give_the_result_of_one_pass(encoder, n_samples):
         torch.testing.assert_close(layer, parts[2][name], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_three_minutes_in_windows():
     encoder = make_encoder("2020", window_samples=400, n_fft=400)
     waveform = noise(1, 3 * 60 * 16_000)

@@ -146,6 +146,7 @@ def test_resumed_run_is_the_uninterrupted_one(
     assert_same_training(tmp_path, whole_run(source, accumulate))
 
 
+@pytest.mark.slow
 def test_all_sources_of_the_same_clips_train_alike(whole_run, assert_same_training):
     assert_same_training(whole_run("folder"), whole_run("packed"))
     assert_same_training(whole_run("packed"), whole_run("resident"))
@@ -165,6 +166,7 @@ def test_killed_run_goes_on_as_if_nothing_had_happened(
     assert not list(folder.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_resume_right_after_a_checkpoint_does_not_save_inside_a_step(
     small_config, pretrain, tmp_path
 ):

@@ -122,6 +122,7 @@ def test_without_difference_term_its_column_is_empty(small_config, pretrain, tmp
     assert row["loss/total"] == row["loss/byol"]
 
 
+@pytest.mark.slow
 def test_waiting_for_data_is_told_from_other_waiting(small_config, tmp_path, monkeypatch):
     class Slow(ProceduralSource):
         def batch(self, epoch, clips, device):
@@ -206,6 +207,7 @@ def labelled(tmp_path_factory):
     return folder / "manifest.csv"
 
 
+@pytest.mark.slow
 def test_score_during_training_changes_nothing_else(
     labelled, small_config, pretrain, tmp_path, assert_same_training
 ):

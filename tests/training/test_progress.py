@@ -45,6 +45,7 @@ def test_run_and_schedule_end_with_the_time(rows, tmp_path):
     assert checkpoint["global_step"] == 10
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_rest_of_the_time(small_config, pretrain, tmp_path, monkeypatch):
     training = {"steps": None, "minutes": 1.0, "checkpoint_every": 4}
     config = small_config(tmp_path, training=training)

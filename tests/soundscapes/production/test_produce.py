@@ -81,7 +81,7 @@ def one_by_one(sources, tmp_path_factory):
     return file_hashes(out)
 
 
-@pytest.mark.parametrize("n_workers", [1, 2])
+@pytest.mark.parametrize("n_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_results_in_order_and_refusals(n_workers, capfd):
     numbers = list(range(20))
     done, refused = produce(numbers, square, "item {}".format, n_workers=n_workers, title="squares")
@@ -100,7 +100,7 @@ def test_results_in_order_and_refusals(n_workers, capfd):
     assert "20/20" in printed.err
 
 
-@pytest.mark.parametrize("n_workers", [1, 2])
+@pytest.mark.parametrize("n_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("error", "raised", "message"),
     [
@@ -143,7 +143,7 @@ def loud(number):
     return number
 
 
-@pytest.mark.parametrize("n_workers", [1, 2])
+@pytest.mark.parametrize("n_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_clipping_is_known_by_its_kind_and_not_by_its_words(n_workers):
     _, refused = produce(range(3), loud, str, n_workers=n_workers, title="loud")
     assert [one.clips for one in refused] == [True, False]
