@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 WIDTH_INCHES = 9.6
-"""Of figures of scores: one width, so that letters have one size on the page."""
+"""Width of all figures of scores, so that letters have one size on the page."""
 MAX_ENCODERS = 8
 """At most so many can be told apart in one panel, by colour, dash and marker."""
 

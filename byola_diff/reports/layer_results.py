@@ -39,7 +39,7 @@ class FusionGain:
     """How much better a fusion is than what it is made from; positive is better."""
 
     record: ScoreRecord
-    """Of the fusion."""
+    """The score of the fusion."""
     metric: str
     best_layer: str | None
     over_layer: Interval | None
@@ -49,7 +49,7 @@ class FusionGain:
 
 
 def layer_parts(scored: Sequence[ScoreRecord], pictures: bool) -> list[Part]:
-    """Of each protocol, pictures (if wanted) by group of tasks, and the figures behind them."""
+    """For each protocol, pictures (if wanted) by group of tasks, and the figures behind them."""
     parts: list[Part] = []
     layers = [record for record in scored if record.layer]
     for protocol in sorted({record.protocol for record in layers}):

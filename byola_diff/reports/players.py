@@ -44,7 +44,7 @@ _BOX = (
     *(_LEFT / _WIDTH, _BOTTOM / _HEIGHT),
     *(1 - (_LEFT + _RIGHT) / _WIDTH, 1 - (_BOTTOM + _TOP) / _HEIGHT),
 )
-"""Of the axes, in shares of the picture: left, bottom, width, height."""
+"""The axes, in shares of the picture: left, bottom, width, height."""
 _LABEL_POINTS = 10.5
 
 

@@ -73,7 +73,7 @@ def deviation_note(records: Iterable[ScoreRecord]) -> str:
 
 
 def encoder_name(record: ScoreRecord) -> str:
-    """Of whom the score is; that of a single layer is of the encoder that has it."""
+    """Name of the encoder scored; for a single layer, of the encoder that has it."""
     return (record.layer and record.base) or record.encoder.name
 
 

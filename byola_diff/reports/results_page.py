@@ -33,7 +33,7 @@ COLUMNS = (
     *("fusion_layers", "status", "metric", "mean", "ci95", "n_values", "values", "probe"),
     *("deviations", "error", "commit", "finished", "wall_s", "path"),
 )
-"""Of the CSV."""
+"""Columns of the CSV."""
 
 _HASH_DIGITS = 12
 _UNKNOWN = "unknown"
@@ -155,7 +155,7 @@ def _extras(extras: Sequence[ReportExtra], pictures: bool) -> list[tuple[str, li
 
 
 def provenance_tables(records: Sequence[ScoreRecord]) -> list[Table]:
-    """Of what the scores are: each combination that occurs, with its records or their tasks.
+    """What the scores were made with: each combination, with its records or their tasks.
 
     What probes chose is shown for each record, but for those of single layers.
     """

@@ -40,7 +40,7 @@ class BgKnownOptions(CorpusOptions):
     """Which items are made of which sounds, and how they sound."""
 
     duration_s: ClassVar[float] = 5.0
-    """Of mixtures and references; no option."""
+    """Length of mixtures and references; no option."""
 
     esc50: Folder
     """ESC-50 as published, or a folder with manifest.csv (file, label, fold); or the word

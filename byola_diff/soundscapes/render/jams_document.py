@@ -14,7 +14,7 @@ OURS = "byola_diff"
 ROLES: tuple[Role, ...] = get_args(Role)
 
 N_DISTRIBUTIONS = 6
-"""Of an event in a specification: of label, source, its time, time, duration and SNR."""
+"""Distributions that specify an event: label, source, its time, time, duration and SNR."""
 
 
 def to_jams(plan: Soundscape, facts: Mapping[str, Any]) -> str:
