@@ -15,10 +15,13 @@ def make_learner(small_config, tmp_path, device):
 
 
 def test_a_step_in_bfloat16_is_near_the_one_in_float32(make_learner, device):
-    waveform = training_batch(0, torch.arange(4, device=device), 5120, 16_000)
+    waveform = training_batch(0, torch.arange(16, device=device), 5120, 16_000)
     losses = {}
     for precision in ("float32", "bfloat16"):
         learner = make_learner(precision)
+        for module in learner.modules():  # a GPU draws other masks for each type of number
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
         optimizer = learner.configure_optimizers()
         losses[precision] = []
         for step in range(4):
@@ -27,7 +30,7 @@ def test_a_step_in_bfloat16_is_near_the_one_in_float32(make_learner, device):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    assert losses["bfloat16"][0] == pytest.approx(losses["float32"][0], abs=0.1)
+    assert losses["bfloat16"][0] == pytest.approx(losses["float32"][0], abs=0.05)
     for values in losses.values():
         assert values[-1] < values[1] < 8
 
