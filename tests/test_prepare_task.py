@@ -68,7 +68,7 @@ def status(script, args):
     ("args", "expected"),
     [
         ([], "1 of 7 listed files are missing (0.0% allowed), the first:\n  yes/d_nohash_0.wav"),
-        (["--allow-missing", "0.2"], "prepare_task: spcv2: the data are not those published"),
+        (["--allow-missing", "0.2"], "prepare_task.py: spcv2: the data are not those published"),
         (["--allow-missing", "2"], "--allow-missing must be a share"),
         (["--out", "x.txt"], "--out must end in .csv"),
         (["--split-file", "x.csv"], "spcv2 comes with its split"),

@@ -37,7 +37,7 @@ class PrepareTaskOptions(Choices):
             raise ValueError("--out must end in .csv")
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "prepare_task") -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "prepare_task.py") -> int:
     """Exit status: 0 for a written manifest, 2 for wrong arguments or data."""
     args = read_options(
         PrepareTaskOptions, arguments, prog=prog, description=__doc__, epilog=_tasks()

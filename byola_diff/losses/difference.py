@@ -8,7 +8,8 @@ Every view v_n is mixed with its neighbour in the batch, at a rate g_n drawn per
     d_n = f(w_n) - g_n f(v_{n+1})             the *difference*
 
 and from d_n, through the online projector and a second predictor, the target projection of what
-remains, v_n, is predicted with the distance of BYOL (Eq. 3). The last neighbours the first.
+remains, v_n, is predicted with the distance of BYOL (Eq. 3). The last neighbours the first. Here
+are w and d; `byola_diff.training.objective` puts the loss together.
 """
 
 import torch

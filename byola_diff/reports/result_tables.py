@@ -69,7 +69,7 @@ def deviation_note(records: Iterable[ScoreRecord]) -> str:
             who = f" ({', '.join(encoders)})" if len(tasks[task]) > 1 else ""
             if deviations:
                 reasons.append(f"{task_title(task)}{who}: {'; '.join(deviations)}.")
-    return " ".join([f"{MARK}: not the task as published.", *reasons]) if reasons else ""
+    return " ".join([f"{MARK}: not measured as published.", *reasons]) if reasons else ""
 
 
 def encoder_name(record: ScoreRecord) -> str:

@@ -29,7 +29,7 @@ def test_our_scores_on_part_of_a_task_are_marked_beside_the_papers():
     assert table.rows[-1][-1] == "53.6†"
     assert not any("†" in cell for row in table.rows[:-1] for cell in row)
     assert table.note.endswith(
-        " †: not the task as published. ESC-50: fold 2: 388, not 400; classes: 49, not 50."
+        " †: not measured as published. ESC-50: fold 2: 388, not 400; classes: 49, not 50."
     )
     assert "†" not in paper_table(published("Table III"), [record()]).note
 

@@ -51,7 +51,7 @@ def test_scores_on_part_of_a_task_are_marked_with_the_reason():
         ["vggish", "82.0 ± 5.0†", "50.0†", "66.0†"],
     ]
     assert table.note == (
-        "†: not the task as published. ESC-50 (vggish): fold 2: 388, not 400; classes: 49, not 50. "
+        "†: not measured as published. ESC-50 (vggish): fold 2: 388, not 400; classes: 49, not 50. "
         "CRM-D: split: our own, seed 0."
     )
     # A part of a task is no competitor of the whole.
@@ -67,7 +67,7 @@ def test_whole_tasks_have_no_mark_and_no_note():
 def test_layers_on_part_of_a_task_are_marked():
     table = layer_table("evar", [layer("1", 1, 1, values=(0.5,), deviations=PARTIAL)])
     assert table.rows == [["vggish, layer 1", "50.0†"]]
-    assert table.note.startswith("†: not the task as published. ESC-50: fold 2")
+    assert table.note.startswith("†: not measured as published. ESC-50: fold 2")
 
 
 def test_metrics_of_one_task_stand_side_by_side_in_their_order():
