@@ -49,7 +49,7 @@ def identity_of_run(config: PretrainConfig) -> dict[str, Any]:
 
     Others need none of it, and get nothing.
     """
-    if rank_zero_only.rank:
+    if not _is_first():
         return {}
     return {
         "precision": "bfloat16" if use_bfloat16(config) else "float32",
@@ -154,7 +154,7 @@ def statistics_of_run(
     A checkpoint brings its own, so none are computed where there is one. The first process gives
     its own to the others (`Learner.setup`).
     """
-    if checkpoint is not None or rank_zero_only.rank:
+    if checkpoint is not None or not _is_first():
         return 0.0, 1.0
     # "meta" keeps a resident store on disk, where its crops are the same.
     source = open_source(config, "meta")
@@ -190,11 +190,18 @@ def _defaults() -> dict[str, Any]:
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        if key == "sources":  # where they lie may change: of each, the share stays
-            value = [part["share"] for part in value]
-        inner = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif key == "sources":  # where they lie may change: of each, the share stays
+            flat[f"{prefix}{key}"] = [part["share"] for part in value]
+        else:
+            flat[f"{prefix}{key}"] = value
     return flat
+
+
+def _is_first() -> bool:
+    """Whether this is the first of all processes; Lightning knows from its trainer on."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 @rank_zero_only
