@@ -64,7 +64,7 @@ def config_of(
         data=DataConfig(
             sources=sources_in(scratch), batch_size=batch, num_workers=0, statistics_clips=4 * batch
         ),
-        views=ViewsConfig(mixup_memory=8 * batch),
+        views=ViewsConfig(mixup_memory_batches=8),
         objective=ObjectiveConfig(difference_weight=weight),
         training=training,
     )
@@ -89,9 +89,19 @@ class WriteEncoders(pl.Callback):
     def __init__(self, config: PretrainConfig, name: str, options: Any) -> None:
         self.config, self.name, self.options = config, name, options
         self.figures: dict[str, Any] = {"commit": options.commit, "scores": {}, "files": []}
-        manifest = options.corpus / "labelled" / "manifest.csv"
-        self.score = build.nearest_neighbour_score(manifest) if manifest.is_file() else None
+        self.score = self._open_score(options.corpus / "labelled" / "manifest.csv")
         self._is_half_written = False
+
+    def _open_score(self, manifest: Path) -> Any:
+        """The score; none, and why, without labelled clips that can be used: the run goes on."""
+        if not manifest.is_file():
+            return None
+        try:
+            return build.nearest_neighbour_score(manifest, self.config.front_end.sample_rate)
+        except Exception as error:
+            self.figures["scores"]["fault"] = _in_short(error)
+            print(f"{self.name} goes on without a score: {_in_short(error)}", flush=True)
+            return None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Give the steps what time is left now: importing and loading took some."""
@@ -141,7 +151,7 @@ class WriteEncoders(pl.Callback):
             try:
                 self.figures["scores"][moment] = self.score(learner)
             except Exception as error:  # of labelled clips, which are not what the run is for
-                self.figures["scores"][moment] = f"{type(error).__name__}: {error}"[:300]
+                self.figures["scores"][moment] = _in_short(error)
             self._save()
         print(f"{self.name} {moment}: {self.figures}", flush=True)
 
@@ -149,6 +159,10 @@ class WriteEncoders(pl.Callback):
         path = self.options.out / "pretrain.json"
         found = json.loads(path.read_text()) if path.is_file() else {}
         write_json(path, found | {self.name: self.figures})
+
+
+def _in_short(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
 
 
 def write_parts(folder: Path, out: Path) -> list[str]:

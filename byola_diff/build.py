@@ -1,14 +1,16 @@
 """From a configuration to the objects of a run: the only place that reads the whole of it."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.utilities import rank_zero_only
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
@@ -18,21 +20,29 @@ from byola_diff.config import PretrainConfig
 from byola_diff.models.cnn import ENCODERS
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.pair import OnlineTargetPair
-from byola_diff.models.precision import resolved_precision
 from byola_diff.randomness import derive_seed
 from byola_diff.tables.manifest import read_manifest
+from byola_diff.tables.reading import check_readable
 from byola_diff.training.checkpoints import CheckedCheckpointIO, FinishStep, KeepCheckpoints
 from byola_diff.training.clip_module import ClipModule
 from byola_diff.training.learner import Learner
 from byola_diff.training.monitors import ListRejectedFiles, Meter, ScoreDuringTraining
 from byola_diff.training.objective import Objective
 from byola_diff.training.progress import UNBOUNDED_STEPS, Progress, TimeLimit
+from byola_diff.training.run_identity import count_devices, use_bfloat16, use_gpu
 from byola_diff.training.views import ViewMaker
 
 
-def build_learner(config: PretrainConfig, statistics: tuple[float, float]) -> Learner:
-    """Networks, augmentations and loss, with weights that depend on `config.seed` alone."""
-    training = config.training
+def build_learner(
+    config: PretrainConfig,
+    statistics: tuple[float, float],
+    identity: Mapping[str, Any] | None = None,
+) -> Learner:
+    """Networks, augmentations and loss, with weights that depend on `config.seed` alone.
+
+    `identity` of the run goes into its checkpoints.
+    """
+    training, views = config.training, config.views
     n_frames = 1 + config.unit_samples // config.front_end.hop_samples
     objective = Objective(**vars(config.objective))
     with torch.random.fork_rng(devices=[]):
@@ -47,10 +57,18 @@ def build_learner(config: PretrainConfig, statistics: tuple[float, float]) -> Le
         config,
         LogMel(**vars(config.front_end)),
         Normalize(*statistics),
-        ViewMaker(config.front_end.n_mels, n_frames, **vars(config.views)),
+        ViewMaker(
+            config.front_end.n_mels,
+            n_frames,
+            mixup_share=views.mixup_share,
+            mixup_memory=views.memory_clips(config.data.batch_size),
+            fader_gain=views.fader_gain,
+            synchronized=training.sync_batchnorm and count_devices(config) * training.nodes > 1,
+        ),
         pair,
         objective,
         bfloat16=use_bfloat16(config),
+        identity=dict(identity or {}),
     )
 
 
@@ -63,7 +81,8 @@ def build_trainer(config: PretrainConfig) -> pl.Trainer:
     """Lightning's trainer with our logs, checkpoints and monitors.
 
     Raises:
-        ValueError: If the manifest of the monitor can't be used.
+        ValueError: If there are fewer clips than a batch, or the manifest of the monitor or some
+            of its clips can't be used.
         ModuleNotFoundError: If a log for TensorBoard is asked for and can't be written.
     """
     training, world_size = config.training, count_devices(config) * config.training.nodes
@@ -72,7 +91,9 @@ def build_trainer(config: PretrainConfig) -> pl.Trainer:
             "training.tensorboard needs a package that is not installed: "
             "pip install 'byola-diff[log]', or give --training.tensorboard false"
         )
-    strategy = "auto"
+    n_steps, strategy = count_steps(config), "auto"
+    if world_size > 1 and training.sync_batchnorm and not use_gpu(config):
+        raise ValueError("training.sync_batchnorm needs GPUs: torch can't do it on a CPU")
     if world_size > 1:
         # Each process keeps its own batch statistics and mixup memory: nothing is broadcast.
         strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
@@ -83,7 +104,7 @@ def build_trainer(config: PretrainConfig) -> pl.Trainer:
         num_nodes=training.nodes,
         strategy=strategy,
         sync_batchnorm=training.sync_batchnorm,
-        max_steps=count_steps(config),
+        max_steps=n_steps,
         deterministic=training.deterministic,
         accumulate_grad_batches=training.accumulate,
         callbacks=_callbacks(config, world_size),
@@ -113,18 +134,28 @@ def _callbacks(config: PretrainConfig, world_size: int) -> list[pl.Callback]:
     if n_files:
         callbacks.append(ListRejectedFiles(out_dir, n_files, config.data.max_rejected))
     if config.monitor.manifest:
-        score = nearest_neighbour_score(config.monitor.manifest)
+        rate = config.front_end.sample_rate
+        score = nearest_neighbour_score(config.monitor.manifest, rate)
         callbacks.append(ScoreDuringTraining(score, out_dir, config.monitor.every))
     return callbacks
 
 
-def nearest_neighbour_score(manifest_path: Path) -> Callable[[Learner], dict[str, float]]:
-    """Score of a learner's online encoder on a labelled manifest, which is checked now."""
+def nearest_neighbour_score(
+    manifest_path: Path, sample_rate: int
+) -> Callable[[Learner], dict[str, float]]:
+    """Score of a learner's online encoder on a labelled manifest.
+
+    All of it is checked now, by the process that scores: every clip is read once.
+
+    Raises:
+        ValueError: If the manifest or some of its clips can't be used; says which.
+    """
     from byola_diff.embeddings.extract import ExtractionOptions, embed_clips
     from byola_diff.probing.nearest import judged_sides, nearest_neighbour_accuracy
 
     manifest = read_manifest(manifest_path)
     judged_sides(manifest)
+    rank_zero_only(check_readable)(manifest, sample_rate)
 
     def score(learner: Learner) -> dict[str, float]:
         encoder = online_encoder(learner)
@@ -145,30 +176,19 @@ def online_encoder(learner: Learner) -> AudioEncoder:
 
 
 def count_steps(config: PretrainConfig) -> int:
-    """Optimiser steps of the run; for one bounded by minutes, more than it can reach."""
-    training, data = config.training, config.data
+    """Optimiser steps of the run; for one bounded by minutes, more than it can reach.
+
+    Raises:
+        ValueError: If there are fewer clips than a batch, whatever bounds the run.
+    """
+    training = config.training
+    # Counting clips needs no device: "meta" keeps a resident store on disk.
+    source, world_size = open_source(config, "meta"), count_devices(config) * training.nodes
+    per_epoch = 0
+    if not source.endless:
+        per_epoch = steps_per_epoch(source.n_clips, config.data.batch_size, world_size)
     if training.steps is not None:
         return training.steps
     if training.minutes is not None:
         return UNBOUNDED_STEPS
-    world_size = count_devices(config) * training.nodes
-    # Counting clips needs no device: "meta" keeps a resident store on disk.
-    n_clips = open_source(config, "meta").n_clips
-    batches = steps_per_epoch(n_clips, data.batch_size, world_size) * training.epochs
-    return max(batches // training.accumulate, 1)
-
-
-def count_devices(config: PretrainConfig) -> int:
-    """Processes on this node."""
-    training = config.training
-    if training.devices != "auto":
-        return training.devices
-    gpus_wanted = training.accelerator in ("auto", "gpu", "cuda")
-    return max(torch.cuda.device_count(), 1) if gpus_wanted else 1
-
-
-def use_bfloat16(config: PretrainConfig) -> bool:
-    """Whether the networks run in bfloat16: for "auto", where the hardware computes it."""
-    on_gpu = torch.cuda.is_available() and config.training.accelerator != "cpu"
-    device = "cuda" if on_gpu else "cpu"
-    return resolved_precision(config.training.precision, device) == "bfloat16"
+    return max(per_epoch * training.epochs // training.accumulate, 1)

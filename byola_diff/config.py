@@ -107,13 +107,22 @@ class ViewsConfig:
     mixup_share: float = 0.2
     """Largest share of the other clip; 0.4 in BYOL-A v1."""
     mixup_memory: int = 2048
+    """Clips seen last, on each process, of which one is mixed in."""
+    mixup_memory_batches: int | None = None
+    """The same in batches, in place of `mixup_memory`: how old a clip gets then does not depend on
+    the batch size."""
     fader_gain: float = 1.0
     """0 leaves the fader out, as in BYOL-A v1."""
 
     def __post_init__(self) -> None:
         _require(0 <= self.mixup_share < 1, "views.mixup_share", "in [0, 1)", self.mixup_share)
-        _require_at_least(1, self, "views", "mixup_memory")
+        _require_at_least(1, self, "views", "mixup_memory", "mixup_memory_batches")
         _require_at_least(0, self, "views", "fader_gain")
+
+    def memory_clips(self, batch_size: int) -> int:
+        """Clips that the memory of a process holds."""
+        batches = self.mixup_memory_batches
+        return self.mixup_memory if batches is None else batches * batch_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +188,8 @@ class TrainingConfig:
     deterministic: bool = False
     """Only operations that give the same bits each time, at some cost of speed on a GPU."""
     sync_batchnorm: bool = False
-    """Off, as in the published code: each process normalises by its own batch."""
+    """Whether views and batch normalisation share their statistics among the processes, on GPUs;
+    off, as in the published code: each process normalises by its own batch."""
     log_every: int = 10
     """Steps between rows of the log."""
     checkpoint_every: int = 1000

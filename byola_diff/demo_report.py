@@ -92,7 +92,9 @@ def _pictures(encoder: AudioEncoder, training: Mapping[str, Any], seed: int) -> 
     clips = encoder.normalize(log_mel(waveforms))
     # Most clips come before those shown: mixup takes from clips seen before.
     earlier, shown = clips[:-_SHOWN_CLIPS], clips[-_SHOWN_CLIPS:]
-    make_views = ViewMaker(log_mel.n_mels, shown.shape[-1], **training["views"])
+    names = ("mixup_share", "mixup_memory", "fader_gain")
+    settings = {name: training["views"][name] for name in names}
+    make_views = ViewMaker(log_mel.n_mels, shown.shape[-1], **settings)
     generator = torch_generator(seed, "demo views")
     make_views(earlier, generator)
     first, second = make_views(shown, generator)

@@ -76,12 +76,16 @@ def small_config():
 def pretrain():
     """The run of a configuration in this process; returns the learner."""
     from byola_diff import build
-    from byola_diff.training.run_identity import find_checkpoint, statistics_of_run
+    from byola_diff.training import run_identity
 
     def run(config, resume="no"):
-        checkpoint = find_checkpoint(config, resume)
+        checkpoint = run_identity.find_checkpoint(config, resume)
         trainer = build.build_trainer(config)
-        learner = build.build_learner(config, statistics_of_run(config, checkpoint))
+        identity = run_identity.identity_of_run(config)
+        if checkpoint:
+            run_identity.check_resumed(config, checkpoint, identity)
+        statistics = run_identity.statistics_of_run(config, checkpoint, identity)
+        learner = build.build_learner(config, statistics, identity)
         trainer.fit(learner, build.build_clip_module(config), ckpt_path=checkpoint)
         return learner
 

@@ -5,6 +5,7 @@ import torch
 
 from byola_diff import build
 from byola_diff.clips import open as open_module
+from byola_diff.tables.reading import UnreadableClipsError
 
 
 def test_weights_depend_on_the_seed_alone(small_config, tmp_path):
@@ -54,11 +55,37 @@ def test_steps_of_a_run_over_ten_clips(training, expected, small_config, sounds,
     assert build.build_clip_module(config).n_steps == expected * config.training.accumulate
 
 
-def test_fewer_clips_than_a_batch(small_config, sounds, tmp_path):
-    data = {"source": "folder", "root": sounds, "batch_size": 16}
-    config = small_config(tmp_path, data=data, training={"steps": None})
-    with pytest.raises(ValueError, match=r"10 clips are fewer than one global batch of 16"):
-        build.count_steps(config)
+@pytest.mark.parametrize(
+    ("batch_size", "training"),
+    [
+        (16, {"steps": None, "epochs": 1}),
+        (16, {"steps": 3}),
+        (16, {"steps": None, "minutes": 1.0}),
+        (8, {"steps": 3, "devices": 2}),
+        (4, {"steps": 3, "devices": 2, "nodes": 2}),
+    ],
+)
+@pytest.mark.parametrize("source", ["folder", "packed", "resident"])
+def test_fewer_clips_than_a_batch(
+    source, batch_size, training, small_config, sounds, store, tmp_path
+):
+    root = sounds if source == "folder" else store
+    data = {"source": source, "root": root, "batch_size": batch_size}
+    config = small_config(tmp_path / "run", data=data, training=training)
+    with pytest.raises(ValueError, match=r"10 clips are fewer than one global batch of 16 "):
+        build.build_trainer(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_statistics_of_several_processes_need_gpus(small_config, tmp_path):
+    training = {"devices": 2, "sync_batchnorm": True}
+    with pytest.raises(ValueError, match="sync_batchnorm needs GPUs"):
+        build.build_trainer(small_config(tmp_path, training=training))
+
+
+def test_memory_of_eight_batches(small_config, tmp_path):
+    config = small_config(tmp_path, views={"mixup_memory_batches": 8})
+    assert build.build_learner(config, (0.0, 1.0)).make_views.memory.size == 8 * 4
 
 
 @pytest.mark.parametrize(
@@ -101,3 +128,31 @@ def test_manifest_of_the_monitor_is_checked_before_any_work(small_config, tmp_pa
     config = small_config(tmp_path, monitor={"manifest": tmp_path / "none.csv"})
     with pytest.raises(Exception, match=r"none\.csv"):
         build.build_trainer(config)
+
+
+def test_every_clip_of_the_monitor_is_read_before_any_work(small_config, sounds, tmp_path):
+    rows = ["file,label,split"]
+    for number in range(4):
+        content = (sounds / f"{number}.wav").read_bytes()
+        (tmp_path / f"{number}.wav").write_bytes(content)
+        rows.append(f"{number}.wav,{'ab'[number % 2]},{'train' if number < 2 else 'test'}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    config = small_config(tmp_path / "run", monitor={"manifest": tmp_path / "labels.csv"})
+    build.build_trainer(config)
+    (tmp_path / "1.wav").write_text("<html>no such page</html>")
+    soundfile.write(tmp_path / "3.wav", np.full(900, np.nan), 16_000, subtype="FLOAT")
+    with pytest.raises(UnreadableClipsError) as refusal:
+        build.build_trainer(config)
+    told = str(refusal.value).splitlines()
+    assert told[0].startswith("2 of 4 clips can't be read")
+    # The header of the second is in order.
+    assert "1.wav: unreadable" in told[1]
+    assert told[2].endswith("3.wav: has NaN or infinite samples")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("devices", "expected"), [(1, False), (2, True)])
+def test_views_are_normalised_as_batches_are(devices, expected, small_config, tmp_path):
+    training = {"devices": devices, "sync_batchnorm": True}
+    learner = build.build_learner(small_config(tmp_path, training=training), (0.0, 1.0))
+    assert learner.make_views.synchronized == expected

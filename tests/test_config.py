@@ -30,6 +30,7 @@ from byola_diff.config import (
         (ViewsConfig, {"mixup_share": 1.0}, r"views.mixup_share must be in \[0, 1\), not 1.0"),
         (ViewsConfig, {"mixup_share": -0.1}, "views.mixup_share"),
         (ViewsConfig, {"mixup_memory": 0}, "views.mixup_memory must be at least 1, not 0"),
+        (ViewsConfig, {"mixup_memory_batches": 0}, "views.mixup_memory_batches must be at least 1"),
         (ViewsConfig, {"fader_gain": -1.0}, "views.fader_gain must be at least 0, not -1.0"),
         (ObjectiveConfig, {"difference_weight": 1.5}, "difference_weight must be .* not 1.5"),
         (ObjectiveConfig, {"difference_weight": -0.1}, "objective.difference_weight"),
@@ -87,3 +88,8 @@ def test_plain_values_are_those_of_json():
     assert plain["training"]["steps"] is None
     fields = {field.name for field in dataclasses.fields(PretrainConfig)}
     assert plain.keys() == fields
+
+
+def test_mixup_memory_in_clips_or_in_batches():
+    assert ViewsConfig(mixup_memory=100).memory_clips(32) == 100
+    assert ViewsConfig(mixup_memory=100, mixup_memory_batches=8).memory_clips(32) == 256

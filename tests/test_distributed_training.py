@@ -1,3 +1,4 @@
+import json
 import pickle
 import socket
 
@@ -5,13 +6,14 @@ import pytest
 import torch
 
 from byola_diff import build
+from byola_diff.audio.normalize import normalize_views
 from byola_diff.clips.open import open_source
 from byola_diff.models.pair import update_target
 from byola_diff.randomness import derive_seed, torch_generator
 from byola_diff.storage import load_checked
 from byola_diff.training.clip_module import StepBatches
 from byola_diff.training.run_identity import statistics_of_run
-from tests.helpers import one_thread
+from tests.helpers import normal_noise, one_thread
 from tests.processes import run
 
 __all__ = ["one_thread"]
@@ -25,8 +27,9 @@ import os, pickle, sys, warnings
 import pytorch_lightning as pl
 import torch
 from byola_diff import build
+from byola_diff.training import run_identity
 from byola_diff.training.progress import hide_lightning_noise
-from byola_diff.training.run_identity import find_checkpoint, statistics_of_run
+from byola_diff.training.views import ViewMaker
 
 class Note(pl.Callback):
     def __init__(self):
@@ -37,15 +40,27 @@ class Note(pl.Callback):
     def on_train_batch_end(self, trainer, learner, outputs, batch, index):
         self.losses.append(outputs["total"])
 
+def shared_views(trainer):
+    # Of this process's half of a batch, normalised with the other half.
+    batch, rank = torch.load(sys.argv[2]), trainer.global_rank
+    make_views = ViewMaker(16, 24, mixup_share=0.0, fader_gain=0.0, synchronized=True)
+    make_views.crop.forward = lambda log_mel, generator: log_mel
+    return make_views(batch[3 * rank : 3 * rank + 3], torch.Generator())
+
 def run(config, resume, notes):
-    checkpoint = find_checkpoint(config, resume)
+    checkpoint = run_identity.find_checkpoint(config, resume)
     trainer = build.build_trainer(config)
+    identity = run_identity.identity_of_run(config)
+    if checkpoint:
+        run_identity.check_resumed(config, checkpoint, identity)
+    statistics = run_identity.statistics_of_run(config, checkpoint, identity)
     note = Note()
     trainer.callbacks.append(note)
-    learner = build.build_learner(config, statistics_of_run(config, checkpoint))
+    learner = build.build_learner(config, statistics, identity)
     trainer.fit(learner, build.build_clip_module(config), ckpt_path=checkpoint)
     if notes:
         seen = {"losses": note.losses, "gradients": note.gradients, "end": learner.state_dict()}
+        seen |= {"computed": statistics, "identity": identity, "views": shared_views(trainer)}
         torch.save(seen, config.out_dir / f"rank{trainer.global_rank}.pt")
 
 jobs, rank_zero_environment = pickle.load(open(sys.argv[1], "rb"))
@@ -117,13 +132,20 @@ def seen(configs, resumed, tmp_path_factory):
     }
     description = tmp_path_factory.mktemp("jobs") / "jobs.pickle"
     description.write_bytes(pickle.dumps((jobs, environment)))
-    done = run("-c", TWO_PROCESSES, description)
+    batch = description.with_name("batch.pt")
+    torch.save(joint_batch(), batch)
+    done = run("-c", TWO_PROCESSES, description, batch)
     assert done.returncode == 0, done.stderr
     folders = {name: config.out_dir for name, config in configs.items()}
     return {
         name: [torch.load(folder / f"rank{rank}.pt") for rank in range(2)]
         for name, folder in (folders | {"resumed": resumed[1].out_dir}).items()
     }
+
+
+def joint_batch():
+    """Six clips, of which the second three, and those of the second process, are louder."""
+    return normal_noise(6, 1, 16, 24) + torch.tensor([0, 1, 2, 6, 9, 12]).reshape(6, 1, 1, 1)
 
 
 class OneProcess:
@@ -226,3 +248,24 @@ def test_checkpoint_holds_the_mixup_memory_of_every_process(configs, seen):
     state = load_checked(configs["difference"].out_dir / "checkpoints" / "last.ckpt")
     for rank, memory in enumerate(state["mixup_memories"]):
         assert torch.equal(memory, seen["difference"][rank]["end"]["make_views.mixup.memory.clips"])
+
+
+def test_views_of_two_processes_are_those_of_one_with_the_joint_batch(seen):
+    batch = joint_batch()
+    for which, expected in enumerate(normalize_views(batch, batch)):
+        halves = [rank["views"][which] for rank in seen["plain"]]
+        torch.testing.assert_close(torch.cat(halves), expected, rtol=0, atol=1e-6)
+    assert halves[0].mean() < -0.5 < 0.5 < halves[1].mean()
+
+
+def test_the_first_process_gives_the_statistics_to_the_others(configs, seen):
+    first, second = seen["plain"]
+    facts = json.loads((configs["plain"].out_dir / "run.json").read_text())
+    assert second["computed"] == (0.0, 1.0)
+    assert tuple(facts["statistics"].values()) == first["computed"] != (0.0, 1.0)
+    for name, value in zip(("mean", "std"), first["computed"], strict=True):
+        for rank in (first, second):
+            assert rank["end"][f"normalize.{name}"].item() == pytest.approx(value, rel=1e-6)
+    assert second["identity"] == {}
+    assert facts["identity"] == first["identity"]
+    assert first["identity"]["processes"] == 2

@@ -57,13 +57,34 @@ def corpus_statistics(
 
 
 def normalize_views(
-    first: Float[Tensor, "batch 1 mel frame"], second: Float[Tensor, "batch 1 mel frame"]
+    first: Float[Tensor, "batch 1 mel frame"],
+    second: Float[Tensor, "batch 1 mel frame"],
+    synchronized: bool = False,
 ) -> tuple[Float[Tensor, "batch 1 mel frame"], Float[Tensor, "batch 1 mel frame"]]:
     """Both views with one mean and one (unbiased) deviation over all values of the two batches.
+
+    With `synchronized`, over the batches of all processes, which have one size.
 
     Source:
         Niizumi et al., 2021, "BYOL for Audio", post-normalisation.
     """
-    std, mean = torch.std_mean(torch.stack([first, second]))
+    values = torch.stack([first, second])
+    n_processes = torch.distributed.get_world_size() if synchronized else 1
+    if n_processes > 1:
+        std, mean = _std_mean_of_all(values, n_processes)
+    else:
+        std, mean = torch.std_mean(values)
     std = std.clamp_min(torch.finfo(torch.float32).eps)
     return (first - mean) / std, (second - mean) / std
+
+
+def _std_mean_of_all(
+    values: Float[Tensor, "..."], n_processes: int
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """As `torch.std_mean`, over the values of all processes, of which each has as many."""
+    mean = values.mean()
+    torch.distributed.all_reduce(mean)
+    mean /= n_processes
+    squares = (values - mean).square().sum()
+    torch.distributed.all_reduce(squares)
+    return (squares / (values.numel() * n_processes - 1)).sqrt(), mean

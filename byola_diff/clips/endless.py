@@ -36,6 +36,10 @@ class ProceduralSource(ClipSource):
         """Clips in the order asked for; every epoch is the same, for no index comes twice."""
         return training_batch(self.seed, clips.to(device), self.n_samples, self.sample_rate)
 
+    def identity(self) -> str:
+        """As of the base class."""
+        return "procedural sounds"
+
 
 class MixedSource(ClipSource):
     """Clip k of the stream comes from a source, and is a clip of it, by (seed, k) alone.

@@ -32,10 +32,18 @@ def open_source(config: PretrainConfig, device: torch.device | str) -> ClipSourc
 
 def count_files(config: PretrainConfig) -> int:
     """Files that are decoded as training goes on, of which some may turn out unreadable."""
-    data = config.data
-    parts = [(part.source, part.root) for part in data.sources] or [(data.source, data.root)]
-    folders = [root for kind, root in parts if kind == "folder"]
+    folders = [root for kind, root in _parts(config.data) if kind == "folder"]
     return sum(_open_one(config, "folder", root, "meta").n_clips for root in folders)
+
+
+def identify_clips(config: PretrainConfig) -> list[str]:
+    """What the clips of each source are, in words with a hash, the same wherever they lie."""
+    parts = _parts(config.data)
+    return [_open_one(config, kind, root, "meta").identity() for kind, root in parts]
+
+
+def _parts(data: DataConfig) -> list[tuple[SourceKind, Path | None]]:
+    return [(part.source, part.root) for part in data.sources] or [(data.source, data.root)]
 
 
 def _needs_host(data: DataConfig, kind: SourceKind) -> bool:

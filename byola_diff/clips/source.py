@@ -40,6 +40,10 @@ class ClipSource:
         """Crops of the given clips in their order, on `device`."""
         raise NotImplementedError
 
+    def identity(self) -> str:
+        """What the clips are, in words with a hash, the same wherever they lie."""
+        raise NotImplementedError
+
     def take_rejected(self) -> list[Rejection]:
         """Files that could not be read since the last call, each once for each time it was met."""
         return []

@@ -27,7 +27,13 @@ from byola_diff.tables.reading import UnreadableClipsError
 from byola_diff.training.checkpoints import StoppedError
 from byola_diff.training.monitors import DivergedError
 from byola_diff.training.progress import hide_lightning_noise
-from byola_diff.training.run_identity import OtherRunError, find_checkpoint, statistics_of_run
+from byola_diff.training.run_identity import (
+    OtherRunError,
+    check_resumed,
+    find_checkpoint,
+    identity_of_run,
+    statistics_of_run,
+)
 
 # Said in a line without a traceback: while training goes on, and before it starts.
 RUN_ERRORS = (
@@ -96,7 +102,11 @@ def main(arguments: Sequence[str] | None = None, prog: str = "train.py") -> None
     try:
         checkpoint = find_checkpoint(config, resume)
         trainer = build.build_trainer(config)
-        learner = build.build_learner(config, statistics_of_run(config, checkpoint))
+        identity = identity_of_run(config)
+        if checkpoint:
+            check_resumed(config, checkpoint, identity)
+        statistics = statistics_of_run(config, checkpoint, identity)
+        learner = build.build_learner(config, statistics, identity)
         clips = build.build_clip_module(config)
     except USER_ERRORS as error:
         sys.exit(f"{prog}: {error}")

@@ -12,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
+from pytorch_lightning.utilities import rank_zero_only
 
 from byola_diff.storage import (
     BrokenFileError,
@@ -136,7 +137,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
         try:
             check_hash(path)
         except BrokenFileError as error:
-            print(f"skipping a broken checkpoint: {error}")
+            rank_zero_only(print)(f"skipping a broken checkpoint: {error}")
         else:
             return path
     if paths:

@@ -15,7 +15,6 @@ from byola_diff.config import PretrainConfig, TrainingConfig, to_plain
 from byola_diff.models.pair import OnlineTargetPair, update_target
 from byola_diff.randomness import derive_seed, torch_generator
 from byola_diff.training.objective import Objective
-from byola_diff.training.run_identity import check_same_run
 from byola_diff.training.views import ViewMaker
 
 
@@ -31,17 +30,26 @@ class Learner(LightningModule):
         pair: OnlineTargetPair,
         objective: Objective,
         bfloat16: bool = False,
+        identity: dict[str, Any] | None = None,
     ) -> None:
         """Take the parts that were built from the configuration, which goes into each checkpoint.
 
-        With `bfloat16`, the networks run under autocast; losses never do.
+        With `bfloat16`, the networks run under autocast; losses never do. `identity` of the run
+        goes into checkpoints too.
         """
         super().__init__()
         self.log_mel, self.normalize, self.make_views = log_mel, normalize, make_views
         self.pair, self.objective = pair, objective
         self.config, self.training_config = to_plain(config), config.training
         self.seed, self.ema_decay = config.seed, config.training.ema_decay
-        self.uses_bfloat16 = bfloat16
+        self.uses_bfloat16, self.identity = bfloat16, identity
+
+    def setup(self, stage: str) -> None:
+        """Take the corpus statistics of the first process, which alone has computed them."""
+        statistics = self.normalize.mean, self.normalize.std
+        numbers = self.trainer.strategy.broadcast([number.item() for number in statistics])
+        for buffer, number in zip(statistics, numbers, strict=True):
+            buffer.fill_(number)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Loss terms of one batch; `loss` is what is minimised."""
@@ -70,9 +78,9 @@ class Learner(LightningModule):
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step the online weights, then let the target follow: once per optimiser step."""
-        progress = (self.trainer.global_step + 1) / self.trainer.max_steps
+        rate = learning_rate(self.training_config, self.trainer.global_step, self.trainer.max_steps)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = learning_rate(self.training_config, progress)
+            group["lr"] = rate
         super().optimizer_step(*args, **kwargs)
         update_target(self.pair.online, self.pair.target, self.ema_decay)
 
@@ -82,8 +90,10 @@ class Learner(LightningModule):
         return torch.optim.Adam(trained, lr=self.training_config.lr, fused=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add configuration and commit, for export, and the mixup memories of all processes."""
+        """Add configuration, commit and identity, and the mixup memories of all processes."""
         checkpoint["config"], checkpoint["commit"] = self.config, code_commit()
+        if self.identity:
+            checkpoint["identity"] = self.identity
         if self.trainer.world_size > 1:  # Lightning keeps the state of the first process alone
             clips = self.make_views.memory.clips
             memories = [torch.empty_like(clips) for _ in range(self.trainer.world_size)]
@@ -91,21 +101,20 @@ class Learner(LightningModule):
             checkpoint["mixup_memories"] = memories
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the checkpoint of another run; give each process its own mixup memory."""
-        check_same_run(checkpoint["config"], self.config)
+        """Give each process its own mixup memory."""
         memories = checkpoint.get("mixup_memories")
         if memories:
             clips = memories[self.global_rank % len(memories)]
             checkpoint["state_dict"]["make_views.mixup.memory.clips"] = clips
 
 
-def learning_rate(training: TrainingConfig, progress: float) -> float:
-    """Learning rate at a progress in (0, 1] of the run: resuming needs no state.
+def learning_rate(training: TrainingConfig, step: int, n_steps: int) -> float:
+    """Learning rate of a step, counted from 0, of the run: resuming needs no state.
 
     "constant" is `lr` throughout, as published; "cosine" a straight rise to it over the warm-up,
-    times half a cosine that falls to 0 at the end.
+    times half a cosine that would be 0 one step after the last.
     """
     if training.schedule == "constant":
         return training.lr
-    rise = min(1.0, progress / training.warmup_share)
-    return training.lr * rise * (1 + math.cos(math.pi * progress)) / 2
+    rise = min(1.0, (step + 1) / n_steps / training.warmup_share)
+    return training.lr * rise * (1 + math.cos(math.pi * step / n_steps)) / 2

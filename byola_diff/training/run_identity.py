@@ -11,18 +11,20 @@ from pytorch_lightning.utilities import rank_zero_only
 from byola_diff.atomic import write_text
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import corpus_statistics
-from byola_diff.clips.open import count_files, open_source
+from byola_diff.clips.open import count_files, identify_clips, open_source
 from byola_diff.clips.source import ClipSource
 from byola_diff.commit import code_commit
-from byola_diff.config import PretrainConfig, to_plain
+from byola_diff.config import DataConfig, PretrainConfig, to_plain
+from byola_diff.models.precision import resolved_precision
 from byola_diff.randomness import torch_generator
-from byola_diff.storage import check_hash
+from byola_diff.storage import BrokenFileError, check_hash, load_tensors
 from byola_diff.training.checkpoints import newest_checkpoint
 from byola_diff.training.monitors import ListRejectedFiles
 
 _LENGTH = {"training.epochs", "training.steps", "training.minutes"}
 
-# What may differ: where things lie, how long to go on, what is logged, on how many processors.
+# What may differ: where things lie, how long to go on, what is logged, on which hardware. What
+# comes of some of these must not: see `identity_of_run`.
 _FREE = _LENGTH | {
     "out_dir",
     *(f"data.{name}" for name in ("source", "root", "num_workers", "max_rejected")),
@@ -39,24 +41,85 @@ _BEFORE = {"objective.running_statistics": "all"}
 
 
 class OtherRunError(ValueError):
-    """A checkpoint made with settings that the run does not have."""
+    """A checkpoint made with settings, or on clips, that the run does not have."""
+
+
+def identity_of_run(config: PretrainConfig) -> dict[str, Any]:
+    """What settings leave open: precision, processes and clips of the run; for the first process.
+
+    Others need none of it, and get nothing.
+    """
+    if not _is_first():
+        return {}
+    return {
+        "precision": "bfloat16" if use_bfloat16(config) else "float32",
+        "processes": count_devices(config) * config.training.nodes,
+        "clips": identify_clips(config),
+    }
+
+
+def count_devices(config: PretrainConfig) -> int:
+    """Processes on this node."""
+    training = config.training
+    if training.devices != "auto":
+        return training.devices
+    gpus_wanted = training.accelerator in ("auto", "gpu", "cuda")
+    return max(torch.cuda.device_count(), 1) if gpus_wanted else 1
+
+
+def use_bfloat16(config: PretrainConfig) -> bool:
+    """Whether the networks run in bfloat16: for "auto", where the hardware computes it."""
+    device = "cuda" if use_gpu(config) else "cpu"
+    return resolved_precision(config.training.precision, device) == "bfloat16"
+
+
+def use_gpu(config: PretrainConfig) -> bool:
+    """Whether training runs on a GPU."""
+    return torch.cuda.is_available() and config.training.accelerator != "cpu"
+
+
+def check_resumed(config: PretrainConfig, checkpoint: Path, identity: Mapping[str, Any]) -> None:
+    """Do nothing if the run that left the checkpoint is the one of configuration and identity.
+
+    An older checkpoint has no identity to compare, which is said.
+
+    Raises:
+        BrokenFileError: If it is no checkpoint of a run.
+        OtherRunError: If it is one of another.
+    """
+    if not identity:  # as on all processes but the first
+        return
+    saved = load_tensors(checkpoint)
+    if "config" not in saved:
+        raise BrokenFileError(checkpoint, "not a checkpoint of a pretraining run")
+    old, new = saved["config"], to_plain(config)
+    if "identity" in saved:
+        old, new = {**old, "run": saved["identity"]}, {**new, "run": identity}
+    else:
+        _say(
+            f"{checkpoint} is of an older version: it does not say on which clips, on how many "
+            "processes and in which precision it was trained, so these are not compared"
+        )
+    check_same_run(old, new)
 
 
 def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-    """Do nothing if both configurations give the same training.
+    """Do nothing if both configurations, with identities as `run`, give the same training.
 
     Raises:
         OtherRunError: If not: what is resumed would be neither run. Names each setting.
     """
-    old, new = _BEFORE | _flat(saved), _flat(current)
+    # A setting that the checkpoint does not know yet had its default.
+    old, new = _defaults() | _BEFORE | _flat(saved), _flat(current)
     # A schedule depends on the length of the run.
     free = _FREE if new.get("training.schedule") == "constant" else _FREE - _LENGTH
-    # A setting that the checkpoint does not know yet has its default, which changes nothing.
+    if "run.precision" in old:  # "auto" is resolved there
+        free = free | {"training.precision"}
     changed = [key for key in sorted(old) if old[key] != new.get(key)]
     lines = [f"  {key}: {old[key]} -> {new.get(key)}" for key in changed if key not in free]
     if lines:
-        message = "the checkpoint was made with other settings; a new --out_dir starts a new run"
-        raise OtherRunError("\n".join([f"{message}:", *lines]))
+        message = "the checkpoint was made with other settings or clips; a new --out_dir starts a"
+        raise OtherRunError("\n".join([f"{message} new run:", *lines]))
 
 
 def find_checkpoint(config: PretrainConfig, resume: str) -> Path | None:
@@ -83,12 +146,15 @@ def find_checkpoint(config: PretrainConfig, resume: str) -> Path | None:
     return checkpoint
 
 
-def statistics_of_run(config: PretrainConfig, checkpoint: Path | None) -> tuple[float, float]:
-    """Mean and deviation of the corpus; the run folder gets these, configuration and commit.
+def statistics_of_run(
+    config: PretrainConfig, checkpoint: Path | None, identity: Mapping[str, Any] | None = None
+) -> tuple[float, float]:
+    """Mean and deviation of the corpus; the run folder gets these, configuration and identity.
 
-    A checkpoint brings its own, so none are computed where there is one.
+    A checkpoint brings its own, so none are computed where there is one. The first process gives
+    its own to the others (`Learner.setup`).
     """
-    if checkpoint is not None:
+    if checkpoint is not None or not _is_first():
         return 0.0, 1.0
     # "meta" keeps a resident store on disk, where its crops are the same.
     source = open_source(config, "meta")
@@ -100,6 +166,7 @@ def statistics_of_run(config: PretrainConfig, checkpoint: Path | None) -> tuple[
     _say(f"log-mel statistics of the corpus: mean {mean:.4f}, std {std:.4f}")
     statistics = {"mean": mean, "std": std}
     facts = {"config": to_plain(config), "statistics": statistics, "commit": code_commit()}
+    facts["identity"] = identity_of_run(config) if identity is None else identity
     write_text(config.out_dir / "run.json", json.dumps(facts, indent=2) + "\n")
     return mean, std
 
@@ -116,12 +183,25 @@ def compute_statistics(config: PretrainConfig, source: ClipSource) -> tuple[floa
     return corpus_statistics(log_mel(source.batch(0, batch, "cpu")) for batch in clips.split(64))
 
 
+def _defaults() -> dict[str, Any]:
+    return _flat(to_plain(PretrainConfig(data=DataConfig(root=Path()))))
+
+
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        inner = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif key == "sources":  # where they lie may change: of each, the share stays
+            flat[f"{prefix}{key}"] = [part["share"] for part in value]
+        else:
+            flat[f"{prefix}{key}"] = value
     return flat
+
+
+def _is_first() -> bool:
+    """Whether this is the first of all processes; Lightning knows from its trainer on."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 @rank_zero_only

@@ -20,11 +20,14 @@ class ViewMaker(nn.Module):
         mixup_share: float = 0.2,
         mixup_memory: int = 2048,
         fader_gain: float = 1.0,
+        synchronized: bool = False,
     ) -> None:
+        """Build the parts; `synchronized` views are normalised together with other processes'."""
         super().__init__()
         self.mixup = RandomMixup(MixupMemory(n_mels, n_frames, mixup_memory), mixup_share)
         self.crop = RandomResizeCrop()
         self.fader = RandomFader(fader_gain)
+        self.synchronized = synchronized
 
     @property
     def memory(self) -> MixupMemory:
@@ -40,4 +43,4 @@ class ViewMaker(nn.Module):
             for _ in range(2)
         )
         self.memory.write(log_mel)
-        return normalize_views(first, second)
+        return normalize_views(first, second, self.synchronized)

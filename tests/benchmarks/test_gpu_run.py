@@ -9,6 +9,7 @@ import sys
 import tarfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -124,3 +125,23 @@ def test_a_stop_leaves_what_is_there_and_no_process(command, tmp_path):
     assert "stopped: what there is" in printed
     assert "tests: none" in printed
     assert json.loads(facts.read_text())["cores"] >= 1
+
+
+def test_labelled_clips_that_can_not_be_used_are_told_and_not_waited_for(
+    corpus, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    from gpu_phase_pretrain import WriteEncoders, config_of
+
+    config = config_of(0.5, 10.0, "cpu", tmp_path, "run")
+    options = SimpleNamespace(corpus=corpus, commit="none")
+    sound = WriteEncoders(config, "run", options)
+    assert sound.score is not None
+    assert sound.figures["scores"] == {}
+    (corpus / "labelled" / "13.ogg").write_bytes(b"no sound")
+    faulty = WriteEncoders(config, "run", options)
+    assert faulty.score is None
+    assert "13.ogg" in faulty.figures["scores"]["fault"]
+    assert "run goes on without a score: UnreadableClipsError" in capsys.readouterr().out
+    (corpus / "labelled" / "manifest.csv").write_text("file,label\n")
+    assert "Error" in WriteEncoders(config, "run", options).figures["scores"]["fault"]

@@ -156,31 +156,37 @@ def test_accumulated_gradient_is_the_mean_over_the_batches(small_config, pretrai
             torch.testing.assert_close(gradients[name], weight.grad, rtol=0, atol=1e-7)
 
 
-def rate(schedule, peak, warmup_share, progress):
+def rate(schedule, peak, warmup_share, step, n_steps=200):
     config = TrainingConfig(schedule=schedule, lr=peak, warmup_share=warmup_share)
-    return learning_rate(config, progress)
+    return learning_rate(config, step, n_steps)
 
 
 def test_constant_is_the_peak():
-    rates = [rate("constant", 1e-3, 0.05, progress) for progress in (0.01, 0.5, 1.0)]
-    assert rates == [1e-3] * 3
+    assert [rate("constant", 1e-3, 0.05, step) for step in (0, 100, 199)] == [1e-3] * 3
 
 
 @pytest.mark.parametrize(
-    ("progress", "share"),
+    ("step", "share"),
     [
-        (0.025, 0.5 * (1 + math.cos(math.pi * 0.025)) / 2),  # halfway through the warm-up
-        (0.5, 0.5),
-        (0.75, (1 - math.sqrt(0.5)) / 2),
-        (1.0, 0.0),
+        (4, 0.5 * (1 + math.cos(math.pi * 0.02)) / 2),  # halfway through the warm-up
+        (100, 0.5),
+        (150, (1 - math.sqrt(0.5)) / 2),
+        (199, math.sin(math.pi / 400) ** 2),
     ],
 )
-def test_cosine_by_hand(progress, share):
-    assert rate("cosine", 2.0, 0.05, progress) == pytest.approx(2 * share, abs=1e-12)
+def test_cosine_by_hand(step, share):
+    assert rate("cosine", 2.0, 0.05, step) == pytest.approx(2 * share, abs=1e-12)
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 1000])
+def test_every_step_of_a_cosine_moves_the_weights(n_steps):
+    assert all(rate("cosine", 1.0, 0.05, step, n_steps) > 0 for step in range(n_steps))
+    # None after the last: that one would have had 0.
+    assert rate("cosine", 1.0, 0.05, n_steps, n_steps) == 0
 
 
 def test_cosine_rises_then_falls():
-    values = [rate("cosine", 1.0, 0.05, step / 200) for step in range(1, 201)]
+    values = [rate("cosine", 1.0, 0.05, step) for step in range(200)]
     top = values.index(max(values))
     assert values[: top + 1] == sorted(values[: top + 1])
     assert values[top:] == sorted(values[top:], reverse=True)
@@ -188,6 +194,6 @@ def test_cosine_rises_then_falls():
 
 
 def test_warm_up_of_a_quarter_ends_there():
-    rising = 0.5 * (1 + math.cos(math.pi / 8)) / 2
-    assert rate("cosine", 1.0, 0.25, 0.125) == pytest.approx(rising)
-    assert rate("cosine", 1.0, 0.25, 0.25) == pytest.approx((1 + math.sqrt(0.5)) / 2)
+    rising = 0.5 * (1 + math.cos(math.pi * 24 / 200)) / 2
+    assert rate("cosine", 1.0, 0.25, 24) == pytest.approx(rising)
+    assert rate("cosine", 1.0, 0.25, 50) == pytest.approx((1 + math.sqrt(0.5)) / 2)

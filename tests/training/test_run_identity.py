@@ -1,20 +1,26 @@
 import json
+import shutil
 
 import pytest
+import soundfile
 import torch
 
 from byola_diff.audio.log_mel import LogMel
+from byola_diff.clips import folder as folder_module
 from byola_diff.clips.open import open_source
-from byola_diff.config import to_plain
-from byola_diff.storage import BrokenFileError
+from byola_diff.config import SourceConfig, to_plain
+from byola_diff.storage import BrokenFileError, load_checked, save_checked
 from byola_diff.training import run_identity
 from byola_diff.training.run_identity import (
     OtherRunError,
+    check_resumed,
     check_same_run,
     compute_statistics,
     find_checkpoint,
+    identity_of_run,
     statistics_of_run,
 )
+from tests.store.store_maker import pack
 
 
 def test_nothing_to_resume_starts_a_run(tmp_path, small_config, capsys):
@@ -114,3 +120,146 @@ def test_checkpoint_from_before_running_statistics_were_of_views(small_config, t
         check_same_run(saved, current)
     as_before = small_config(tmp_path, objective={"running_statistics": "all"})
     check_same_run(saved, to_plain(as_before))
+
+
+def change_sample(path):
+    """Another recording of the same name and length."""
+    samples, rate = soundfile.read(path)
+    samples[len(samples) // 3] += 0.5
+    soundfile.write(path, samples, rate)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "3.wav").unlink(),
+        lambda folder: shutil.copy(folder / "3.wav", folder / "10.wav"),
+        lambda folder: (folder / "3.wav").rename(folder / "33.wav"),
+        lambda folder: shutil.copy(folder / "4.wav", folder / "3.wav"),
+        lambda folder: change_sample(folder / "3.wav"),
+        lambda folder: (folder / "3.wav").write_bytes(b""),
+    ],
+    ids=["removed", "added", "renamed", "other length", "other samples", "emptied"],
+)
+def test_other_clips_are_another_run(change, small_config, sounds, tmp_path):
+    folder = tmp_path / "clips"
+    shutil.copytree(sounds, folder)
+    config = small_config(tmp_path, data={"source": "folder", "root": folder})
+    before = identity_of_run(config)
+    shutil.copytree(folder, tmp_path / "moved")
+    moved = small_config(tmp_path, data={"source": "folder", "root": tmp_path / "moved"})
+    assert identity_of_run(moved) == before
+    change(folder)
+    plain = to_plain(config)
+    with pytest.raises(OtherRunError, match=r"run\.clips: \['10 audio files, .* -> \['"):
+        check_same_run({**plain, "run": before}, {**plain, "run": identity_of_run(config)})
+
+
+def test_of_a_large_set_the_middle_of_evenly_chosen_files_is_read(monkeypatch, sounds, tmp_path):
+    for name, value in (("_READ_BYTES", 0), ("_READ_FILES", 5), ("_MIDDLE_BYTES", 8)):
+        monkeypatch.setattr(folder_module, name, value)
+    folder = tmp_path / "clips"
+    shutil.copytree(sounds, folder)
+
+    def identity():
+        how = {"sample_rate": 16_000, "crop_samples": 100, "seed": 0}
+        return folder_module.FolderSource(folder, **how).identity()
+
+    before = identity()
+    for name, place, is_seen in (("0", 0.5, True), ("0", 0.1, False), ("1", 0.5, False)):
+        path, content = folder / f"{name}.wav", (sounds / f"{name}.wav").read_bytes()
+        changed = bytearray(content)
+        changed[round(place * len(content))] ^= 1
+        path.write_bytes(changed)
+        assert (identity() != before) == is_seen
+        path.write_bytes(content)
+    (folder / "1.wav").rename(folder / "11.wav")
+    assert identity() != before
+
+
+def test_a_store_is_the_same_on_disk_and_in_memory_but_not_with_other_samples(
+    small_config, store, sounds, tmp_path
+):
+    def clips(source, root):
+        return identity_of_run(small_config(tmp_path, data={"source": source, "root": root}))
+
+    shutil.copytree(store, tmp_path / "moved")
+    assert clips("packed", store) == clips("resident", tmp_path / "moved")
+    shutil.copytree(sounds, tmp_path / "clips")
+    change_sample(tmp_path / "clips" / "3.wav")
+    pack(tmp_path / "clips", tmp_path / "other")
+    assert clips("packed", store) != clips("packed", tmp_path / "other")
+    assert clips("packed", store) != clips("folder", sounds)
+
+
+def test_mixed_sources_may_move_but_keep_their_clips_and_shares(small_config, store, tmp_path):
+    def checked(*shares, root=store):
+        sources = [SourceConfig(source="packed", root=root, share=share) for share in shares]
+        data = {"source": "folder", "root": None, "sources": tuple(sources)}
+        config = small_config(tmp_path, data=data)
+        return {**to_plain(config), "run": identity_of_run(config)}
+
+    shutil.copytree(store, tmp_path / "moved")
+    check_same_run(checked(0.5, 0.5), checked(0.5, 0.5, root=tmp_path / "moved"))
+    with pytest.raises(OtherRunError, match=r"data\.sources: \[0\.5, 0\.5\] -> \[0\.4, 0\.6\]"):
+        check_same_run(checked(0.5, 0.5), checked(0.4, 0.6))
+
+
+def test_precision_and_processes_are_compared_as_they_came_out(small_config, tmp_path):
+    def checked(**training):
+        config = small_config(tmp_path, training=training)
+        return {**to_plain(config), "run": identity_of_run(config)}
+
+    check_same_run(checked(devices=4, nodes=1), checked(devices=2, nodes=2))
+    with pytest.raises(OtherRunError, match=r"run\.processes: 4 -> 2"):
+        check_same_run(checked(devices=4), checked(devices=2))
+    found = checked(precision="auto")
+    check_same_run(found, checked(precision=found["run"]["precision"]))
+    with pytest.raises(OtherRunError, match=r"run\.precision: bfloat16 -> float32"):
+        check_same_run(checked(precision="bfloat16"), checked(precision="float32"))
+
+
+def test_setting_that_the_checkpoint_does_not_know_must_have_its_default(small_config, tmp_path):
+    saved = to_plain(small_config(tmp_path))
+    del saved["views"]["mixup_memory_batches"], saved["training"]["sync_batchnorm"]
+    check_same_run(saved, to_plain(small_config(tmp_path)))
+    views = small_config(tmp_path, views={"mixup_memory_batches": 2})
+    with pytest.raises(OtherRunError, match=r"views\.mixup_memory_batches: None -> 2"):
+        check_same_run(saved, to_plain(views))
+
+
+def test_a_run_goes_on_with_its_own_clips_alone(small_config, pretrain, sounds, tmp_path, capsys):
+    shutil.copytree(sounds, tmp_path / "clips")
+
+    def config(steps):
+        data = {"source": "folder", "root": tmp_path / "clips"}
+        return small_config(tmp_path / "run", data=data, training={"steps": steps})
+
+    pretrain(config(1))
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    state = load_checked(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert state["identity"] == facts["identity"] == identity_of_run(config(1))
+    pretrain(config(2), "auto")
+    (tmp_path / "clips" / "9.wav").unlink()
+    with pytest.raises(OtherRunError, match=r"\['10 audio files, .* -> \['9 audio files, "):
+        pretrain(config(3), "auto")
+    # An older checkpoint does not know its clips.
+    del state["identity"]
+    save_checked(state, tmp_path / "old.ckpt")
+    capsys.readouterr()
+    check_resumed(config(3), tmp_path / "old.ckpt", identity_of_run(config(3)))
+    assert "is of an older version: it does not say on which clips" in capsys.readouterr().out
+    save_checked({"weight": torch.zeros(1)}, tmp_path / "weights.ckpt")
+    with pytest.raises(BrokenFileError, match="not a checkpoint of a pretraining run"):
+        check_resumed(config(3), tmp_path / "weights.ckpt", identity_of_run(config(3)))
+
+
+def test_only_the_first_process_finds_out_about_the_clips(small_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_identity.rank_zero_only, "rank", 1)
+    monkeypatch.setattr(run_identity, "compute_statistics", None)
+    monkeypatch.setattr(run_identity, "identify_clips", None)
+    config = small_config(tmp_path / "run")
+    assert identity_of_run(config) == {}
+    assert statistics_of_run(config, None, {}) == (0.0, 1.0)
+    check_resumed(config, tmp_path / "left to the first.ckpt", {})
+    assert not (tmp_path / "run").exists()
