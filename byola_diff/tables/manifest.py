@@ -15,7 +15,7 @@ work starts. Rows are counted as in a spreadsheet: the header is 1.
 """
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -153,9 +153,9 @@ def check_files_once(clips: Sequence[Clip], column: str, files: ClipFiles) -> No
 
     Clips may overlap that are all for training. `files` are those of this column.
     """
-    stretches: dict[Path, dict[float, tuple[int, Clip]]] = {}
+    stretches: dict[Hashable, dict[float, tuple[int, Clip]]] = {}
     for row, clip in enumerate(clips, start=FIRST_ROW):
-        by_start = stretches.setdefault(files.real(clip.file), {})
+        by_start = stretches.setdefault(files.identity(clip.file), {})
         first, _ = by_start.setdefault(clip.start_s or 0.0, (row, clip))
         if first != row:
             where = "" if clip.start_s is None else f" from {clip.start_s} s on"

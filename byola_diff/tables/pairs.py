@@ -120,7 +120,7 @@ def read_pairs(path: Path | str, root: Path | str | None = None) -> PairTable:
                     with located(f"column {column!r}: "):
                         pair = replace(pair, **{column: files.check(getattr(pair, column))})
                 pairs.append(pair)
-        _check_together(pairs, files.real)
+        _check_together(pairs, files.identity)
     return _table(root, pairs)
 
 

@@ -7,11 +7,10 @@ that does not know the path of the table; its reader adds that with `located`.
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from stat import S_ISLNK
 from types import SimpleNamespace
 from typing import Annotated, Any, TypeVar
 from unicodedata import category, normalize
@@ -91,12 +90,12 @@ def read_rows(path: Path, what: str, required: Iterable[Sequence[str]]) -> list[
             other forms that Excel writes, it says which to take.
     """
     first, *lines = _cells(path, what) or [[]]
-    with located("row 1: "):
-        header = [visible(name.strip()) for name in first]
     if first and first[0].lower().startswith("sep="):
         raise ValueError(f"row 1: {first[0]!r} is a line for Excel alone: remove it, or {_SAVE}")
     if len(first) == 1 and (found := [m for m in _OTHER_MARKS if m in first[0].strip()]):
         raise ValueError(f"row 1: {_OTHER_MARKS[found[0]]} between the cells: {_SAVE}")
+    with located("row 1: "):
+        header = [visible(name.strip()) for name in first]
     if missing := [" or ".join(names) for names in required if not {*names} & {*header}]:
         raise ValueError(f"row 1: has no column {', '.join(missing)}")
     if len(set(header)) < len(header):
@@ -180,7 +179,6 @@ class ClipFiles:
         self._real_root = root.resolve()
         self._real_folder = lru_cache(maxsize=None)(Path.resolve)
         self._names_in = lru_cache(maxsize=None)(_names_in)
-        self._hard_links: dict[tuple[int, int], Path] = {}
 
     def check(self, file: str) -> str:
         """The name as the disk spells it; `ValueError` unless it is of a file below the root."""
@@ -197,22 +195,19 @@ class ClipFiles:
             shown = str(path)
             shown = shown if shown.isprintable() else ascii(shown)
             raise AbsentFileError(f"no such file: {shown}")
-        if not (real := self.real(file)).is_relative_to(self._real_root):
+        if not (real := self._real(file)).is_relative_to(self._real_root):
             raise ValueError(f"{file!r} leaves {self.root} through a link to {real}")
         return file
 
-    def real(self, file: str) -> Path:
-        """The file itself, the same for all links to it: what it is known by."""
+    def identity(self, file: str) -> Hashable:
+        """What a file is known by, the same for all links to it."""
+        status = (real := self._real(file)).stat()
+        return real if status.st_nlink == 1 else (status.st_dev, status.st_ino)
+
+    def _real(self, file: str) -> Path:
         path = self.root / file
-        status = path.lstat()
         # Folders are resolved once each: resolving takes longer than all other checks together.
-        real = self._real_folder(path.parent) / path.name
-        if S_ISLNK(status.st_mode):
-            real = path.resolve()
-            status = real.stat()
-        if status.st_nlink == 1:
-            return real
-        return self._hard_links.setdefault((status.st_dev, status.st_ino), real)
+        return path.resolve() if path.is_symlink() else self._real_folder(path.parent) / path.name
 
     def _spelled(self, file: str) -> str:
         """The same name as the disk spells it, in whichever form of Unicode."""

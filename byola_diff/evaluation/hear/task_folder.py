@@ -8,7 +8,7 @@ or folds. Everything is checked before any work starts.
 
 import random
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -138,7 +138,7 @@ def _checked_files(
     folder: Path, rates: tuple[int, ...], by_split: Mapping[str, Mapping[str, Annotation]]
 ) -> dict[str, dict[str, Annotation]]:
     """The same with the files as the disk spells their names."""
-    first_split: dict[str | Path, str] = {}
+    first_split: dict[Hashable, str] = {}
     checked: dict[str, dict[str, Annotation]] = {}
     for split, annotations in by_split.items():
         roots = [ClipFiles(folder / str(rate) / split) for rate in rates]
@@ -148,14 +148,12 @@ def _checked_files(
                 _refuse_other_split(first_split, file, split)
                 names = [files.check(file) for files in roots]
                 for files, name in zip(roots, names, strict=True):
-                    _refuse_other_split(first_split, files.real(name), split)
+                    _refuse_other_split(first_split, files.identity(name), split)
                 checked[split][names[0]] = annotation
     return checked
 
 
-def _refuse_other_split(
-    first_split: dict[str | Path, str], known_by: str | Path, split: str
-) -> None:
+def _refuse_other_split(first_split: dict[Hashable, str], known_by: Hashable, split: str) -> None:
     """Raise `ValueError` if what a file is known by is in the dictionary for another split."""
     if (other := first_split.setdefault(known_by, split)) != split:
         raise ValueError(f"leaks, it is in {other}.json too")
