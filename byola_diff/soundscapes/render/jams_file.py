@@ -139,8 +139,7 @@ def read_jams(path: Path, roots: Roots) -> Soundscape:
             or not in that of its label, or something is not supported: several channels,
             reverberation, a change of pitch, tempo or level of the whole, a trimmed soundscape, or
             a distribution that Scaper does not have. Also if times do not go together: an event
-            lasts beyond the soundscape or far beyond its source, or is elsewhere than its
-            observation says. Names the field.
+            lasts beyond the soundscape, or is elsewhere than its observation says. Names the field.
     """
     document = read_json(path)
     try:
