@@ -5,7 +5,8 @@
 
 CORPUS/manifest.csv has the columns `file` and `kind`. All clips of the first kind are taken, then
 those of the next, until OUT is full; within a kind evenly from all folders. OUT/clips holds them,
-OUT/labelled clips to score with, evenly from all their labels; licences are copied along.
+OUT/labelled clips to score with, evenly from all their labels and from all folds or splits;
+licences are copied along.
 """
 
 import argparse
@@ -14,6 +15,9 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+
+from byola_diff.probing.nearest import judged_sides
+from byola_diff.tables.manifest import read_manifest
 
 
 def in_turn(rows: list[dict[str, str]], group: str) -> Iterator[dict[str, str]]:
@@ -25,6 +29,21 @@ def in_turn(rows: list[dict[str, str]], group: str) -> Iterator[dict[str, str]]:
     longest = max(map(len, groups.values()), default=0)
     for place in range(longest):
         yield from (members[place] for members in groups.values() if place < len(members))
+
+
+def evenly(rows: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+    """Rows by turns from all labels, those of a label by turns from all splits or folds.
+
+    Each label begins with another one: any first part has of each label and of each side.
+    """
+    side = "split" if "split" in rows[0] else "fold"
+    sides, labels = sorted({row[side] for row in rows}), sorted({row["label"] for row in rows})
+    ordered = []
+    for turn, label in enumerate(labels):
+        own = [row for row in rows if row["label"] == label]
+        own.sort(key=lambda row: (sides.index(row[side]) - turn) % len(sides))
+        ordered += in_turn(own, side)
+    return in_turn(ordered, "label")
 
 
 def copy_until_full(
@@ -66,10 +85,11 @@ def main() -> None:
     if options.labelled:
         source, folder = options.labelled.parent, options.out / "labelled"
         room = int(options.labelled_mb * 1e6)
-        labelled = copy_until_full(
-            in_turn(read_rows(options.labelled), "label"), source, folder, room
-        )
+        labelled = copy_until_full(evenly(read_rows(options.labelled)), source, folder, room)
+        if not labelled:
+            raise SystemExit("select_corpus: --labelled-mb has no room for a clip: give more")
         write_rows(labelled, folder / "manifest.csv")
+        judged_sides(read_manifest(folder / "manifest.csv"))  # scores need clips on both sides
         left -= sum((folder / row["file"]).stat().st_size for row in labelled)
         print(f"{len(labelled)} labelled clips")
     rows = read_rows(options.corpus / "manifest.csv")

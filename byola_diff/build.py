@@ -23,6 +23,7 @@ from byola_diff.models.pair import OnlineTargetPair
 from byola_diff.randomness import derive_seed
 from byola_diff.tables.manifest import read_manifest
 from byola_diff.tables.reading import check_readable
+from byola_diff.tables.rows import located
 from byola_diff.training.checkpoints import CheckedCheckpointIO, FinishStep, KeepCheckpoints
 from byola_diff.training.clip_module import ClipModule
 from byola_diff.training.learner import Learner
@@ -154,7 +155,8 @@ def nearest_neighbour_score(
     from byola_diff.probing.nearest import judged_sides, nearest_neighbour_accuracy
 
     manifest = read_manifest(manifest_path)
-    judged_sides(manifest)
+    with located(f"{manifest_path}: "):
+        judged_sides(manifest)
     rank_zero_only(check_readable)(manifest, sample_rate)
 
     def score(learner: Learner) -> dict[str, float]:

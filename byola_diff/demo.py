@@ -7,7 +7,6 @@ both, probes them and an untrained encoder, and writes a report. Run again after
 where it was. Needs a checkout of the repository, for `train.py` and `datasets/`.
 """
 
-import csv
 import json
 import sys
 import time
@@ -41,6 +40,7 @@ from byola_diff.scores import read_records, score_record, write_record
 from byola_diff.scores.write import Values
 from byola_diff.storage import BrokenFileError
 from byola_diff.tables.manifest import read_manifest
+from byola_diff.training.monitors import read_metrics
 
 WEIGHTS = ("0", "0.5")
 
@@ -229,10 +229,12 @@ class Demo:
 
 
 def _read_metrics(run: Path) -> dict[str, list[float | None]]:
-    """Columns of the run's log; None where a cell is empty."""
-    with (run / "metrics.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) if row[name] else None for row in rows] for name in rows[0]}
+    """Columns of the run's log; None where a cell is empty. `ValueError` if no row is whole."""
+    header, rows = read_metrics(run / "metrics.csv")
+    if not rows:
+        raise ValueError(f"{run / 'metrics.csv'} has no whole row")
+    columns = zip(header, zip(*rows, strict=True), strict=True)
+    return {name: [float(cell) if cell else None for cell in cells] for name, cells in columns}
 
 
 def _run(*command: object) -> None:

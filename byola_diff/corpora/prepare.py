@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +24,7 @@ from byola_diff.tables.manifest import (
     check_splits,
     write_manifest,
 )
-from byola_diff.tables.rows import SPLITS, ClipFiles
+from byola_diff.tables.rows import SPLITS, AbsentFileError, ClipFiles
 
 _SHOWN = 10
 
@@ -58,13 +58,14 @@ def prepare_task(spec: TaskSpec, source: Path, out: Path, choices: Choices) -> d
     expected = own.counts if own and choices.split_file is None else spec.counts
     with _explained(spec, source):
         listed = _listed(spec, source, choices)
-        clips, missing = _present(source, listed)
+        files = ClipFiles(source)
+        clips, missing = _present(files, listed)
         _refuse_missing(missing, len(listed), choices.allow_missing)
         if not choices.allow_partial:
             _refuse_deviations(deviations(count(listed), expected))
         if not clips:
             raise LayoutError("no clips found")
-        check_files_once(clips, "file")
+        check_files_once(clips, "file", files)
         check_groups(clips)
         check_splits(clips, () if clips[0].split is None else SPLITS)
         write_manifest(out, clips)
@@ -122,15 +123,13 @@ def _listed(spec: TaskSpec, source: Path, choices: Choices) -> list[Clip]:
     return clips
 
 
-def _present(source: Path, listed: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
+def _present(files: ClipFiles, listed: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
     """Clips with a file, and the names of the absent files."""
-    files = ClipFiles(source)
     clips, missing = [], []
     for clip in listed:
-        if (source / clip.file).is_file():
-            files.check(clip.file)  # that it does not leave the folder
-            clips.append(clip)
-        else:
+        try:
+            clips.append(replace(clip, file=files.check(clip.file)))
+        except AbsentFileError:
             missing.append(clip.file)
     return clips, missing
 

@@ -4,8 +4,6 @@ The sidecar of `esc50.csv` is `esc50.task.json`; `datasets/prepare_task.py` writ
 of the user's own needs none.
 """
 
-import csv
-import dataclasses
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from byola_diff.corpora.registry import Metric
-from byola_diff.tables.manifest import Clip, Manifest, ManifestError, read_manifest
+from byola_diff.tables.manifest import Manifest, ManifestError, read_manifest
 from byola_diff.tables.validation import fault
 
 
@@ -35,9 +33,7 @@ def read_task(path: Path | str, root: Path | None = None) -> Task:
     """The task of the manifest at `path`, with files relative to `root` if given.
 
     Without a sidecar it is named after folder and file, clips keep their length, and the metric is
-    accuracy if every clip has one label, else mAP. As in EVAR, a comma in any `label` of a manifest
-    with the column `file_name` makes the task multi-label; with the column `file`, a comma is a
-    character like others.
+    accuracy if every clip has one label, else mAP.
 
     Raises:
         ManifestError: As `read_manifest`; if the sidecar can't be understood or was written for
@@ -46,8 +42,6 @@ def read_task(path: Path | str, root: Path | None = None) -> Task:
     path = Path(path)
     said = _read_sidecar(path)
     manifest = read_manifest(path, root=root or path.parent / said.source)
-    if _is_evar(path) and any("," in label for clip in manifest.clips for label in clip.labels):
-        manifest = _split_at_commas(path, manifest)
     several = [clip.file for clip in manifest.clips if len(clip.labels) > 1]
     metric: Metric = said.metric or ("mAP" if several else "accuracy")
     if several and metric == "accuracy":
@@ -97,23 +91,3 @@ def _read_sidecar(manifest: Path) -> _Sidecar:
         remedy = "prepare the task again, or remove the sidecar if these are clips of your own"
         raise ManifestError(f"{path}: {manifest.name} was changed since; {remedy}")
     return said
-
-
-def _is_evar(path: Path) -> bool:
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        header = {name.strip() for name in next(csv.reader(stream))}
-    return {"file_name", "label"} <= header
-
-
-def _split_at_commas(path: Path, manifest: Manifest) -> Manifest:
-    clips = tuple(dataclasses.replace(clip, labels=_labels(path, clip)) for clip in manifest.clips)
-    classes = tuple(sorted({label for clip in clips for label in clip.labels}))
-    return dataclasses.replace(manifest, clips=clips, classes=classes)
-
-
-def _labels(path: Path, clip: Clip) -> tuple[str, ...]:
-    labels = tuple(label.strip() for label in clip.labels[0].split(","))
-    if not all(labels) or len(set(labels)) < len(labels):
-        cell = clip.labels[0]
-        raise ManifestError(f"{path}: {clip.file}: a label of {cell!r} is empty or there twice")
-    return labels

@@ -52,7 +52,7 @@ def feature_moments(
 ) -> tuple[float, float]:
     """Mean and population deviation of what a front end makes of the training clips.
 
-    Those are the training split, or all clips but the first fold where there are folds: the
+    Those are the training split, or all clips but the first fold where there are folds only: the
     training part of the first fold, for every fold, as in EVAR, where one encoder embeds them all.
     A little is seen of the other folds' test clips. A manifest that has neither gives all its
     clips. Up to `MAX_CLIPS` are drawn by a fixed seed.
@@ -65,7 +65,7 @@ def feature_moments(
     """
     manifest, folds = corpus.manifest, corpus.manifest.folds
     not_held_out = tuple(clip for clip in manifest.clips if folds and clip.fold != folds[0])
-    clips = not_held_out or manifest.in_split("train") or manifest.clips
+    clips = manifest.in_split("train") or not_held_out or manifest.clips
     order = torch.randperm(len(clips), generator=torch_generator("statistics clips"))
     return corpus_statistics(
         features(read_clip(manifest, clips[number], sample_rate, corpus.preprocessing)[None])

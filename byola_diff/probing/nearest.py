@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from byola_diff.tables.manifest import Manifest
+from byola_diff.tables.manifest import Manifest, check_one_label
 
 _QUERIES_AT_ONCE = 1024
 
@@ -17,19 +17,21 @@ def nearest_neighbour_accuracy(
 
     Args:
         embeddings: One for each clip of the manifest, in their order.
-        manifest: With splits or folds. Of several labels of a clip, the first counts.
+        manifest: With splits or folds, and one label per clip.
         n_neighbours: Training clips that vote.
 
     Raises:
-        ValueError: If there is no training side or nothing to judge by, or as `nearest_accuracy`.
+        ValueError: If there is no training side or nothing to judge by, a clip has several labels,
+            or as `nearest_accuracy`.
     """
+    sides = judged_sides(manifest)
     number = {label: place for place, label in enumerate(manifest.classes)}
     labels = torch.tensor([number[clip.labels[0]] for clip in manifest.clips])
     accuracies = [
         nearest_accuracy(
             embeddings[fit], labels[fit], embeddings[judge], labels[judge], n_neighbours
         )
-        for fit, judge in judged_sides(manifest)
+        for fit, judge in sides
     ]
     return sum(accuracies) / len(accuracies)
 
@@ -37,12 +39,13 @@ def nearest_neighbour_accuracy(
 def judged_sides(
     manifest: Manifest,
 ) -> list[tuple[Bool[Tensor, " clip"], Bool[Tensor, " clip"]]]:
-    """Fitted and judged clips, once for splits or once per fold.
+    """Fitted and judged clips, once for splits, or once per fold where there are none.
 
     Raises:
-        ValueError: If there is nothing to fit or nothing to judge by.
+        ValueError: If there is nothing to fit or nothing to judge by, or a clip has several labels.
     """
-    if manifest.folds:
+    check_one_label(manifest.clips, "the nearest neighbours' vote")
+    if manifest.folds and not any(clip.split for clip in manifest.clips):
         fold = torch.tensor([-1 if clip.fold is None else clip.fold for clip in manifest.clips])
         return [(fold != name, fold == name) for name in manifest.folds]
     sides = []

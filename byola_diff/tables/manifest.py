@@ -4,16 +4,20 @@
     audio/dog-1.wav,dog,train,recording-17
 
 `file` is relative to the manifest. `label` is one label, `labels` several with `;` between. `split`
-is train, valid or test; `fold` is a whole number for cross-validation. Optional: `group` (clips
-that must stay on one side of a split, such as cuts of one recording), `start_s` and `duration_s` (a
-part of the file), `text`. EVAR's `file_name,label` with `split` or `fold` is read as it is.
+is train, valid or test; `fold` is a whole number for cross-validation, which counts where there is
+no split. Optional: `group` (clips that must stay on one side of a split, such as cuts of one
+recording), `start_s` and `duration_s` (a part of the file, in seconds), `text`. EVAR's
+`file_name,label` with `split` or `fold` is read as it is: a comma stands between several labels.
 
-Everything is checked before any work starts. Rows are counted as in a spreadsheet: the header is 1.
+All readers of manifests take a row alike, or refuse it. A file is known by what its name leads to,
+links followed, and its seconds are on one side of a split only. Everything is checked before any
+work starts. Rows are counted as in a spreadsheet: the header is 1.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+import math
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -22,6 +26,7 @@ from byola_diff.tables.rows import (
     FIRST_ROW,
     ClipFiles,
     Labels,
+    Name,
     Row,
     Split,
     checked_row,
@@ -33,6 +38,14 @@ from byola_diff.tables.rows import (
 
 _COLUMNS = [("file", "file_name"), ("label", "labels"), ("split", "fold")]
 _OPTIONAL = ("group", "start_s", "duration_s", "text")
+_KNOWN = {name for names in _COLUMNS for name in names} | {*_OPTIONAL}
+_OTHER_TIMES = ("start_ms", "end_s", "end_ms", "duration_ms")
+_EVAR = {"file": "file_name", "labels": "label"}
+
+ROUNDING_S = 1e-3
+"""By how much times may be off that were rounded."""
+
+Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
 class ManifestError(ValueError):
@@ -48,9 +61,9 @@ class Clip:
     labels: Labels
     split: Split | None = None
     fold: Annotated[int, BeforeValidator(int)] | None = None
-    group: str | None = None
-    start_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    duration_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    group: Name | None = None
+    start_s: Seconds | None = None
+    duration_s: Annotated[Seconds, Field(gt=0)] | None = None
     text: str | None = None
 
 
@@ -87,21 +100,23 @@ def read_manifest(
 
     Raises:
         ManifestError: If a column or file is missing, a path leaves the root, a label is empty, a
-            split is unknown, or required and without clips, a file occurs twice as a whole, or a
-            group occurs in two splits or folds. The message names row and column.
+            split is unknown, or required and without clips, a stretch of a file occurs twice,
+            seconds of a file or clips of a group occur in two splits or folds, or a label or group
+            has an invisible character. The message names row and column.
     """
     path = Path(path)
     root = path.parent if root is None else Path(root)
     files, clips = ClipFiles(root), []
     with located(f"{path}: ", ManifestError):
         rows = read_rows(path, "manifest", _COLUMNS)
+        _check_header(rows[0])
         columns = {"file": _name(rows[0], *_COLUMNS[0]), "labels": _name(rows[0], *_COLUMNS[1])}
         for number, row in enumerate(rows, start=FIRST_ROW):
             with located(f"row {number}, "):
-                clips.append(clip := _clip(row, columns))
+                clip = _clip(row, columns)
                 with located(f"column {columns['file']!r}: "):
-                    files.check(clip.file)
-        check_files_once(clips, columns["file"])
+                    clips.append(replace(clip, file=files.check(clip.file)))
+        check_files_once(clips, columns["file"], files)
         check_groups(clips)
         check_splits(clips, required_splits)
     classes = sorted({label for clip in clips for label in clip.labels})
@@ -112,9 +127,12 @@ def write_manifest(path: Path | str, clips: Iterable[Clip]) -> None:
     """Write `clips`, whose files are relative to the manifest, with the columns they need.
 
     Raises:
-        ValueError: If there is no clip, a clip has no label, or one of several labels has a `;`.
+        ValueError: If there is no clip, a clip has no label, one of several labels has a `;`, or
+            `read_manifest` would refuse a label or another cell.
     """
-    clips = list(clips)
+    with located(f"{path}: "):
+        rows = [{name: v for name, v in vars(clip).items() if v is not None} for clip in clips]
+        clips = [checked_row(Clip, row) for row in rows]
     if not clips or not all(clip.labels and all(clip.labels) for clip in clips):
         raise ValueError(f"{path}: every manifest has clips, and every clip has labels")
     several = any(len(clip.labels) > 1 for clip in clips)
@@ -130,16 +148,38 @@ def write_manifest(path: Path | str, clips: Iterable[Clip]) -> None:
     write_rows(path, header, rows)
 
 
-def check_files_once(clips: Sequence[Clip], column: str) -> None:
-    """Raise `ValueError` if one stretch of a file occurs in two rows; the file has this column."""
-    seen: dict[tuple[PurePosixPath, float | None], int] = {}
+def check_files_once(clips: Sequence[Clip], column: str, files: ClipFiles) -> None:
+    """Raise `ValueError` if a stretch of a file occurs in two rows, or its seconds on two sides.
+
+    Clips may overlap that are all for training. `files` are those of this column.
+    """
+    stretches: dict[Hashable, dict[float, tuple[int, Clip]]] = {}
     for row, clip in enumerate(clips, start=FIRST_ROW):
-        first = seen.setdefault((PurePosixPath(clip.file), clip.start_s), row)
+        by_start = stretches.setdefault(files.identity(clip.file), {})
+        first, _ = by_start.setdefault(clip.start_s or 0.0, (row, clip))
         if first != row:
             where = "" if clip.start_s is None else f" from {clip.start_s} s on"
             what = f"{clip.file!r}{where} is in row {first} too"
             remedy = "parts of one file need a column start_s"
             raise ValueError(f"row {row}, column {column!r}: {what}; {remedy}")
+    for by_start in stretches.values():
+        _check_overlaps([by_start[start_s] for start_s in sorted(by_start)], column)
+
+
+def _check_overlaps(stretches: Sequence[tuple[int, Clip]], column: str) -> None:
+    """Raise `ValueError` if seconds are on two sides, for clips of one file by their start."""
+    latest: dict[str, tuple[float, int]] = {}
+    for row, clip in stretches:
+        side = f"split {clip.split}" if clip.split else f"fold {clip.fold}"
+        start_s = clip.start_s or 0.0
+        end_s = math.inf if clip.duration_s is None else start_s + clip.duration_s
+        for other, (until_s, before) in latest.items():
+            if other != side and min(until_s, end_s) - start_s > ROUNDING_S + 1e-9:
+                raise ValueError(
+                    f"row {row}, column {column!r}: leaking seconds, {clip.file!r} from {start_s} "
+                    f"s on is in {side} here and in {other} in row {before}"
+                )
+        latest[side] = max((end_s, row), latest.get(side, (0.0, row)))
 
 
 def check_groups(clips: Sequence[Clip]) -> None:
@@ -169,6 +209,32 @@ def check_splits(clips: Sequence[Clip], required: Collection[str]) -> None:
         raise ValueError(f"column 'fold': only fold {only}, which leaves none to train on")
 
 
+def check_one_label(clips: Sequence[Clip], why: str) -> None:
+    """Raise `ValueError` if a clip has several labels; `why` says what needs one."""
+    for row, clip in enumerate(clips, start=FIRST_ROW):
+        if len(clip.labels) != 1:
+            several = ", ".join(clip.labels) or "none"
+            raise ValueError(f"row {row}: {why} needs one label per clip, not {several}")
+
+
+def check_whole(clips: Sequence[Clip], why: str) -> None:
+    """Raise `ValueError` if a clip is a part of its file; `why` says what takes files whole."""
+    for row, clip in enumerate(clips, start=FIRST_ROW):
+        for column in ("start_s", "duration_s"):
+            if getattr(clip, column) is not None:
+                remedy = "cut the file, or leave the cell empty"
+                raise ValueError(f"row {row}, column {column!r}: {why} takes whole files: {remedy}")
+
+
+def _check_header(row: Row) -> None:
+    """Raise `ValueError` for a column that would not be read, but whose name says it should be."""
+    for name in row:
+        if (meant := name.lower()) in _OTHER_TIMES:
+            raise ValueError(f"row 1: column {name!r} must be start_s or duration_s, in seconds")
+        if meant in _KNOWN and name != meant:
+            raise ValueError(f"row 1: column {name!r} must be called {meant!r}")
+
+
 def _name(row: Row, one: str, other: str) -> str:
     """Which of two names for a column the table uses."""
     if one in row and other in row:
@@ -178,8 +244,12 @@ def _name(row: Row, one: str, other: str) -> str:
 
 def _clip(row: Row, columns: dict[str, str]) -> Clip:
     cell = row[columns["labels"]]
-    several = columns["labels"] == "labels" and cell
-    values = {"file": row[columns["file"]], "labels": split_labels(cell) if several else [cell]}
+    labels = [cell]
+    if columns["labels"] == "labels" and cell:
+        labels = split_labels(cell)
+    elif columns == _EVAR:
+        labels = [label.strip() for label in cell.split(",")]
+    values = {"file": row[columns["file"]], "labels": labels}
     values |= {name: row[name] for name in ("split", "fold") if name in row}
     values |= {name: row[name] for name in _OPTIONAL if row.get(name)}
     return checked_row(Clip, values, columns)

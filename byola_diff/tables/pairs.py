@@ -4,13 +4,14 @@
     rain_00000,rain,train,wav/dev/rain_00000_s1.wav,wav/dev/rain_00000_s2.wav,dog;birds,birds,...
 
 `first` and `second` are relative to the table. Labels are the sound events of each clip, with `;`
-between; one of the two clips may have none. `split` is train, valid or test. Other columns are
-allowed and not read. Everything is checked before any work starts; rows are counted as in a
-spreadsheet: the header is 1.
+between; one of the two clips may have none. `split` is train, valid or test. Clips are whole files:
+columns of times are refused, others allowed and not read. Everything is checked before any work
+starts; rows are counted as in a spreadsheet: the header is 1.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -27,8 +28,11 @@ from byola_diff.tables.rows import (
     located,
     read_rows,
     split_labels,
+    visible,
     write_rows,
 )
+
+_TIME = re.compile("(.*_)?(start|end|onset|offset|duration)_m?s", re.I)
 
 
 def _without_semicolon(labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -44,9 +48,9 @@ _EventLabels = Annotated[Labels, AfterValidator(_without_semicolon)]
 class Pair:
     """One row: the text says how to get from the first clip to the second."""
 
-    name: NotEmpty
+    name: Annotated[NotEmpty, AfterValidator(visible)]
     """No other pair of the table has it."""
-    scene: NotEmpty
+    scene: Annotated[NotEmpty, AfterValidator(visible)]
     """What the backgrounds are, such as rain: pairs of a scene are searched among each other."""
     split: Split
     first: str
@@ -97,22 +101,26 @@ def read_pairs(path: Path | str, root: Path | str | None = None) -> PairTable:
     Raises:
         PairError: If a column or file is missing, a path leaves the root, a split is unknown, a
             name, scene or text is empty, neither clip has a label, a label is empty or occurs twice
-            in a clip, a pair's name or second clip occurs twice, or a clip is in two splits. The
-            message names row and column.
+            in a clip, a pair's name or second clip occurs twice, a clip is in two splits (known by
+            its file, links followed), there is a column of times, or a name or label has an
+            invisible character. The message names row and column.
     """
     path = Path(path)
     root = path.parent if root is None else Path(root)
     files, pairs = ClipFiles(root), []
     with located(f"{path}: ", PairError):
         rows = read_rows(path, "pair table", [(name,) for name in COLUMNS])
+        if times := list(filter(_TIME.fullmatch, rows[0])):
+            raise ValueError(f"row 1: column {times[0]!r}: clips are whole files: cut them")
         for number, row in enumerate(rows, start=FIRST_ROW):
             labels = {name: split_labels(row[name]) for name in ("first_labels", "second_labels")}
             with located(f"row {number}, "):
-                pairs.append(pair := _checked({**row, "name": row["pair"], **labels}))
+                pair = _checked({**row, "name": row["pair"], **labels})
                 for column in ("first", "second"):
                     with located(f"column {column!r}: "):
-                        files.check(getattr(pair, column))
-        _check_together(pairs)
+                        pair = replace(pair, **{column: files.check(getattr(pair, column))})
+                pairs.append(pair)
+        _check_together(pairs, files.identity)
     return _table(root, pairs)
 
 
@@ -134,7 +142,7 @@ def write_pairs(
         for number, pair in enumerate(pairs, start=FIRST_ROW):
             with located(f"row {number}, "):
                 _checked(vars(pair))
-        _check_together(pairs)
+        _check_together(pairs, PurePosixPath)
     rows = []
     for pair, *cells in zip(pairs, *extra.values(), strict=True):
         values = vars(pair).values()
@@ -152,28 +160,32 @@ def _checked(values: Mapping[str, Any]) -> Pair:
     pair = checked_row(Pair, values, {"name": "pair"})
     if not pair.first_labels and not pair.second_labels:
         raise ValueError("column 'first_labels': empty, and so is 'second_labels'")
-    if PurePosixPath(pair.first) == PurePosixPath(pair.second):
-        raise ValueError(f"column 'second': {pair.second!r} is the first clip too")
     return pair
 
 
-def _check_together(pairs: Sequence[Pair]) -> None:
-    """Raise `ValueError`, which names row and column, if pairs do not go together."""
+def _check_together(pairs: Sequence[Pair], known_by: Callable[[str], Hashable]) -> None:
+    """Raise `ValueError`, which names row and column, if pairs do not go together.
+
+    Files are the same if what they are known by is.
+    """
     names: dict[str, int] = {}
-    seconds: dict[PurePosixPath, int] = {}
-    splits: dict[PurePosixPath, tuple[str, int]] = {}
+    seconds: dict[Hashable, int] = {}
+    splits: dict[Hashable, tuple[str, int]] = {}
     for row, pair in enumerate(pairs, start=FIRST_ROW):
         if (before := names.setdefault(pair.name, row)) != row:
             raise ValueError(f"row {row}, column 'pair': {pair.name!r} is in row {before} too")
-        second = PurePosixPath(pair.second)
+        second = known_by(pair.second)
+        if known_by(pair.first) == second:
+            reason = f"{pair.second!r} is the first clip too"
+            raise ValueError(f"row {row}, column 'second': {reason}")
         if (before := seconds.setdefault(second, row)) != row:
             reason = f"{pair.second!r} is the second clip of row {before} too"
             raise ValueError(f"row {row}, column 'second': {reason}")
         for column in ("first", "second"):
-            file = PurePosixPath(getattr(pair, column))
-            split, before = splits.setdefault(file, (pair.split, row))
+            file = getattr(pair, column)
+            split, before = splits.setdefault(known_by(file), (pair.split, row))
             if split != pair.split:
                 raise ValueError(
-                    f"row {row}, column {column!r}: {str(file)!r} is in split {pair.split} here "
+                    f"row {row}, column {column!r}: {file!r} is in split {pair.split} here "
                     f"and in {split} in row {before}"
                 )

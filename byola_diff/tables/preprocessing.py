@@ -36,7 +36,7 @@ class Preprocessing:
 
     def draws(self, clip: Clip) -> bool:
         """Whether the place of the crop is random."""
-        return self.unit_s is not None and clip.fold is None and clip.split in ("train", "valid")
+        return self.unit_s is not None and clip.split in ("train", "valid")
 
     def crop(self, clip: Clip, n_samples: int, sample_rate: int) -> tuple[int, int]:
         """First sample to read of a clip that has so many, and how many to read."""

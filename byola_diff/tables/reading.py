@@ -3,14 +3,16 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
 from byola_diff.audio.files import AudioFileError, AudioReader, open_audio
 from byola_diff.audio.resample import resample, resampled_length
-from byola_diff.tables.manifest import Clip, Manifest
+from byola_diff.tables.manifest import ROUNDING_S, Clip, Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 
 _WHOLE = Preprocessing()
@@ -38,15 +40,23 @@ def read_clip(
     Crops are cut before they are resampled, so that only they are read.
 
     Raises:
-        AudioFileError: If the file can't be read.
+        AudioFileError: If the file can't be read, or ends before the clip.
     """
-    with open_audio(manifest.path(clip)) as reader:
-        first, n_samples = _stretch(manifest, clip, reader)
+    with open_audio(path := manifest.path(clip)) as reader:
+        first, n_samples = _stretch(reader, path, clip.start_s, clip.duration_s)
         offset, n_samples = preprocessing.crop(clip, n_samples, reader.sample_rate)
         waveform = reader.read(first + offset, n_samples)
     resampled = resample(waveform, reader.sample_rate, sample_rate)
     clip_waveform = torch.from_numpy(resampled) if len(resampled) else torch.zeros(1)
     return preprocessing.fit(clip_waveform, sample_rate)
+
+
+def read_stretch(
+    path: Path, start_s: float | None, duration_s: float | None
+) -> tuple[Float32[np.ndarray, " sample"], int]:
+    """Mono waveform of a part of a file as it is, and its sample rate; errors as `read_clip`."""
+    with open_audio(path) as reader:
+        return reader.read(*_stretch(reader, path, start_s, duration_s)), reader.sample_rate
 
 
 def clip_lengths(
@@ -64,8 +74,8 @@ def clip_lengths(
 
     def length(clip: Clip) -> int | AudioFileError:
         try:
-            with open_audio(manifest.path(clip)) as reader:
-                _, n_samples = _stretch(manifest, clip, reader)
+            with open_audio(path := manifest.path(clip)) as reader:
+                _, n_samples = _stretch(reader, path, clip.start_s, clip.duration_s)
                 resampled = resampled_length(n_samples, reader.sample_rate, sample_rate)
                 return preprocessing.unit_samples(sample_rate) or resampled
         except AudioFileError as error:
@@ -113,13 +123,19 @@ def read_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _stretch(manifest: Manifest, clip: Clip, reader: AudioReader) -> tuple[int, int]:
-    """First sample of the clip in its file, and how many it has."""
-    start_s = clip.start_s or 0.0
-    first = round(start_s * reader.sample_rate)
+def _stretch(
+    reader: AudioReader, path: Path, start_s: float | None, duration_s: float | None
+) -> tuple[int, int]:
+    """First sample of a stretch of a file, and how many it has."""
+    start_s, rate = start_s or 0.0, reader.sample_rate
+    first = round(start_s * rate)
     left = reader.n_samples - first
     if left < 1:
-        raise AudioFileError(manifest.path(clip), f"ends before {start_s} s")
-    if clip.duration_s is not None:
-        left = min(left, max(1, round(clip.duration_s * reader.sample_rate)))
-    return first, left
+        raise AudioFileError(path, f"ends before {start_s} s")
+    if duration_s is None:
+        return first, left
+    wanted = max(1, round(duration_s * rate))
+    if wanted - left > ROUNDING_S * rate:
+        asked = f"start_s {start_s:g} and duration_s {duration_s:g}"
+        raise AudioFileError(path, f"ends at {reader.n_samples / rate:.3f} s, too soon for {asked}")
+    return first, min(left, wanted)

@@ -1,7 +1,7 @@
 """What a run reports while it goes on: losses, collapse, speed, scores, files left out."""
 
 import csv
-import io
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -93,19 +93,46 @@ class MetricsFile:
             writer.writerow({"step": step, **row})
 
     def truncate(self, step: int) -> None:
-        """Drop the rows after `step`, and a last row that a full disk or a kill has cut short."""
+        """Drop damaged rows and those after `step`; set aside a file whose header is damaged."""
         if not self.path.exists():
             return
-        # Only whole lines: a number cut short is a number still.
-        lines = [line for line in self.path.read_text().splitlines(True) if line.endswith("\n")]
-        header, *rows = list(csv.reader(lines)) or [[]]
-        if not header:
-            self.path.unlink()
+        try:
+            header, rows = read_metrics(self.path)
+        except ValueError as error:
+            aside = self.path.rename(self.path.with_suffix(".damaged.csv"))
+            print(f"{error}: it is kept as {aside.name}, and begun anew", file=sys.stderr)
             return
-        kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= step]
-        text = io.StringIO()
-        csv.writer(text).writerows([header, *kept])
-        write_text(self.path, text.getvalue())
+        kept = [header, *(row for row in rows if int(row[0]) <= step)]
+        write_text(self.path, "".join(",".join(row) + "\r\n" for row in kept))
+
+
+def read_metrics(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a `MetricsFile`, without damaged rows: how many is said on standard error.
+
+    Rows without an end are left out too: a number cut short is a number still.
+
+    Raises:
+        ValueError: If the header is damaged.
+    """
+    # Line by line, as a damaged byte can be a quote, which for a CSV would swallow whole rows.
+    first, *lines = path.read_bytes().decode("ascii", "replace").split("\n")
+    header = first.strip("\r").split(",")
+    if not lines or header[0] != "step" or not all(re.fullmatch(r"[\w/@-]+", n) for n in header):
+        raise ValueError(f"{path}: its header is damaged")
+    rows = [line.strip("\r").split(",") for line in lines[:-1]]
+    whole = [row for row in rows if len(row) == len(header) and _are_numbers(row)]
+    if n_damaged := len(rows) - len(whole):
+        print(f"{path}: {n_damaged} damaged rows are left out", file=sys.stderr)
+    return header, whole
+
+
+def _are_numbers(row: list[str]) -> bool:
+    """Whether a row has a step and, where it says something, numbers."""
+    try:
+        list(map(float, filter(None, row)))
+    except ValueError:
+        return False
+    return row[0].isdecimal()
 
 
 class Meter(StepCallback):

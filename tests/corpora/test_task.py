@@ -67,7 +67,7 @@ def test_comma_in_our_own_form_is_part_of_the_label(tmp_path):
 @pytest.mark.parametrize("cell", ["x,", "x,x", ",x"])
 def test_evar_labels_that_are_empty_or_twice_there(tmp_path, cell):
     path = put_manifest(tmp_path, f'file_name,label,split\na.wav,"{cell}",train\nb.wav,y,test\n')
-    with pytest.raises(ManifestError, match=rf"a\.wav: a label of '{cell}' is empty or there"):
+    with pytest.raises(ManifestError, match=r"row 2, column 'label': (empty label|a label occurs)"):
         read_task(path)
 
 

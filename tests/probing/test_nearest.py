@@ -90,3 +90,18 @@ def test_manifest_with_folds_is_averaged():
 def test_manifest_with_one_side_is_refused(split, lacking):
     with pytest.raises(ValueError, match=f"no clip in split '{lacking}'"):
         judged_sides(_manifest("ab", split=[split, split]))
+
+
+def test_a_split_counts_before_a_fold():
+    manifest = _manifest("abab", split=["train", "train", "test", "test"], fold=[1, 2, 1, 2])
+    [(fit, judge)] = judged_sides(manifest)
+    assert (fit.tolist(), judge.tolist()) == (
+        [True, True, False, False],
+        [False, False, True, True],
+    )
+
+
+def test_several_labels_are_refused_before_anything_is_embedded():
+    clips = (Clip("0.wav", ("a", "b"), split="train"), Clip("1.wav", ("a",), split="test"))
+    with pytest.raises(ValueError, match="row 2: the nearest neighbours' vote needs one label"):
+        judged_sides(Manifest(Path(), clips, ("a", "b")))

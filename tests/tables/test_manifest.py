@@ -42,6 +42,14 @@ def test_evar_is_read_as_it_is(write):
     assert manifest.folds == (1, 2)
 
 
+def test_commas_of_evar_are_between_labels(write):
+    manifest = read_manifest(
+        write("file_name,label,split", 'audio/a.wav,"y, x",train', "audio/b.wav,z,test")
+    )
+    assert [clip.labels for clip in manifest.clips] == [("y", "x"), ("z",)]
+    assert manifest.classes == ("x", "y", "z")
+
+
 def test_other_root_and_mark_of_excel(write, tmp_path):
     path = write("\ufefffile,label,split", "a.wav,x,train", "")
     assert read_manifest(path, root=tmp_path / "audio").clips[0].file == "a.wav"
@@ -67,6 +75,7 @@ def test_written_is_read_again(write, tmp_path):
         [Clip("a.wav", ())],
         [Clip("a.wav", ("",))],
         [Clip("a.wav", ("x", "y;z"))],
+        [Clip("a.wav", ("x\u200b",))],
     ],
 )
 def test_what_could_not_be_read_is_not_written(clips, tmp_path):
@@ -177,3 +186,83 @@ def test_no_manifest(tmp_path):
     (tmp_path / "bytes.csv").write_bytes(b"file,label,split\n\xff\xff,x,train\n")
     with pytest.raises(ManifestError, match="unreadable manifest"):
         read_manifest(tmp_path / "bytes.csv")
+
+
+TIMES = "file,label,split,start_s,duration_s"
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "leaks"),
+    [
+        (",", "0,", "is in row 2 too"),
+        (
+            "0,0.8",
+            "0.1,0.8",
+            "leaking seconds, .* from 0.1 s on is in split test here and in split",
+        ),
+        ("0,", "7.5,1", "leaking seconds"),
+        (",", "7.5,1", "leaking seconds"),
+        ("3,1", ",3.5", "row 2, .*: leaking seconds, .* from 3.0 s on is in split train here and"),
+        ("0,10", "2,1", "leaking seconds"),
+        ("0.1,0.2", "0.3,1", None),  # 0.1 + 0.2 is more than 0.3, but not in seconds
+        ("0,1.0004", "1,1", None),  # rounded to milliseconds
+    ],
+)
+def test_the_same_seconds_on_two_sides_are_refused(write, train, test, leaks):
+    path = write(TIMES, f"audio/a.wav,x,train,{train}", f"audio/a.wav,y,test,{test}")
+    if leaks is None:
+        assert len(read_manifest(path).clips) == 2
+    else:
+        with pytest.raises(ManifestError, match=leaks):
+            read_manifest(path)
+
+
+def test_overlaps_are_found_behind_shorter_clips_and_by_fold(write):
+    rows = "audio/a.wav,x,1,0,9", "audio/a.wav,x,1,1,1", "audio/b.wav,y,2,,", "audio/a.wav,x,2,5,1"
+    with pytest.raises(ManifestError, match=r"row 5, .* is in fold 2 here and in fold 1 in row 2"):
+        read_manifest(write(TIMES.replace("split", "fold"), *rows))
+
+
+@pytest.mark.parametrize("kind", ["symlink_to", "hardlink_to"])
+def test_a_file_is_known_by_what_its_name_leads_to(write, tmp_path, kind):
+    getattr(tmp_path / "link.wav", kind)(tmp_path / "audio" / "a.wav")
+    with pytest.raises(ManifestError, match=r"row 3, .*: 'link.wav' is in row 2 too"):
+        read_manifest(write("file,label,split", OK, "link.wav,x,test"))
+
+
+def test_labels_groups_and_files_are_compared_in_nfc(write, tmp_path):
+    one, other = "caf\u00e9", "cafe\u0301"
+    (tmp_path / f"{other}.wav").touch()
+    rows = f"{one}.wav,{one},train,{one}", f"audio/a.wav,{other},train,{other}"
+    manifest = read_manifest(write("file,label,split,group", *rows))
+    assert manifest.classes == (one,)
+    assert manifest.path(manifest.clips[0]).is_file()
+    with pytest.raises(ManifestError, match="leaking group"):
+        read_manifest(write("file,label,split,group", rows[0], rows[1].replace("train", "test")))
+    (tmp_path / f"{one}.wav").touch()
+    with pytest.raises(ManifestError, match=r"row 2, column 'file': .* look alike: rename them"):
+        read_manifest(write("file,label,split,group", *rows))
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        ("file,label,split", "audio/a.wav,do\u200bg,train", r"row 2, column 'label': .* U\+200B"),
+        ("file,labels,split", "audio/a.wav,x;\u2060,train", r"row 2, column 'labels': .* U\+2060"),
+        ("file,label,split,group", f"{OK},g\u00ad", r"row 2, column 'group': .* U\+00AD"),
+        (
+            "file,label,split,start_ms",
+            f"{OK},20",
+            "row 1: column 'start_ms'.* start_s or duration_s",
+        ),
+        (
+            "file,label,split,Start_s",
+            f"{OK},20",
+            "row 1: column 'Start_s' must be called 'start_s'",
+        ),
+        ("file,label,split,start_s", f"{OK},1e300", "row 2, column 'start_s': must be less than"),
+    ],
+)
+def test_what_would_be_read_otherwise_than_it_looks_is_refused(write, header, row, message):
+    with pytest.raises(ManifestError, match=message):
+        read_manifest(write(header, row))

@@ -125,6 +125,8 @@ OTHER = {"first": "wav/c.wav", "second": "wav/d.wav"}
             [HEADER, row(), row("p1", first="wav/c.wav", second="./wav/b.wav")],
             "row 3, column 'second': './wav/b.wav' is the second clip of row 2 too",
         ),
+        ([f"{HEADER},first_start_s", f"{row()},1"], "row 1: column 'first_start_s': clips"),
+        ([HEADER, row(pair="p\u200b0")], r"row 2, column 'pair': invisible character U\+200B"),
         (
             [HEADER, row(), row("p1", split="test", second="wav/c.wav")],
             "row 3, column 'first': 'wav/a.wav' is in split test here and in train in row 2",
@@ -156,6 +158,17 @@ def test_unreadable_table(content, tmp_path):
         (tmp_path / "pairs.csv").write_bytes(content)
     with pytest.raises(PairError, match="unreadable pair table"):
         read_pairs(tmp_path / "pairs.csv")
+
+
+def test_clips_are_known_by_their_files(write, tmp_path):
+    (tmp_path / "wav" / "link.wav").symlink_to("a.wav")
+    with pytest.raises(PairError, match=r"row 2, column 'second': .* is the first clip too"):
+        read_pairs(write(HEADER, row(second="wav/link.wav")))
+    other = row("p1", split="test", first="wav/link.wav", second="wav/c.wav")
+    with pytest.raises(
+        PairError, match=r"row 3, column 'first': .* is in split test here and in tr"
+    ):
+        read_pairs(write(HEADER, row(), other))
 
 
 GOOD = Pair("p0", "rain", "train", "a.wav", "b.wav", ("x",), (), "remove x")

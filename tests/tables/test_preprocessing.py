@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from byola_diff.audio.files import AudioFileError, write_wav
 from byola_diff.tables.manifest import Clip, Manifest
 from byola_diff.tables.preprocessing import Preprocessing
-from byola_diff.tables.reading import clip_lengths, read_clip
+from byola_diff.tables.reading import (
+    UnreadableClipsError,
+    clip_lengths,
+    read_clip,
+    read_stretch,
+)
 
 RATE = 8000
 RAMP = np.arange(8000) / 32768  # sample i holds i
@@ -154,3 +159,39 @@ def test_fitting_keeps_the_first_samples_and_adds_only_zeros(unit_s, n_samples, 
     assert torch.equal(fitted[:kept], waveform[:kept])
     assert not fitted[kept:].any()
     assert torch.equal(cut.fit(fitted, rate), fitted)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "duration_s", "n_samples"),
+    [(0.5, 0.5, 4000), (0.5, 0.5005, 4000), (None, 0.9996, 7997), (0.9999, None, 1)],
+)
+def test_stretches_that_end_with_their_file(tmp_path, start_s, duration_s, n_samples):
+    write_wav(tmp_path / "a.wav", np.full(8000, 0.1), 8000)
+    stretch, rate = read_stretch(tmp_path / "a.wav", start_s, duration_s)
+    assert (len(stretch), rate) == (n_samples, 8000)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "duration_s", "reason"),
+    [
+        (0.5, 0.502, "ends at 1.000 s, too soon for start_s 0.5 and duration_s 0.502"),
+        (None, 1500.0, "ends at 1.000 s, too soon for start_s 0 and duration_s 1500"),
+        (0.9999, 5.0, "too soon for start_s 0.9999 and duration_s 5"),
+        (500.0, None, "ends before 500.0 s"),
+    ],
+)
+def test_a_stretch_past_the_end_is_refused_by_all_readers(tmp_path, start_s, duration_s, reason):
+    write_wav(tmp_path / "a.wav", np.full(8000, 0.1), 8000)
+    row = Clip("a.wav", ("x",), split="train", start_s=start_s, duration_s=duration_s)
+    manifest = Manifest(tmp_path, (row,), ("x",))
+    with pytest.raises(AudioFileError, match=rf"a\.wav: .*{reason}"):
+        read_clip(manifest, row, 8000)
+    with pytest.raises(UnreadableClipsError, match=reason):
+        clip_lengths(manifest, [row], 8000, Preprocessing(), 1)
+    with pytest.raises(AudioFileError, match=reason):
+        read_stretch(tmp_path / "a.wav", start_s, duration_s)
+
+
+def test_a_split_counts_before_a_fold():
+    assert Preprocessing(1.0).draws(Clip("a.wav", ("x",), split="train", fold=1))
+    assert not Preprocessing(1.0).draws(Clip("a.wav", ("x",), fold=1))

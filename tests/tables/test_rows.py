@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from unicodedata import normalize
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from byola_diff.tables.manifest import Clip, ManifestError, read_manifest, write_manifest
 from byola_diff.tables.pairs import COLUMNS, Pair, PairError, read_pairs, write_pairs
+from byola_diff.tables.rows import read_rows, visible
 
 # beartype, which checks the types of what is drawn, looks at one item of a tuple by chance.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
@@ -19,11 +21,16 @@ FEW = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 FILES = [f"{number}.wav" for number in range(12)]
+BLANKS = {*"\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0", *map(chr, range(0x180B, 0x1810))}
+BLANKS |= {*map(chr, range(0xFE00, 0xFE10))}
 SPLIT = st.sampled_from(["train", "valid", "test"])
 
-# What a cell can hold: no surrogates, and no space at the ends, which readers drop.
-CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
-CELL = CELL.map(str.strip).filter(bool)
+# What a cell can hold: no surrogates, and no space at the ends, which readers drop; all in NFC.
+# What can't be seen, and the few that can't be told from it, no label or name has.
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
+SEEN = st.characters(codec="utf-8", exclude_categories=UNSEEN, include_characters=" ")
+CELL = st.text(SEEN, min_size=1, max_size=12).map(lambda text: normalize("NFC", text.strip()))
+CELL = CELL.filter(lambda text: text and not any(map(BLANKS.__contains__, text)))
 LABEL = CELL.filter(lambda text: ";" not in text)
 SECONDS = st.floats(0, 1e6, allow_subnormal=False)
 
@@ -157,3 +164,44 @@ def test_a_bad_pair_is_neither_written_nor_read(folder, data, column, pairs):
     with pytest.raises(PairError) as caught:
         read_pairs(path)
     assert str(caught.value).startswith(f"{path}: {row}")
+
+
+TABLE = "file,label\na.wav,dog\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (TABLE.replace(",", ";").encode(), "row 1: ';' between the cells: save it as 'CSV UTF-8'"),
+        (TABLE.replace(",", "\t").encode(), "row 1: tabs between the cells"),
+        (b"sep=;\n" + TABLE.replace(",", ";").encode(), "row 1: 'sep=;' is a line for Excel alone"),
+        (b"\xef\xbb\xbfSep=,\n" + TABLE.encode(), "row 1: 'Sep=' is a line for Excel alone"),
+        (TABLE.encode("utf-16"), "UTF-16 with a byte order mark, as Excel's 'Unicode text': save"),
+        (TABLE.encode("utf-16-be"), "NUL characters, as UTF-16 without a byte order mark"),
+        (
+            TABLE.replace("dog", "chi\xean").encode("cp1252"),
+            "not UTF-8: .*: save it as 'CSV UTF-8'",
+        ),
+        (b"\xef\xbb\xbf\xef\xbb\xbf" + TABLE.encode(), r"row 1: invisible character U\+FEFF in"),
+    ],
+)
+def test_what_excel_writes_is_told_by_name(tmp_path, content, message):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_rows(tmp_path / "t.csv", "table", [("file",), ("label",)])
+
+
+def test_quotes_and_line_ends_of_excel_are_read(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b'\xef\xbb\xbffile,label\r\na.wav,"dog; cat"\r\n\r\n')
+    [row] = read_rows(tmp_path / "t.csv", "table", [("file",), ("label",)])
+    assert row == {"file": "a.wav", "label": "dog; cat"}
+
+
+@pytest.mark.parametrize("code", [0x200B, 0x00AD, 0x00A0, 0x202E, 0xFE0F, 0x3164, 0x2028, 0x9])
+def test_an_invisible_character_is_named(code):
+    with pytest.raises(ValueError, match=rf"invisible character U\+{code:04X} in 'do"):
+        visible(f"do{chr(code)}g")
+
+
+def test_equal_letters_are_equal_characters():
+    assert visible("cafe\u0301 x") == "caf\u00e9 x"

@@ -17,6 +17,7 @@ from byola_diff.training.monitors import (
     DivergedError,
     ListRejectedFiles,
     MetricsFile,
+    read_metrics,
     require_finite,
     spread,
 )
@@ -329,3 +330,30 @@ def test_file_without_a_whole_header_starts_again(log, content):
 def test_nothing_to_drop(tmp_path):
     MetricsFile(tmp_path / "metrics.csv").truncate(3)
     assert not list(tmp_path.iterdir())
+
+
+DAMAGE = [b"4,0.5\xff,", b'4,"0.5,', b"4,0.5", b"4,0.5,,", b"x,0.5,", b"4,0.\x005,", b"", b",,"]
+
+
+@pytest.mark.parametrize("row", DAMAGE)
+def test_damage_costs_its_rows_only(log, row, capsys):
+    log.path.write_bytes(log.path.read_bytes().replace(b"4,0.5,", row))
+    assert read_metrics(log.path) == (
+        ["step", "loss", "note"],
+        [["2", "0.25", ""], ["6", "0.75", ""]],
+    )
+    assert "metrics.csv: 1 damaged rows are left out" in capsys.readouterr().err
+    log.truncate(9)
+    log.append(8, {"loss": 1.0, "note": ""})
+    rows = log.path.read_text().splitlines()
+    assert rows == ["step,loss,note", "2,0.25,", "6,0.75,", "8,1.0,"]
+
+
+def test_a_damaged_header_is_set_aside(log, capsys):
+    log.path.write_bytes(log.path.read_bytes().replace(b"step", b"\x00tep"))
+    with pytest.raises(ValueError, match=r"metrics\.csv: its header is damaged"):
+        read_metrics(log.path)
+    log.truncate(9)
+    assert "kept as metrics.damaged.csv" in capsys.readouterr().err
+    log.append(8, {"loss": 1.0})
+    assert log.path.read_text().splitlines() == ["step,loss", "8,1.0"]

@@ -7,6 +7,7 @@ place of the quadruple alone. Files are taken in the order of their names before
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import torch
@@ -16,7 +17,9 @@ from torch import Tensor
 from byola_diff.audio.files import AudioFileError, find_audio, open_audio, read_audio
 from byola_diff.audio.resample import resample
 from byola_diff.randomness import derive_seed
-from byola_diff.tables.manifest import read_manifest
+from byola_diff.tables.manifest import ManifestError, check_one_label, read_manifest
+from byola_diff.tables.reading import read_stretch
+from byola_diff.tables.rows import located
 
 SHORTEST_EVENT_S = 0.05
 _SEARCH_STEP_S = 0.01
@@ -33,14 +36,20 @@ class SoundFile:
     label: str
     start_s: float = 0.0
     duration_s: float | None = None
+    group: str | None = None
+
+    @property
+    def recording(self) -> str:
+        """What sounds of one recording have in common: their group, or the file, links followed."""
+        return self.group or str(self.path.resolve())
 
 
 def list_events(source: Path) -> list[SoundFile]:
     """Event files in the order of their names.
 
     Args:
-        source: A manifest; a folder that has a manifest.csv; or a folder of files, whose labels are
-            the names of the folders below it.
+        source: A manifest of one label per clip; a folder that has a manifest.csv; or a folder of
+            files, whose labels are the names of the folders below it.
 
     Raises:
         ValueError: If there is none, or the manifest can't be used.
@@ -49,10 +58,12 @@ def list_events(source: Path) -> list[SoundFile]:
     table = source / "manifest.csv" if source.is_dir() else source
     if table.is_file():
         manifest = read_manifest(table)
+        with located(f"{table}: ", ManifestError):
+            check_one_label(manifest.clips, "an event")
         found = []
         for clip in manifest.clips:
-            stretch = (clip.start_s or 0.0, clip.duration_s)
-            found.append(SoundFile(manifest.path(clip), clip.file, clip.labels[0], *stretch))
+            about = (clip.file, clip.labels[0], clip.start_s or 0.0, clip.duration_s, clip.group)
+            found.append(SoundFile(manifest.path(clip), *about))
         return sorted(found, key=lambda file: (file.name, file.start_s))
     found = [_in_folder(path, source) for path in find_audio(source)]
     if not found:
@@ -99,11 +110,11 @@ def read_events(
     """Each event in a clip: the loudest stretch of a longer file; a shorter one at a random place.
 
     Raises:
-        AudioFileError: If a file is unreadable, silent or shorter than 0.05 s.
+        AudioFileError: If a file is unreadable, silent, shorter than 0.05 s, or ends too soon.
     """
     clips = torch.zeros(len(files), n_samples)
     for clip, file in zip(clips, files, strict=True):
-        waveform, rate = read_audio(file.path, file.start_s, file.duration_s)
+        waveform, rate = read_stretch(file.path, file.start_s, file.duration_s)
         sound = resample(waveform, rate, sample_rate)
         if len(sound) < SHORTEST_EVENT_S * sample_rate:
             reason = f"{len(sound) / sample_rate:.3f} s is too short for an event"
@@ -140,7 +151,8 @@ def read_backgrounds(
 
 def _in_folder(path: Path, folder: Path) -> SoundFile:
     name = path.relative_to(folder)
-    return SoundFile(path, name.as_posix(), name.parts[0] if len(name.parts) > 1 else "")
+    label = normalize("NFC", name.parts[0]) if len(name.parts) > 1 else ""
+    return SoundFile(path, name.as_posix(), label)
 
 
 def _length_s(path: Path) -> float:

@@ -63,20 +63,21 @@ def file_pool(
     pool: SourcePool = {"train": {}, "test": {}}
     for label in usable_labels(files):
         ours = [file for file in files if file.label == label]
-        names = sorted({file.name for file in ours})
+        of = _recordings(ours)
+        names = sorted(of.values())
         rng = np.random.default_rng(derive_seed(seed, "polyphony files", label))
         order = [names[index] for index in rng.permutation(len(names))]
         n_test = min(_CLIPS["test"], max(1, len(order) // 3))
-        # Parts of one file stay on one side.
+        # Parts of one recording stay on one side.
         sides = {"test": order[:n_test], "train": order[n_test : n_test + _CLIPS["train"]]}
         for side, chosen in sides.items():
-            kept = [file for file in ours if file.name in chosen][: _CLIPS[side]]
+            kept = [file for file in ours if of[file.recording] in chosen][: _CLIPS[side]]
             pool[side][label] = level_events(read_events(kept, seed, sample_rate, n_samples))
     return pool
 
 
 def usable_labels(files: Sequence[SoundFile]) -> list[str]:
-    """Labels with two files at least, sorted: one to train on, one to test on.
+    """Labels with two recordings at least, sorted: one to train on, one to test on.
 
     Raises:
         ValueError: If there are fewer than two.
@@ -84,14 +85,19 @@ def usable_labels(files: Sequence[SoundFile]) -> list[str]:
     of_label: dict[str, set[str]] = {}
     for file in files:
         if file.label:
-            of_label.setdefault(file.label, set()).add(file.name)
-    labels = sorted(label for label, names in of_label.items() if len(names) > 1)
+            of_label.setdefault(file.label, set()).add(file.recording)
+    labels = sorted(label for label, known in of_label.items() if len(known) > 1)
     if len(labels) < 2:
         raise ValueError(
             f"{len(labels)} labels have two event files or more, and polyphony needs two such "
             "labels: use --polyphony-clips 0"
         )
     return labels
+
+
+def _recordings(files: Sequence[SoundFile]) -> dict[str, str]:
+    """Recordings, each with the first name of its files."""
+    return {file.recording: file.name for file in sorted(files, key=lambda f: f.name, reverse=True)}
 
 
 def mix_sources(

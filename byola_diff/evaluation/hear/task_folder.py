@@ -8,14 +8,16 @@ or folds. Everything is checked before any work starts.
 
 import random
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
+from unicodedata import normalize
 
 from pydantic import AfterValidator, BeforeValidator
 from typing_extensions import TypedDict
 
+from byola_diff.audio.files import open_audio
 from byola_diff.embeddings.extracted import Readout
 from byola_diff.evaluation.hear.events import LabelledEvent
 from byola_diff.evaluation.hear.task_metadata import (
@@ -26,7 +28,10 @@ from byola_diff.evaluation.hear.task_metadata import (
     read_json_object,
 )
 from byola_diff.tables.manifest import Clip, Manifest
-from byola_diff.tables.rows import FIRST_ROW, ClipFiles, located, read_rows
+from byola_diff.tables.rows import FIRST_ROW, ClipFiles, located, read_rows, visible
+
+_ROUNDING_MS = 10.0
+"""By how much an event may outlast its file."""
 
 Labels = tuple[str, ...]
 Annotation = Labels | tuple[LabelledEvent, ...]
@@ -94,7 +99,9 @@ def read_hear_task(folder: Path | str) -> HearTask:
     Raises:
         HearTaskError: If something is missing or malformed: a file, an entry, a label outside the
             vocabulary, a clip of several classes without exactly one label, an empty split, a file
-            in two splits, or a path that leaves the folder. The message names file and entry.
+            in two splits (links followed), a path that leaves the folder, an event that is not in
+            its file, or times that can't be milliseconds. The message names file and entry.
+        AudioFileError: If a file with events can't be opened.
     """
     folder = Path(folder)
     if not (folder / "task_metadata.json").exists():
@@ -114,7 +121,10 @@ def read_hear_task(folder: Path | str) -> HearTask:
         raise HearTaskError(
             f"{folder}: no audio: there must be a folder named by its sample rate, as 48000"
         )
-    _check_files(folder, rates, by_split)
+    by_split = _checked_files(folder, rates, by_split)
+    if metadata.embedding_type == "event":
+        for split, annotations in by_split.items():
+            _check_times(folder, f"{rates[0]}/{split}", split, annotations)
     # As the kit does, once, with one generator from split to split: batches have this order.
     generator = random.Random(0)
     for split, annotations in by_split.items():
@@ -124,18 +134,54 @@ def read_hear_task(folder: Path | str) -> HearTask:
     return HearTask(folder, metadata, labels, rates, by_split)
 
 
-def _check_files(
+def _checked_files(
     folder: Path, rates: tuple[int, ...], by_split: Mapping[str, Mapping[str, Annotation]]
-) -> None:
-    first_split: dict[str, str] = {}
+) -> dict[str, dict[str, Annotation]]:
+    """The same with the files as the disk spells their names."""
+    first_split: dict[Hashable, str] = {}
+    checked: dict[str, dict[str, Annotation]] = {}
     for split, annotations in by_split.items():
         roots = [ClipFiles(folder / str(rate) / split) for rate in rates]
-        for file in annotations:
+        checked[split] = {}
+        for file, annotation in annotations.items():
             with located(f"{folder / split}.json: {file!r}: ", HearTaskError):
-                if (other := first_split.setdefault(file, split)) != split:
-                    raise ValueError(f"leaks, it is in {other}.json too")
-                for files in roots:
-                    files.check(file)
+                _refuse_other_split(first_split, file, split)
+                names = [files.check(file) for files in roots]
+                for files, name in zip(roots, names, strict=True):
+                    _refuse_other_split(first_split, files.identity(name), split)
+                checked[split][names[0]] = annotation
+    return checked
+
+
+def _refuse_other_split(first_split: dict[Hashable, str], known_by: Hashable, split: str) -> None:
+    """Raise `ValueError` if what a file is known by is in the dictionary for another split."""
+    if (other := first_split.setdefault(known_by, split)) != split:
+        raise ValueError(f"leaks, it is in {other}.json too")
+
+
+def _check_times(
+    folder: Path, audio: str, split: str, annotations: Mapping[str, Annotation]
+) -> None:
+    """Raise `HearTaskError` if the events of a split are not within their files."""
+    longest_ms, latest_ms = 0.0, 0.0
+    for file, annotation in annotations.items():
+        events = [event for event in annotation if isinstance(event, LabelledEvent)]
+        with open_audio(folder / audio / file) as reader:
+            length_ms = 1000 * reader.n_samples / reader.sample_rate
+        for number, event in enumerate(events, start=1):
+            if event.start_ms >= length_ms or event.end_ms > length_ms + _ROUNDING_MS:
+                times = f"from {event.start_ms:g} to {event.end_ms:g} ms"
+                raise HearTaskError(
+                    f"{folder / split}.json: {file!r}, item {number}: {times}, but the file ends "
+                    f"at {length_ms:g} ms"
+                )
+            latest_ms = max(latest_ms, event.end_ms)
+        longest_ms = max(longest_ms, length_ms)
+    if 0 < latest_ms <= longest_ms / 1000:
+        raise HearTaskError(
+            f"{folder / split}.json: no event ends after {latest_ms:g} ms, of files of up to "
+            f"{longest_ms / 1000:g} s: times must be milliseconds, these seem to be seconds"
+        )
 
 
 def _read_vocabulary(path: Path) -> Labels:
@@ -144,7 +190,8 @@ def _read_vocabulary(path: Path) -> Labels:
         labels: dict[str, str] = {}
         rows = read_rows(path, "vocabulary", [("idx",), ("label",)])
         for number, row in enumerate(rows, start=FIRST_ROW):
-            index, label = row["idx"], row["label"]
+            with located(f"row {number}: "):
+                index, label = row["idx"], visible(row["label"])
             if not label or index in labels or label in labels.values():
                 raise ValueError(f"row {number}: empty or repeated label or index: {row}")
             labels[index] = label
@@ -170,7 +217,7 @@ def _read_annotations(
 
 def _check_label(label: Any, info: Info) -> str:
     # Whole numbers occur, as pitches do: the vocabulary has them as text.
-    text = str(label).strip()
+    text = normalize("NFC", str(label).strip())
     if not isinstance(label, (str, int)) or text not in info.context["vocabulary"]:
         raise ValueError(f"label {label!r} is not in the vocabulary")
     return text

@@ -1,6 +1,6 @@
 """Recordings by split and label, for pairs made from any labelled folders."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -64,7 +64,7 @@ def split_sounds(libraries: Collection[Library], seed: int = 0) -> Sounds:
     """Recordings of libraries by split, their own if they have some. Errors: `read_sounds`."""
     by_split: dict[str, dict[str, dict[str, Path]]] = {split: {} for split in SPLITS}
     for library in libraries:
-        homes = _homes(library.sources, seed)
+        homes = _homes(library, seed)
         for source in library.sources:
             if not source.label:
                 raise ValueError(
@@ -80,17 +80,20 @@ def split_sounds(libraries: Collection[Library], seed: int = 0) -> Sounds:
     return Sounds(by_split, tuple(sorted(left_out)))
 
 
-def _homes(sources: Iterable[Source], seed: int) -> dict[str, str]:
+def _homes(library: Library, seed: int) -> dict[str, str]:
     """Split of each file."""
+    first_names: dict[Path, str] = {}
     homes: dict[str, str] = {}
     others: dict[str, dict[str, list[str]]] = {}
-    for source in sources:
+    for source in library.sources:
         if source.split is not None:
             homes[source.file] = "eval" if source.split in ("eval", "test") else "dev"
         elif source.fold is not None:
             homes[source.file] = "eval" if source.fold == EVAL_FOLD else "dev"
         else:
-            recording = source.group or source.file  # cuts of one recording stay together
+            # Cuts of one recording stay together, and so do links to one file.
+            real = (library.root / source.file).resolve()
+            recording = source.group or first_names.setdefault(real, source.file)
             others.setdefault(source.label, {}).setdefault(recording, []).append(source.file)
     for recordings in others.values():
         n = len(recordings)

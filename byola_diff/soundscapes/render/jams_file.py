@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, NoReturn
+from unicodedata import normalize
 
 from pydantic import (
     AfterValidator,
@@ -25,7 +26,8 @@ from pydantic import (
 
 from byola_diff.soundscapes.render.jams_document import N_DISTRIBUTIONS, OURS
 from byola_diff.soundscapes.render.plan import Event, Role, Roots, Soundscape
-from byola_diff.tables.rows import ClipFiles, located
+from byola_diff.tables.manifest import ROUNDING_S
+from byola_diff.tables.rows import ClipFiles, Name, located
 from byola_diff.tables.validation import reason
 
 _MOST_BYTES = 1 << 22
@@ -79,7 +81,7 @@ class _Model(BaseModel):
 
 class _Value(_Model):
     role: Role
-    label: str
+    label: Name
     source_file: str
     source_time: Annotated[float, Field(ge=0, le=1e6)]
     event_time: _Seconds
@@ -91,6 +93,8 @@ class _Value(_Model):
 
 class _Observation(_Model):
     value: _Value
+    time: _Seconds | None = None
+    duration: _Seconds | None = None
 
 
 class _Settings(_Model):
@@ -134,7 +138,8 @@ def read_jams(path: Path, roots: Roots) -> Soundscape:
             scaper, a field is missing or out of range, a source is missing, outside of its folder
             or not in that of its label, or something is not supported: several channels,
             reverberation, a change of pitch, tempo or level of the whole, a trimmed soundscape, or
-            a distribution that Scaper does not have. Names the field.
+            a distribution that Scaper does not have. Also if times do not go together: an event
+            lasts beyond the soundscape, or is elsewhere than its observation says. Names the field.
     """
     document = read_json(path)
     try:
@@ -160,7 +165,11 @@ def read_jams(path: Path, roots: Roots) -> Soundscape:
         name = str(jams.title or path.stem) if ours else path.stem
         how = int(scaper.sr), scaper.ref_db, tuple(events), scaper.fade_in_len
         with located("data: "):
-            return Soundscape(name, scaper.duration_s, *how)
+            plan = Soundscape(name, scaper.duration_s, *how)
+        for number, one in enumerate(annotation.data):
+            with located(f"data[{number}]."):
+                _check_times(one, scaper.duration_s)
+    return plan
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
@@ -170,6 +179,21 @@ def read_facts(path: Path) -> dict[str, Any] | None:
     except (JamsError, LookupError, TypeError):
         return None
     return facts if isinstance(facts, dict) else None
+
+
+def _check_times(one: _Observation, soundscape_s: float) -> None:
+    """Raise `ValueError` that begins with the field at fault, if times do not go together."""
+    value = one.value
+    for name, said_s, is_s in (
+        ("time", one.time, value.event_time),
+        ("duration", one.duration, value.event_duration),
+    ):
+        if said_s is not None and abs(said_s - is_s) > ROUNDING_S:
+            raise ValueError(f"{name}: {said_s:g}, but value.event_{name} is {is_s:g}")
+    end_s = value.event_time + value.event_duration
+    if end_s > soundscape_s + ROUNDING_S and value.role == "foreground":
+        ends = f"ends at {end_s:g} s, after the soundscape of {soundscape_s:g} s"
+        raise ValueError(f"value.event_duration: {ends}")
 
 
 def _event(
@@ -185,12 +209,12 @@ def _event(
         folder, label = path.parent.name, value.label
         if path.is_absolute() or ".." in path.parts:
             raise ValueError(f"{str(path)!r} leaves the folder of sources")
-        if not ours and folder != label:
+        if not ours and normalize("NFC", folder) != label:
             raise ValueError(f"lies in the folder {folder!r}, not in that of its label {label!r}")
         if value.role not in files:
             raise ValueError(f"no folder of {value.role} sources is given")
         source = str(path if ours else PurePosixPath(*path.parts[-2:]))
-        files[value.role].check(source)
+        source = files[value.role].check(source)
     times_s = value.source_time, value.event_time, math.inf if is_background else length_s
     with located("event_time: "):
         return Event(value.role, label, source, *times_s, value.snr)

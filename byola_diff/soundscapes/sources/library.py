@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from unicodedata import normalize
 
 import torch
 from tqdm import tqdm
@@ -18,7 +19,14 @@ from byola_diff.corpora.official_splits import esc50_clips, fsd50k_clips
 from byola_diff.randomness import derive_seed
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
 from byola_diff.storage import sha256
-from byola_diff.tables.manifest import Clip, read_manifest
+from byola_diff.tables.manifest import (
+    Clip,
+    ManifestError,
+    check_one_label,
+    check_whole,
+    read_manifest,
+)
+from byola_diff.tables.rows import located
 from byola_diff.workers import one_thread
 
 PROCEDURAL = "procedural"
@@ -60,11 +68,12 @@ def read_esc50(root: Path) -> Library:
     """Clips of ESC-50 with their folds and the recordings they were cut from.
 
     The layout is the official one (meta/esc50.csv, audio/), or that of any folder with a
-    manifest.csv that has the columns file, label and fold, and perhaps group.
+    manifest.csv that has the columns file, label and fold, and perhaps group: of whole files with
+    one label each.
 
     Raises:
         LayoutError: If there is neither table, a cell is missing, or no file can be read.
-        ManifestError: If the manifest is faulty; the message names row and column.
+        ManifestError: If the manifest is faulty or has others; the message names row and column.
     """
     if (root / "meta" / "esc50.csv").is_file():
         return _library(root, map(_source, esc50_clips(root)))
@@ -73,7 +82,11 @@ def read_esc50(root: Path) -> Library:
             f"{root} has neither meta/esc50.csv, as in the official layout of ESC-50, "
             "nor manifest.csv with the columns file, label and fold"
         )
-    return _library(root, map(_source, read_manifest(root / "manifest.csv").clips))
+    clips = read_manifest(path := root / "manifest.csv").clips
+    with located(f"{path}: ", ManifestError):
+        check_one_label(clips, "a soundscape")
+        check_whole(clips, "a soundscape")
+    return _library(root, map(_source, clips))
 
 
 def read_fsd50k(root: Path) -> dict[str, Library]:
@@ -103,7 +116,7 @@ def read_folder(root: Path) -> Library:
     listed = []
     for file in audio_below(root, "."):
         label, inside, _ = file.partition("/")
-        listed.append(Source(file, label if inside else "", 0.0))
+        listed.append(Source(file, normalize("NFC", label) if inside else "", 0.0))
     return _library(root, listed)
 
 

@@ -124,3 +124,29 @@ def test_silent_backgrounds(tmp_path):
     first, second = read_backgrounds(list_backgrounds(tmp_path, 0.5), 20, 0, RATE, 4000)
     assert first.any(1).all()
     assert second.any(1).all()
+
+
+def test_parts_are_read_as_the_manifest_says_or_refused(tmp_path):
+    write(tmp_path / "e.wav", np.concatenate([tone(0.5, gain=0.1), tone(0.5, gain=0.8)]))
+    table = tmp_path / "m.csv"
+    table.write_text("file,label,split,start_s,duration_s\ne.wav,x,train,0.1,0.3\n")
+    [clip] = read_events(list_events(table), 0, RATE, 2400)
+    assert clip.abs().max().item() == pytest.approx(0.1, abs=0.01)
+    table.write_text("file,label,split,start_s,duration_s\ne.wav,x,train,0.9,0.3\n")
+    with pytest.raises(
+        AudioFileError, match=r"e\.wav: ends at 1\.000 s, too soon for start_s 0\.9"
+    ):
+        read_events(list_events(table), 0, RATE, 4000)
+    table.write_text("file,labels,split\ne.wav,x;y,train\n")
+    with pytest.raises(ValueError, match=r"m\.csv: row 2: an event needs one label per clip"):
+        list_events(table)
+
+
+def test_a_recording_is_its_group_or_its_file_links_followed(folders):
+    (folders / "events" / "dog" / "link.wav").symlink_to(folders / "events" / "dog" / "0.wav")
+    first, *_, link = list_events(folders / "events" / "dog")
+    assert first.name != link.name
+    assert first.recording == link.recording
+    table = folders / "events" / "m.csv"
+    table.write_text("file,label,split,group\ndog/0.wav,x,train,g\nbell/0.wav,x,train,g\n")
+    assert [file.recording for file in list_events(table)] == ["g", "g"]

@@ -150,3 +150,21 @@ def test_constant_embeddings_and_bad_ones(tones):
     assert all(0 <= value <= 1 for value in curve.values())
     with pytest.raises(ValueError, match="NaN or infinite"):
         polyphony_curve(lambda w: torch.full((len(w), 3), torch.nan), tones, 80, seed=0)
+
+
+def test_cuts_of_one_recording_stay_on_one_side(tmp_path):
+    rows = []
+    for label, hz in (("x", 500), ("y", 900)):
+        for number in range(6):
+            sound = 0.5 * np.sin(2 * np.pi * hz * np.arange(800) / RATE) * (number + 1) / 6
+            write_wav(tmp_path / f"{label}{number}.wav", sound, RATE)
+            rows.append(f"{label}{number}.wav,{label},train,{label}{number // 3}")
+    table = tmp_path / "m.csv"
+    table.write_text("\n".join(["file,label,split,group", *rows]) + "\n")
+    pool = file_pool(list_events(table), 0, RATE, 800)
+    # Three cuts of each recording; by files it would be two of six for the test.
+    assert [len(pool[side]["x"]) for side in ("train", "test")] == [3, 3]
+    one_each = [row.rpartition(",")[0] + ",g" + row[0] for row in rows]
+    table.write_text("\n".join(["file,label,split,group", *one_each]) + "\n")
+    with pytest.raises(ValueError, match="0 labels have two"):
+        usable_labels(list_events(table))

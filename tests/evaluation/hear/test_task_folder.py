@@ -372,3 +372,46 @@ def test_there_must_be_audio(scenes):
     (scenes / str(RATE)).rename(scenes / "audio")
     with pytest.raises(HearTaskError, match="no audio: there must be a folder named"):
         read_hear_task(scenes)
+
+
+def test_links_to_one_file_in_two_splits_are_refused(scenes):
+    file = scenes / str(RATE) / "test" / "test-2.wav"
+    file.unlink()
+    file.symlink_to(scenes / str(RATE) / "train" / "train-0.wav")
+    with pytest.raises(HearTaskError, match="leaves"):  # its folder, in which it has to be
+        read_hear_task(scenes)
+    file.unlink()
+    file.hardlink_to(scenes / str(RATE) / "train" / "train-0.wav")
+    with pytest.raises(HearTaskError, match=r"test\.json: 'test-2\.wav': leaks, it is in train"):
+        read_hear_task(scenes)
+
+
+@pytest.mark.parametrize(
+    ("factor", "match"),
+    [
+        (1000, r"train\.json: 'train-0\.wav', item 1: from 100000 to 500000 ms, but .* at 2000 ms"),
+        (
+            1e-3,
+            r"train\.json: no event ends after 1\.7 ms, of files of up to 2 s: .* seem to be sec",
+        ),
+        (1.19, r"train\.json: 'train-0\.wav', item 3: from 1547 to 2023 ms"),
+    ],
+)
+def test_times_must_be_milliseconds_within_the_file(events, factor, match):
+    def scale(files):
+        for entry in (entry for entries in files.values() for entry in entries):
+            entry.update(start=entry["start"] * factor, end=entry["end"] * factor)
+
+    rewrite(events / "train.json", scale)
+    with pytest.raises(HearTaskError, match=match):
+        read_hear_task(events)
+
+
+def test_labels_are_compared_in_nfc(scenes):
+    (scenes / "labelvocabulary.csv").write_text("idx,label\n0,caf\u00e9\n1,low\n", encoding="utf-8")
+    for split in ("train", "valid", "test"):
+        rewrite(
+            scenes / f"{split}.json",
+            lambda files: files.update({file: ["cafe\u0301"] for file in files}),
+        )
+    assert set(read_hear_task(scenes).answers("test").values()) == {("caf\u00e9",)}

@@ -2,6 +2,7 @@ import pytest
 
 from byola_diff.soundscapes.pairs.sounds import Sounds, read_sounds, split_sounds
 from byola_diff.soundscapes.sources.library import Library, Source
+from tests.soundscapes.recordings import noise
 
 
 def library(root, *sources):
@@ -81,3 +82,15 @@ def test_one_label_of_the_backgrounds():
     assert sounds.only("sea").by_split == {"dev": {"sea": {}}, "eval": {"sea": {}}}
     with pytest.raises(ValueError, match="no 'rain' in the eval part; labels there: sea"):
         sounds.only("rain")
+
+
+def test_links_to_one_recording_stay_together(tmp_path):
+    (tmp_path / "dog").mkdir()
+    for number in range(5):
+        noise(tmp_path / "dog" / f"{number}.wav", number)
+    for number in range(5):
+        (tmp_path / "dog" / f"link{number}.wav").symlink_to(f"{number}.wav")
+    for seed in range(4):
+        for labels in read_sounds(tmp_path, seed).by_split.values():
+            names = {path.name for path in labels["dog"].values()}
+            assert {f"link{name}" for name in names if "link" not in name} < names

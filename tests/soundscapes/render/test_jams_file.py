@@ -1,5 +1,6 @@
 import json
 import math
+import string
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,25 @@ def test_refuses_other_annotations_and_trimmed_ones(roots, tmp_path):
     check_refused(save(tmp_path, document), roots, "annotations[0].data", "no event")
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            {"value": {"event_duration": 1311.9}, "duration": 1311.9},
+            "value.event_duration: ends at",
+        ),
+        ({"value": {"event_duration": 1.6}, "duration": 1.6}, "after the soundscape of 2 s"),
+        ({"time": 464.66}, "time: 464.66, but value.event_time is 0.46466"),
+        ({"duration": 1311.9}, "duration: 1311.9, but value.event_duration is 1.3119"),
+    ],
+)
+def test_refuses_times_that_do_not_go_together(roots, tmp_path, change, reason):
+    document = published()
+    one = document["annotations"][0]["data"][1]
+    one |= change | {"value": one["value"] | change.get("value", {})}
+    check_refused(save(tmp_path, document), roots, "annotations[0].data[1].", reason)
+
+
 def test_refuses_a_background_that_does_not_last(roots, tmp_path):
     document = published()
     document["annotations"][0]["data"][0]["value"]["event_duration"] = 1.5
@@ -308,7 +328,7 @@ def check_refused(path, roots, field, reason):
 
 
 ROLES = st.sampled_from(["background", "foreground"])
-NAMES = st.text(min_size=1, max_size=8)
+NAMES = st.text(string.ascii_letters + "é \U0001f415", min_size=1, max_size=8)
 ANY = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )  # on a busy machine

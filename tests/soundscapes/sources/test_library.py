@@ -191,3 +191,25 @@ def test_nothing_is_written_before_it_is_to_be(tmp_path):
         assert [(s.file, s.label, s.duration_s) for s in found] == [
             (s.file, s.label, s.duration_s) for s in part.sources
         ]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        ("file,label,fold,start_s", "a.wav,y,4,0.1", "row 3, column 'start_s': .* whole files"),
+        ("file,label,fold,duration_s", "a.wav,y,4,0.1", "row 3, column 'duration_s': .* whole"),
+        ("file,labels,fold", "a.wav,y;z,4", "row 3: a soundscape needs one label .* not y, z"),
+        (
+            "file_name,label,fold",
+            'a.wav,"y,z",4',
+            "row 3: a soundscape needs one label .* not y, z",
+        ),
+    ],
+)
+def test_parts_and_several_labels_are_refused(tmp_path, header, row, message):
+    noise(tmp_path / "b.wav", 0)
+    noise(tmp_path / "a.wav", 1)
+    first = "b.wav,x,1" + "," * (header.count(",") - 2)
+    (tmp_path / "manifest.csv").write_text(f"{header}\n{first}\n{row}\n")
+    with pytest.raises(ManifestError, match=f"manifest.csv: {message}"):
+        read_esc50(tmp_path)
