@@ -165,6 +165,9 @@ def forget(file: str) -> None:
             break
         old |= users
     for name in [name for name in sys.modules if name in old or name.startswith("tests.")]:
+        parent, _, last = name.rpartition(".")
+        if hasattr(sys.modules.get(parent), last):
+            delattr(sys.modules[parent], last)
         del sys.modules[name]
 
 
@@ -214,10 +217,11 @@ def main() -> None:
     parser.add_argument("--sample", type=int, help="how many, of all files; all if not given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=60.0, help="stop then")
-    parser.add_argument("--only", default="", help="files with this in their name")
+    parser.add_argument("--only", nargs="+", default=[""], help="words in names of files")
     options = parser.parse_args()
     os.nice(15)
-    every = [mutant for file in TESTS if options.only in file for mutant in mutants(file)]
+    files = [file for file in TESTS if any(word in file for word in options.only)]
+    every = [mutant for file in files for mutant in mutants(file)]
     chosen = random.Random(options.seed).sample(
         every, min(options.sample or len(every), len(every))
     )
