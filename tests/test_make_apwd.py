@@ -260,8 +260,38 @@ def test_a_changed_source_is_rendered_anew(script, recordings, corpus, tmp_path)
     assert file_hashes(tmp_path / "rain") == before
 
 
-def test_a_pair_that_clips_is_refused_and_counted(script, recordings, tmp_path, capsys):
-    loud = ["--ref-db", "-8", "-6"]
+def test_both_clips_of_a_pair_get_one_gain_where_one_would_clip(
+    script, recordings, tmp_path, capsys
+):
+    out = tmp_path / "loud"
+    loud = ["--ref-db", "-36", "-8", "--pairs-dev", "5", "--pairs-eval", "2"]
+    assert script.main(arguments(recordings, out, *loud)) == 0
+    facts = json.loads((out / "apwd.json").read_text())
+    n_lowered = facts["counts"]["pairs with a common gain"]
+    assert (facts["counts"]["pairs"], facts["counts"]["refused"]) == (7, 0)
+    assert 0 < n_lowered < 7
+    assert "levels: one common gain for both clips of a pair where one would clip" in str(facts)
+    assert f"{n_lowered} pairs with a common gain" in capsys.readouterr().out
+    with (out / "pairs.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    gains_db = [float(row["common_gain_db"]) for row in rows]
+    assert sum(gain_db < 0 for gain_db in gains_db) == n_lowered
+    for pair, row, gain_db in zip(read_pairs(out / "pairs.csv").pairs, rows, gains_db, strict=True):
+        (first, second), _ = plans(out, pair)
+        # Of the written levels: rendered again, they give the files, as `stems` sees.
+        lowered_db = float(row["ref_db"]) + gain_db
+        assert first.ref_db == second.ref_db == pytest.approx(lowered_db, abs=1e-4)
+        peaks = [np.abs(sum(parts)).max() for _, parts in stems(out, pair)]
+        assert max(peaks) == pytest.approx(0.998, abs=1e-3) if gain_db else max(peaks) < 1
+    before = file_hashes(out)
+    lowered = next(row for row, gain_db in zip(rows, gains_db, strict=True) if gain_db)
+    (out / lowered["second"]).unlink()
+    assert script.main(arguments(recordings, out, *loud)) == 0
+    assert file_hashes(out) == before
+
+
+def test_a_pair_that_clips_is_refused_on_demand_and_counted(script, recordings, tmp_path, capsys):
+    loud = ["--ref-db", "-8", "-6", "--clipping", "refuse"]
     assert script.main(arguments(recordings, tmp_path / "loud", *loud)) == 2
     printed = capsys.readouterr()
     assert "what was refused" in printed.err
@@ -269,7 +299,7 @@ def test_a_pair_that_clips_is_refused_and_counted(script, recordings, tmp_path, 
         refused = list(csv.DictReader(stream))
     for row in refused:
         assert "clips, with a peak of" in row["reason"]
-        assert "; lower --ref-db, -" in row["reason"]
+        assert "; give --clipping gain, or lower ref_db, -" in row["reason"]
     told = "lower the backgrounds: --ref-db -52 -43, with another --out"
     assert printed.err.splitlines()[-1] == told
     counts = json.loads((tmp_path / "loud/apwd.json").read_text())["counts"]

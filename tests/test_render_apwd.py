@@ -235,7 +235,8 @@ def with_bad_files(script, recordings, tmp_path_factory):
     same = {"apwd_rain_sc_dev_00200": (jams(*RAIN), jams(*RAIN_2))}
     singles = {"strange name": jams(*RAIN), "adc_rain_dev_0000_s1": jams(*RAIN)}
     published = tree(folder / "datasets", {**GOOD, **bad, **same}, singles)
-    status = script.main(arguments(recordings, published, folder / "out"))
+    how = "--clipping", "refuse"
+    status = script.main(arguments(recordings, published, folder / "out", *how))
     return folder / "out", status
 
 
@@ -285,6 +286,30 @@ def test_the_summary_counts_everything(with_bad_files):
     assert counts["pairs"] == 3
     assert counts["refused"] == len(BAD) + 3
     assert counts["refused for clipping"] == 1
+
+
+def test_a_pair_that_would_clip_gets_one_gain_for_both_clips(script, recordings, tmp_path, capsys):
+    name, out = "apwd_rain_sc_dev_00300", tmp_path / "out"
+    loud = jams(*RAIN, event("dog", DOG, snr=20.0), ref_db=-10.0), jams(*RAIN_2, ref_db=-10.0)
+    soft = jams(*RAIN, event("dog", DOG, snr=20.0), ref_db=-30.0), jams(*RAIN_2, ref_db=-30.0)
+    others = {"apwd_rain_sc_dev_00301": soft, "apwd_rain_sc_dev_00302": (loud[0], "{")}
+    published = tree(tmp_path / "datasets", {name: loud, **others})
+    assert script.main(arguments(recordings, published, out)) == 2
+    assert "1 pairs with a common gain" in capsys.readouterr().out
+    facts = json.loads((out / "apwd.json").read_text())
+    assert facts["counts"]["refused"] == 1
+    assert "levels: one common gain for both clips of a pair where one would clip" in str(facts)
+    with (out / "pairs.csv").open(newline="") as stream:
+        gains_db = {row["pair"]: float(row["common_gain_db"]) for row in csv.DictReader(stream)}
+    assert gains_db["apwd_rain_sc_dev_00301"] == 0
+    gain = 10 ** ((20 + gains_db[name]) / 20)
+    for side in ("s1", "s2"):
+        lowered, _ = soundfile.read(out / f"wav/dev/{name}_{side}.wav")
+        plain, _ = soundfile.read(out / f"wav/dev/apwd_rain_sc_dev_00301_{side}.wav")
+        np.testing.assert_allclose(lowered, gain * plain, atol=2**-22 * gain)
+    assert np.abs(soundfile.read(out / f"wav/dev/{name}_s1.wav")[0]).max() > 0.997
+    # The other clip of its pair can't be made, and it is there by itself.
+    assert np.abs(soundfile.read(out / "wav/dev/apwd_rain_sc_dev_00302_s1.wav")[0]).max() > 0.997
 
 
 def test_nothing_is_written_outside(with_bad_files):
@@ -353,14 +378,14 @@ def test_a_full_disk_is_told_in_a_line(script, recordings, tmp_path, monkeypatch
     monkeypatch.setattr(items, "atomic_path", lambda path: nullcontext(Path("/dev/full")))
     published = tree(tmp_path / "datasets", GOOD)
     assert script.main(arguments(recordings, published, tmp_path / "out")) == 2
-    told = "clips stopped at apwd_rain_sc_dev_00000_s1: disk full; free space and"
+    told = "pairs stopped at apwd_rain_sc_dev_00000: disk full; free space and"
     assert f"render_apwd.py: {told}" in capsys.readouterr().err
 
 
-def test_help_tells_the_remedy_for_clips_that_clip(script, capsys):
+def test_help_tells_what_becomes_of_clips_that_clip(script, capsys):
     with pytest.raises(SystemExit):
         script.main(["--help"])
-    assert "lower ref_db in both of its JAMS files" in capsys.readouterr().out
+    assert "with --clipping refuse the clip is left out" in capsys.readouterr().out
 
 
 def test_dry_run_writes_nothing(script, recordings, rendered, tmp_path, capsys):

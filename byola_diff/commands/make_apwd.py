@@ -8,9 +8,11 @@ Recordings lie in the layout of ESC-50 or FSD50K, in a folder with manifest.csv 
 or in one folder per label. Both clips of a pair have the same two backgrounds; one or two changes
 are drawn from: an event is added, removed, louder or quieter, or the background is louder or
 quieter. Pair k of a split depends on the seed, the scene and k alone. The recordings that are used
-are first prepared in OUT/source. What can't be made is listed with the reason in OUT/refused.csv,
-and the exit status is then 2. A stopped run goes on when the same command is given again, and the
-bytes do not depend on stops or on the number of workers.
+are first prepared in OUT/source. Where a clip would reach full scale, both clips of its pair get
+one common gain, which is in the column common_gain_db of OUT/pairs.csv; with --clipping refuse the
+pair is left out. What can't be made is listed with the reason in OUT/refused.csv, and the exit
+status is then 2. A stopped run goes on when the same command is given again, and the bytes do not
+depend on stops or on the number of workers.
 """
 
 import sys
@@ -23,8 +25,9 @@ from byola_diff.soundscapes.pairs.corpus import (
     RESULTS,
     PairOfClips,
     RequiredSources,
+    WrittenClip,
     produce_items,
-    write_clip,
+    write_clips,
     write_corpus,
 )
 from byola_diff.soundscapes.pairs.plan import (
@@ -45,7 +48,10 @@ from byola_diff.soundscapes.render.plan import Soundscape
 from byola_diff.soundscapes.sources.library import PROCEDURAL, Kind, ProceduralSounds
 from byola_diff.soundscapes.sources.preparation import SourceFile
 
-_SETTINGS = ("background_label", "pairs_dev", "pairs_eval", "sample_rate", "output_rate")
+_SETTINGS = (
+    *("background_label", "pairs_dev", "pairs_eval", "sample_rate", "output_rate"),
+    "clipping",
+)
 
 PlannedPair = tuple[str, tuple[Soundscape, Soundscape]]
 """Split and both clips."""
@@ -78,7 +84,7 @@ def run(options: MakeApwdOptions) -> int:
     done, refused, n_sources = produce_items(
         options, needs, plans, render, pair_name, title="pairs"
     )
-    pairs = [PairOfClips(pair_name(plan), options.scene, *plan, hashes) for plan, hashes in done]
+    pairs = [PairOfClips(pair_name(plan), options.scene, *plan, clips) for plan, clips in done]
     n_unreadable = len(events.unreadable) + len(backgrounds.unreadable)
     facts = {
         "name": name,
@@ -87,7 +93,7 @@ def run(options: MakeApwdOptions) -> int:
         "counts": {"sources": n_sources, "unreadable sources": n_unreadable},
         "deviations": deviations(options),
     }
-    refused = write_corpus(options, pairs, [one.of_option() for one in refused], facts)
+    refused = write_corpus(options, pairs, refused, facts)
     if any(one.clips for one in refused):
         low_db, high_db = quieter(options.levels_db)
         remedy = f"lower the backgrounds: --ref-db {low_db:g} {high_db:g}, with another --out"
@@ -143,10 +149,10 @@ def needed_sources(
     return RequiredSources([sources[name] for name in sorted(sources)], of_pair)
 
 
-def render(options: MakeApwdOptions, plan: PlannedPair) -> tuple[str, str]:
-    """SHA-256 of the audio of both clips."""
-    split, (first, second) = plan
-    return write_clip(options, split, first), write_clip(options, split, second)
+def render(options: MakeApwdOptions, plan: PlannedPair) -> tuple[WrittenClip, WrittenClip]:
+    """Both clips, as they are written."""
+    first, second = write_clips(options, *plan)
+    return first, second
 
 
 def pair_name(plan: PlannedPair) -> str:

@@ -7,8 +7,10 @@ r"""Make Background-known ESC-50: clips in backgrounds, each with three referenc
 Folds 1 to 3 are for training, in backgrounds of the dev part, folds 4 and 5 for the test, in those
 of the eval part. Reference (a) is the background of the mixture, (b) overlaps it by half, (c) not.
 Writes manifests mix.csv, a.csv, b.csv and c.csv, items.csv with every parameter, bgknown.json, wav
-and JAMS files. Items that can't be made are in refused.csv, and the exit status is 2. A stopped run
-goes on when the same command is given again; the bytes do not depend on stops or workers.
+and JAMS files. Where one would reach full scale, a mixture and its references get one common gain,
+which is in the column common_gain_db of items.csv; with --clipping refuse the item is left out.
+Items that can't be made are in refused.csv, and the exit status is 2. A stopped run goes on when
+the same command is given again; the bytes do not depend on stops or workers.
 """
 
 import math
@@ -48,9 +50,10 @@ def run(options: BgKnownOptions) -> int:
     if options.dry_run:
         return 0
     summary, refused = make_bgknown(plan, renderer, procedural)
-    n_items = summary["counts"]["items"] if summary else 0
-    seconds = time.monotonic() - start
-    print(f"{options.out}: {n_items} items made, {len(refused)} refused, {seconds:.0f} s")
+    counts = summary["counts"] if summary else {"items": 0, "with a common gain": 0}
+    made = f"{counts['items']} items made, {len(refused)} refused"
+    told, seconds = f"{counts['with a common gain']} with a common gain", time.monotonic() - start
+    print(f"{options.out}: {made}, {told}, {seconds:.0f} s")
     if refused:
         print(f"first refused: {refused[0].name}: {refused[0].reason}", file=sys.stderr)
         print(f"all of them: {options.out / 'refused.csv'}", file=sys.stderr)

@@ -6,11 +6,11 @@ r"""Render the published soundscapes of APwD, and the first clips of AudioDiffCa
 The JAMS files are those of github.com/nttcslab/apwd-dataset and nttcslab/audio-diff-caps. First the
 recordings that they refer to are prepared in OUT/source, then the clips are rendered, then the
 pairs are written to OUT/pairs.csv with a text of each difference. What can't be made is listed with
-the reason in OUT/refused.csv, and the exit status is then 2. A clip that reaches full scale is
-refused, where Scaper would write it clipped; OUT/apwd.json tells how many are. To have such a pair,
-lower ref_db in both of its JAMS files, by as much as OUT/refused.csv says. A stopped run goes on
-when the same command is given again, and the bytes do not depend on stops or on the number of
-workers.
+the reason in OUT/refused.csv, and the exit status is then 2. Where a clip would reach full scale,
+which Scaper would write clipped, both clips of its pair get one common gain, and the column
+common_gain_db of OUT/pairs.csv tells it; with --clipping refuse the clip is left out. OUT/apwd.json
+says which was done, and how often. A stopped run goes on when the same command is given again, and
+the bytes do not depend on stops or on the number of workers.
 """
 
 import sys
@@ -26,9 +26,10 @@ from byola_diff.soundscapes.pairs.corpus import (
     RESULTS,
     PairOfClips,
     RequiredSources,
-    produce_items,
+    WrittenClip,
+    prepare_sources,
     sources_of_split,
-    write_clip,
+    write_clips,
     write_corpus,
 )
 from byola_diff.soundscapes.pairs.published import (
@@ -44,9 +45,12 @@ from byola_diff.soundscapes.production.output_folder import (
     check_folder,
     listing,
 )
+from byola_diff.soundscapes.production.produce import Refusal, attempt, produce
 from byola_diff.soundscapes.render.jams_file import JamsError, read_jams
 from byola_diff.soundscapes.render.mixer import open_renderer
 from byola_diff.soundscapes.render.plan import Soundscape
+
+RenderedClip = tuple[PublishedClip, Soundscape, WrittenClip]
 
 _NAME = "APwD"
 _DEVIATIONS = [
@@ -80,7 +84,7 @@ def run(options: RenderApwdOptions) -> int:
     clips, refused = published_clips(options.jams)
     clips = first_pairs(clips, options.limit)
     renderer, _ = open_renderer(options.renderer)
-    settings = {"limit": options.limit, "output_rate": options.output_rate}
+    settings = {name: getattr(options, name) for name in ("limit", "output_rate", "clipping")}
     known = {"name": _NAME, "renderer": renderer, "seed": options.seed, **settings}
     known["jams"] = listing([clip.name for clip in clips], "files")
     check_folder(options.out, known)
@@ -89,9 +93,7 @@ def run(options: RenderApwdOptions) -> int:
     if options.dry_run:
         return 0
     begin_folder(options.out, known, RESULTS)
-    done, unmade, n_sources = produce_items(
-        options, sources, clips, render, lambda clip: clip.name, title="clips"
-    )
+    done, unmade, n_sources = render_clips(options, sources, clips)
     pairs, n_alone = whole_pairs(done)
     facts = {
         "name": _NAME,
@@ -109,15 +111,50 @@ def run(options: RenderApwdOptions) -> int:
     return 2 if write_corpus(options, pairs, [*refused, *unmade], facts) else 0
 
 
-def render(options: RenderApwdOptions, clip: PublishedClip) -> tuple[Soundscape, str]:
-    """Plan of a clip and the SHA-256 of its audio."""
+def render_clips(
+    options: RenderApwdOptions, sources: RequiredSources, clips: Sequence[PublishedClip]
+) -> tuple[list[RenderedClip], list[Refusal], int]:
+    """Rendered clips, refused sources and clips, and the number of sources that were prepared."""
+    n_sources, lost, unmade = prepare_sources(options, sources)
+    possible = [clip for clip in clips if clip.name not in unmade]
+    pairs = [list(both) for _, both in groupby(possible, key=lambda clip: clip.pair)]
+    work, n_workers = partial(render, options), options.workers
+    # Whatever is wrong with a clip is told of that clip: no pair as such is refused.
+    done, _ = produce(pairs, work, lambda pair: pair[0].pair, n_workers=n_workers, title="pairs")
+    made = [one for _, both in done for one in both]
+    unmade |= {one.name: one for one in made if isinstance(one, Refusal)}
+    in_order = [unmade[clip.name] for clip in clips if clip.name in unmade]
+    return [one for one in made if not isinstance(one, Refusal)], [*lost, *in_order], n_sources
+
+
+def render(
+    options: RenderApwdOptions, clips: Sequence[PublishedClip]
+) -> list[RenderedClip | Refusal]:
+    """The clips of a pair, or one alone; if one can't be rendered, the other is by itself."""
+    made = attempt(partial(_render_together, options), clips)
+    if not isinstance(made, Refusal):
+        return list(made)
+    if len(clips) > 1:
+        return [one for clip in clips for one in render(options, [clip])]
+    [name] = [clip.name for clip in clips]
+    return [replace(made, name=name, reason=made.reason.removeprefix(f"{name}: "))]
+
+
+def _render_together(
+    options: RenderApwdOptions, clips: Sequence[PublishedClip]
+) -> list[RenderedClip]:
+    plans = [read_plan(options, clip) for clip in clips]
+    return list(zip(clips, plans, write_clips(options, clips[0].split, plans), strict=True))
+
+
+def read_plan(options: RenderApwdOptions, clip: PublishedClip) -> Soundscape:
+    """Plan of a clip."""
     try:
         plan = read_jams(clip.jams, sources_of_split(options, clip.split))
     except JamsError as error:
         reason = str(error).removeprefix(f"{clip.jams}: ")
         raise ValueError(reason) from error  # the clip is named, and its file like it
-    plan = replace(plan, name=clip.name)  # whatever title the file gives itself
-    return plan, write_clip(options, clip.split, plan)
+    return replace(plan, name=clip.name)  # whatever title the file gives itself
 
 
 def first_pairs(clips: list[PublishedClip], limit: int | None) -> list[PublishedClip]:
@@ -132,18 +169,22 @@ def first_pairs(clips: list[PublishedClip], limit: int | None) -> list[Published
 
 
 def whole_pairs(
-    rendered: Sequence[tuple[PublishedClip, tuple[Soundscape, str]]],
+    rendered: Sequence[RenderedClip],
 ) -> tuple[list[PairOfClips], int]:
-    """Pairs of which both clips are there, and how many clips are alone."""
+    """Pairs of which both clips are there, and how many clips are alone.
+
+    `ValueError` is raised if the clips of a pair have not one gain.
+    """
     pairs, n_alone = [], 0
     for name, group in groupby(rendered, key=lambda one: one[0].pair):
         both = list(group)
         if len(both) < 2:
             n_alone += 1
             continue
-        (clip, (first, first_hash)), (_, (second, second_hash)) = both
-        plans, hashes = (first, second), (first_hash, second_hash)
-        pairs.append(PairOfClips(name, clip.scene, clip.split, plans, hashes))
+        (clip, first, one), (_, second, other) = both
+        if one.gain_db != other.gain_db:  # after a fault that did not last
+            raise ValueError(f"{name}: its clips were not rendered together: give the same command")
+        pairs.append(PairOfClips(name, clip.scene, clip.split, (first, second), (one, other)))
     return pairs, n_alone
 
 

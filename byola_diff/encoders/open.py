@@ -36,7 +36,7 @@ from byola_diff.encoders.ensemble import Combine, EnsembleEncoder, Member, State
 from byola_diff.encoders.fusion import FusedEncoder
 from byola_diff.encoders.manifest_statistics import Corpus
 from byola_diff.encoders.options import Options, check_options, unknown_name
-from byola_diff.encoders.registry import check_kind, open_kind
+from byola_diff.encoders.registry import CODE_KINDS, check_kind, open_kind
 from byola_diff.models.pooling import Pooling
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
@@ -101,6 +101,13 @@ def check_spec(encoder_spec: str) -> None:
     spec, _ = _read(encoder_spec)
     for each in [spec] if isinstance(spec, EncoderSpec) else spec.ensemble.members:
         check_kind(split_layers(each.short)[0])
+
+
+def names_code(encoder_spec: str) -> bool:
+    """Whether the spec, or its file, names a module to be imported; errors are of `check_spec`."""
+    spec, _ = _read(encoder_spec)
+    every = [spec] if isinstance(spec, EncoderSpec) else spec.ensemble.members
+    return any(split_layers(each.short)[0].partition(":")[0] in CODE_KINDS for each in every)
 
 
 def split_layers(encoder_spec: str) -> tuple[str, tuple[str, ...]]:

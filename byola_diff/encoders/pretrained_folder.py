@@ -81,7 +81,9 @@ def read_network(folder: Path, **changes: Any) -> nn.Module:
             a weight is NaN or infinite.
     """
     try:
-        config = transformers().AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = transformers().AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
         config.update(changes)
     except Exception as error:  # what it raises depends on the entry that is wrong
         raise BrokenFileError(folder / "config.json", str(error)) from error

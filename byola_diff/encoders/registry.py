@@ -171,3 +171,6 @@ KINDS: dict[str, Callable[[str], Call]] = {
     "python": _python,
 }
 """By kind: what follows the kind and its colon, to the call that opens it."""
+
+CODE_KINDS = ("hear", "python")
+"""They import a module: only a user may name one, no file that others made."""

@@ -24,6 +24,11 @@ def test_one_frame_takes_the_start():
     assert fade(torch.zeros(1, 1, 1, 1), torch.tensor([0.5]), torch.tensor([2.0])).item() == 0.5
 
 
+def test_the_gain_is_1_unless_another_is_given():
+    ends = RandomFader()(torch.zeros(10_000, 1, 1, 2), torch_generator(0)).abs()
+    assert 0.999 < ends.max() <= 1
+
+
 def test_draws_are_uniform_independent_and_new_for_each_clip():
     out = RandomFader(max_gain=2.0)(torch.zeros(10_000, 1, 1, 2), torch_generator(0))
     ends = out[:, 0, 0].T  # [2, clip]

@@ -73,6 +73,27 @@ def test_reads_all_clips_alike():
     assert (counts[1:] - 2500).abs().max() < 217
 
 
+def test_a_position_that_was_rounded_up_to_1_is_of_the_newest_clip():
+    memory = MixupMemory(1, 1, size=4)
+    memory.write(clips(0, 1, 2))
+    assert memory.read(torch.tensor([1.0, 0.0])).flatten().tolist() == [2, 0]
+
+
+def test_the_published_memory_holds_2048_clips():
+    assert MixupMemory(1, 1).clips.shape == (2048, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("n_held", "max_share", "mixes"), [(0, 1.0, False), (1, 0.0, False), (1, 1.0, True)]
+)
+def test_leaves_the_batch_alone_with_nothing_held_or_no_share(n_held, max_share, mixes):
+    memory = MixupMemory(1, 1, size=4)
+    memory.write(clips(*[50.0] * n_held) if n_held else torch.zeros(0, 1, 1, 1))
+    batch = clips(-0.1, 0.7)
+    out = RandomMixup(memory, max_share)(batch, torch_generator(0))
+    assert torch.equal(out, batch) == (not mixes)
+
+
 @pytest.mark.parametrize("n_written", [2, 3, 8])
 def test_state_survives_a_checkpoint(n_written):
     memory = MixupMemory(1, 1, size=3)

@@ -303,6 +303,19 @@ def test_files_that_run_code_are_refused(altered, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+def test_code_beside_a_configuration_is_not_run(altered, tmp_path):
+    folder = altered()
+    config = json.loads((folder / "config.json").read_text())
+    own = {"AutoConfig": "beside.Own", "AutoModel": "beside.Own"}
+    (folder / "beside.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    (folder / "config.json").write_text(json.dumps({**config, "auto_map": own}))
+    LOADERS["hubert"](folder)
+    (folder / "config.json").write_text(json.dumps({"model_type": "mine", "auto_map": own}))
+    with pytest.raises(BrokenFileError):
+        LOADERS["hubert"](folder)
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from byola_diff.atomic import write_text
 from byola_diff.audio.files import find_audio, read_audio
-from byola_diff.encoders.open import NamedEncoder, open_encoder
+from byola_diff.encoders.open import NamedEncoder, names_code, open_encoder
 from byola_diff.evaluation.jobs import WHOLE, embed_whole
 from byola_diff.evaluation.options import EmbeddingOptions, Encoder, Folder
 from byola_diff.evaluation.retrieval.system import SystemAbout, load_system
@@ -160,6 +160,8 @@ def _audio_encoder(
     One that took its statistics from the training clips needs their table to be opened again.
     """
     try:
+        if word is None and names_code(about.encoder):
+            raise ValueError("it is code, which runs only if you name it")
         named = open_encoder(word or about.encoder, device=device)
     except (ValueError, FileNotFoundError) as error:
         if word is not None:

@@ -23,6 +23,7 @@ from byola_diff.soundscapes.bgknown.plan import (
     limited,
     plan_items,
 )
+from byola_diff.soundscapes.production.items import COMMON_GAIN
 from byola_diff.soundscapes.production.output_folder import begin_folder, listing
 from byola_diff.soundscapes.production.produce import Refusal, produce, write_refused
 from byola_diff.soundscapes.render.mixer import Renderer
@@ -37,6 +38,7 @@ _SUMMARY = "bgknown.json"
 _PUBLISHED_ITEMS = {"train": 1200, "test": 800}
 _PUBLISHED_CLASSES = 50
 _CLIP_TOLERANCE_S = 1e-3
+_TOLD = ("refused", "with a common gain")
 _SOUND = ("snr_db", "ref_db", "reference_level", "duration_s", "sample_rate")
 _PACKAGES = ("byola-diff", "numpy", "pyloudnorm", "scipy", "soundfile", "soxr")
 
@@ -56,7 +58,8 @@ class BgKnownPlan:
 
 def known_settings(options: BgKnownOptions) -> dict[str, Any]:
     """What the data set depends on, beside the recordings and the renderer."""
-    settings = {name: getattr(options, name) for name in ("seed", *_SOUND, "output_rate")}
+    named = "seed", *_SOUND, "output_rate", "clipping"
+    settings = {name: getattr(options, name) for name in named}
     excluded = sorted(options.exclude_background_labels)
     return {**settings, "excluded_labels": excluded, "limit": options.limit}
 
@@ -107,15 +110,15 @@ def make_bgknown(
     done, refused = produce(
         plan.items, work, lambda item: item.name, n_workers=n_workers, title="items"
     )
-    refused = [one.of_option() for one in refused]
     refused += [Refusal(*file) for file in plan.events.unreadable_files]
     write_refused(out / "refused.csv", refused)
     if not done:
         return None, refused
     items = [facts for _, facts in done]
     _write_tables(out, items)
-    deviations = [*plan.deviations, *([f"items refused: {len(refused)}"] if refused else [])]
-    summary = _summary(out, items, len(refused), settings) | {"deviations": deviations}
+    summary = _summary(out, items, len(refused), settings)
+    told = [f"items {what}: {n}" for what in _TOLD if (n := summary["counts"][what])]
+    summary["deviations"] = [*plan.deviations, *told]
     write_text(out / _SUMMARY, json.dumps(summary, indent=2) + "\n")
     return summary, refused
 
@@ -123,6 +126,7 @@ def make_bgknown(
 def _write_tables(out: Path, items: Sequence[Mapping[str, Any]]) -> None:
     """Write mix.csv, a.csv, b.csv and c.csv, rows in the same order, and items.csv.
 
+    The latter has a column of common gains where an item has one.
     `ValueError` is raised if a split is empty.
     """
     for kind in KINDS:
@@ -133,7 +137,9 @@ def _write_tables(out: Path, items: Sequence[Mapping[str, Any]]) -> None:
             rows.append(Clip(file, (item["label"],), split, group=group))
         check_splits(rows, PART_OF_SPLIT)
         write_manifest(out / f"{kind}.csv", rows)
-    header = list(items[0])
+    if any(COMMON_GAIN in item for item in items):
+        items = [{**item, COMMON_GAIN: item.get(COMMON_GAIN, 0.0)} for item in items]
+    header = sorted(items[0], key=COMMON_GAIN.__eq__)  # last, wherever it was
     write_rows(out / "items.csv", header, [[item[name] for name in header] for item in items])
 
 
@@ -151,6 +157,7 @@ def _summary(
         "counts": {
             "items": len(items),
             "refused": n_refused,
+            "with a common gain": sum(COMMON_GAIN in item for item in items),
             "train": splits["train"],
             "test": splits["test"],
             "classes": len({item["label"] for item in items}),

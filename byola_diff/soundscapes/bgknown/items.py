@@ -22,16 +22,14 @@ from byola_diff.soundscapes.bgknown.plan import (
     ItemPlan,
     soundscape,
 )
-from byola_diff.soundscapes.production.items import finish, finished
-from byola_diff.soundscapes.render.mixer import Renderer, cut, integrated_lufs, place
-from byola_diff.soundscapes.render.plan import (
-    CLIPPING_REMEDY,
-    ClippingError,
-    Rendered,
-    RenderError,
-    Roots,
-    Soundscape,
+from byola_diff.soundscapes.production.items import (
+    amplified,
+    common_gain_db,
+    finish,
+    finished,
 )
+from byola_diff.soundscapes.render.mixer import Renderer, cut, integrated_lufs, place
+from byola_diff.soundscapes.render.plan import Rendered, RenderError, Roots, Soundscape
 from byola_diff.soundscapes.sources.library import Source, source_sha256
 from byola_diff.storage import sha256
 
@@ -63,13 +61,14 @@ def make_item(
 ) -> dict[str, Any]:
     """Facts of an item whose files are there: every parameter, measurement and hash.
 
-    Its sources lie below the roots of its split. The name of the renderer is recorded.
+    Its sources lie below the roots of its split. The name of the renderer is recorded, and the
+    common gain of mixture and references if they have one.
 
     Raises:
         AudioFileError: If the event or its background can't be read.
         LayoutError: If none of its backgrounds can be used.
-        RenderError: If the event is silent, something clips, or what was rendered is not what was
-            planned.
+        RenderError: If the event is silent, or what was rendered is not what was planned.
+        ClippingError: If something clips that is to be refused.
     """
     (name, render), own = renderer, roots[item.split]
     background, start_s, n_rejected = find_window(item, own["background"], options)
@@ -84,10 +83,10 @@ def make_item(
     wavs = {kind: audio_file(item.split, item.name, kind) for kind in KINDS}
     done = finished(options.out, jams, plan, wavs.values(), facts, _MEASURED)
     if done is None:
-        audio, measured = references(plan, render(plan, own), own, options)
+        audio, measured, gain_db = references(plan, render(plan, own), own, options)
         named = {file: audio[kind] for kind, file in wavs.items()}
-        rate = options.output_rate
-        done = finish(options.out, jams, plan, named, facts | measured, output_rate=rate)
+        how = {"output_rate": options.output_rate, "gain_db": gain_db}
+        done = finish(options.out, jams, plan, named, facts | measured, **how)
     hashes = done.pop("files")
     kept = {f"{kind}_sha256": hashes[file] for kind, file in wavs.items()}
     return done | kept | {"jams_sha256": sha256(options.out / jams)}
@@ -163,11 +162,11 @@ def _draw_window(path: Path, seed: int, options: BgKnownOptions) -> tuple[float,
 
 def references(
     plan: Soundscape, rendered: Rendered, roots: Roots, options: BgKnownOptions
-) -> tuple[dict[str, Float[np.ndarray, " sample"]], dict[str, float]]:
-    """Waveforms of an item by `KINDS`, and what `_MEASURED` names.
+) -> tuple[dict[str, Float[np.ndarray, " sample"]], dict[str, float], float]:
+    """Waveforms of an item by `KINDS`, what `_MEASURED` names, and the gain that all are to get.
 
-    Reference (a) is the background as it is in the mixture. `RenderError` is raised if that is not
-    the planned stretch of the recording, or a reference clips.
+    What is measured is that of the waveforms with the gain. Reference (a) is the background as it
+    is in the mixture. `RenderError` is raised if that is not the planned stretch of the recording.
     """
     background, event = plan.events[0], rendered.stems[1]
     gains_db = {"event": rendered.gains_db[1], "a": rendered.gains_db[0]}
@@ -187,10 +186,13 @@ def references(
             gain_db = plan.ref_db - integrated_lufs(sound, plan.sample_rate)
         audio[kind] = 10 ** (gain_db / 20) * sound
         gains_db[kind] = gain_db
-        if np.abs(audio[kind]).max() >= 1:
-            raise ClippingError(plan, f"reference ({kind}) clips; {CLIPPING_REMEDY}", background)
+    rates = plan.sample_rate, options.output_rate
+    common_db = common_gain_db(audio.values(), *rates) if options.clipping == "gain" else 0.0
     heard = {kind: audio[kind] for kind in KINDS} | {"event": event}
-    measured = {f"{kind}_gain_db": round(float(gain), 6) for kind, gain in gains_db.items()}
+    measured = {
+        f"{kind}_gain_db": round(float(own + common_db), 6) for kind, own in gains_db.items()
+    }
     for kind, waveform in heard.items():
-        measured[f"{kind}_lufs"] = round(integrated_lufs(waveform, plan.sample_rate), 4)
-    return audio, measured
+        lufs = integrated_lufs(amplified(waveform, common_db), plan.sample_rate)
+        measured[f"{kind}_lufs"] = round(lufs, 4)
+    return audio, measured, common_db

@@ -21,7 +21,12 @@ from typing import Any, NamedTuple, TypeVar
 from byola_diff.atomic import write_text
 from byola_diff.commit import code_commit, package_versions
 from byola_diff.soundscapes.pairs.difference import changes, difference_text, event_labels
-from byola_diff.soundscapes.production.items import finish, finished
+from byola_diff.soundscapes.production.items import (
+    COMMON_GAIN,
+    common_gain_db,
+    finish,
+    finished,
+)
 from byola_diff.soundscapes.production.output_folder import CorpusOptions
 from byola_diff.soundscapes.production.produce import Refusal, produce, write_refused
 from byola_diff.soundscapes.render.mixer import open_renderer
@@ -55,6 +60,14 @@ class RequiredSources:
     """Sources of one split that belong to the other one."""
 
 
+class WrittenClip(NamedTuple):
+    """What is known of the wav file of a clip."""
+
+    sha256: str
+    gain_db: float
+    """What it was amplified by, as was all that it was written with, so that none of it clips."""
+
+
 class PairOfClips(NamedTuple):
     """A pair whose clips are there."""
 
@@ -62,8 +75,13 @@ class PairOfClips(NamedTuple):
     scene: str
     split: str
     plans: tuple[Soundscape, Soundscape]
-    sha256: tuple[str, str]
-    """Hashes of both wav files."""
+    clips: tuple[WrittenClip, WrittenClip]
+    """They have the same gain."""
+
+    @property
+    def gain_db(self) -> float:
+        """What both were amplified by."""
+        return self.clips[0].gain_db
 
 
 def produce_items(
@@ -78,26 +96,38 @@ def produce_items(
     """Prepare the sources, then render the items, as `produce` does with work that can be pickled.
 
     Also returns the number of sources that were prepared. An item, whose name is that in
-    `required`, is refused if one of its sources is not there, and the reason is why. Copies of
-    sources that are missing now are removed, so that no item is made of them later.
+    `required`, is refused if one of its sources is not there.
+    """
+    n_copies, lost, unmade = prepare_sources(options, required)
+    possible = [item for item in items if name_of(item) not in unmade]
+    work, n_workers = partial(render, options), options.workers
+    done, refused = produce(possible, work, name_of, n_workers=n_workers, title=title)
+    unmade |= {refusal.name: refusal for refusal in refused}
+    in_order = [unmade[name] for item in items if (name := name_of(item)) in unmade]
+    return done, [*lost, *in_order], n_copies
+
+
+def prepare_sources(
+    options: CorpusOptions, required: RequiredSources
+) -> tuple[int, list[Refusal], dict[str, Refusal]]:
+    """How many sources were prepared, those that were refused, and the items that lack one.
+
+    The latter are by name, with the reason. Copies of sources that are missing now are removed, so
+    that no item is made of them later.
     """
     folder = options.out / "source"
     for name in required.missing:
         (folder / name).unlink(missing_ok=True)
-    make = partial(produce, n_workers=options.workers)
-    work = partial(prepare, folder=folder)
-    copies, lost = make(required.files, work, lambda one: one.name, title="sources")
+    work, n_workers = partial(prepare, folder=folder), options.workers
+    copies, lost = produce(
+        required.files, work, lambda one: one.name, n_workers=n_workers, title="sources"
+    )
     causes = {one.name: f"was refused: {one.reason}" for one in lost} | {**required.missing}
     unmade = {}
     for item, sources in required.of_item.items():
         if absent := next((source for source in sources if source in causes), None):
             unmade[item] = Refusal(item, f"its source {absent} {causes[absent]}")
-    possible = [item for item in items if name_of(item) not in unmade]
-    done, refused = make(possible, partial(render, options), name_of, title=title)
-    unmade |= {refusal.name: refusal for refusal in refused}
-    in_order = [unmade[name] for item in items if (name := name_of(item)) in unmade]
-    lost = [replace(one, name=f"source/{one.name}") for one in lost]
-    return done, [*lost, *in_order], len(copies)
+    return len(copies), [replace(one, name=f"source/{one.name}") for one in lost], unmade
 
 
 def sources_of_split(options: CorpusOptions, split: str) -> Roots:
@@ -106,28 +136,43 @@ def sources_of_split(options: CorpusOptions, split: str) -> Roots:
     return {role: folder / role for role in ("background", "foreground")}
 
 
-def write_clip(options: CorpusOptions, split: str, plan: Soundscape) -> str:
-    """Render a clip, unless it is there from the same sources; returns the SHA-256 of its wav file.
+def write_clips(
+    options: CorpusOptions, split: str, plans: Sequence[Soundscape]
+) -> list[WrittenClip]:
+    """Render the clips of a pair, or one alone, unless they are there from the same sources.
 
-    Errors are those of the renderer, and `OSError` if a source is missing.
+    If one would clip, all get the same gain, or `ClippingError` is raised, as the options say.
+    Other errors are those of the renderer, and `OSError` if a source is missing.
     """
-    out, rate = options.out, options.output_rate
-    wav, jams = _wav(split, plan), f"jams/{split}/{plan.name}.jams"
-    roots = sources_of_split(options, split)
+    out, rate, roots = options.out, options.output_rate, sources_of_split(options, split)
     renderer_name, render = open_renderer(options.renderer)
+    jams = [f"jams/{split}/{plan.name}.jams" for plan in plans]
+    wavs = [_wav(split, plan) for plan in plans]
+    known = {"renderer": renderer_name, "output_rate": rate}
+    facts = [{**known, "sources": _source_hashes(roots, plan)} for plan in plans]
+    every = list(zip(jams, plans, wavs, facts, strict=True))
+    done = [finished(out, text, plan, [wav], its) for text, plan, wav, its in every]
+    if None in done or len({one.get(COMMON_GAIN) for one in done if one}) > 1:
+        audio = [render(plan, roots).mixture for plan in plans]
+        gain_db = 0.0
+        if options.clipping == "gain":
+            both = zip(audio, plans, strict=True)
+            gain_db = min(common_gain_db([one], plan.sample_rate, rate) for one, plan in both)
+        done = [
+            finish(out, text, plan, {wav: one}, its, output_rate=rate, gain_db=gain_db)
+            for (text, plan, wav, its), one in zip(every, audio, strict=True)
+        ]
+    return [
+        WrittenClip(one["files"][wav], one.get(COMMON_GAIN, 0.0))
+        for one, wav in zip(filter(None, done), wavs, strict=True)
+    ]
+
+
+def _source_hashes(roots: Roots, plan: Soundscape) -> dict[str, str]:
     paths = {
         f"{event.role}/{event.source}": roots[event.role] / event.source for event in plan.events
     }
-    facts = {
-        "renderer": renderer_name,
-        "output_rate": rate,
-        "sources": {name: sha256(path) for name, path in sorted(paths.items())},
-    }
-    done = finished(out, jams, plan, [wav], facts)
-    if done is None:
-        audio = {wav: render(plan, roots).mixture}
-        done = finish(out, jams, plan, audio, facts, output_rate=rate)
-    return done["files"][wav]
+    return {name: sha256(path) for name, path in sorted(paths.items())}
 
 
 def write_corpus(
@@ -148,8 +193,14 @@ def write_corpus(
     write_refused(out / _REFUSED, everything)
     counts = {**facts["counts"], "pairs": n_pairs, "refused": len(everything)}
     counts["refused for clipping"] = sum(one.clips for one in everything)
+    counts["pairs with a common gain"] = sum(pair.gain_db != 0 for pair in pairs)
+    levels = {
+        "gain": "levels: one common gain for both clips of a pair where one would clip",
+        "refuse": "levels: as planned; clips that would clip are refused",
+    }
     full = {
         **facts,
+        "deviations": [*facts["deviations"], levels[options.clipping]],
         "seed": options.seed,
         "counts": counts,
         "versions": {**package_versions(_PACKAGES), "commit": code_commit()},
@@ -163,8 +214,11 @@ def write_corpus(
 
 
 def _write_table(table: Path, pairs: Sequence[PairOfClips], seed: int) -> list[Refusal]:
-    """Pairs whose clips do not differ; the others are in the table."""
-    rows, same, extra = [], [], defaultdict(list)
+    """Pairs whose clips do not differ; the others are in the table.
+
+    It has a column of common gains where a pair has one.
+    """
+    rows, same, gains_db, extra = [], [], [], defaultdict(list)
     for pair in pairs:
         first, second = pair.plans
         try:
@@ -178,8 +232,11 @@ def _write_table(table: Path, pairs: Sequence[PairOfClips], seed: int) -> list[R
         rows.append(Pair(pair.name, pair.scene, split, *files, *labels, text))
         extra["changes"].append(";".join(map(str, changes(first, second))))
         extra["ref_db"].append(f"{first.ref_db:.4f}")
-        extra["first_sha256"].append(pair.sha256[0])
-        extra["second_sha256"].append(pair.sha256[1])
+        extra["first_sha256"].append(pair.clips[0].sha256)
+        extra["second_sha256"].append(pair.clips[1].sha256)
+        gains_db.append(f"{pair.gain_db:.2f}")
+    if any(map(float, gains_db)):
+        extra[COMMON_GAIN] = gains_db
     if rows:
         write_pairs(table, rows, extra)
     else:

@@ -6,7 +6,9 @@ true need not be made again, so a stopped run continues where it was.
 
 import io
 import json
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,35 @@ from byola_diff.atomic import atomic_path, write_text
 from byola_diff.audio.resample import resample
 from byola_diff.soundscapes.render.jams_document import to_jams
 from byola_diff.soundscapes.render.jams_file import read_facts
-from byola_diff.soundscapes.render.plan import CLIPPING_REMEDY, ClippingError, Soundscape
+from byola_diff.soundscapes.render.plan import ClippingError, Soundscape
 from byola_diff.storage import sha256
 
+COMMON_GAIN = "common_gain_db"
+"""Fact of an item that was amplified by something, so that nothing of it clips."""
+
 _FULL_SCALE_24 = 1 << 23
+
+
+def common_gain_db(
+    waveforms: Iterable[Float[np.ndarray, " sample"]], sample_rate: int, final_rate: int | None
+) -> float:
+    """The one gain by which all fit into full scale at their final rate: 0 if they do without.
+
+    In whole hundredths of a decibel, so that files and tables say just what was done; the largest
+    peak is then 0.01 to 0.02 dB below full scale.
+    """
+    final = [_at_rate(waveform, sample_rate, final_rate or sample_rate) for waveform in waveforms]
+    if all(_fits(_samples_24(waveform)) for waveform in final):
+        return 0.0
+    peak = max(float(np.abs(waveform).max()) for waveform in final)
+    return -(math.ceil(2000 * math.log10(peak)) + 1) / 100
+
+
+def amplified(
+    waveform: Float[np.ndarray, " sample"], gain_db: float
+) -> Float[np.ndarray, " sample"]:
+    """The waveform with a gain; at 0 dB it is left alone."""
+    return 10 ** (gain_db / 20) * waveform if gain_db else waveform
 
 
 def finish(
@@ -32,8 +59,12 @@ def finish(
     facts: Mapping[str, Any],
     *,
     output_rate: int | None = None,
+    gain_db: float = 0.0,
 ) -> dict[str, Any]:
     """Write an item and return its facts, with the SHA-256 of every file and the sample rate.
+
+    With a gain, `COMMON_GAIN` is among them, and the JAMS has `ref_db` lowered by as much: rendered
+    again, it gives the audio that is written.
 
     Args:
         out: Folder of the corpus, which `jams` and the names in `audio` are relative to.
@@ -42,19 +73,26 @@ def finish(
         audio: Waveforms at the rate of the plan, by their paths; written as 24-bit wav.
         facts: What else is known of the item, as JSON holds it.
         output_rate: Rate of the wav files, in Hz, if not that of the plan.
+        gain_db: What all waveforms are amplified by, see `common_gain_db`.
 
     Raises:
-        ClippingError: If a waveform does not fit into full scale at its final rate.
+        ClippingError: If a waveform does not fit into full scale at its final rate; nothing is
+            written then.
     """
     rate = output_rate or plan.sample_rate
-    hashes = {}
+    samples, hashes = {}, {}
     for name, waveform in sorted(audio.items()):
-        if rate != plan.sample_rate:
-            waveform = resample(waveform.astype(np.float32), plan.sample_rate, rate)
-        _write_wav24(out / name, waveform, rate, plan)
+        final = _at_rate(amplified(waveform, gain_db), plan.sample_rate, rate)
+        samples[name] = _samples_24(final)
+        if not _fits(samples[name]):
+            which = [Path(name).name] if len(audio) > 1 else []
+            raise ClippingError(plan, " ".join([*which, _clips(final, plan)]))
+    for name, whole in samples.items():
+        _write_wav24(out / name, whole, rate)
         hashes[name] = sha256(out / name)
-    full = {**facts, "sample_rate": rate, "files": hashes}
-    write_text(out / jams, to_jams(plan, full))
+    gain = {COMMON_GAIN: gain_db} if gain_db else {}
+    full = {**facts, **gain, "sample_rate": rate, "files": hashes}
+    write_text(out / jams, to_jams(_lowered(plan, gain_db), full))
     return json.loads(json.dumps(full))
 
 
@@ -71,6 +109,7 @@ def finished(
     It is not if the JAMS is missing, is of another plan or has other facts than these and those
     named in `measured`, or if a wav file is missing or altered. What else the files depend on must
     be among the facts: renderer, content of the sources, `sample_rate` if not that of the plan.
+    Whatever common gain it has is accepted, and told.
     """
     full = read_facts(out / jams)
     if full is None:
@@ -80,20 +119,47 @@ def finished(
     except OSError:
         return None
     found = {name: full.get(name) for name in (*measured, "sample_rate")}
+    gain_db = full.get(COMMON_GAIN, 0.0)
+    if not isinstance(gain_db, float):
+        return None
+    found |= {COMMON_GAIN: gain_db} if gain_db else {}
     if full != {**found, **json.loads(json.dumps(facts)), "files": hashes}:
         return None
-    return full if (out / jams).read_bytes() == to_jams(plan, full).encode() else None
+    expected = to_jams(_lowered(plan, gain_db), full)
+    return full if (out / jams).read_bytes() == expected.encode() else None
 
 
-def _write_wav24(
-    path: Path, waveform: Float[np.ndarray, " sample"], sample_rate: int, plan: Soundscape
-) -> None:
-    """Nearest 24-bit samples; a mixture just within full scale may leave it when resampled."""
-    samples = np.rint(waveform.astype(np.float64) * _FULL_SCALE_24)
-    # Put so that samples that are no numbers are refused too.
-    if not (samples.max() < _FULL_SCALE_24 and samples.min() >= -_FULL_SCALE_24):
-        what = f"{len(samples)} samples and a peak of {np.abs(waveform).max():.4f}"
-        raise ClippingError(plan, f"{path.name} has {what}; {CLIPPING_REMEDY}")
+def _lowered(plan: Soundscape, gain_db: float) -> Soundscape:
+    return replace(plan, ref_db=plan.ref_db + gain_db)
+
+
+def _at_rate(
+    waveform: Float[np.ndarray, " sample"], sample_rate: int, final_rate: int
+) -> Float[np.ndarray, " resampled"]:
+    if final_rate == sample_rate:
+        return waveform
+    return resample(waveform.astype(np.float32), sample_rate, final_rate)
+
+
+def _samples_24(waveform: Float[np.ndarray, " sample"]) -> Float[np.ndarray, " sample"]:
+    """Nearest whole samples, where 1.0 is that of full scale."""
+    return np.rint(waveform.astype(np.float64) * _FULL_SCALE_24)
+
+
+def _fits(samples: Float[np.ndarray, " sample"]) -> bool:
+    """Put so that samples that are no numbers do not fit."""
+    return bool(samples.max() < _FULL_SCALE_24 and samples.min() >= -_FULL_SCALE_24)
+
+
+def _clips(waveform: Float[np.ndarray, " sample"], plan: Soundscape) -> str:
+    peak_db = 20 * np.log10(np.abs(waveform).max())
+    return (
+        f"clips, with a peak of {peak_db:+.2f} dBFS; give --clipping gain, or lower "
+        f"ref_db, {plan.ref_db:g} LUFS, by more than {peak_db:.2f} dB"
+    )
+
+
+def _write_wav24(path: Path, samples: Float[np.ndarray, " sample"], sample_rate: int) -> None:
     content = io.BytesIO()
     pcm = samples.astype(np.int32) << 8  # the low byte of 32 bits is not stored
     soundfile.write(content, pcm, sample_rate, format="WAV", subtype="PCM_24")

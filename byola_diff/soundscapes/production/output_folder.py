@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from byola_diff.atomic import remove_left_over, write_text, writers
 from byola_diff.audio.files import AudioFileError
@@ -39,6 +39,10 @@ class CorpusOptions:
     """Scaper or our own mixer; auto is Scaper where it is installed."""
     output_rate: Annotated[Count, "HZ"] | None = None
     """Resample the finished files once, such as to 16000 Hz."""
+    clipping: Literal["gain", "refuse"] = "gain"
+    """Where a clip would reach full scale: gain gives it and all that it is compared with (the
+    other clip of its pair, its references) one common gain, recorded in the table and the JAMS;
+    refuse leaves the item out, so that all levels are those planned."""
     dry_run: bool = False
     """Say what there is to make, and stop; nothing is written."""
 
@@ -63,7 +67,8 @@ def check_folder(out: Path, settings: Mapping[str, Any]) -> None:
         found = json.loads(record.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{record} is no JSON: remove the folder, or mend it") from error
-    known, wanted = found if isinstance(found, dict) else {}, json.loads(json.dumps(settings))
+    known = {"clipping": "refuse", **(found if isinstance(found, dict) else {})}  # as it once was
+    wanted = json.loads(json.dumps(settings))
     if differing := [key for key in wanted if wanted[key] != known.get(key)]:
         raise ValueError(
             f"{out} holds a data set of other settings ({', '.join(differing)}; see {record}): "

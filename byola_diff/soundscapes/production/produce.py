@@ -16,7 +16,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from byola_diff.audio.files import AudioFileError
-from byola_diff.soundscapes.render.plan import CLIPPING_REMEDY, ClippingError
+from byola_diff.soundscapes.render.plan import ClippingError
 from byola_diff.tables.rows import write_rows
 from byola_diff.workers import outcomes
 
@@ -34,12 +34,6 @@ class Refusal:
     reason: str
     clips: bool = False
     """Whether a lower level would mend it."""
-
-    def of_option(self) -> "Refusal":
-        """The same in the words of a command that sets the level by its option --ref-db."""
-        if not self.clips:
-            return self
-        return replace(self, reason=self.reason.replace(CLIPPING_REMEDY, "lower --ref-db"))
 
 
 def produce(
@@ -62,7 +56,7 @@ def produce(
     done: dict[int, tuple[T, R]] = {}
     refused: dict[int, Refusal] = {}
     n_workers = min(n_workers, len(items))
-    attempts = outcomes(items, partial(_attempt, work), n_workers, ["pyloudnorm"])
+    attempts = outcomes(items, partial(attempt, work), n_workers, ["pyloudnorm"])
     with tqdm(total=len(items), desc=title, unit="item") as bar, closing(attempts):
         for place, result_of in attempts:
             name = name_of(items[place])
@@ -92,8 +86,8 @@ def write_refused(path: Path, refused: Sequence[Refusal]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _attempt(work: Callable[[T], R], item: T) -> R | Refusal:
-    """The result, or a refusal without the name of the item."""
+def attempt(work: Callable[[T], R], item: T) -> R | Refusal:
+    """The result, or a refusal without the name of the item; errors are those of `produce`."""
     try:
         return work(item)
     except (AudioFileError, ValueError, OSError) as error:

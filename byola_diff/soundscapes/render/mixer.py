@@ -69,8 +69,8 @@ def mix(plan: Soundscape, roots: Roots) -> Rendered:
 
     Raises:
         AudioFileError: If a source can't be read.
-        RenderError: If a source is silent or ends before its event begins, an event is shorter than
-            its fades, or the mixture would clip.
+        RenderError: If a source is silent or ends before its event begins, or an event is shorter
+            than its fades.
         ModuleNotFoundError: If pyloudnorm is not installed.
     """
     stems, gains_db = [], []

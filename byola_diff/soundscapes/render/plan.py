@@ -21,9 +21,6 @@ Role = Literal["background", "foreground"]
 Roots = Mapping[Role, Path]
 """Folders that the sources of each role lie below."""
 
-CLIPPING_REMEDY = "lower ref_db"
-"""In every message about a sound that reaches full scale."""
-
 _SUM_TOLERANCE = 1e-6
 
 
@@ -105,20 +102,18 @@ class RenderError(ValueError):
 
 
 class ClippingError(RenderError):
-    """A sound that reaches full scale, which a lower `ref_db` mends."""
+    """A sound that reaches full scale, which a lower level mends."""
 
 
 def checked(plan: Soundscape, rendered: Rendered) -> Rendered:
-    """What was rendered; `RenderError` unless its stems sum to a finite mixture in full scale."""
+    """What was rendered; `RenderError` unless its stems sum to a finite mixture.
+
+    Its peak may be beyond full scale: what is done about that is decided where it is written.
+    """
     mixture, stems = rendered.mixture, rendered.stems
     if not all(np.isfinite(part).all() for part in (mixture, *stems)):
         raise RenderError(plan, "has NaN or infinite samples")
     difference = np.abs(mixture - sum(stems)).max()
     if difference > _SUM_TOLERANCE:
         raise RenderError(plan, f"differs from the sum of its stems by {difference:.2g}")
-    peak = np.abs(mixture).max()
-    if peak >= 1:
-        peak_db = 20 * np.log10(peak)
-        remedy = f"{CLIPPING_REMEDY}, {plan.ref_db:g} LUFS, by more than {peak_db:.2f} dB"
-        raise ClippingError(plan, f"clips, with a peak of {peak_db:+.2f} dBFS; {remedy}")
     return rendered

@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,6 +171,28 @@ def test_an_encoder_that_is_not_found_by_its_name(trained, tmp_path):
     with pytest.raises(ValueError, match=r"'my ensemble', which can't be opened .* by --encoder"):
         search_in(trained, system=system)
     assert search_in(trained, "--encoder", WORD, "--top", "1", system=system) == 0
+
+
+@pytest.mark.parametrize(
+    "named", ["hear:named_by_a_file", "python:named_by_a_file:load[2]", "encoder.yaml", "both.yaml"]
+)
+def test_no_code_runs_that_the_files_of_a_system_name(trained, tmp_path, monkeypatch, named):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "named_by_a_file", raising=False)
+    (tmp_path / "named_by_a_file.py").write_text("open('ran', 'w').close()\n")
+    (tmp_path / "encoder.yaml").write_text("encoder: hear\nweights: named_by_a_file\n")
+    members = "[{encoder: log-mel-statistics}, {encoder: 'python:named_by_a_file:load'}]"
+    (tmp_path / "both.yaml").write_text(f"ensemble: {{members: {members}, combine: concat}}\n")
+    system = altered(trained, tmp_path, encoder=named)
+    with pytest.raises(
+        ValueError, match=r"runs only if you name it\. Say where it is by --encoder"
+    ):
+        search_in(trained, system=system)
+    assert not (tmp_path / "ran").exists()
+    with pytest.raises(ValueError, match="is no HEAR module"):
+        search_in(trained, "--encoder", "hear:named_by_a_file", system=system)
+    assert (tmp_path / "ran").exists()
 
 
 def test_another_text_encoder_is_refused(trained, tmp_path):

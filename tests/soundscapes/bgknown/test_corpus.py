@@ -10,7 +10,7 @@ import soundfile
 from byola_diff.audio.files import write_wav
 from byola_diff.corpora.layout import LayoutError
 from byola_diff.soundscapes.bgknown.corpus import make_bgknown, plan_bgknown
-from byola_diff.soundscapes.bgknown.items import find_window
+from byola_diff.soundscapes.bgknown.items import KINDS, find_window
 from byola_diff.soundscapes.bgknown.plan import (
     BgKnownOptions,
     background_order,
@@ -300,26 +300,91 @@ def test_silent_events_are_refused_by_name_and_the_rest_goes_on(sources, tmp_pat
     assert len(rows(tmp_path / "out" / "mix.csv")) == 4
 
 
-def test_clipping_is_refused(sources, tmp_path):
-    summary, refused = make(sources, tmp_path / "out", ref_db=-1.0)
+def test_a_mixture_and_its_references_get_one_gain_where_one_would_clip(sources, tmp_path):
+    soft, _ = make(sources, tmp_path / "soft", ref_db=-35.0)
+    loud, refused = make(sources, tmp_path / "loud", ref_db=-5.0)
+    assert not refused
+    assert loud["counts"]["with a common gain"] == 5
+    assert soft["counts"]["with a common gain"] == 0
+    assert loud["deviations"][-1] == "items with a common gain: 5"
+    assert "common_gain_db" not in rows(tmp_path / "soft/items.csv")[0]
+    every = zip(rows(tmp_path / "soft/items.csv"), rows(tmp_path / "loud/items.csv"), strict=True)
+    for low, high in every:
+        gain_db = float(high["common_gain_db"])
+        audio = {kind: read(tmp_path / "loud", high, kind) for kind in KINDS}
+        peak = max(np.abs(one).max() for one in audio.values())
+        assert 0.9976 < peak < 1  # 0.01 to 0.02 dB below full scale
+        assert high["ref_db"] == "-5.0"  # as planned
+        jams = json.loads((tmp_path / f"loud/jams/{high['split']}/{high['item']}.jams").read_text())
+        assert jams["sandbox"]["byola_diff"]["common_gain_db"] == gain_db
+        for kind, waveform in audio.items():
+            quiet = read(tmp_path / "soft", low, kind)
+            gain = 10 ** ((30 + gain_db) / 20)
+            np.testing.assert_allclose(waveform, gain * quiet, atol=2**-22 * gain)
+            told = float(high[f"{kind}_lufs"])
+            assert told == pytest.approx(integrated_lufs(waveform, RATE), abs=1e-3)
+        for kind in ("event", "a", "b", "c"):
+            change_db = float(high[f"{kind}_gain_db"]) - float(low[f"{kind}_gain_db"])
+            assert change_db == pytest.approx(30 + gain_db, abs=1e-5)
+
+
+def test_only_items_that_would_clip_get_a_gain(sources, tmp_path):
+    out, click = tmp_path / "out", 0.01 * event_sound(2)
+    click[3000] = 0.99
+    write_wav(sources[0].root / "2-102-A.wav", click, RATE)
+    _, refused = make(sources, tmp_path / "refused", ref_db=-25.0, clipping="refuse")
+    assert [(one.name, one.clips) for one in refused] == [("2-102-A", True)]
+    summary, refused = make(sources, out, ref_db=-25.0)
+    assert (summary["counts"]["with a common gain"], refused) == (1, [])
+    gains_db = {row["item"]: float(row["common_gain_db"]) for row in rows(out / "items.csv")}
+    assert [name for name, gain_db in gains_db.items() if gain_db < 0] == ["2-102-A"]
+    for row in rows(tmp_path / "refused/items.csv"):
+        assert gains_db[row["item"]] == 0
+        for kind in KINDS:
+            file = f"audio/{row['split']}/{row['item']}_{kind}.wav"
+            assert (out / file).read_bytes() == (tmp_path / "refused" / file).read_bytes()
+    before = files(out)
+    make(sources, out, ref_db=-25.0)
+    assert files(out) == before
+
+
+def test_clipping_is_refused_on_demand(sources, tmp_path):
+    summary, refused = make(sources, tmp_path / "out", ref_db=-1.0, clipping="refuse")
     assert summary is None
-    assert len(refused) == 5
-    assert "clips" in refused[0].reason
+    assert [one.clips for one in refused] == [True] * 5
+    assert "clips, with a peak of" in refused[0].reason
 
 
-def test_a_reference_that_clips_is_refused(sources, tmp_path):
+def test_a_reference_that_clips_is_refused_on_demand(sources, tmp_path):
     """A mixture within full scale does not mean that what follows in the recording is."""
     for library in sources[1].values():
         for source in library.sources:
             sound = 0.01 * np.random.default_rng(3).standard_normal(2 * RATE)
             sound[RATE + 100 : RATE + 200] = 0.99
             write_wav(library.root / source.file, sound, RATE)
-    summary, refused = make(sources, tmp_path / "out", ref_db=-25.0)
+    summary, refused = make(sources, tmp_path / "out", ref_db=-25.0, clipping="refuse")
     assert summary is None
-    assert {one.reason.partition(": ")[2] for one in refused} == {
-        "reference (b) clips; lower --ref-db"
+    assert {one.reason.partition("; ")[2].partition(", -25")[0] for one in refused} == {
+        "give --clipping gain, or lower ref_db"
     }
-    assert not list(tmp_path.rglob("*_mix.wav"))
+    assert all("_b.wav clips" in one.reason for one in refused)
+    assert not list(tmp_path.rglob("out/**/*.wav"))
+    _, refused = make(sources, tmp_path / "gain", ref_db=-25.0)
+    assert not refused
+    for row in rows(tmp_path / "gain/items.csv"):
+        assert np.abs(read(tmp_path / "gain", row, "b")).max() == pytest.approx(0.998, abs=1e-3)
+
+
+def test_a_set_of_older_versions_is_one_of_refused_items(sources, tmp_path):
+    """Which had no setting for it."""
+    make(sources, tmp_path / "out", clipping="refuse")
+    settings = json.loads((tmp_path / "out/settings.json").read_text())
+    assert settings.pop("clipping") == "refuse"
+    (tmp_path / "out/settings.json").write_text(json.dumps(settings))
+    _, refused = make(sources, tmp_path / "out", clipping="refuse")
+    assert not refused
+    with pytest.raises(ValueError, match=r"other settings \(clipping; see"):
+        make(sources, tmp_path / "out")
 
 
 def test_another_data_set_is_not_written_over(sources, tmp_path):

@@ -77,8 +77,12 @@ def test_refuses_what_the_mixer_refuses(render, roots):
         render(scene(event("slow", 1.0)), roots)
     with pytest.raises(RenderError, match=r"dog/click.wav: .* less than a fade"):
         render(scene(event("click")), roots)
-    with pytest.raises(RenderError, match=r"lower ref_db"):
-        render(scene(bed(), ref_db=-6.0), roots)
+
+
+def test_what_is_beyond_full_scale_is_left_as_it_is(render, roots):
+    plan = scene(bed(), ref_db=-6.0)
+    assert np.abs(render(plan, roots).mixture).max() > 1
+    assert np.abs(render(plan, roots).mixture - mix(plan, roots).mixture).max() < 1e-9
 
 
 @pytest.mark.parametrize("others", [(), (event(),)])
