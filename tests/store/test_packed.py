@@ -133,7 +133,7 @@ def test_any_altered_byte_beside_the_shards_is_found_at_once(store, name):
 
 def test_an_altered_sample_is_found_when_its_block_is_read(store):
     opened = PackedStore.open(store.path)
-    before = opened.read(3)  # samples 35,300 to 65,300: blocks 1 and 2 of two
+    before = opened.read(3)  # samples 35,300 to 65,300, in the second block of two
     flip(store.shard_path(0), 2 * 40_000)
     fresh = PackedStore.open(store.path)
     np.testing.assert_array_equal(fresh.read(0), opened.read(0))
