@@ -114,7 +114,9 @@ def _callbacks(config: PretrainConfig, world_size: int) -> list[pl.Callback]:
         callbacks.append(ListRejectedFiles(out_dir, n_files, config.data.max_rejected))
     if config.monitor.manifest:
         score = nearest_neighbour_score(config.monitor.manifest)
-        callbacks.append(ScoreDuringTraining(score, out_dir, config.monitor.every))
+        scoring = ScoreDuringTraining(score, out_dir, config.monitor.every)
+        # Before the checkpoint of its step: after a kill between the two, none would be made.
+        callbacks.insert(callbacks.index(checkpoints), scoring)
     return callbacks
 
 

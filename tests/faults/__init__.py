@@ -1,0 +1,1 @@
+"""What a kill, a damaged file or a hostile one does: `python -m tests.faults` prints the figures."""
