@@ -1,1 +1,1 @@
-"""What a kill, a damaged file or a hostile one does: `python -m tests.faults` prints the figures."""
+"""What kills, damaged and hostile files do: `python -m tests.faults` prints the figures."""

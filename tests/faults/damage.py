@@ -73,7 +73,7 @@ class Outcome:
 
 
 def damage_all(n_damages: int, seed: int = 0) -> list[Outcome]:
-    """So many damages over all kinds in turn. The whole files are read once first, which must work."""
+    """So many damages over all kinds in turn; the whole files are read first, which must work."""
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory() as place:
         root, whole = Path(place), {}
@@ -113,8 +113,8 @@ def alter(content: bytes, draw: random.Random) -> tuple[bytes, str]:
 
 def _one(name: str, kind: Kind, whole: Path, expected: object, draw: random.Random) -> Outcome:
     with _copy(whole) as folder:
-        found = sorted({path for pattern in kind.damaged for path in folder.glob(pattern)})
-        path = draw.choice(found)
+        files = [sorted(folder.glob(pattern)) for pattern in kind.damaged]
+        path = draw.choice(draw.choice(files))
         content, what = alter(path.read_bytes(), draw)
         path.write_bytes(content)
         damage = f"{path.relative_to(folder)}: {what}"

@@ -4,6 +4,7 @@ Each run is a fork of this process, killed from within by SIGKILL as it comes to
 moments that a whole run of the same kind has: before, after and in the midst of what it writes.
 """
 
+import contextlib
 import csv
 import functools
 import hashlib
@@ -176,7 +177,10 @@ JOBS = {
     "generation, 2 workers": Job(generate(2), file_hashes),
 }
 # Workers import anew what they need, which takes seconds a run: not among few points.
-_FEW = ("training", "packing", "generation", "training, accumulating", "packing", "generation")
+_FEW = (
+    *("training", "packing", "generation", "packing", "generation"),
+    *("training, accumulating", "packing", "generation", "packing", "generation"),
+)
 _MANY_FROM = 40
 
 
@@ -288,10 +292,9 @@ def _run(job: Job, root: Path, folder: Path, deaths: dict[int, int]) -> tuple[li
         statuses[child] = os.waitstatus_to_exitcode(status)
         for other in children if statuses[child] else [child]:
             if other == child or other not in statuses:
-                try:  # with its workers; the other processes too, as a launcher would
+                # With its workers; the other processes too, as a launcher would.
+                with contextlib.suppress(ProcessLookupError):
                     os.killpg(other, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
     told = "".join((root / f"told{rank}").read_text() for rank in range(job.processes))
     return [statuses[child] for child in children], told
 

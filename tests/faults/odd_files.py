@@ -308,9 +308,12 @@ def _sounds(folder: Path) -> None:
 def _manifests(folder: Path) -> dict[str, bytes]:
     _sounds(folder)
     return {
-        "split.csv": b"file,label,split,group\na.wav,dog,train,1\nb.wav,cat,test,2\nc.wav,dog,valid,3\n",
-        "fold.csv": b"file,labels,fold,start_s,duration_s\na.wav,dog;cat,1,0,0.5\nb.wav,cat,2,0.25,0.5\n",
-        "evar.csv": b'\xef\xbb\xbffile_name,label,split,text\r\na.wav,"a, b",train,x\r\nb.wav,c,test,y\r\n',
+        "split.csv": b"file,label,split,group\na.wav,dog,train,1\n"
+        b"b.wav,cat,test,2\nc.wav,dog,valid,3\n",
+        "fold.csv": b"file,labels,fold,start_s,duration_s\n"
+        b"a.wav,dog;cat,1,0,0.5\nb.wav,cat,2,0.25,0.5\n",
+        "evar.csv": b"\xef\xbb\xbffile_name,label,split,text\r\n"
+        b'a.wav,"a, b",train,x\r\nb.wav,c,test,y\r\n',
     }
 
 
@@ -356,7 +359,7 @@ def _hostile_json(marker: Path) -> dict[str, bytes]:
         "list.json": b"[]",
         "null.json": b"null",
         "empty.json": b"",
-        "surrogate.json": b'{"protocol": "\\ud800", "task": "\\ud800", "encoder": {"name": "\\ud800"}}',
+        "surrogate.json": b'{"protocol": "\\ud800", "task": "\\ud800", "encoder": {"name": "a"}}',
     }
 
 
@@ -372,9 +375,9 @@ def _record(folder: Path) -> dict[str, bytes]:
 
 def _encoder_files(folder: Path) -> dict[str, bytes]:
     return {
-        "one.yaml": b"encoder: untrained:cnn14\noptions: {seed: 3}\nlayers: [1, 2]\npooling: mean\n",
+        "one.yaml": b"encoder: untrained:cnn14\noptions: {seed: 3}\nlayers: [1]\npooling: mean\n",
         "some.yaml": b"name: both\nensemble:\n  combine: concat\n  members:\n"
-        b"    - encoder: cnn14\n      weights: cnn14.pth\n    - encoder: vggish\n      states: mean\n",
+        b"    - encoder: cnn14\n      weights: c.pth\n    - encoder: vggish\n      states: mean\n",
     }
 
 

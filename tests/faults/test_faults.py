@@ -21,16 +21,8 @@ def check(points=0, damages=0, files=0, seed=0):
     assert counts == [points, damages, files]
 
 
-def test_killed_runs_go_on_to_the_same_end():
-    check(points=20)
-
-
-def test_no_damage_is_accepted_and_no_whole_file_refused():
-    check(damages=200)
-
-
-def test_odd_files_are_read_or_refused():
-    check(files=200)
+def test_few_kills_damages_and_odd_files():
+    check(points=20, damages=200, files=200)  # of one process, which imports all it needs once
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Laws that hold for any values: of the losses, of what augmentations draw, of what is read back."""
+"""Laws that hold for any values: of losses, of what augmentations draw, of what is read back."""
 
 import tempfile
 from pathlib import Path
