@@ -1,14 +1,25 @@
-"""Files of tensors, written whole with a SHA-256 beside each, and read without unsafe pickle."""
+"""Files that are read back: each with its SHA-256, and none by a pickle that could run code.
+
+A file of tensors has its hash beside it. A JSON file has its own as its last value, `file_sha256`:
+that of its bytes with 64 zeros in the place of the hash, so that any altered byte is seen.
+"""
 
 import hashlib
 import json
+import pickle
+import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from byola_diff.atomic import atomic_path, write_text
+
+_UNSEALED = "0" * 64
+_SEAL = re.compile(rb'"file_sha256": "([0-9a-f]{64})"\n?\}\n\Z')
+_ALTERED = "its content does not match its SHA-256: truncated or altered"
 
 
 class BrokenFileError(RuntimeError):
@@ -54,7 +65,7 @@ def check_hash(path: Path) -> None:
     if not hash_file(path).is_file():
         raise BrokenFileError(path, f"its hash file {hash_file(path).name} is missing")
     if [sha256(path)] != hash_file(path).read_text(errors="replace").split()[:1]:
-        raise BrokenFileError(path, "its content does not match its SHA-256: truncated or altered")
+        raise BrokenFileError(path, _ALTERED)
 
 
 def copy_checked(source: Path, copy: Path) -> None:
@@ -80,11 +91,47 @@ def load_tensors(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a broken file raises depends on where it breaks
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise BrokenFileError(path, f"not a file of plain tensors ({reason})") from error
+        raise BrokenFileError(path, f"not a file of plain tensors ({load_fault(error)})") from error
     if not isinstance(content, dict):
         raise BrokenFileError(path, f"holds a {type(content).__name__}, not named tensors")
     return content
+
+
+def load_fault(error: Exception) -> str:
+    """Why a safe loader refused a file, without its library's advice to load it anyway."""
+    text = str(error).strip() or type(error).__name__
+    if found := re.search(r"Unsupported global: GLOBAL (\S+)", text):
+        return f"it asks for {found[1]}: a file that holds more than tensors could run code"
+    if isinstance(error, pickle.UnpicklingError) or "pickle" in text or "weights_only" in text:
+        return "damaged, or holds more than tensors: such a file could run code"
+    return text.splitlines()[0]
+
+
+def sealed_json(values: Mapping[str, Any], indent: int = 2) -> str:
+    """JSON text of the values, with its own hash as the last: see `check_seal`.
+
+    Raises:
+        ValueError: If a value is NaN or infinite.
+    """
+    whole = {**values, "file_sha256": _UNSEALED}
+    head, _, tail = (json.dumps(whole, indent=indent, allow_nan=False) + "\n").rpartition(_UNSEALED)
+    return head + hashlib.sha256(f"{head}{_UNSEALED}{tail}".encode()).hexdigest() + tail
+
+
+def check_seal(path: Path, content: bytes, required: bool) -> None:
+    """Compare the bytes of a JSON file with the hash within; one without may be of a former format.
+
+    Raises:
+        BrokenFileError: If the hash differs, or is `required` and missing.
+    """
+    seal = _SEAL.search(content)
+    if seal is None:
+        if required or b"file_sha256" in content:
+            raise BrokenFileError(path, "its last value is no file_sha256: truncated or altered")
+    else:
+        whole = content[: seal.start(1)] + _UNSEALED.encode() + content[seal.end(1) :]
+        if hashlib.sha256(whole).hexdigest().encode() != seal[1]:
+            raise BrokenFileError(path, _ALTERED)
 
 
 def read_json(path: Path) -> dict[str, Any]:

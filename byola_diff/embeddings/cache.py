@@ -5,16 +5,16 @@ device, versions) holds parts of about 1024 clips, or 256 MiB. Within it, a clip
 digest (`clip_digests`): labels can change, rows come and go, data sets be moved, and only new
 clips are embedded.
 
-A part appears whole or not at all, and its name is the SHA-256 of its content.
+A part appears whole or not at all. Its name is the SHA-256 of its content; it says which settings
+it is of, and the SHA-256 of its list of clips, which is checked without reading the rest.
 """
 
 import hashlib
 import json
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,12 @@ from byola_diff.storage import sha256
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 
-FORMAT = 2
+FORMAT = 3
 """To be raised when the same settings would give other embeddings, or files look different."""
 
 _PART_CLIPS = 1024
 _PART_BYTES = 1 << 28
 _CLIPS, _COUNTS, _VALUE = "clips", "counts", "value/"
-_BLOCKS, _BLOCK_BYTES = 32, 4096
 
 
 class EmbeddingCache:
@@ -59,7 +58,7 @@ class EmbeddingCache:
         for clip, digest in enumerate(digests):
             clips_of[digest].append(clip)
         for path in sorted(self.folder.glob("*.safetensors")):
-            stored = _stored_digests(path)
+            stored = self._stored_digests(path)
             found = [
                 (place, clip)
                 for place, digest in enumerate(stored or ())
@@ -68,7 +67,7 @@ class EmbeddingCache:
             if stored is not None and not found:
                 continue
             if stored is None or sha256(path) != path.stem:
-                note = f"{path}: damaged (its SHA-256 is not its name); its clips are embedded anew"
+                note = f"{path}: damaged, or of other settings; its clips are embedded anew"
                 tqdm.write(note, file=sys.stderr)
                 path.unlink()
                 continue
@@ -96,7 +95,7 @@ class EmbeddingCache:
         """
         stored: set[bytes] = set()
         for path in self.folder.glob("*.safetensors"):
-            stored.update(_stored_digests(path) or ())
+            stored.update(self._stored_digests(path) or ())
         return sum(digest in stored for digest in digests)
 
     def __enter__(self) -> "EmbeddingCache":
@@ -112,6 +111,21 @@ class EmbeddingCache:
                 raise
             tqdm.write(f"{self.folder}: the last part is lost: {problem}", file=sys.stderr)
 
+    def _metadata(self, clips: UInt8[Tensor, "clip 32"]) -> dict[str, str]:
+        """What a part with these clips says of itself; of one name, as the order of more varies."""
+        return {"part": f"{self.folder.name} {hashlib.sha256(clips.numpy().tobytes()).hexdigest()}"}
+
+    def _stored_digests(self, path: Path) -> list[bytes] | None:
+        """Digests of the clips of a part, of which nothing else is read; None if damaged."""
+        try:
+            with safe_open(path, "pt") as part:
+                clips = part.get_tensor(_CLIPS)
+                if part.metadata() != self._metadata(clips):
+                    return None
+        except SafetensorError:
+            return None
+        return [bytes(digest) for digest in clips.numpy()]
+
     def flush(self) -> None:
         """Write what was added since the last part."""
         if not self._waiting:
@@ -123,7 +137,7 @@ class EmbeddingCache:
         }
         for name in waiting[0].values:
             tensors[_VALUE + name] = torch.cat([embeddings.values[name] for embeddings in waiting])
-        content = save(tensors)
+        content = save(tensors, self._metadata(tensors[_CLIPS]))
         path = self.folder / f"{hashlib.sha256(content).hexdigest()}.safetensors"
         write_text(self.folder / "settings.json", self._about)
         with atomic_path(path) as temporary:
@@ -134,10 +148,8 @@ class EmbeddingCache:
 def clip_digests(manifest: Manifest, preprocessing: Preprocessing) -> list[bytes]:
     """SHA-256 of each clip: of its row as far as that says what is read, and of its file.
 
-    A file is known by its path below the manifest's folder, its size, and 32 blocks of 4 KiB spread
-    evenly over it; files of up to 128 KiB are read whole. So a data set may be moved or unpacked
-    anew. A change of a large file is not seen if it keeps the size and falls between two blocks,
-    which needs it to be shorter than a thirtieth of the file.
+    A file is known by its path below the manifest's folder and by all of its bytes, which are read
+    once in a process, however many encoders there are. So a data set may be moved or unpacked anew.
 
     A file that is not there has a digest too: reading it is what tells.
     """
@@ -152,24 +164,17 @@ def clip_digests(manifest: Manifest, preprocessing: Preprocessing) -> list[bytes
 
 def _fingerprint(path: Path) -> str | None:
     try:
-        with path.open("rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            digest = hashlib.sha256(b"%d " % size)
-            if size <= _BLOCKS * _BLOCK_BYTES:
-                digest.update(file.read())
-            else:
-                for block in range(_BLOCKS):
-                    file.seek((size - _BLOCK_BYTES) * block // (_BLOCKS - 1))
-                    digest.update(file.read(_BLOCK_BYTES))
+        about = path.stat()
+        return _file_digest(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
     except OSError:
         return None
+
+
+@lru_cache(maxsize=1 << 20)
+def _file_digest(path: Path, size: int, *_: int) -> str:
+    """Hash of the bytes: once for all encoders of a process, unless the file changes meanwhile."""
+    digest = hashlib.sha256(b"%d " % size)
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
-
-
-def _stored_digests(path: Path) -> list[bytes] | None:
-    """Digests of the clips of a part, of which nothing else is read; None if it is damaged."""
-    try:
-        with safe_open(path, "pt") as part:
-            return [bytes(digest) for digest in part.get_tensor(_CLIPS).numpy()]
-    except SafetensorError:
-        return None

@@ -15,7 +15,7 @@ from byola_diff.audio.resample import resampler_name
 from byola_diff.embeddings.batches import read_batches
 from byola_diff.embeddings.cache import EmbeddingCache, clip_digests
 from byola_diff.embeddings.extracted import FRAME_VALUES, Extracted, Readout, clip_embeddings
-from byola_diff.encoders.content_hash import code_digest
+from byola_diff.encoders.code_digest import code_digest
 from byola_diff.encoders.contract import Encoder
 from byola_diff.encoders.fusion import layer_scenes
 from byola_diff.encoders.open import NamedEncoder

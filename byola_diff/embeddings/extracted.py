@@ -105,7 +105,8 @@ def clip_embeddings(
     values: dict[str, Float[Tensor, "clip *rest"]], readout: Readout
 ) -> ClipEmbeddings:
     """What an encoder gave for a batch, on the CPU in float32."""
-    values = {name: value.float().cpu() for name, value in values.items()}
+    # Copies: a module may give its next batch in the memory of this one.
+    values = {name: v.to("cpu", torch.float32, copy=True) for name, v in values.items()}
     n_clips, n_frames = next(iter(values.values())).shape[0], 1
     if readout == "timestamps":
         n_frames = values["centers_ms"].shape[1]

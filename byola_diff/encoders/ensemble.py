@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 
 from byola_diff.audio.waveform import checked_waveform
 from byola_diff.encoders.contract import Encoder
-from byola_diff.encoders.fusion import has_time_axis, shortest_clip, timed_frames
+from byola_diff.encoders.fusion import has_time_axis, timed_frames, trial_clip
 from byola_diff.models.frozen import EvalModule, Timestamps
 
 States = Literal["last", "mean"]
@@ -52,10 +52,10 @@ class Member:
         """Frame embeddings of the encoder, or of that for scenes, and their centres in ms."""
         encoder = self.scene_encoder if for_scene and self.scene_encoder else self.encoder
         if self.states == "last":
-            return encoder.timestamps(waveform)
+            return encoder.timestamps(waveform.clone())  # code of others may change what it gets
 
         def mean_of_layers(waveform: Tensor) -> Tensor:
-            layers = list(encoder.layers(waveform).values())
+            layers = list(encoder.layers(waveform.clone()).values())
             total = layers[0].float().clone()
             for layer in layers[1:]:  # one by one: a stack would hold all of them a second time
                 total += layer
@@ -106,7 +106,7 @@ class EnsembleEncoder(EvalModule):
         self.scene_encoders = nn.ModuleList(scenes)  # pyright: ignore[reportArgumentType]
         self.sample_rate = members[0].encoder.sample_rate
         self.layer_strides: Mapping[str, int] = {"ensemble": 1}
-        self.timestamp_embedding_size = self.timestamps(shortest_clip(encoders[0]))[0].shape[-1]
+        self.timestamp_embedding_size = self.timestamps(trial_clip(encoders[0]))[0].shape[-1]
         self.scene_embedding_size = scene_groups * self.timestamp_embedding_size
         self.eval()
 
@@ -189,7 +189,7 @@ def group_means(
 
 
 def _check_layers(encoder: Encoder) -> None:
-    layers = encoder.layers(shortest_clip(encoder)).values()
+    layers = encoder.layers(trial_clip(encoder)).values()
     is_map = any(layer.ndim == 4 for layer in layers)
     widths, strides = {layer.shape[-1] for layer in layers}, set(encoder.layer_strides.values())
     if is_map or len(widths) > 1 or len(strides) > 1 or not has_time_axis(encoder):

@@ -17,6 +17,7 @@ from byola_diff.audio.waveform import checked_waveform
 from byola_diff.encoders.contract import Encoder
 from byola_diff.models.frozen import EvalModule, FrozenEncoder, Timestamps
 from byola_diff.models.pooling import Pooling, pool
+from byola_diff.randomness import torch_generator
 
 
 def layer_frames(layer: Tensor, pool_frames: int = 1) -> Float[Tensor, "batch frame dim"]:
@@ -100,7 +101,7 @@ class FusedEncoder(EvalModule):
         self.pooling: Pooling = _checked_pooling(encoder, pooling)
         self.sample_rate = encoder.sample_rate
         self.layer_strides: Mapping[str, int] = {"fusion": 1}
-        width = self._frames(shortest_clip(encoder)).shape[-1]
+        width = self._frames(trial_clip(encoder)).shape[-1]
         self.scene_embedding_size = self.timestamp_embedding_size = width
         self.eval()
 
@@ -122,7 +123,7 @@ class FusedEncoder(EvalModule):
         """
         waveform = checked_waveform(waveform)
         if self.pooling == "first":
-            centers_ms = self.encoder.timestamps(waveform)[1]
+            centers_ms = self.encoder.timestamps(waveform.clone())[1]
             return self._frames(waveform).expand(-1, centers_ms.shape[1], -1), centers_ms
         return timed_frames(self.encoder, waveform, self._frames)
 
@@ -132,7 +133,7 @@ class FusedEncoder(EvalModule):
         return {"fusion": self._frames(checked_waveform(waveform))}
 
     def _frames(self, waveform: Tensor) -> Float[Tensor, "batch frame dim"]:
-        layers = self.encoder.layers(waveform)
+        layers = self.encoder.layers(waveform.clone())
         return fuse(layers, self.encoder.layer_strides, self.names).float()
 
 
@@ -141,10 +142,16 @@ def has_time_axis(encoder: Encoder) -> bool:
     return getattr(encoder, "pooling", None) != "first"
 
 
-def shortest_clip(encoder: Encoder) -> Float[Tensor, "1 1"]:
-    """A clip of one silent sample, where the encoder is: enough to see the widths of layers."""
+def trial_clip(encoder: Encoder) -> Float[Tensor, "1 sample"]:
+    """A clip that shows the widths of layers, where the encoder is: one second of faint noise.
+
+    Code of others may need more than a sample, or sound: a second is what HEAR modules are tried
+    on. Encoders of ours take any length, and the shortest costs least.
+    """
     tensors = encoder.state_dict().values() if isinstance(encoder, nn.Module) else ()
-    return torch.zeros(1, 1, device=next((tensor.device for tensor in tensors), None))
+    n_samples = 1 if isinstance(encoder, FrozenEncoder) else encoder.sample_rate
+    noise = torch.rand(1, n_samples, generator=torch_generator("trial clip")) / 50 - 0.01
+    return noise.to(next((tensor.device for tensor in tensors), None))
 
 
 def timed_frames(
@@ -172,7 +179,7 @@ def timed_frames(
         centers_ms = centers_ms.repeat(len(waveform), 1)
         frames = frames_of(nn.functional.pad(waveform, (0, max(0, missing))))[:, :count]
     else:
-        centers_ms = encoder.timestamps(waveform)[1]
+        centers_ms = encoder.timestamps(waveform.clone())[1]
         frames = frames_of(waveform)
     if frames.shape[:2] != centers_ms.shape:
         raise ValueError(

@@ -9,10 +9,7 @@ Source:
     https://github.com/hearbenchmark/hear-validator
 """
 
-import hashlib
-import importlib
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,9 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from byola_diff.audio.waveform import checked_waveform
+from byola_diff.encoders.code_of_user import identity_of_user, import_module_of_user
 from byola_diff.models.frozen import EvalModule, Timestamps
 from byola_diff.randomness import torch_generator
-from byola_diff.storage import sha256
 
 FUNCTIONS = ("load_model", "get_scene_embeddings", "get_timestamp_embeddings")
 SAMPLE_RATES = (16_000, 22_050, 32_000, 44_100, 48_000)
@@ -69,8 +66,7 @@ class HearEncoder(EvalModule):
     @torch.no_grad()
     def scene(self, waveform: Tensor) -> Float[Tensor, "batch dim"]:
         """One embedding per clip."""
-        clips = self._groups(checked_waveform(waveform))
-        return torch.cat([self.module.get_scene_embeddings(each, self.model) for each in clips])
+        return self._given("scene", checked_waveform(waveform))[0]
 
     @torch.no_grad()
     def timestamps(self, waveform: Tensor) -> Timestamps:
@@ -82,13 +78,30 @@ class HearEncoder(EvalModule):
         return {"embedding": self.timestamps(waveform)[0]}
 
     def _timestamps(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        clips = self._groups(waveform)
-        pairs = [self.module.get_timestamp_embeddings(each, self.model) for each in clips]
-        embeddings, centers_ms = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+        embeddings, centers_ms = self._given("timestamp", waveform)
         return embeddings, centers_ms.float().to(embeddings.device)
 
-    def _groups(self, waveform: Tensor) -> tuple[Tensor, ...]:
-        return waveform.split(1 if self.one_at_a_time else len(waveform))
+    def _given(self, kind: str, waveform: Tensor) -> list[Tensor]:
+        """What the module gives of the clips, copied, as what goes in: it may reuse their memory.
+
+        Raises:
+            ValueError: If it fails, with the size of what it was given.
+        """
+        encode = getattr(self.module, f"get_{kind}_embeddings")
+        size = 1 if self.one_at_a_time else len(waveform)
+        parts = []
+        try:
+            for clips in waveform.split(size):
+                given = encode(clips.clone(), self.model)
+                pair = given if kind == "timestamp" else [given]
+                parts.append([torch.cat([each]) for each in pair])
+            return [torch.cat(each) for each in zip(*parts, strict=True)]
+        except Exception as error:  # code of others: it may raise anything
+            raise ValueError(
+                f"{self.module.__name__} fails on {kind} embeddings of {size} clips of "
+                f"{waveform.shape[1]} samples at {self.sample_rate} Hz: "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
     @torch.no_grad()
     def _depends_on_neighbours(self) -> bool:
@@ -96,9 +109,9 @@ class HearEncoder(EvalModule):
         noise = torch.rand(2, self.sample_rate, generator=torch_generator("HEAR probe")) * 2 - 1
         noise[0] /= 100  # what leaks from a loud neighbour shows in a faint clip
         name = self.module.__name__
-        together = self._tried("scene", self.scene, noise)
+        together = self.scene(noise)
         _check_values(f"{name}.get_scene_embeddings", together, 2, self.scene_embedding_size)
-        embeddings, centers_ms = self._tried("timestamp", self._timestamps, noise)
+        embeddings, centers_ms = self._timestamps(noise)
         what = f"{name}.get_timestamp_embeddings"
         _check_values(what, embeddings, 3, self.timestamp_embedding_size)
         _check_times(what, centers_ms, embeddings)
@@ -107,15 +120,6 @@ class HearEncoder(EvalModule):
         alone = [(self.scene(clip), self._timestamps(clip)[0]) for clip in noise.split(1)]
         scenes, frames = (torch.cat(parts) for parts in zip(*alone, strict=True))
         return _differs(scenes, together) or _differs(frames, embeddings)
-
-    def _tried(self, kind: str, encode: Callable[[Tensor], Any], noise: Tensor) -> Any:
-        try:
-            return encode(noise)
-        except Exception as error:  # code of others: it may raise anything
-            raise ValueError(
-                f"{self.module.__name__} fails on {kind} embeddings of a batch of two clips of one "
-                f"second: {type(error).__name__}: {error}"
-            ) from error
 
 
 def load_hear_module(module: str, weights: str = "", /, **options: Any) -> HearEncoder:
@@ -149,53 +153,7 @@ def load_hear_module(module: str, weights: str = "", /, **options: Any) -> HearE
         raise FileNotFoundError(
             f"no weights at {weights}, the path that {module}.load_model was given: {error}"
         ) from error
-    identity = {
-        "module": module,
-        "module_digest": _module_digest(imported),
-        "weights_digest": _weights_digest(Path(weights).expanduser()) if weights else None,
-        "options": options,
-    }
-    return HearEncoder(imported, model, identity)
-
-
-def import_module_of_user(name: str) -> ModuleType:
-    """The module of that import name; a ModuleNotFoundError if it or one it needs is missing."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
-            raise ModuleNotFoundError(
-                f"no module {name!r}: install the package that has it, or name its folder in "
-                "PYTHONPATH",
-                name=error.name,
-            ) from None
-        raise
-
-
-def _module_digest(module: ModuleType) -> list[str]:
-    """Version of the package that the module is in, and SHA-256 of its code.
-
-    The code is all Python files of the top-level package: the network is mostly in another module
-    than the functions of the API. Of a module in no package it is its one file.
-    """
-    package = sys.modules[module.__name__.partition(".")[0]]
-    digests = [str(getattr(package, "__version__", None))]
-    if hasattr(package, "__path__"):
-        return [*digests, *(_digest(Path(folder), "*.py") for folder in package.__path__)]
-    return [*digests, sha256(Path(package.__file__))] if package.__file__ else digests
-
-
-def _weights_digest(path: Path) -> str:
-    """SHA-256 of a file, or of all files of a folder; the path itself if it is neither."""
-    if path.is_file():
-        return sha256(path)
-    return _digest(path, "*") if path.is_dir() else str(path)
-
-
-def _digest(folder: Path, pattern: str) -> str:
-    files = sorted(path for path in folder.rglob(pattern) if path.is_file())
-    listed = [f"{path.relative_to(folder).as_posix()}\0{sha256(path)}" for path in files]
-    return hashlib.sha256("".join(listed).encode()).hexdigest()
+    return HearEncoder(imported, model, identity_of_user(module, weights, options))
 
 
 def _check_model(name: str, model: Any) -> None:

@@ -7,8 +7,8 @@ Source:
     Niizumi et al., EVAR, https://github.com/nttcslab/eval-audio-repr, evar/ar_base.py.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -25,17 +25,25 @@ MAX_CLIPS = 5000
 """EVAR stops at the first batch that reaches so many."""
 
 
+Moments = tuple[float, float]
+"""Mean and deviation."""
+
+
 @dataclass
 class Corpus:
-    """A task, cut as for its embeddings."""
+    """A task, cut as for its embeddings; or the statistics that encoders once took of one."""
 
     manifest: Manifest
     preprocessing: Preprocessing
     asked_for: bool = False
     """Whether the loader of an encoder was given it."""
+    known: Sequence[Moments] | None = None
+    """To be taken, in the order in which they were asked for, instead of reading any clip."""
+    taken: list[Moments] = field(default_factory=list)
+    """What encoders were given, in order."""
 
 
-def log_mel_moments(corpus: Corpus, log_mel: LogMel) -> tuple[float, float]:
+def log_mel_moments(corpus: Corpus, log_mel: LogMel) -> Moments:
     """Mean and deviation of the log-mels of up to `MAX_CLIPS` training clips."""
 
     def padded(waveform: Tensor) -> Tensor:
@@ -49,7 +57,7 @@ def feature_moments(
     corpus: Corpus,
     sample_rate: int,
     features: Callable[[Float[Tensor, "1 sample"]], Float[Tensor, "1 1 mel frame"]],
-) -> tuple[float, float]:
+) -> Moments:
     """Mean and population deviation of what a front end makes of the training clips.
 
     Those are the training split, or all clips but the first fold where there are folds: the
@@ -61,8 +69,22 @@ def feature_moments(
 
     Raises:
         AudioFileError: If a file can't be read.
-        ValueError: If all values are equal, as of silence.
+        ValueError: If all values are equal, as of silence, or more is asked than is known.
     """
+    if corpus.known is None:
+        corpus.taken.append(_computed(corpus, sample_rate, features))
+    elif len(corpus.taken) == len(corpus.known):
+        raise ValueError("the encoder asks for more statistics than were kept of its task")
+    else:
+        corpus.taken.append(corpus.known[len(corpus.taken)])
+    return corpus.taken[-1]
+
+
+def _computed(
+    corpus: Corpus,
+    sample_rate: int,
+    features: Callable[[Float[Tensor, "1 sample"]], Float[Tensor, "1 1 mel frame"]],
+) -> Moments:
     manifest, folds = corpus.manifest, corpus.manifest.folds
     not_held_out = tuple(clip for clip in manifest.clips if folds and clip.fold != folds[0])
     clips = not_held_out or manifest.in_split("train") or manifest.clips

@@ -34,7 +34,7 @@ from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.contract import Encoder
 from byola_diff.encoders.ensemble import Combine, EnsembleEncoder, Member, States
 from byola_diff.encoders.fusion import FusedEncoder
-from byola_diff.encoders.manifest_statistics import Corpus
+from byola_diff.encoders.manifest_statistics import Corpus, Moments
 from byola_diff.encoders.options import Options, check_options, unknown_name
 from byola_diff.encoders.registry import check_kind, open_kind
 from byola_diff.models.pooling import Pooling
@@ -55,6 +55,9 @@ class NamedEncoder:
     """Digest of weights, statistics, front end and settings: encoders of one hash score alike."""
     of_task: bool = False
     """Whether its statistics may be those of the manifest that it was opened with."""
+    statistics: tuple[Moments, ...] | None = None
+    """All that it took of that manifest, of which `open_encoder` makes the same encoder again; None
+    if what it took is not known, as a function of a user may have."""
 
 
 def open_encoder(
@@ -62,6 +65,7 @@ def open_encoder(
     manifest: Manifest | None = None,
     preprocessing: Preprocessing | None = None,
     device: torch.device | str | None = None,
+    statistics: Sequence[Moments] | None = None,
 ) -> NamedEncoder:
     """The encoder that a user asks for.
 
@@ -74,6 +78,7 @@ def open_encoder(
         preprocessing: How clips are cut before they are embedded, and for the statistics; whole
             clips if None.
         device: Where it goes; it stays where it was made if None.
+        statistics: Those of a `NamedEncoder` of the same spec, in place of the manifest.
 
     Raises:
         ValueError: If the spec is malformed, or names no kind, layer or option that there is.
@@ -81,7 +86,10 @@ def open_encoder(
         BrokenFileError: If the weights can't be used.
         ModuleNotFoundError: If the kind needs a package that is not installed.
     """
-    corpus = None if manifest is None else Corpus(manifest, preprocessing or Preprocessing())
+    if statistics is not None:
+        manifest = Manifest(Path(), (), ())
+    cut = preprocessing or Preprocessing()
+    corpus = None if manifest is None else Corpus(manifest, cut, known=statistics)
     spec, layers = _read(encoder_spec)
     if isinstance(spec, EncoderSpec):
         encoder = _opened(spec, spec.options, corpus, [layers, spec.layers], spec.pooling)
@@ -90,7 +98,9 @@ def open_encoder(
         encoder = EnsembleEncoder(members, **spec.ensemble.model_dump(exclude={"members"}))
         encoder = FusedEncoder(encoder, layers) if layers else encoder
     of_task = corpus is not None and corpus.asked_for
-    named = NamedEncoder(spec.name or encoder_spec, encoder, content_hash(encoder), of_task)
+    taken = tuple(corpus.taken) if corpus else ()
+    taken = None if of_task and not taken else taken
+    named = NamedEncoder(spec.name or encoder_spec, encoder, content_hash(encoder), of_task, taken)
     if device is not None and isinstance(encoder, nn.Module):
         encoder.to(device)
     return named

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from byola_diff.models.weights import WeightsSource
 from byola_diff.optional import require
-from byola_diff.storage import BrokenFileError, read_json
+from byola_diff.storage import BrokenFileError, load_fault, read_json
 
 SAMPLE_RATE = 16_000
 """Hz; of all models read here."""
@@ -105,9 +105,8 @@ def build_network(
                 attn_implementation="sdpa",
             )
     except Exception as error:  # from pickle, safetensors or the library, depending on the fault
-        [reason, *_] = (str(error) or type(error).__name__).strip().splitlines()
-        name = network_class.__name__
-        raise BrokenFileError(path, f"not the weights of a {name} ({reason})") from error
+        reason = f"not the weights of a {network_class.__name__} ({load_fault(error)})"
+        raise BrokenFileError(path, reason) from error
     _check(network, report, path)
     return network.float()
 

@@ -24,9 +24,10 @@ from torch import nn
 from byola_diff.encoders.ast import load_ast
 from byola_diff.encoders.byola import load_byola, untrained_like, untrained_network
 from byola_diff.encoders.cnn14 import load_cnn14, untrained_cnn14
+from byola_diff.encoders.code_of_user import identity_of_user, import_module_of_user
 from byola_diff.encoders.contract import Encoder
 from byola_diff.encoders.crepe import load_crepe
-from byola_diff.encoders.hear_module import import_module_of_user, load_hear_module
+from byola_diff.encoders.hear_module import load_hear_module
 from byola_diff.encoders.log_mel_statistics import load_log_mel_statistics
 from byola_diff.encoders.manifest_statistics import Corpus
 from byola_diff.encoders.options import call_with_options, unknown_name
@@ -60,6 +61,10 @@ def open_kind(encoder_spec: str, options: Mapping[str, Any], corpus: Corpus | No
                 f"{encoder_spec} gives a {type(encoder).__name__}: it must be an nn.Module with "
                 "all of byola_diff.encoders.contract.Encoder, as subclasses of FrozenEncoder are"
             )
+        if kind == "python":
+            module, _, rest = argument.partition(":")
+            identity = identity_of_user(module, rest.partition(":")[2], options)
+            encoder.loaded_from = identity  # pyright: ignore[reportAttributeAccessIssue]
         return encoder
     if options:
         names = ", ".join(options)

@@ -1,7 +1,7 @@
 """Bundle: a folder with all that an encoder needs, and its way back into an `AudioEncoder`.
 
 model.safetensors    weights of the network, under the released names
-config.json          front end, corpus statistics, architecture, training, licence, hash
+config.json          front end, corpus statistics, architecture, training, licence, hashes
 README.md            model card
 """
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from byola_diff.audio.log_mel import LogMel
@@ -21,9 +21,10 @@ from byola_diff.audio.normalize import Normalize
 from byola_diff.models.cnn import AudioNTT
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.weights import build_network, read_byola, read_safetensors
-from byola_diff.storage import BrokenFileError, read_json, sha256
+from byola_diff.storage import BrokenFileError, check_seal, read_json, sealed_json, sha256
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Format 1 had no hash of config.json."""
 
 
 def load_encoder(
@@ -96,7 +97,8 @@ def fill_bundle(
             What is loaded is float32 again; embeddings move by some 1e-3 of their size.
     """
     weights = folder / "model.safetensors"
-    save_file(_kept_state(encoder.network, half), weights)
+    # Not save_file, which gives the file to its owner alone, whatever the umask.
+    weights.write_bytes(save(_kept_state(encoder.network, half)))
     mean, std = encoder.normalize.mean.item(), encoder.normalize.std.item()
     config = {
         "format_version": FORMAT_VERSION,
@@ -111,7 +113,7 @@ def fill_bundle(
         "training": training,
         "weights_sha256": sha256(weights),
     }
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / "config.json").write_text(sealed_json(config), encoding="utf-8")
     (folder / "README.md").write_text(_model_card(name, config), encoding="utf-8")
 
 
@@ -199,11 +201,12 @@ def _load_bundle(folder: Path) -> AudioEncoder:
             raise BrokenFileError(folder, reason)
     config = read_json(config_path)
     version = config.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in (1, FORMAT_VERSION):
         raise BrokenFileError(
             config_path,
-            f"bundle format {version!r} is unknown, this release reads {FORMAT_VERSION}",
+            f"bundle format {version!r} is unknown, this release reads 1 and {FORMAT_VERSION}",
         )
+    check_seal(config_path, config_path.read_bytes(), required=version != 1)
     if not config.get("statistics"):
         raise BrokenFileError(
             config_path,

@@ -168,7 +168,8 @@ class FrozenEncoder(EvalModule, ABC):
     def _joined_layers(self, clips: Tensor) -> dict[str, Tensor]:
         pieces: dict[str, list[Tensor]] = {name: [] for name in self.layer_strides}
         for samples, kept in self._windows(clips.shape[-1]):
-            for name, output in self._layers(clips[:, samples]).items():
+            # A copy, as windows overlap and a network of others may change what it gets.
+            for name, output in self._layers(clips[:, samples].clone()).items():
                 ratio = self.finest_frames // self.layer_strides[name]
                 stop = None if kept.stop is None else kept.stop * ratio
                 of_layer = slice(kept.start * ratio, stop)
@@ -181,7 +182,7 @@ class FrozenEncoder(EvalModule, ABC):
     def _window_frames(self, clips: Tensor) -> Iterator[Float[Tensor, "batch frame any"]]:
         """Output frames of each window, in float32: bfloat16 would round the mean over frames."""
         for samples, kept in self._windows(clips.shape[-1]):
-            yield self._frames(clips[:, samples])[:, kept].float()
+            yield self._frames(clips[:, samples].clone())[:, kept].float()
 
     def _pool(self, frames: Float[Tensor, "batch frame any"]) -> Float[Tensor, "batch dim"]:
         """Frames to the scene embedding."""

@@ -3,6 +3,7 @@
 Without a file, weights are drawn by a seed: baselines for what training adds.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from byola_diff.models.cnn import AudioNTT, AudioNTT2020, AudioNTT2022
 from byola_diff.randomness import derive_seed
-from byola_diff.storage import BrokenFileError, hash_file, load_checked, load_tensors
+from byola_diff.storage import BrokenFileError, check_hash, hash_file, load_tensors
 
 Network = TypeVar("Network")
 
@@ -53,17 +54,18 @@ BYOLA = WeightsSource(
 )
 
 
-def read_tensors(path: Path, source: WeightsSource) -> dict[str, Tensor]:
+def read_tensors(path: Path, source: WeightsSource, checked: bool = False) -> dict[str, Tensor]:
     """Named tensors of a `.safetensors` or torch file; a "state_dict" or "model" is unwrapped.
 
-    The hash is verified if one lies beside the file.
+    The hash is verified if one lies beside the file, as beside our own. Released files come without
+    one, which is said on the standard error, unless the file was `checked` already.
 
     Raises:
         FileNotFoundError: If there is no such file; says where to get it.
         BrokenFileError: If it could run code, is broken or altered, or holds other things than
             named tensors.
     """
-    content = _content(path, source)
+    content = _content(path, source, checked)
     others = [
         f"{name} ({type(value).__name__})"
         for name, value in content.items()
@@ -172,17 +174,21 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise BrokenFileError(path, f"not a safetensors file ({error})") from error
 
 
-def _content(path: Path, source: WeightsSource) -> dict[str, Any]:
+def _content(path: Path, source: WeightsSource, checked: bool = False) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(
             f"no weights of {source.model} at {path}: download {source.file} from {source.source} "
             "and give its path"
         )
+    if hash_file(path).is_file():
+        check_hash(path)
+    elif not checked:
+        print(f"{path} comes without {hash_file(path).name}: not checked", file=sys.stderr)
     if path.suffix == ".safetensors":
         content: dict[str, Any] = dict(read_safetensors(path))
     else:
         with torch.serialization.safe_globals(_ARRAYS):
-            content = load_checked(path) if hash_file(path).is_file() else load_tensors(path)
+            content = load_tensors(path)
     for wrapping in ("state_dict", "model"):
         if isinstance(content.get(wrapping), dict):
             content = content[wrapping]

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from byola_diff.optional import require
 from byola_diff.probing.parts import Part, manifest_targets, probe_parts
+from byola_diff.probing.standard import mean_and_deviation
 from byola_diff.randomness import derive_seed
 from byola_diff.tables.manifest import Manifest
 
@@ -74,9 +75,8 @@ def _features(
     With fewer training clips than dimensions, weights under an L2 penalty lie in the space that the
     clips span: turning to that space changes no prediction.
     """
-    scaling = require("sklearn.preprocessing", "evaluate", "the probe by logistic regression")
-    scaler = scaling.StandardScaler().fit(embeddings[train].astype(np.float64))
-    standard = scaler.transform(embeddings.astype(np.float64)) / embeddings.shape[1] ** 0.5
+    mean, deviation = mean_and_deviation(embeddings[train])
+    standard = (embeddings.astype(np.float64) - mean) / deviation / embeddings.shape[1] ** 0.5
     if 2 * len(train) > embeddings.shape[1]:
         return standard
     basis, _ = np.linalg.qr(standard[train].T)  # [dim, training clip]

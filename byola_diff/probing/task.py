@@ -26,6 +26,7 @@ from byola_diff.probing.parts import (
 )
 from byola_diff.probing.protocols import LinearProtocol, ProbeSettings
 from byola_diff.probing.stacks import Targets
+from byola_diff.probing.standard import mean_and_deviation
 from byola_diff.probing.trainer import Judge, TrainedProbe, train_probes
 from byola_diff.tables.manifest import Manifest
 
@@ -154,15 +155,8 @@ class _TaskProbes:
 
 
 def _standardisation(train: Float[np.ndarray, "clip dim"], device: torch.device | str) -> Scale:
-    """Zero mean and unit deviation over all training clips, those carved out to validate too.
-
-    Differs from scikit-learn's scaler, which does not find features that are constant in float32.
-    """
-    mean = train.mean(axis=0, dtype=np.float64)
-    deviation = train.std(axis=0, dtype=np.float64)
-    # Rounding gives a constant feature a deviation that must not be divided by.
-    deviation[deviation <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1
-    mean, deviation = mean.astype(np.float32), deviation.astype(np.float32)
+    """Zero mean and unit deviation over all training clips, those carved out to validate too."""
+    mean, deviation = (each.astype(np.float32) for each in mean_and_deviation(train))
 
     def scale(embeddings: Float[np.ndarray, "clip dim"]) -> Float[Tensor, "clip dim"]:
         standard = (embeddings - mean) / deviation

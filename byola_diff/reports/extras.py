@@ -15,6 +15,7 @@ from byola_diff.atomic import write_text
 from byola_diff.reports.report import Part
 from byola_diff.scores.read import EXTRA_SUFFIX, json_files
 from byola_diff.scores.write import file_name
+from byola_diff.storage import BrokenFileError, check_seal, sealed_json
 from byola_diff.tables.validation import fault
 
 
@@ -26,7 +27,8 @@ class ReportExtra:
     """Heading in the report under which it is shown, with others of that section."""
     title: str
     parts: tuple[Annotated[Part, Field(discriminator="kind")], ...]
-    format: Literal[1] = field(default=1, kw_only=True)
+    format: Literal[1, 2] = field(default=2, kw_only=True)
+    """Format 1 had no hash of the file."""
 
 
 _ADAPTER = TypeAdapter(ReportExtra)
@@ -42,7 +44,7 @@ def write_extra(folder: Path, name: str, extra: ReportExtra) -> Path:
     if not clean:
         raise ValueError(f"{name!r} is no name of a file: it needs a letter or a digit")
     path = folder / f"{clean}{EXTRA_SUFFIX}"
-    write_text(path, _ADAPTER.dump_json(extra, indent=1, exclude_none=True).decode() + "\n")
+    write_text(path, sealed_json(_ADAPTER.dump_python(extra, mode="json", exclude_none=True), 1))
     return path
 
 
@@ -57,7 +59,12 @@ def read_extras(paths: Path | Iterable[Path]) -> tuple[list[ReportExtra], list[s
     extras, problems = [], []
     for path in json_files(paths, extras=True):
         try:
-            extras.append(_ADAPTER.validate_json(path.read_bytes()))
+            content = path.read_bytes()
+            extra = _ADAPTER.validate_json(content)
+            check_seal(path, content, required=extra.format > 1)
+            extras.append(extra)
+        except BrokenFileError as error:
+            problems.append(f"{path} left out: {error.reason}; run its evaluation again")
         except (OSError, ValueError) as error:
             problems.append(f"{path} left out: {fault(error)}")
     return extras, problems

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic_core import from_json
 
-from byola_diff.scores.record import ScoreRecord
+from byola_diff.scores.record import SEALED_FROM, ScoreRecord
+from byola_diff.storage import BrokenFileError, check_seal
 from byola_diff.tables.validation import fault
 
 EXTRA_SUFFIX = ".exhibit.json"
@@ -37,11 +38,16 @@ def read_records(paths: Path | Sequence[Path]) -> Records:
     foreign: list[str] = []
     for path in json_files(paths):
         try:
-            raw = from_json(path.read_bytes())
+            content = path.read_bytes()
+            raw = from_json(content)
             if isinstance(raw, dict) and {"protocol", "task", "encoder"} <= raw.keys():
-                records.append(ScoreRecord.model_validate(raw | {"path": path}))
+                record = ScoreRecord.model_validate({"format": 1, **raw, "path": path})
+                check_seal(path, content, required=record.format >= SEALED_FROM)
+                records.append(record)
             else:
                 foreign.append(str(path))
+        except BrokenFileError as error:
+            problems.append(f"{path} left out: {error.reason}; run its evaluation again")
         except (OSError, ValueError) as error:
             problems.append(f"{path} left out: {fault(error)}")
     if foreign:

@@ -1,6 +1,7 @@
 """The score record: one JSON file per run, of one model when it is written and when it is read.
 
-Format 2. Scores are shares in 0..1 wherever they are shares at all; reports turn them to percent.
+Format 3; 1 and 2 had no hash of the file, and are read without. Scores are shares in 0..1 wherever
+they are shares at all; reports turn them to percent.
 """
 
 import math
@@ -24,7 +25,9 @@ from pydantic.dataclasses import dataclass
 
 from byola_diff.optional import require
 
-FORMAT = 2
+FORMAT = 3
+SEALED_FROM = 3
+"""Format from which on a file holds its own hash: `storage.sealed_json`."""
 
 
 def _number(text: str) -> str:

@@ -22,6 +22,7 @@ from byola_diff.scores.record import (
     ScoreRecord,
     student_interval,
 )
+from byola_diff.storage import sealed_json
 
 _PACKAGES = ("byola-diff", "torch", "numpy", "scikit-learn", "transformers", "torchcrepe")
 _MAX_NAME = 60
@@ -109,7 +110,7 @@ def write_record(folder: Path, record: ScoreRecord) -> Path:
     clean = "-".join(file_name(name)[-_MAX_NAME:] for name in names)
     path = folder / f"{clean}-{digest}.json"
     # By the json module: pydantic would write null for a setting that is not finite.
-    write_text(path, json.dumps(record.model_dump(), indent=2, allow_nan=False) + "\n")
+    write_text(path, sealed_json(record.model_dump()))
     return path
 
 

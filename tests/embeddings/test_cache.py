@@ -16,7 +16,7 @@ from byola_diff.embeddings.extract import (
     count_cached,
     embed,
 )
-from byola_diff.encoders import content_hash
+from byola_diff.encoders import code_digest
 from byola_diff.tables.manifest import Clip, Manifest, read_manifest
 from byola_diff.tables.preprocessing import Preprocessing
 from byola_diff.tables.reading import UnreadableClipsError
@@ -207,8 +207,8 @@ def test_resamplers_do_not_share(manifest, tmp_path, monkeypatch):
 
 def test_edited_reading_of_clips_does_not_share(manifest, tmp_path, monkeypatch):
     run(named(), manifest, tmp_path)
-    code, edited = content_hash._code, {Path(resample.__file__): ("another resampler", [])}
-    monkeypatch.setattr(content_hash, "_code", lambda file: edited.get(file) or code(file))
+    code, edited = code_digest._code, {Path(resample.__file__): ("another resampler", [])}
+    monkeypatch.setattr(code_digest, "_code", lambda file: edited.get(file) or code(file))
     assert run(named(), manifest, tmp_path).n_cached == 0
 
 

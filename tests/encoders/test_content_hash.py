@@ -7,7 +7,7 @@ from torch import nn
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.encoders import content_hash as hashing
+from byola_diff.encoders import code_digest as hashing
 from byola_diff.encoders.content_hash import _kind, content_hash
 from byola_diff.encoders.ensemble import EnsembleEncoder, Member
 from byola_diff.encoders.fusion import FusedEncoder

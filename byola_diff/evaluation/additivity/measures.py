@@ -77,7 +77,7 @@ def embed_all(
 ) -> Float[Tensor, "clip dim"]:
     """Embeddings on the CPU in float32, computed in batches on `device`."""
     batches = waveforms.split(batch_size)
-    return torch.cat([embed(batch.to(device)).float().cpu() for batch in batches])
+    return torch.cat([embed(batch.to(device, copy=True)).float().cpu() for batch in batches])
 
 
 def additivity(

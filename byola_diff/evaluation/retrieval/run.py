@@ -230,6 +230,7 @@ class RetrievalRun:
             scene=table.scenes[0],
             encoder=named.name,
             encoder_sha256=named.content_hash,
+            statistics=named.statistics,
             text_encoder=self.options.text_encoder,
             text_encoder_sha256=self.text_encoder.content_hash,
             audio_features=pairs.audio.shape[1],

@@ -157,10 +157,14 @@ def _audio_encoder(
 ) -> NamedEncoder:
     """The encoder of the system, found by its content.
 
-    One that took its statistics from the training clips needs their table to be opened again.
+    If it took statistics of the training clips, the system has them; one of format 1 has not, and
+    needs the table of the clips.
     """
+    pairs, of_pairs = Path(about.pairs), None
+    if about.statistics is None and pairs.is_file():
+        of_pairs = pair_manifest(read_pairs(pairs))
     try:
-        named = open_encoder(word or about.encoder, device=device)
+        named = open_encoder(word or about.encoder, of_pairs, WHOLE, device, about.statistics)
     except (ValueError, FileNotFoundError) as error:
         if word is not None:
             raise
@@ -168,9 +172,6 @@ def _audio_encoder(
             f"the system was trained with {about.encoder!r}, which can't be opened here: {error}. "
             "Say where it is by --encoder"
         ) from error
-    pairs = Path(about.pairs)
-    if named.content_hash != about.encoder_sha256 and pairs.is_file():
-        named = open_encoder(word or about.encoder, pair_manifest(read_pairs(pairs)), WHOLE, device)
     if named.content_hash != about.encoder_sha256:
         raise ValueError(
             f"the system was trained with {about.encoder} of content {about.encoder_sha256[:8]}, "

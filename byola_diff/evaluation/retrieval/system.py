@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Float32
-from pydantic import BaseModel, ConfigDict, PositiveInt
-from safetensors.torch import save_file
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from safetensors.torch import save
 from torch import Tensor
 
 from byola_diff.atomic import atomic_path, write_text
@@ -20,7 +20,7 @@ from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.retrieval.network import RetrievalNetwork
 from byola_diff.models.weights import WeightsSource, fill, read_tensors, select_weights
 from byola_diff.scores.write import file_name
-from byola_diff.storage import BrokenFileError, sha256
+from byola_diff.storage import BrokenFileError, check_seal, sealed_json, sha256
 from byola_diff.tables.validation import fault
 
 _WEIGHTS, _ABOUT = "system.safetensors", "system.json"
@@ -33,7 +33,8 @@ class SystemAbout(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
+    """Format 1 had neither its own hash nor the statistics."""
     sha256: str = ""
     """Hash of system.safetensors, known once that is written."""
     scene: str
@@ -49,11 +50,14 @@ class SystemAbout(BaseModel):
     dim: PositiveInt
     classes: tuple[str, ...]
     pairs: str
-    """Path of the table, for encoders that took their statistics from its clips."""
+    """Path of the table."""
+    statistics: tuple[tuple[float, float], ...] | None = None
+    """Of its clips, those that the encoder took: see `NamedEncoder`."""
     words: tuple[str, ...] | None = None
     """All that were in its texts, where the text encoder knows no others."""
     settings: dict[str, Any] = {}
     """Settings of the training."""
+    file_sha256: str = Field("", exclude=True)
 
 
 class RetrievalSystem(NamedTuple):
@@ -89,9 +93,11 @@ def save_system(system: RetrievalSystem, folder: Path) -> None:
     weights = {f"{_NETWORK}{name}": value for name, value in system.network.state_dict().items()}
     weights |= {_MEAN: system.mean, _DEVIATION: system.deviation}
     with atomic_path(folder / _WEIGHTS) as temporary:
-        save_file({name: value.cpu().contiguous() for name, value in weights.items()}, temporary)
+        # Not save_file, which gives the file to its owner alone, whatever the umask.
+        content = {name: value.cpu().contiguous() for name, value in weights.items()}
+        temporary.write_bytes(save(content))
     about = system.about.model_copy(update={"sha256": sha256(folder / _WEIGHTS)})
-    write_text(folder / _ABOUT, about.model_dump_json(indent=2) + "\n")
+    write_text(folder / _ABOUT, sealed_json(about.model_dump()))
 
 
 def load_system(folder: Path) -> RetrievalSystem:
@@ -105,16 +111,18 @@ def load_system(folder: Path) -> RetrievalSystem:
         below = sorted(str(path.parent) for path in folder.glob(f"*/{_ABOUT}"))
         remedy = f"give one of {', '.join(below)}" if below else "evaluate.py retrieval writes them"
         raise FileNotFoundError(f"no retrieval system in {folder}: {remedy}")
+    content = (folder / _ABOUT).read_bytes()
     try:
-        about = SystemAbout.model_validate_json((folder / _ABOUT).read_bytes())
+        about = SystemAbout.model_validate_json(content)
     except ValueError as error:
         remedy = "train it again by evaluate.py retrieval"
         reason = f"is not of a retrieval system ({fault(error)}): {remedy}"
         raise BrokenFileError(folder / _ABOUT, reason) from error
+    check_seal(folder / _ABOUT, content, required=about.format > 1)
     path = folder / _WEIGHTS
-    weights = read_tensors(path, _SOURCE)
-    if sha256(path) != about.sha256:
+    if path.is_file() and sha256(path) != about.sha256:
         raise BrokenFileError(path, f"its content is not that of {_ABOUT}: altered or replaced")
+    weights = read_tensors(path, _SOURCE, checked=True)
     network = RetrievalNetwork(
         about.audio_features, about.text_features, len(about.classes), about.dim
     )
