@@ -28,6 +28,7 @@ import torch._dynamo  # which the first step of each fork would import
 
 from byola_diff.audio.files import write_wav
 from byola_diff.commands import prepare_clips, pretrain
+from byola_diff.commit import code_commit
 from byola_diff.probing import nearest
 from byola_diff.soundscapes.bgknown import corpus
 from byola_diff.soundscapes.bgknown.plan import BgKnownOptions
@@ -191,6 +192,7 @@ def kill_and_resume(n_points: int, seed: int = 0, stamp: Callable = lambda point
         few[-1] = "training, 2 processes"
     names = few if n_points < _MANY_FROM else [*JOBS] * (n_points // len(JOBS) + 1)
     points = []
+    code_commit()  # remembered by all forks: a commit meanwhile is no fault of theirs
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write_inputs(folder / "inputs")
