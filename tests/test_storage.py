@@ -1,6 +1,7 @@
 import pickle
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +10,7 @@ from byola_diff.storage import (
     BrokenFileError,
     hash_file,
     load_checked,
+    load_fault,
     load_tensors,
     save_checked,
     sha256,
@@ -122,6 +124,29 @@ def test_hostile_pickle_is_refused_and_not_run(tmp_path, protocol):
         with pytest.raises(BrokenFileError, match="not a file of plain tensors"):
             load_tensors(path)
     assert not (tmp_path / "created").exists()
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, None])
+def test_a_refusal_gives_no_advice_to_load_it_anyway(tmp_path, protocol):
+    path, state = tmp_path / "a.pth", {"b": Attack(tmp_path / "created")}
+    if protocol is None:
+        torch.save(state, path)
+    else:
+        path.write_bytes(pickle.dumps(state, protocol))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(BrokenFileError, match="could run code") as caught:
+            load_tensors(path)
+    told = str(caught.value)
+    for advice in ("weights_only", "trust", "safe_globals", "two options", "pickle.load", "\x1b"):
+        assert advice not in told
+
+
+def test_nor_does_one_of_an_array(tmp_path):
+    (tmp_path / "a.npy").write_bytes(pickle.dumps({"b": Attack(tmp_path / "created")}))
+    with pytest.raises(ValueError, match=r"pickle") as refused:
+        np.load(tmp_path / "a.npy", allow_pickle=False)
+    assert load_fault(refused.value).startswith("damaged, or holds more than tensors")
 
 
 def test_a_hash_does_not_make_a_hostile_file_safe(tmp_path):

@@ -1,5 +1,6 @@
 """The source of training clips that a configuration asks for, opened."""
 
+import sys
 from pathlib import Path
 
 import torch
@@ -65,6 +66,10 @@ def _open_one(
             f"the store {root} is at {store.sample_rate} Hz, front_end.sample_rate is {rate}: "
             f"prepare it again with --sample-rate {rate}"
         )
-    if kind == "packed" or torch.device(device).type == "meta":
+    on_disk = kind == "packed" or torch.device(device).type == "meta"
+    if on_disk and not store.checks_blocks:
+        note = "packed by a former version, its samples are not checked as they are read"
+        print(f"{root}: {note}; pack it again", file=sys.stderr)
+    if on_disk:
         return PackedSource(store, crop_samples=n_samples, seed=config.seed)
     return ResidentSource(store, crop_samples=n_samples, seed=config.seed, device=device)

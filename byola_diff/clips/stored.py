@@ -95,11 +95,10 @@ def _check_fits(store: PackedStore, device: torch.device) -> None:
 
 
 def _load_samples(store: PackedStore, device: torch.device) -> Int16[Tensor, " stored_sample"]:
-    """All shards one after the other; one shard at a time passes through the host."""
+    """All shards one after the other, each checked; one at a time passes through the host."""
     samples = torch.empty(int(store.shard_samples.sum()), dtype=torch.int16, device=device)
     start = 0
     for shard, n_samples in enumerate(store.shard_samples.tolist()):
-        loaded = np.fromfile(store.shard_path(shard), "<i2").astype(np.int16, copy=False)
-        samples[start : start + n_samples] = torch.from_numpy(loaded).to(device)
+        samples[start : start + n_samples] = torch.from_numpy(store.read_shard(shard)).to(device)
         start += n_samples
     return samples

@@ -12,6 +12,7 @@ it is of, and the SHA-256 of its list of clips, which is checked without reading
 import hashlib
 import json
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
@@ -36,6 +37,7 @@ FORMAT = 3
 
 _PART_CLIPS = 1024
 _PART_BYTES = 1 << 28
+_SETTLED_NS = 2 * 10**9
 _CLIPS, _COUNTS, _VALUE = "clips", "counts", "value/"
 
 
@@ -165,7 +167,10 @@ def clip_digests(manifest: Manifest, preprocessing: Preprocessing) -> list[bytes
 def _fingerprint(path: Path) -> str | None:
     try:
         about = path.stat()
-        return _file_digest(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
+        # What was just written may be written again within one tick of the file system's clock.
+        is_new = time.time_ns() - max(about.st_mtime_ns, about.st_ctime_ns) < _SETTLED_NS
+        digest = _file_digest.__wrapped__ if is_new else _file_digest
+        return digest(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
     except OSError:
         return None
 

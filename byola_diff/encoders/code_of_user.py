@@ -9,6 +9,7 @@ A name that is put together as the code runs, of a file or of a module, is not s
 import ast
 import hashlib
 import importlib
+import os
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -21,10 +22,8 @@ from typing import Any
 from byola_diff.encoders.code_digest import PACKAGE, module_file, modules_digest
 from byola_diff.storage import sha256
 
-_INSTALLED = {
-    Path(sysconfig.get_path(name)).resolve()
-    for name in ("stdlib", "platstdlib", "purelib", "platlib")
-}
+_STANDARD = {Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib")}
+_INSTALLED = {"site-packages", "dist-packages"}
 _LONGEST = 200
 """Letters of a text that may be the name of a file."""
 
@@ -96,7 +95,8 @@ def _files(top: str, installed: bool) -> Iterator[tuple[str, Path]]:
     if not folders and spec.has_location and spec.origin:
         folders = [Path(spec.origin)]
     for folder in folders:
-        if installed or not (_INSTALLED & set(folder.resolve().parents)):
+        known = _INSTALLED & set(folder.parts) or _STANDARD & set(folder.resolve().parents)
+        if installed or not known:
             for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
                 label = path.relative_to(folder.parent)
                 if path.is_file() and not any(_is_left_out(part) for part in label.parts[1:]):
@@ -118,7 +118,8 @@ def _named(file: Path) -> tuple[set[str], set[Path]]:
     paths = [text for text in texts if "/" in text]
     named += [root / text for root in (file.parent, Path()) for text in paths]
     modules = {text for text in texts if f"{text}.py" in beside}
-    return imported | modules, {path for path in named if path.is_file()}
+    # Not Path.is_file, which raises where a text names what may not be looked at.
+    return imported | modules, {path for path in named if os.path.isfile(path)}  # noqa: PTH113
 
 
 @lru_cache(maxsize=4096)
@@ -139,4 +140,5 @@ def _parsed(file: Path, *_: int) -> tuple[set[str], set[str]]:
 
 
 def _entries(folder: Path) -> dict[str, Path]:
-    return {path.name: path for path in folder.iterdir()}
+    readable = os.access(folder, os.R_OK)
+    return {path.name: path for path in folder.iterdir()} if readable else {}

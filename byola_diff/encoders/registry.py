@@ -64,7 +64,7 @@ def open_kind(encoder_spec: str, options: Mapping[str, Any], corpus: Corpus | No
         if kind == "python":
             module, _, rest = argument.partition(":")
             identity = identity_of_user(module, rest.partition(":")[2], options)
-            encoder.loaded_from = identity  # pyright: ignore[reportAttributeAccessIssue]
+            encoder.loaded_from = identity  # pyright: ignore[reportArgumentType]
         return encoder
     if options:
         names = ", ".join(options)

@@ -3,24 +3,32 @@
 A store is a folder:
     shard-00000.i16 ...  little-endian int16 mono samples, clip after clip, without headers
     index.npy            int64 [clip, 3]: shard, first sample in the shard, length in samples
+    blocks.npy           uint64 [block]: start of the SHA-256 of each 64 KiB, shard after shard
     clips.csv            clip, file, source_rate, seconds
     rejected.csv         file, reason: what was found and could not be used
     plan.json            what the store was begun with; another run must agree to go on
-    meta.json            format version, rate, resampler, decoder, counts, size and hash per shard
+    meta.json            format version, rate, resampler, decoder, counts, size and hash per shard,
+                         hashes of index, blocks and of itself
 `meta.json` is written last: a folder without it is unfinished. `packing.py` writes a store.
+
+All that is read is checked. Hashes of the small files when the store is opened; each block of a
+shard when it is first read in a process, as hashing whole shards first would take minutes. Stores
+of format 1 have no hashes of blocks or index: `verify` and a resident store check their shards.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int16, Int64
+from jaxtyping import Int16, Int64, UInt64
 
-from byola_diff.storage import sha256
+from byola_diff.storage import BrokenFileError, check_seal, load_fault, sha256
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SAMPLE_BYTES = 2
+BLOCK_SAMPLES = 32_768
 UNDECODABLE = "surrogateescape"
 """File names that are no valid UTF-8 are kept byte for byte."""
 
@@ -34,27 +42,40 @@ class PackedStoreError(Exception):
 class PackedStore:
     """Read access to a packed store. Copies to other processes open the store anew."""
 
-    def __init__(self, path: Path, meta: dict[str, Any], index: Int64[np.ndarray, "clip 3"]):
+    def __init__(
+        self,
+        path: Path,
+        meta: dict[str, Any],
+        index: Int64[np.ndarray, "clip 3"],
+        blocks: UInt64[np.ndarray, " block"] | None = None,
+    ) -> None:
         self.path = path
         self.meta = meta
         self.index = index
         self.sample_rate: int = meta["sample_rate"]
         self.shard_samples = np.array([shard["samples"] for shard in meta["shards"]], np.int64)
+        ends = np.cumsum(-(-self.shard_samples // BLOCK_SAMPLES))
+        self._first_block = np.concatenate(([0], ends))  # of each shard
+        self._blocks = np.zeros(self._first_block[-1], np.uint64) if blocks is None else blocks
+        self._checked = np.full(len(self._blocks), blocks is None)
 
     @classmethod
     def open(cls, path: Path | str) -> "PackedStore":
         """The store at `path`, with all shards present in their full size.
 
-        Hashes are left to `verify`, as they need every byte read.
+        Hashes of shards are left to `read`, as they need every byte read.
 
         Raises:
             PackedStoreError: If the store is missing, unfinished, damaged or of another format
                 version; the message has the path and the remedy.
         """
         path = Path(path)
-        meta = _read_meta(path)
-        index = _open_index(path / "index.npy", meta["counts"]["clips"])
-        store = cls(path, meta, index)
+        meta, blocks = _read_meta(path), None
+        index = _open_array(path / "index.npy", meta, (meta["counts"]["clips"], 3), np.int64)
+        if meta["format_version"] > 1:
+            n_blocks = sum(-(-shard["samples"] // BLOCK_SAMPLES) for shard in meta["shards"])
+            blocks = _open_array(path / "blocks.npy", meta, (n_blocks,), np.uint64)
+        store = cls(path, meta, index, blocks)
         store._check_shard_sizes()
         store._check_index()
         return store
@@ -73,6 +94,7 @@ class PackedStore:
 
         Raises:
             ValueError: If the clip or some of the samples do not exist.
+            PackedStoreError: If they are not those that were written.
         """
         if not 0 <= clip < len(self):
             raise ValueError(f"no clip {clip} in a store of {len(self)}")
@@ -80,10 +102,39 @@ class PackedStore:
         length = clip_length - start if length is None else length
         if start < 0 or not 0 <= length <= clip_length - start:
             raise ValueError(f"clip {clip} has {clip_length} samples, not {start}:{start + length}")
+        first = offset + start
+        begin, end = first // BLOCK_SAMPLES, -(-(first + length) // BLOCK_SAMPLES)
+        numbers = self._first_block[shard] + np.arange(begin, end)
+        if self._checked[numbers].all():
+            return self._samples(shard, first, length)
+        whole = self._samples(shard, begin * BLOCK_SAMPLES, (end - begin) * BLOCK_SAMPLES)
+        if not np.array_equal(block_digests(whole), self._blocks[numbers]):
+            raise PackedStoreError(f"{self.shard_path(shard)}: altered since packed; {_REPACK}")
+        self._checked[numbers] = True
+        return whole[first - begin * BLOCK_SAMPLES :][:length]
+
+    def read_shard(self, shard: int) -> Int16[np.ndarray, " sample"]:
+        """All samples of a shard.
+
+        Raises:
+            PackedStoreError: If they are not those that were written.
+        """
+        samples = self._samples(shard, 0, int(self.shard_samples[shard]))
+        digest = hashlib.sha256(samples.astype("<i2", copy=False).data).hexdigest()
+        if digest != self.meta["shards"][shard]["sha256"]:
+            raise PackedStoreError(f"{self.shard_path(shard)}: altered since packed; {_REPACK}")
+        return samples
+
+    def _samples(self, shard: int, first: int, length: int) -> Int16[np.ndarray, " sample"]:
         # Opened for each read, since thousands of shards are more than a process may keep open.
-        first_byte = (offset + start) * SAMPLE_BYTES
-        samples = np.fromfile(self.shard_path(shard), "<i2", length, offset=first_byte)
+        offset = first * SAMPLE_BYTES
+        samples = np.fromfile(self.shard_path(shard), "<i2", length, offset=offset)
         return samples.astype(np.int16, copy=False)
+
+    @property
+    def checks_blocks(self) -> bool:
+        """Whether there are hashes to compare what is read with, as from format 2 on."""
+        return self.meta["format_version"] > 1
 
     def shard_path(self, shard: int) -> Path:
         """Path of a shard."""
@@ -121,6 +172,14 @@ class PackedStore:
             raise PackedStoreError(f"{self.path / 'index.npy'}: clip {clip} is outside; {_REPACK}")
 
 
+def block_digests(samples: Int16[np.ndarray, " sample"]) -> UInt64[np.ndarray, " block"]:
+    """The first 8 bytes of the SHA-256 of each block of samples; the last may be shorter."""
+    starts = range(0, len(samples), BLOCK_SAMPLES)
+    blocks = (samples[start : start + BLOCK_SAMPLES].astype("<i2", copy=False) for start in starts)
+    digests = (hashlib.sha256(block.data).digest()[:8] for block in blocks)
+    return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)
+
+
 def shard_name(shard: int) -> str:
     """File name of a shard."""
     return f"shard-{shard:05d}.i16"
@@ -134,27 +193,35 @@ def _read_meta(path: Path) -> dict[str, Any]:
     if not meta_path.is_file():
         remedy = "if packing was stopped, run the same command again to finish it"
         raise PackedStoreError(f"{path}: no packed store, meta.json is missing; {remedy}")
+    content = meta_path.read_bytes()
     try:
-        meta = json.loads(meta_path.read_text(encoding="utf-8"))
+        meta = json.loads(content)
         version = meta["format_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise PackedStoreError(
             f"{meta_path}: no store description ({error!r}); {_REPACK}"
         ) from None
-    if version != FORMAT_VERSION:
-        found = f"format version {version}, this program reads {FORMAT_VERSION}"
+    if version not in (1, FORMAT_VERSION):
+        found = f"format version {version}, this program reads 1 and {FORMAT_VERSION}"
         raise PackedStoreError(f"{meta_path}: {found}; pack the source again")
+    try:
+        check_seal(meta_path, content, required=version > 1)
+    except BrokenFileError as error:
+        raise PackedStoreError(f"{error}; {_REPACK}") from None
     if missing := [key for key in _KEYS if key not in meta]:
         raise PackedStoreError(f"{meta_path}: lacks {', '.join(missing)}; {_REPACK}")
     return meta
 
 
-def _open_index(path: Path, n_clips: int) -> Int64[np.ndarray, "clip 3"]:
+def _open_array(path: Path, meta: dict[str, Any], shape: tuple[int, ...], kind: type) -> np.ndarray:
+    """An array of a store, compared with its hash if the store has one, as from format 2 on."""
     try:
-        index = np.load(path, mmap_mode="r", allow_pickle=False)
+        if meta["format_version"] > 1 and sha256(path) != meta[f"{path.stem}_sha256"]:
+            raise PackedStoreError(f"{path}: altered since packed; {_REPACK}")
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise PackedStoreError(f"{path}: unreadable index ({error}); {_REPACK}") from None
-    if index.shape != (n_clips, 3) or index.dtype != np.int64:
-        found = f"{index.dtype} {list(index.shape)} instead of int64 [{n_clips}, 3]"
+        raise PackedStoreError(f"{path}: unreadable ({load_fault(error)}); {_REPACK}") from None
+    if array.shape != shape or array.dtype != kind:
+        found = f"{array.dtype} {list(array.shape)} instead of {np.dtype(kind)} {list(shape)}"
         raise PackedStoreError(f"{path}: {found}; {_REPACK}")
-    return index
+    return array

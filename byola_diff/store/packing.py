@@ -27,11 +27,13 @@ from byola_diff.audio.files import (
     to_pcm16,
 )
 from byola_diff.audio.resample import resample, resampler_name
+from byola_diff.storage import BrokenFileError, check_seal, read_json, sealed_json, sha256
 from byola_diff.store.packed import (
     FORMAT_VERSION,
     SAMPLE_BYTES,
     UNDECODABLE,
     PackedStoreError,
+    block_digests,
     shard_name,
 )
 
@@ -55,6 +57,8 @@ class ShardRecord(TypedDict):
     """(file, reason)"""
     samples: int
     sha256: str
+    blocks: list[int]
+    """Hashes of its blocks."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,10 @@ def begin(plan: PackPlan, out: Path) -> None:
             raise PackedStoreError(f"{out}: neither empty nor a packed store; choose another")
         write_text(plan_path, json.dumps(fingerprint, indent=1) + "\n")
         return
-    before = json.loads(plan_path.read_text(encoding="utf-8"))
+    try:
+        before = read_json(plan_path)
+    except BrokenFileError as error:
+        raise PackedStoreError(f"{error}: delete the folder and pack again") from None
     changed = sorted(key for key in fingerprint if before.get(key) != fingerprint[key])
     if changed:
         what = ", ".join(f"{key} ({before.get(key)} -> {fingerprint[key]})" for key in changed)
@@ -140,10 +147,10 @@ def pack_shard(plan: PackPlan, out: Path, shard: int) -> ShardRecord:
     """
     path, marker = out / shard_name(shard), record_path(out, shard)
     if path.is_file() and marker.is_file():
-        record: ShardRecord = json.loads(marker.read_text(encoding="utf-8"))
-        if path.stat().st_size == record["samples"] * SAMPLE_BYTES:
-            return record
-    record = ShardRecord(clips=[], rejected=[], samples=0, sha256="")
+        record = _whole_record(marker)
+        if record and sha256(path) == record["sha256"]:
+            return record  # else either file is damaged, and both are written anew
+    record = ShardRecord(clips=[], rejected=[], samples=0, sha256="", blocks=[])
     digest = hashlib.sha256()
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         for file in plan.files:
@@ -157,9 +164,21 @@ def pack_shard(plan: PackPlan, out: Path, shard: int) -> ShardRecord:
             digest.update(raw)
             record["clips"].append(clip)
             record["samples"] += clip["samples"]
+        stream.flush()
+        record["blocks"] = block_digests(np.fromfile(temporary, "<i2")).tolist()
     record["sha256"] = digest.hexdigest()
-    write_text(marker, json.dumps(record, indent=1))
+    write_text(marker, sealed_json(record, indent=1))
     return record
+
+
+def _whole_record(marker: Path) -> ShardRecord | None:
+    """The record in a file; None if it is altered, or of a former format."""
+    content = marker.read_bytes()
+    try:
+        check_seal(marker, content, required=True)
+    except BrokenFileError:
+        return None
+    return json.loads(content)
 
 
 def write_index(plan: PackPlan, out: Path, records: Sequence[ShardRecord]) -> None:
@@ -170,8 +189,14 @@ def write_index(plan: PackPlan, out: Path, records: Sequence[ShardRecord]) -> No
         for clip in record["clips"]:
             index.append((shard, first, clip["samples"]))
             first += clip["samples"]
-    with atomic_path(out / "index.npy") as temporary, temporary.open("wb") as stream:
-        np.save(stream, np.array(index, np.int64).reshape(-1, 3))
+    blocks = [block for record in records for block in record["blocks"]]
+    arrays = {
+        "index": np.array(index, np.int64).reshape(-1, 3),
+        "blocks": np.array(blocks, np.uint64),
+    }
+    for name, array in arrays.items():
+        with atomic_path(out / f"{name}.npy") as temporary, temporary.open("wb") as stream:
+            np.save(stream, array)
     clips = [clip for record in records for clip in record["clips"]]
     columns = ("file", "source_rate", "seconds")
     rows = ((number, *(clip[name] for name in columns)) for number, clip in enumerate(clips))
@@ -180,7 +205,7 @@ def write_index(plan: PackPlan, out: Path, records: Sequence[ShardRecord]) -> No
     write_rejected(out, rejected)
     # No time, path or worker count, which would differ by run.
     meta = {
-        **json.loads((out / "plan.json").read_text(encoding="utf-8")),
+        **read_json(out / "plan.json"),
         "counts": {
             "found": len(plan.files),
             "clips": len(clips),
@@ -189,8 +214,9 @@ def write_index(plan: PackPlan, out: Path, records: Sequence[ShardRecord]) -> No
             "samples": sum(record["samples"] for record in records),
         },
         "shards": [{"samples": each["samples"], "sha256": each["sha256"]} for each in records],
+        **{f"{name}_sha256": sha256(out / f"{name}.npy") for name in arrays},
     }
-    write_text(out / "meta.json", json.dumps(meta, indent=1) + "\n")
+    write_text(out / "meta.json", sealed_json(meta, indent=1))
 
 
 def write_rejected(out: Path, rejected: Iterable[tuple[str, str]]) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,14 @@ import torch
 from byola_diff.audio import resample
 from byola_diff.audio.files import write_wav
 from byola_diff.embeddings import cache as embedding_cache
-from byola_diff.embeddings.cache import clip_digests
+from byola_diff.embeddings.cache import EmbeddingCache, clip_digests
 from byola_diff.embeddings.extract import (
     ExtractionOptions,
     NonFiniteEmbeddingError,
     count_cached,
     embed,
 )
+from byola_diff.embeddings.extracted import Extracted
 from byola_diff.encoders import code_digest
 from byola_diff.tables.manifest import Clip, Manifest, read_manifest
 from byola_diff.tables.preprocessing import Preprocessing
@@ -25,7 +27,7 @@ from tests.embeddings.counting_encoder import named
 
 WHOLE = Preprocessing()
 SMALL = ExtractionOptions(batch_size=2, progress=False)
-BYTES, MANY_BYTES = 100_000, 1_000_003  # bytes: read whole, and in blocks
+BYTES, MANY_BYTES = 100_000, 1_000_003  # bytes: read at once, and in blocks
 
 
 @pytest.fixture
@@ -171,6 +173,35 @@ def test_half_written_files_are_not_parts(manifest, tmp_path, monkeypatch):
     files = [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert files == ["settings.json"]
     assert run(named(), manifest, tmp_path).n_cached == 0
+
+
+def test_a_part_of_other_settings_is_not_taken(manifest, tmp_path, capsys):
+    run(named(gain=2.0), manifest, tmp_path)
+    [foreign] = parts(tmp_path)
+    first = run(named(), manifest, tmp_path)
+    [own] = [path for path in parts(tmp_path) if path != foreign]
+    own.unlink()
+    shutil.copy(foreign, own.with_name(foreign.name))
+    second = run(named(), manifest, tmp_path)
+    assert second.n_cached == 0
+    assert torch.equal(second.scene, first.scene)
+    assert "of other settings" in capsys.readouterr().err
+
+
+def test_any_altered_byte_of_a_part_is_found(manifest, tmp_path):
+    run(named(), manifest, tmp_path)
+    [path] = parts(tmp_path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 60)):
+        altered = bytearray(whole)
+        altered[place] ^= 1 << place % 8
+        path.write_bytes(altered)
+        extracted = Extracted(12, "scene")
+        store = EmbeddingCache(path.parents[1], {})
+        store.folder = path.parent
+        store.load(extracted, clip_digests(manifest, WHOLE))
+        assert extracted.n_cached == 0, place
+        assert not path.exists()
 
 
 @pytest.mark.parametrize(
@@ -355,9 +386,9 @@ def test_a_change_of_a_thirtieth_of_the_file_is_seen_anywhere(tmp_path, n_bytes,
     assert digest(tmp_path) != before
 
 
-@pytest.mark.parametrize("place", [0, -1])
-@pytest.mark.parametrize("n_bytes", [BYTES, MANY_BYTES])
-def test_first_and_last_byte_are_read(tmp_path, n_bytes, place):
+@pytest.mark.parametrize("place", [0, 40_000, 499_999, -1])
+@pytest.mark.parametrize("n_bytes", [BYTES * 5, MANY_BYTES])
+def test_every_byte_is_read(tmp_path, n_bytes, place):
     content = bytearray(noise(n_bytes))
     path = tmp_path / "a.wav"
     path.write_bytes(content)
@@ -399,6 +430,17 @@ def test_a_seed_counts_for_clips_that_are_cut_by_it(tmp_path):
     assert seeds_differ(0.1, split="train")
     assert not seeds_differ(0.1, split="test")
     assert not seeds_differ(None, split="train")
+
+
+def test_audio_is_hashed_once_for_all_encoders(tmp_path, monkeypatch):
+    path = tmp_path / "a.wav"
+    path.write_bytes(noise(BYTES))
+    monkeypatch.setattr(embedding_cache, "_SETTLED_NS", 0)
+    read = []
+    before = digest(tmp_path)
+    monkeypatch.setattr(type(path), "open", lambda path, *a, **k: read.append(path))
+    assert digest(tmp_path) == before
+    assert read == []
 
 
 def test_each_file_is_opened_once(tmp_path, monkeypatch):

@@ -128,6 +128,17 @@ def test_other_code_weights_or_settings_have_another_hash(write_encoder, weights
     assert open_encoder(specs[0]).content_hash == open_encoder(specs[0]).content_hash
 
 
+@pytest.mark.parametrize("file", ["scale.txt", "beside_the_encoder.py"])
+def test_what_lies_beside_it_and_is_read_counts(write_encoder, weights, tmp_path, file):
+    for name in ("scale.txt", "beside_the_encoder.py"):
+        (tmp_path / name).write_text("")
+    text = f"{FILE}\nimport beside_the_encoder\nSCALE = Path(__file__).with_name('scale.txt')\n"
+    spec = f"python:{write_encoder(text)}:load_level:{weights}"
+    before = open_encoder(spec).content_hash
+    (tmp_path / file).write_text("2")
+    assert open_encoder(spec).content_hash != before
+
+
 @pytest.mark.parametrize(
     ("what", "error", "match"),
     [

@@ -15,6 +15,7 @@ from byola_diff.encoders.ensemble import (
     group_means,
     resized,
 )
+from byola_diff.encoders.fusion import FusedEncoder
 from tests.encoders.fake_encoders import FakeCrepe, FakeMaps, FakeSpeech, FakeTokens, Foreign
 from tests.encoders.resized import resized_in_numpy
 
@@ -130,6 +131,27 @@ def test_published_widths(members, combine, options, timestamp_size, scene_size)
     assert ensemble.scene_embedding_size == scene_size
     assert ensemble.timestamps(noise(1, 8_000))[0].shape == (1, 24, timestamp_size)
     assert ensemble.scene(noise(2, 8_000)).shape == (2, scene_size)
+
+
+class Silencing(Foreign):
+    """Changes what it gets."""
+
+    def layers(self, waveform):
+        given = super().layers(waveform)
+        waveform.zero_()
+        return given
+
+
+def test_members_hear_the_audio_whatever_the_others_do_to_it():
+    waveform = noise(2, 9_000)
+    before = waveform.clone()
+    quiet = [Member(Silencing()), Member(Silencing(), "mean"), Member(FakeSpeech(6))]
+    sound = [Member(Foreign()), Member(Foreign(), "mean"), Member(FakeSpeech(6))]
+    found, expected = (EnsembleEncoder(members, "concat") for members in (quiet, sound))
+    torch.testing.assert_close(found.scene(waveform), expected.scene(waveform))
+    fused = FusedEncoder(Silencing(), ["embedding"]).timestamps(waveform)
+    torch.testing.assert_close(fused, FusedEncoder(Foreign(), ["embedding"]).timestamps(waveform))
+    assert torch.equal(waveform, before)
 
 
 def test_one_member_is_that_encoder():

@@ -7,11 +7,14 @@ import torch
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.encoders.content_hash import content_hash
+from byola_diff.encoders.ensemble import EnsembleEncoder, Member
+from byola_diff.encoders.fusion import FusedEncoder
 from byola_diff.encoders.hear_module import load_hear_module
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
 from tests.bundles import write_bundle
+from tests.encoders.fake_encoders import FakeSpeech
 
 # Frames of 800 samples, 50 ms: power and mean of each. The scene is their mean.
 GOOD = """
@@ -192,10 +195,71 @@ def test_hash_tells_the_other_modules_of_a_package(tmp_path, monkeypatch):
     importlib.invalidate_caches()
     name = f"{package.name}.deep.api"
     before = content_hash(load_hear_module(name))
-    (package / "notes.txt").write_text("not code")
-    assert content_hash(load_hear_module(name)) == before
+    (package / "mean.txt").write_text("data of the package")
+    with_data = content_hash(load_hear_module(name))
+    assert with_data != before
+    (package / "deep" / "__pycache__").mkdir(exist_ok=True)
+    (package / "deep" / "__pycache__" / "x.pyc").touch()
+    assert content_hash(load_hear_module(name)) == with_data
     (package / "network.py").write_text(f"{GOOD}# new")
     assert content_hash(load_hear_module(name)) != before
+
+
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [
+        ("import {front}", "{front}.py"),
+        ("def lazily(): from {front} import gain", "{front}.py"),
+        ("import importlib; importlib.import_module('{front}')", "{front}.py"),
+        ("import {front}_nets.layers", "{front}_nets/layers/deep.py"),
+        ("import {front}", "{front}_deeper.py"),
+        ("MEAN = Path(__file__).with_name('mean.txt').read_text()", "mean.txt"),
+        ("MEAN = (Path(__file__).parent / 'assets' / 'mean.txt').read_text()", "assets/mean.txt"),
+    ],
+)
+def test_hash_tells_all_that_a_module_reads_from_beside_it(write_module, tmp_path, line, file):
+    front = f"front_{next(_numbers)}"
+    for name in ("{front}.py", "{front}_deeper.py", "{front}_nets/layers/deep.py", "mean.txt",
+                 "assets/mean.txt", "{front}_nets/layers/__init__.py"):  # fmt: skip
+        path = tmp_path / name.format(front=front)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"import {front}_deeper" if name == "{front}.py" else "")
+    name = write_module("import torch", f"import torch\n{line.format(front=front)}")
+    before = content_hash(load_hear_module(name))
+    (tmp_path / "notes.txt").write_text("of no use to it")
+    (tmp_path / "another.py").write_text("import torch")
+    assert content_hash(load_hear_module(name)) == before
+    (tmp_path / file.format(front=front)).write_text("gain = 2")
+    assert content_hash(load_hear_module(name)) != before
+
+
+def test_a_module_may_change_what_it_gets_and_reuse_what_it_gave(write_module):
+    name = write_module(
+        "def get_scene_embeddings(audio, model):",
+        "KEPT = {}\n\ndef get_scene_embeddings(audio, model):\n"
+        "    given = get_timestamp_embeddings(audio, model)[0].mean(1)\n"
+        "    audio.mul_(0)\n"
+        "    return KEPT.setdefault(given.shape, given).copy_(given)\n\n"
+        "def unused(audio, model):",
+    )
+    encoder, waveform = load_hear_module(name), noise(2, 1600)
+    before = waveform.clone()
+    first = encoder.scene(waveform)
+    expected = encoder.timestamps(waveform)[0].mean(1)
+    encoder.scene(noise(2, 3200) / 7)
+    assert torch.equal(waveform, before)
+    torch.testing.assert_close(first, expected)
+
+
+def test_a_module_that_needs_some_samples_has_widths(write_module):
+    needs = "    assert audio.shape[1] >= 400 and audio.abs().max() > 0"
+    head = "def get_timestamp_embeddings(audio, model):"
+    encoder = load_hear_module(write_module(head, f"{head}\n{needs}"))
+    both = EnsembleEncoder([Member(encoder), Member(FakeSpeech(6))], "concat")
+    assert both.scene(noise(1, 1600)).shape == (1, 8)
+    assert FusedEncoder(encoder, ["embedding"]).scene_embedding_size == 2
+    with pytest.raises(ValueError, match=r"hear_fake_.* of 2 clips of 300 samples at 16000 Hz: As"):
+        encoder.scene(noise(2, 300))
 
 
 @pytest.mark.parametrize("rate", [16_000, 22_050, 32_000, 44_100, 48_000])

@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 
 import pytest
@@ -10,7 +11,7 @@ from byola_diff.audio.normalize import Normalize
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
 from byola_diff.models.encoder import AudioEncoder
-from byola_diff.storage import BrokenFileError, save_checked, sha256
+from byola_diff.storage import BrokenFileError, save_checked, sealed_json, sha256
 from tests.bundles import write_bundle
 
 WAVEFORM = torch.rand(2, 16_000, generator=torch.Generator().manual_seed(0)) - 0.5
@@ -31,7 +32,8 @@ def write(folder, encoder=None, **facts):
 def edit_config(folder, **changes):
     path = folder / "config.json"
     config = json.loads(path.read_text()) | changes
-    path.write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
+    kept = {k: v for k, v in config.items() if v is not None and k != "file_sha256"}
+    path.write_text(sealed_json(kept))
 
 
 def released_state(network, n_mels=64, dim=2048):
@@ -79,7 +81,7 @@ def test_config_says_all_that_is_needed(tmp_path):
         tmp_path / "bundle", steps=1234, licence="CC-BY-4.0", data="tones", commit="abc123"
     )
     config = json.loads((folder / "config.json").read_text())
-    assert config["format_version"] == 1
+    assert config["format_version"] == 2
     assert config["front_end"] == make_encoder().log_mel.settings()
     assert config["statistics"] == pytest.approx({"mean": -7.3, "std": 4.1})
     assert config["encoder"] == {"name": "AudioNTT2022", "dim": 1060}
@@ -177,6 +179,46 @@ def test_config_that_is_no_json(tmp_path, text):
     (folder / "config.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(BrokenFileError, match=r"config\.json"):
         load_encoder(folder)
+
+
+def test_any_altered_byte_of_the_config_is_refused(tmp_path):
+    path = write(tmp_path / "bundle") / "config.json"
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        altered = bytearray(whole)
+        altered[place] ^= 1 << place % 8
+        path.write_bytes(altered)
+        with pytest.raises(BrokenFileError, match=r"config\.json"):
+            load_encoder(path.parent)
+    path.write_bytes(whole[:-1])
+    with pytest.raises(BrokenFileError, match="truncated or altered"):
+        load_encoder(path.parent)
+
+
+def test_bundles_of_format_1_are_read(tmp_path):
+    path = write(tmp_path / "bundle") / "config.json"
+    config = json.loads(path.read_text()) | {"format_version": 1}
+    del config["file_sha256"]
+    path.write_text(json.dumps(config))
+    assert load_encoder(path.parent).network.dim == 1060
+
+
+def test_all_files_are_as_readable_as_the_umask_says(tmp_path):
+    usual = os.umask(0o022)
+    try:
+        folder = write(tmp_path / "bundle")
+    finally:
+        os.umask(usual)
+    assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {"0o644"}
+
+
+def test_a_file_without_a_hash_is_told_of(tmp_path, capsys):
+    path = save(released_state(2020), tmp_path / "released.pth")
+    load_encoder(path, (-9.0, 4.5))
+    assert "released.pth comes without released.pth.sha256: not checked" in capsys.readouterr().err
+    save_checked(released_state(2020), path)
+    load_encoder(path, (-9.0, 4.5))
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("position", [100, -1])

@@ -52,6 +52,18 @@ def test_equals_scikit_learn_at_the_chosen_strength(dim, monkeypatch):
     assert probe_split(embeddings, labels, split) == pytest.approx(expected, abs=1e-9)
 
 
+def test_rounding_of_constant_features_is_not_read():
+    """Beside 500 features that only rounding moves, two classes are told by one that varies."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(80) % 2
+    rounding = np.float32(3) * (1 + np.finfo(np.float32).eps * rng.integers(0, 3, (80, 500)))
+    embeddings = np.column_stack([labels, rounding]).astype(np.float32)
+    names = [f"class {label}" for label in labels]
+    assert probe_split(embeddings, names, _splits(80, 40, 0, 40)) == 1.0
+    features = linear_probe._features(embeddings, np.arange(40))
+    assert np.linalg.matrix_rank(features, tol=1e-4) == 1
+
+
 def test_turning_to_the_span_of_the_clips_keeps_all_products():
     embeddings, _ = _blobs(40, 200)
     train = np.arange(25)

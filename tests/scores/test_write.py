@@ -47,7 +47,7 @@ def test_interval_of_three_seeds_by_hand(named):
     # t of 2 degrees of freedom 4.303; sample deviation 0.02.
     assert score["ci95"] == pytest.approx(4.303 * 0.02 / math.sqrt(3), abs=1e-5)
     assert "per_fold" not in score
-    assert (plain["format"], plain["status"], plain["error"]) == (2, "ok", None)
+    assert (plain["format"], plain["status"], plain["error"]) == (3, "ok", None)
     assert (plain["layer"], plain["fusion"], plain["base"]) == (None, None, None)
     assert plain["wall_s"] == 1.23
 
@@ -69,6 +69,7 @@ def test_what_is_written_is_read(named, tmp_path):
     assert list(json.loads(path.read_text())) == [
         *("format", "protocol", "task", "encoder", "base", "layer", "fusion", "status", "error"),
         *("scores", "settings", "probe", "curves", "versions", "commit", "finished", "wall_s"),
+        "file_sha256",
     ]
     assert ScoreRecord.model_validate_json(path.read_bytes()) == written
 
@@ -228,7 +229,7 @@ def test_broken_and_foreign_files_are_told_not_fatal(named, tmp_path):
     bad = {
         "half": '{"protocol": "ev',
         "nan": json.dumps(good).replace('"mean": 0.8', '"mean": NaN'),
-        "future": json.dumps(good | {"format": 3}),
+        "future": json.dumps(good | {"format": 4}),
         "no_scores": json.dumps({k: v for k, v in good.items() if k != "scores"}),
         "status": json.dumps(good | {"status": "maybe"}),
         "empty": json.dumps(good | {"scores": {}}),
@@ -252,7 +253,7 @@ def test_broken_and_foreign_files_are_told_not_fatal(named, tmp_path):
     assert "binary.json left out" in told
     for message in (
         "bad_no_scores.json left out: 'scores': is missing",
-        "bad_future.json left out: 'format': format 3 is newer than this program, which reads 2",
+        "bad_future.json left out: 'format': format 4 is newer than this program, which reads 3",
         "bad_nan.json left out: 'scores', 'accuracy', 'mean': must be a finite number",
         "bad_name.json left out: 'task': must be a valid string",
         "bad_empty.json left out: status 'ok' with no scores",
@@ -263,6 +264,18 @@ def test_broken_and_foreign_files_are_told_not_fatal(named, tmp_path):
     [foreign] = [problem for problem in records.problems if problem.startswith("Not score records")]
     assert "config.json" in foreign
     assert "list.json" in foreign
+
+
+def test_any_altered_byte_of_a_record_is_told_of(named, tmp_path):
+    path = write_record(tmp_path, record_of(named()))
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        altered = bytearray(whole)
+        altered[place] ^= 1 << place % 8
+        path.write_bytes(altered)
+        records = read_records(path)
+        assert (records.scored, records.failed) == ((), ()), altered
+        assert path.name in records.problems[0]
 
 
 def test_record_of_format_1_is_read(named, tmp_path):

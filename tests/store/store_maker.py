@@ -1,13 +1,19 @@
 """Small folders of sounds and packed stores of them, for the tests of this folder."""
 
 import csv
-import json
 import shutil
 
 import numpy as np
 import soundfile
 
-from byola_diff.store.packed import FORMAT_VERSION, PackedStore, shard_name
+from byola_diff.storage import sealed_json, sha256
+from byola_diff.store.packed import (
+    BLOCK_SAMPLES,
+    FORMAT_VERSION,
+    PackedStore,
+    block_digests,
+    shard_name,
+)
 from byola_diff.store.packing import begin, pack_shard, plan_store, write_index
 
 RATE = 16_000
@@ -42,7 +48,11 @@ def write_synthetic_store(out, n_clips, clip_samples):
     index = np.zeros((n_clips, 3), np.int64)
     index[:, 1] = np.arange(n_clips) * clip_samples
     index[:, 2] = clip_samples
+    n_blocks = -(-n_clips * clip_samples // BLOCK_SAMPLES)
     np.save(out / "index.npy", index)
+    np.save(
+        out / "blocks.npy", np.repeat(block_digests(np.zeros(BLOCK_SAMPLES, np.int16)), n_blocks)
+    )
     with (out / shard_name(0)).open("wb") as stream:
         stream.truncate(n_clips * clip_samples * 2)
     meta = {
@@ -52,5 +62,6 @@ def write_synthetic_store(out, n_clips, clip_samples):
         "decoder": "none",
         "counts": {"clips": n_clips},
         "shards": [{"samples": n_clips * clip_samples, "sha256": "0" * 64}],
+        **{f"{name}_sha256": sha256(out / f"{name}.npy") for name in ("index", "blocks")},
     }
-    (out / "meta.json").write_text(json.dumps(meta))
+    (out / "meta.json").write_text(sealed_json(meta))

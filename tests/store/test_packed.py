@@ -77,7 +77,7 @@ def edit_meta(**values):
 
 def test_other_format_version(store):
     message = damage(store, "meta.json", edit_meta(format_version=99))
-    assert "format version 99, this program reads 1; pack the source again" in message
+    assert "format version 99, this program reads 1 and 2; pack the source again" in message
 
 
 def test_unfinished_store(store):
@@ -103,7 +103,58 @@ def test_bad_index(store):
     outside[4, 1] += 1
     damage(store, "index.npy", lambda path: path.write_bytes(b"no array"))
     damage(store, "index.npy", lambda path: np.save(path, np.zeros((4, 3), np.int64)))
+    damage(store, "blocks.npy", lambda path: path.unlink())
+    as_format_1(store)
     assert "clip 4" in damage(store, "index.npy", lambda path: np.save(path, outside))
+
+
+def as_format_1(store):
+    """Turn a store into one of the format that had neither hashes of blocks nor of the index."""
+    new = ("index_sha256", "blocks_sha256", "file_sha256")
+    meta = {key: value for key, value in store.meta.items() if key not in new}
+    (store.path / "meta.json").write_text(json.dumps({**meta, "format_version": 1}))
+    (store.path / "blocks.npy").unlink(missing_ok=True)
+
+
+def flip(path, place, bit=1):
+    content = bytearray(path.read_bytes())
+    content[place] ^= bit
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["index.npy", "blocks.npy", "meta.json"])
+def test_any_altered_byte_beside_the_shards_is_found_at_once(store, name):
+    size = (store.path / name).stat().st_size
+    for place in {*range(0, size, max(1, size // 40)), size - 1}:
+        damage(store, name, lambda path, place=place: flip(path, place))
+        flip(store.path / name, place)
+    assert len(PackedStore.open(store.path)) == 5
+
+
+def test_an_altered_sample_is_found_when_its_block_is_read(store):
+    opened = PackedStore.open(store.path)
+    before = opened.read(3)  # samples 35,300 to 65,300, in the second block of two
+    flip(store.shard_path(0), 2 * 40_000)
+    fresh = PackedStore.open(store.path)
+    np.testing.assert_array_equal(fresh.read(0), opened.read(0))
+    for start, length in ((0, None), (29_990, 10)):  # another sample of its block
+        with pytest.raises(PackedStoreError, match=r"shard-00000\.i16: altered since packed; rest"):
+            fresh.read(3, start, length)
+    flip(store.shard_path(0), 2 * 40_000)
+    np.testing.assert_array_equal(fresh.read(3), before)
+    np.testing.assert_array_equal(fresh.read(4), opened.read(4))  # the last, a short block
+
+
+def test_stores_of_format_1_are_read(store):
+    before = [store.read(clip) for clip in range(5)]
+    as_format_1(store)
+    old = PackedStore.open(store.path)
+    assert not old.checks_blocks
+    for clip, samples in enumerate(before):
+        np.testing.assert_array_equal(old.read(clip), samples)
+    flip(store.shard_path(0), 1000)
+    with pytest.raises(PackedStoreError, match="altered since packed"):
+        old.read_shard(0)
 
 
 def test_verify_finds_one_changed_sample(store):

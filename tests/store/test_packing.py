@@ -85,6 +85,18 @@ def test_a_shard_cut_short_after_its_record_is_written_anew(source, tmp_path):
     assert file_hashes(out) == file_hashes(pack(source, tmp_path / "whole").path)
 
 
+@pytest.mark.parametrize("name", ["shard-00000.i16", "parts/shard-00000.json"])
+def test_a_shard_altered_before_its_run_went_on_is_written_anew(source, tmp_path, name):
+    plan, out = plan_store(source, RATE, shard_mib=1), tmp_path / "store"
+    begin(plan, out)
+    pack_shard(plan.of_shard(0), out, 0)
+    content = bytearray((out / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (out / name).write_bytes(content)
+    pack(source, out)
+    assert file_hashes(out) == file_hashes(pack(source, tmp_path / "whole").path)
+
+
 def test_error_while_writing_leaves_no_shard(source, tmp_path):
     plan, out = plan_store(source, RATE), tmp_path / "store"
     begin(plan, out)

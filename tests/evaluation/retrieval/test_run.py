@@ -17,7 +17,7 @@ from byola_diff.evaluation.retrieval.system import load_system
 from byola_diff.reports.extras import read_extras
 from byola_diff.reports.paper_tables import print_paper_table
 from byola_diff.reports.report import Audio, Table, Text
-from byola_diff.storage import BrokenFileError, sha256
+from byola_diff.storage import BrokenFileError, sealed_json, sha256
 from byola_diff.tables.pairs import read_pairs
 from tests.evaluation.retrieval.retrieval_cases import RATE, write_tone_pairs
 
@@ -256,7 +256,7 @@ def test_a_system_is_one_of_the_seeds(done):
     [
         (
             lambda about: about | {"format": 9},
-            "'format': must be 1.*: train it again by eval",
+            "'format': must be 1 or 2.*: train it again by eval",
         ),
         (lambda about: about | {"surprise": 1}, "'surprise': is unknown"),
         (lambda about: {k: v for k, v in about.items() if k != "seed"}, "'seed': is missing"),
@@ -268,7 +268,8 @@ def test_a_system_is_one_of_the_seeds(done):
 )
 def test_broken_systems(copy, change, message):
     path = next((copy / "systems").glob("*/seed_1/system.json"))
-    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    about = change({k: v for k, v in json.loads(path.read_text()).items() if k != "file_sha256"})
+    path.write_text(sealed_json(about) if about else "[]")
     with pytest.raises(BrokenFileError, match=message):
         load_system(path.parent)
 
@@ -276,7 +277,14 @@ def test_broken_systems(copy, change, message):
 def test_truncated_weights(copy):
     path = next((copy / "systems").glob("*/seed_1/system.safetensors"))
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(BrokenFileError, match="not a safetensors file"):
+    with pytest.raises(BrokenFileError, match="altered or replaced"):
+        load_system(path.parent)
+
+
+def test_an_altered_description(copy):
+    path = next((copy / "systems").glob("*/seed_1/system.json"))
+    path.write_text(path.read_text().replace('"best_epoch": ', '"best_epoch": 1'))
+    with pytest.raises(BrokenFileError, match=r"system\.json: its content does not match"):
         load_system(path.parent)
 
 

@@ -11,6 +11,8 @@ import torch
 from byola_diff.audio.files import AudioFileError, write_wav
 from byola_diff.command_line import read_options
 from byola_diff.evaluation.retrieval.search_run import SearchOptions, search
+from byola_diff.models.cnn import AudioNTT2020
+from byola_diff.storage import sealed_json
 from tests.evaluation.retrieval.retrieval_cases import RATE, write_tone_pairs
 from tests.evaluation.retrieval.test_run import QUICK, WORD, run
 
@@ -135,7 +137,8 @@ def test_systems_of_before_words_were_kept_can_be_searched_with(trained, tmp_pat
     system = Path(shutil.copytree(system_of(trained), tmp_path / "system"))
     about = json.loads((system / "system.json").read_text())
     assert about.pop("words") == ["a", "add", "beep", "remove", "the"]
-    (system / "system.json").write_text(json.dumps(about))
+    del about["file_sha256"], about["statistics"]
+    (system / "system.json").write_text(json.dumps(about | {"format": 1}))
     assert search_in(trained, "--text", "frobnicate", system=system) == 0
     assert "trained without" not in capsys.readouterr().err
 
@@ -161,7 +164,8 @@ def test_another_encoder_is_refused(trained):
 def altered(root, tmp_path, **changes):
     folder = Path(shutil.copytree(system_of(root), tmp_path / "system"))
     about = json.loads((folder / "system.json").read_text())
-    (folder / "system.json").write_text(json.dumps(about | changes))
+    del about["file_sha256"]
+    (folder / "system.json").write_text(sealed_json(about | changes))
     return folder
 
 
@@ -178,15 +182,25 @@ def test_another_text_encoder_is_refused(trained, tmp_path):
         search_in(trained, system=system)
 
 
-def test_statistics_of_the_pairs_are_found_again(tmp_path, monkeypatch):
-    """An untrained encoder takes its statistics from the training clips: a search does so too."""
-    monkeypatch.setattr("tests.evaluation.retrieval.test_run.WORD", "untrained:AudioNTT2020:64")
+def test_a_system_has_the_statistics_of_its_encoder(tmp_path, monkeypatch):
+    """Released weights come without; a search needs neither the pairs nor their clips again."""
+    torch.save(AudioNTT2020(dim=64).state_dict(), tmp_path / "w.pth")
+    word = f"byola:{tmp_path / 'w.pth'}"
+    monkeypatch.setattr("tests.evaluation.retrieval.test_run.WORD", word)
     write_tone_pairs(tmp_path, n_train=4, n_test=1)
     assert run(tmp_path, "--epochs", "1", "--seeds", "1") == 0
+    system = system_of(tmp_path)
+    old = json.loads((system / "system.json").read_text())
+    [[mean, deviation]] = old.pop("statistics")
+    assert mean < 0 < deviation
+    pairs = (tmp_path / "pairs.csv").rename(tmp_path / "moved.csv")
     assert search_in(tmp_path, "--top", "1") == 0
-    (tmp_path / "pairs.csv").unlink()
-    with pytest.raises(ValueError, match="give the former as --encoder"):
+    del old["file_sha256"]  # as format 1, which took them of the pairs again
+    (system / "system.json").write_text(json.dumps(old | {"format": 1}))
+    with pytest.raises(ValueError, match=r"byola:.*can't be opened here.*without normalisation st"):
         search_in(tmp_path)
+    pairs.rename(tmp_path / "pairs.csv")
+    assert search_in(tmp_path, "--top", "1") == 0
 
 
 def test_a_dry_run_writes_nothing(trained, tmp_path, capsys):
