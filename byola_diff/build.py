@@ -137,7 +137,9 @@ def _callbacks(config: PretrainConfig, world_size: int) -> list[pl.Callback]:
     if config.monitor.manifest:
         rate = config.front_end.sample_rate
         score = nearest_neighbour_score(config.monitor.manifest, rate)
-        callbacks.append(ScoreDuringTraining(score, out_dir, config.monitor.every))
+        scoring = ScoreDuringTraining(score, out_dir, config.monitor.every)
+        # Before the checkpoint of its step: after a kill between the two, none would be made.
+        callbacks.insert(callbacks.index(checkpoints), scoring)
     return callbacks
 
 

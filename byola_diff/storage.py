@@ -142,7 +142,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter of thousands of brackets
         raise BrokenFileError(path, f"not a JSON file ({error})") from error
     if not isinstance(content, dict):
         raise BrokenFileError(path, f"holds a {type(content).__name__}, not named values")

@@ -61,9 +61,9 @@ class Started:
         """End the process and all that it has started."""
         os.killpg(self.pid, signal.SIGKILL)
 
-    def wait(self):
+    def wait(self, patience_s=PATIENCE_S):
         """The finished command, as from `subprocess.run`."""
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + patience_s
         while self.is_running():
             if time.monotonic() > end:
                 self.kill_group()

@@ -16,6 +16,10 @@ from byola_diff.optional import require
 LOG_FLOOR = torch.finfo(torch.float32).eps
 """Added to the mel power before the logarithm, as in BYOL-A: silence becomes -15.94."""
 
+# Of a front end from a file that nobody vouches for; none in use comes near.
+_MOST_SAMPLES = 1 << 20
+_MOST_WEIGHTS = 1 << 24
+
 
 class LogMel(nn.Module):
     """Log-mel front end with an FFT backend, or nnAudio's convolutions as a slower reference.
@@ -40,10 +44,15 @@ class LogMel(nn.Module):
         """Precompute window and mel bank.
 
         Raises:
-            ValueError: If a mel band holds no FFT bin, or the window is longer than the FFT.
+            ValueError: If a mel band holds no FFT bin, the window is longer than the FFT, or a size
+                is not positive, or so large that it can't be meant.
             ModuleNotFoundError: If `backend` is "nnaudio" and nnAudio is not installed.
         """
         super().__init__()
+        sizes = (sample_rate, window_samples, n_fft, hop_samples, n_mels)
+        if min(sizes) < 1 or max(sizes) > _MOST_SAMPLES or n_mels * n_fft > _MOST_WEIGHTS:
+            names = "sample_rate, window_samples, n_fft, hop_samples, n_mels"
+            raise ValueError(f"{names} {sizes}: sizes must be positive and sensible")
         if window_samples > n_fft:
             raise ValueError(f"window of {window_samples} samples is longer than n_fft {n_fft}")
         self.sample_rate, self.n_mels = sample_rate, n_mels

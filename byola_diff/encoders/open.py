@@ -215,7 +215,7 @@ def read_spec(path: Path) -> EncoderSpec | EnsembleFile:
         raise FileNotFoundError(f"no configuration of an encoder at {path}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ValueError(f"{path}: expected keys with values, as in 'encoder: cnn14'")

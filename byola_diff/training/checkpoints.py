@@ -73,8 +73,16 @@ class KeepCheckpoints(StepCallback):
         require_finite(weights.sum(), step, self.folder, "sum of the weights")
         path = self.folder / f"step_{step:08d}.ckpt"
         trainer.save_checkpoint(path, weights_only=False)  # the optimiser too, that is
-        if not trainer.is_global_zero:
-            return
+        if trainer.is_global_zero:
+            self._make_last(path)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """End the last save, if a kill has cut it short and there was no step left to do."""
+        newest = max(self.folder.glob("step_*.ckpt"), default=None)
+        if newest is not None and trainer.is_global_zero:
+            self._make_last(newest)
+
+    def _make_last(self, path: Path) -> None:
         check_hash(path)
         copy_checked(path, self.folder / "last.ckpt")
         for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:

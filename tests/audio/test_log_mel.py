@@ -161,6 +161,14 @@ def test_shortest_input():
         LogMel()(torch.zeros(1, 512))
 
 
+@pytest.mark.parametrize(
+    "sizes", [{"n_fft": 10**9}, {"n_mels": 10**6}, {"hop_samples": 0}, {"sample_rate": -1}]
+)
+def test_refuses_sizes_that_cannot_be_meant_before_memory_is_taken(sizes):
+    with pytest.raises(ValueError, match="sizes must be positive and sensible"):
+        LogMel(**sizes)
+
+
 def test_refuses_a_window_longer_than_the_fft():
     with pytest.raises(ValueError, match="window of 1024 samples is longer than n_fft 512"):
         LogMel(n_fft=512)

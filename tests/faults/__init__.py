@@ -1,0 +1,1 @@
+"""What kills, damaged and hostile files do: `python -m tests.faults` prints the figures."""
