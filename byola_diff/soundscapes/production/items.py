@@ -4,17 +4,16 @@ The JAMS is written last and holds the SHA-256 of every wav file. An item whose 
 true need not be made again, so a stopped run continues where it was.
 """
 
-import io
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from jaxtyping import Float
 
 from byola_diff.atomic import atomic_path, write_text
+from byola_diff.audio.files import wav_bytes
 from byola_diff.audio.resample import resample
 from byola_diff.soundscapes.render.jams_document import to_jams
 from byola_diff.soundscapes.render.jams_file import read_facts
@@ -94,9 +93,6 @@ def _write_wav24(
     if not (samples.max() < _FULL_SCALE_24 and samples.min() >= -_FULL_SCALE_24):
         what = f"{len(samples)} samples and a peak of {np.abs(waveform).max():.4f}"
         raise ClippingError(plan, f"{path.name} has {what}; {CLIPPING_REMEDY}")
-    content = io.BytesIO()
     pcm = samples.astype(np.int32) << 8  # the low byte of 32 bits is not stored
-    soundfile.write(content, pcm, sample_rate, format="WAV", subtype="PCM_24")
     with atomic_path(path) as temporary:
-        # Not by soundfile, whose errors do not name a full disk.
-        temporary.write_bytes(content.getvalue())
+        temporary.write_bytes(wav_bytes(pcm, sample_rate, "PCM_24"))
