@@ -1,5 +1,6 @@
 """Files of tensors, written whole with a SHA-256 beside each, and read without unsafe pickle."""
 
+import errno
 import hashlib
 import json
 import shutil
@@ -9,6 +10,9 @@ from typing import Any
 import torch
 
 from byola_diff.atomic import atomic_path, write_text
+
+_OF_TORCH_WRITER = ("inline_container", "PytorchStreamWriter")
+"""In errors of torch's writer of files, which do not name a full disk."""
 
 
 class BrokenFileError(RuntimeError):
@@ -26,7 +30,13 @@ def save_checked(state: dict[str, Any], path: Path) -> None:
     without a matching hash, which `load_checked` refuses.
     """
     with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:
+            if not any(words in str(error) for words in _OF_TORCH_WRITER):
+                raise
+            reason = "can't be written whole; the disk may be full"
+            raise OSError(errno.ENOSPC, reason, str(path)) from error
     write_text(hash_file(path), f"{sha256(path)}  {path.name}\n")
 
 
