@@ -118,7 +118,11 @@ class StopTogether(StepCallback):
         self, trainer: pl.Trainer, pl_module: Any, batch: dict[str, Any], batch_idx: int
     ) -> None:
         """Raise what has kept the batch from being read."""
-        raise_together(batch.get("error"))
+        error = batch.get("error")
+        if error and self._asked:
+            text = "stopped within a step; --resume auto goes on from the newest checkpoint"
+            error = StoppedError(text, self._asked)
+        raise_together(error)
 
     def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
         """Save and stop, if asked to.

@@ -85,7 +85,13 @@ class RunLoader(DataLoader):
         batches = super().__iter__()
         while True:
             start = time.perf_counter()
-            batch = next(batches, None)
+            try:
+                batch = next(batches, None)
+            except RuntimeError as error:
+                if "exited unexpectedly" not in str(error):
+                    raise
+                # As by Ctrl-C while they start, before they leave it to this process.
+                batch = {"error": ChildProcessError(str(error))}
             self.waited_s += time.perf_counter() - start
             if batch is None:
                 return
