@@ -17,7 +17,7 @@ from typing import Any, TypedDict
 import numpy as np
 from jaxtyping import Int16
 
-from byola_diff.atomic import atomic_path, write_text
+from byola_diff.atomic import atomic_path, remove_left_over, write_text
 from byola_diff.audio.files import (
     AudioFileError,
     decoder_name,
@@ -129,6 +129,7 @@ def begin(plan: PackPlan, out: Path) -> None:
         what = ", ".join(f"{key} ({before.get(key)} -> {fingerprint[key]})" for key in changed)
         remedy = "delete the folder or choose another to pack the present state"
         raise PackedStoreError(f"{out}: begun with other {what}; {remedy}")
+    remove_left_over(out)
 
 
 def pack_shard(plan: PackPlan, out: Path, shard: int) -> ShardRecord:

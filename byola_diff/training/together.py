@@ -52,7 +52,8 @@ def is_first() -> bool:
     started = distributed.is_available() and distributed.is_initialized()
     if started:
         return distributed.get_rank() == 0
-    return rank_zero_only.rank == 0 and os.environ.get("NODE_RANK", "0") == "0"
+    first = rank_zero_only.rank == 0  # pyright: ignore[reportFunctionMemberAccess]
+    return first and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def is_lost_peer(error: Exception) -> bool:
