@@ -1,12 +1,28 @@
-"""A file appears under its final name whole, or not at all."""
+"""A file appears under its final name whole, or not at all; a folder is written by one command."""
 
+import hashlib
 import os
 import re
+import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)\.tmp")
+from filelock import FileLock, Timeout
+
+# Numbers of processes say nothing on another machine that shares the folder.
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+_TEMPORARY = re.compile(r"\..+?(\.(?P<host>[0-9a-f]{8}))?\.(?P<process>\d+)\.tmp", re.DOTALL)
+_SHOWN = 40
+"""Characters of a name that its temporary name begins with: longer ones would not be allowed."""
+_FOREIGN_S = 24 * 3600
+"""Seconds after which a file that nobody has touched counts as left over on another machine."""
+_LOCK = ".lock"
+
+
+class FolderInUseError(OSError):
+    """Another command writes into the folder."""
 
 
 @contextmanager
@@ -18,7 +34,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name[:_SHOWN]}.{_HOST}.{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -35,23 +51,52 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_bytes(text.encode())
 
 
-def writers(folder: Path) -> list[int]:
-    """Other living processes that are writing a file directly in `folder`, in increasing order."""
-    others = {_writer(path) for path in folder.glob(".*.tmp")} - {None, os.getpid()}
-    return sorted(process for process in others if process and _lives(process))
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Keep other commands out of `folder`, which is made, and clear what killed ones left there.
+
+    The system releases it however this process ends. A folder that stays empty is removed again,
+    if it was not there.
+
+    Raises:
+        FolderInUseError: If another command is at work there.
+    """
+    was_there = folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FolderInUseError(
+            f"another command is writing into {folder}: wait for its end, or choose another folder"
+        ) from None
+    try:
+        remove_left_over(folder)
+        yield
+    finally:
+        with suppress(OSError):  # not on Windows, where it is open
+            (folder / _LOCK).unlink()
+        lock.release()
+        if not was_there:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
 
 
 def remove_left_over(folder: Path) -> None:
     """Remove files below `folder` that processes were writing which live no longer."""
     for path in folder.rglob(".*.tmp"):
-        process = _writer(path)
-        if process is not None and not _lives(process):
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if _is_left_over(path):
+                path.unlink()
 
 
-def _writer(temporary: Path) -> int | None:
+def _is_left_over(temporary: Path) -> bool:
     found = _TEMPORARY.fullmatch(temporary.name)
-    return int(found["process"]) if found else None
+    if found is None:
+        return False
+    if found["host"] in (None, _HOST):
+        return not _lives(int(found["process"]))
+    return time.time() - temporary.stat().st_mtime > _FOREIGN_S
 
 
 def _lives(process: int) -> bool:

@@ -24,7 +24,7 @@ from byola_diff.randomness import derive_seed
 from byola_diff.tables.manifest import read_manifest
 from byola_diff.tables.reading import check_readable
 from byola_diff.tables.rows import located
-from byola_diff.training.checkpoints import CheckedCheckpointIO, FinishStep, KeepCheckpoints
+from byola_diff.training.checkpoints import CheckedCheckpointIO, KeepCheckpoints, StopTogether
 from byola_diff.training.clip_module import ClipModule
 from byola_diff.training.learner import Learner
 from byola_diff.training.monitors import ListRejectedFiles, Meter, ScoreDuringTraining
@@ -129,11 +129,10 @@ def _callbacks(config: PretrainConfig, world_size: int) -> list[pl.Callback]:
     callbacks: list[pl.Callback] = [meter, Progress(meter), checkpoints]
     if training.minutes is not None:
         callbacks.insert(0, TimeLimit(training.minutes, training.log_every))
-    if world_size == 1:
-        callbacks.append(FinishStep(checkpoints))
     n_files = count_files(config)
     if n_files:
         callbacks.append(ListRejectedFiles(out_dir, n_files, config.data.max_rejected))
+    callbacks.append(StopTogether(checkpoints))
     if config.monitor.manifest:
         rate = config.front_end.sample_rate
         score = nearest_neighbour_score(config.monitor.manifest, rate)

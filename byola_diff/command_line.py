@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
 from byola_diff.option_fields import arguments_of
+from byola_diff.stopping import TerminatedError, stoppable
 
 Options = TypeVar("Options")
 
@@ -79,15 +80,19 @@ def called(prog: str, text: str | None) -> str | None:
 def exit_status(
     prog: str, run: Callable[[], int | None], errors: tuple[type[Exception], ...]
 ) -> int:
-    """What `run` returns; 2 after one of `errors`, which is said in a line; 130 after Ctrl-C."""
+    """What `run` returns; 2 after one of `errors`, which is said in a line.
+
+    130 after Ctrl-C, 143 after SIGTERM.
+    """
     try:
-        return run() or 0
+        with stoppable():
+            return run() or 0
     except errors as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(f"\n{prog}: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return 143 if isinstance(stop, TerminatedError) else 130
 
 
 class _KeepLines(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):

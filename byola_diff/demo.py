@@ -38,6 +38,7 @@ from byola_diff.optional import require
 from byola_diff.probing.logistic import probe_manifest
 from byola_diff.scores import read_records, score_record, write_record
 from byola_diff.scores.write import Values
+from byola_diff.stopping import ending_with_this
 from byola_diff.storage import BrokenFileError
 from byola_diff.tables.manifest import read_manifest
 from byola_diff.training.monitors import read_metrics
@@ -239,7 +240,8 @@ def _read_metrics(run: Path) -> dict[str, list[float | None]]:
 
 def _run(*command: object) -> None:
     """Run a script or module of the repository with this Python."""
-    run([sys.executable, *map(str, command)], check=True)
+    with ending_with_this():
+        run([sys.executable, *map(str, command)], check=True)
 
 
 if __name__ == "__main__":

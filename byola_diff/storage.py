@@ -4,6 +4,7 @@ A file of tensors has its hash beside it. A JSON file has its own as its last va
 that of its bytes with 64 zeros in the place of the hash, so that any altered byte is seen.
 """
 
+import errno
 import hashlib
 import json
 import pickle
@@ -20,6 +21,8 @@ from byola_diff.atomic import atomic_path, write_text
 _UNSEALED = "0" * 64
 _SEAL = re.compile(rb'"file_sha256": "([0-9a-f]{64})"\n?\}\n\Z')
 _ALTERED = "its content does not match its SHA-256: truncated or altered"
+_OF_TORCH_WRITER = ("inline_container", "PytorchStreamWriter")
+"""In errors of torch's writer of files, which do not name a full disk."""
 
 
 class BrokenFileError(RuntimeError):
@@ -37,7 +40,13 @@ def save_checked(state: dict[str, Any], path: Path) -> None:
     without a matching hash, which `load_checked` refuses.
     """
     with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:
+            if not any(words in str(error) for words in _OF_TORCH_WRITER):
+                raise
+            reason = "can't be written whole; the disk may be full"
+            raise OSError(errno.ENOSPC, reason, str(path)) from error
     write_text(hash_file(path), f"{sha256(path)}  {path.name}\n")
 
 

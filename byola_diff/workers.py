@@ -22,6 +22,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _WAITING_PER_WORKER = 3
+_GRACE_S = 30.0
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -109,16 +110,31 @@ def _settings_of_one_thread() -> Iterator[None]:
 def _begin() -> None:
     torch.set_num_threads(1)
     keep_freed_memory()  # clearing new pages for every stem would take a fifth of the time
-    # Ctrl-C is for the process that this one serves, which lets items in work be finished. It must
-    # not reach the sox program either, which would end its output early and report success.
+    serve_parent()
+
+
+def serve_parent(*_: object) -> None:
+    """Let this process of `multiprocessing` be stopped by the one it serves, and end with it.
+
+    Ctrl-C and a SIGTERM to all processes are for that one, which lets work in hand be finished;
+    what the signal would end early is given time for it. To be called in the new process.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: _end_in(_GRACE_S))
+    # Nor must Ctrl-C reach the sox program, which would end its output early and report success.
     if hasattr(os, "setpgrp"):
         os.setpgrp()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
-    connection.wait([parent.sentinel])
+    threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    connection.wait([sentinel])
     os._exit(1)
+
+
+def _end_in(seconds: float) -> None:
+    timer = threading.Timer(seconds, os._exit, [1])
+    timer.daemon = True
+    timer.start()

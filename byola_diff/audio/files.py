@@ -4,6 +4,7 @@ A file that can't be used raises `AudioFileError` with its path and the reason; 
 work through many files reject and count it.
 """
 
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from jaxtyping import Float, Float32, Int16
+from jaxtyping import Float, Float32, Int16, Shaped
 
 from byola_diff.atomic import atomic_path
 
@@ -136,7 +137,14 @@ def write_wav(path: Path | str, waveform: Float[np.ndarray, " sample"], sample_r
     """Write a 16-bit wav file, whole or not at all. Samples outside [-1, 1) are clipped."""
     samples = to_pcm16(waveform)
     with atomic_path(path) as temporary:
-        soundfile.write(temporary, samples, sample_rate, format="WAV", subtype="PCM_16")
+        temporary.write_bytes(wav_bytes(samples, sample_rate, "PCM_16"))
+
+
+def wav_bytes(samples: Shaped[np.ndarray, " sample"], sample_rate: int, subtype: str) -> bytes:
+    """A wav file in memory, as soundfile's errors in writing one do not name a full disk."""
+    content = io.BytesIO()
+    soundfile.write(content, samples, sample_rate, format="WAV", subtype=subtype)
+    return content.getvalue()
 
 
 def to_pcm16(waveform: Float[np.ndarray, " sample"]) -> Int16[np.ndarray, " sample"]:

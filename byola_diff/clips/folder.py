@@ -17,7 +17,7 @@ from torch import Tensor
 from byola_diff.audio.files import AudioFileError, AudioReader, find_audio, open_audio
 from byola_diff.audio.resample import resample, resampled_length
 from byola_diff.clips.order import crop_draws, crop_starts
-from byola_diff.clips.source import ClipSource, Rejection, RejectionLog
+from byola_diff.clips.source import ClipSource, Rejection, RejectionLog, UnreadableSourceError
 
 # Context on both sides of a crop, in samples of the slower of the two rates: with it, a resampled
 # crop differs from the same stretch of the resampled file by less than 1e-6.
@@ -96,7 +96,9 @@ class FolderSource(ClipSource):
                 rejection = Rejection(path.relative_to(self.root).as_posix(), error.reason)
                 self._fresh.append(rejection)
                 self.rejected.add([rejection])
-        raise ValueError(f"none of the {self.n_clips} files below {self.root} can be read")
+        raise UnreadableSourceError(
+            f"none of the {self.n_clips} files below {self.root} can be read"
+        )
 
     def _crop(
         self, reader: AudioReader, path: Path, draw: Tensor

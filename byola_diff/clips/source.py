@@ -53,6 +53,10 @@ class TooManyRejectedError(Exception):
     """More than the allowed share of the clips could not be read."""
 
 
+class UnreadableSourceError(ValueError):
+    """A source none of whose clips can be read."""
+
+
 class RejectionLog:
     """Files rejected so far with their reasons; a file counts once, however often it is met."""
 

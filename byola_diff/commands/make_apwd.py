@@ -42,6 +42,7 @@ from byola_diff.soundscapes.production.output_folder import (
     USER_ERRORS,
     begin_folder,
     check_folder,
+    in_own_folder,
 )
 from byola_diff.soundscapes.render.mixer import open_renderer
 from byola_diff.soundscapes.render.plan import Soundscape
@@ -60,7 +61,7 @@ PlannedPair = tuple[str, tuple[Soundscape, Soundscape]]
 def main(arguments: Sequence[str] | None = None, prog: str = "make_apwd.py") -> int:
     """Exit status: 0 if all pairs were made, 2 for refused pairs or wrong arguments."""
     options = read_options(MakeApwdOptions, arguments, prog=prog, description=__doc__)
-    return exit_status(prog, partial(run, options), USER_ERRORS)
+    return exit_status(prog, partial(in_own_folder, run, options), USER_ERRORS)
 
 
 def run(options: MakeApwdOptions) -> int:

@@ -29,7 +29,11 @@ from byola_diff.soundscapes.bgknown.corpus import (
     plan_bgknown,
 )
 from byola_diff.soundscapes.bgknown.plan import PART_OF_SPLIT, SPLIT_OF_FOLD, BgKnownOptions
-from byola_diff.soundscapes.production.output_folder import USER_ERRORS, check_folder
+from byola_diff.soundscapes.production.output_folder import (
+    USER_ERRORS,
+    check_folder,
+    in_own_folder,
+)
 from byola_diff.soundscapes.render.mixer import open_renderer
 from byola_diff.soundscapes.sources.library import PROCEDURAL, Library, ProceduralSounds, read_esc50
 
@@ -37,7 +41,7 @@ from byola_diff.soundscapes.sources.library import PROCEDURAL, Library, Procedur
 def main(arguments: Sequence[str] | None = None, prog: str = "make_bgknown_esc50.py") -> int:
     """Exit status: 0 for a whole data set, 2 for wrong arguments or refused items."""
     options = read_options(BgKnownOptions, arguments, prog=prog, description=__doc__)
-    return exit_status(prog, partial(run, options), USER_ERRORS)
+    return exit_status(prog, partial(in_own_folder, run, options), USER_ERRORS)
 
 
 def run(options: BgKnownOptions) -> int:

@@ -9,6 +9,7 @@ gives the same bytes; a stopped run continues where it was.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +18,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from byola_diff.atomic import only_writer
 from byola_diff.audio.files import write_wav
-from byola_diff.command_line import read_options
+from byola_diff.command_line import exit_status, read_options
 from byola_diff.option_fields import POSITIONAL
 from byola_diff.randomness import counter_uniform, derive_seed
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
@@ -62,16 +64,22 @@ class MakeSoundsOptions:
             raise ValueError("clips must be at least one sample long")
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "make_sounds.py") -> None:
-    """Render what the command line asks for."""
+def main(arguments: Sequence[str] | None = None, prog: str = "make_sounds.py") -> int:
+    """Render what the command line asks for; the exit status is 2 if that can't be written."""
     options = read_options(MakeSoundsOptions, arguments, prog=prog, description=__doc__)
+    return exit_status(prog, partial(run, options), (OSError,))
+
+
+def run(options: MakeSoundsOptions) -> None:
+    """Plan and write both parts."""
     shares = options.test_share, options.valid_share
-    clips = plan("audio", tuple(FOREGROUNDS), options.clips, *shares)
-    write_corpus(options, "manifest.csv", clips, render_events, options.duration_s)
-    if options.backgrounds:
-        clips = plan("backgrounds", tuple(BACKGROUNDS), options.backgrounds, *shares)
-        length_s = options.background_duration_s
-        write_corpus(options, "backgrounds.csv", clips, render_backgrounds, length_s)
+    with only_writer(options.out):
+        clips = plan("audio", tuple(FOREGROUNDS), options.clips, *shares)
+        write_corpus(options, "manifest.csv", clips, render_events, options.duration_s)
+        if options.backgrounds:
+            clips = plan("backgrounds", tuple(BACKGROUNDS), options.backgrounds, *shares)
+            length_s = options.background_duration_s
+            write_corpus(options, "backgrounds.csv", clips, render_backgrounds, length_s)
 
 
 def plan(

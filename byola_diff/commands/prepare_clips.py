@@ -18,6 +18,7 @@ from typing import Annotated
 
 from tqdm import tqdm
 
+from byola_diff.atomic import only_writer
 from byola_diff.clips.source import RejectionLog, TooManyRejectedError
 from byola_diff.command_line import exit_status, read_options
 from byola_diff.option_fields import POSITIONAL, Count
@@ -61,16 +62,13 @@ def main(arguments: Sequence[str] | None = None, prog: str = "prepare_clips.py")
 def prepare(args: PrepareClipsOptions) -> int:
     """Write the store and say what is in it; 1 if too many files are rejected."""
     plan = plan_store(args.source, args.sample_rate, args.shard_mib)
-    begin(plan, args.out)
-    if not (args.out / "meta.json").exists():
-        try:
-            records = pack(plan, args.out, args.workers, args.max_rejected)
-        except TooManyRejectedError as error:
-            print(f"{error}\nthose met so far: {args.out / 'rejected.csv'}", file=sys.stderr)
-            print("repair or remove these files, or raise --max-rejected", file=sys.stderr)
-            return 1
-        write_index(plan, args.out, records)
-    shutil.rmtree(args.out / "parts", ignore_errors=True)  # superfluous with an index
+    try:
+        with only_writer(args.out):
+            write_store(plan, args)
+    except TooManyRejectedError as error:
+        print(f"{error}\nthose met so far: {args.out / 'rejected.csv'}", file=sys.stderr)
+        print("repair or remove these files, or raise --max-rejected", file=sys.stderr)
+        return 1
     counts = PackedStore.open(args.out).meta["counts"]
     print(
         f"{args.out}: {counts['found']} found = {counts['clips']} clips + {counts['rejected']} "
@@ -79,6 +77,19 @@ def prepare(args: PrepareClipsOptions) -> int:
     if counts["upsampled"]:
         print(f"{counts['upsampled']} clips were recorded at less than {args.sample_rate} Hz")
     return 0
+
+
+def write_store(plan: PackPlan, args: PrepareClipsOptions) -> None:
+    """Write what is not there yet.
+
+    Raises:
+        TooManyRejectedError: If too many files are rejected.
+    """
+    begin(plan, args.out)
+    if not (args.out / "meta.json").exists():
+        records = pack(plan, args.out, args.workers, args.max_rejected)
+        write_index(plan, args.out, records)
+    shutil.rmtree(args.out / "parts", ignore_errors=True)  # superfluous with an index
 
 
 def pack(plan: PackPlan, out: Path, workers: int, max_rejected: float) -> list[ShardRecord]:

@@ -9,18 +9,22 @@ them all.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib.resources import files
 from pathlib import Path
+from typing import NoReturn
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from byola_diff import build
 from byola_diff.allocator import keep_freed_memory
-from byola_diff.clips.source import TooManyRejectedError
+from byola_diff.atomic import only_writer
+from byola_diff.clips.source import TooManyRejectedError, UnreadableSourceError
 from byola_diff.clips.stored import StoreTooLargeError
 from byola_diff.command_line import HelpfulParser, called
 from byola_diff.config import PretrainConfig
+from byola_diff.stopping import TerminatedError, ending_with_this, stoppable
 from byola_diff.storage import BrokenFileError
 from byola_diff.store.packed import PackedStoreError
 from byola_diff.tables.reading import UnreadableClipsError
@@ -34,12 +38,15 @@ from byola_diff.training.run_identity import (
     identity_of_run,
     statistics_of_run,
 )
+from byola_diff.training.together import is_first, is_lost_peer
 
 # Said in a line without a traceback: while training goes on, and before it starts.
 RUN_ERRORS = (
     UnreadableClipsError,
+    UnreadableSourceError,
     BrokenFileError,
     DivergedError,
+    OSError,  # as of a full disk, or another run in the folder
     OtherRunError,
     PackedStoreError,
     StoreTooLargeError,
@@ -49,9 +56,12 @@ USER_ERRORS = (
     *RUN_ERRORS,
     MisconfigurationException,  # of Lightning: as for a GPU that is not there
     ModuleNotFoundError,
-    OSError,
     ValueError,
 )
+
+
+class StartError(Exception):
+    """What a user can mend before anything is trained."""
 
 
 _PACKAGED = Path(str(files("byola_diff"))) / "configs" / "pretrain"
@@ -99,6 +109,32 @@ def main(arguments: Sequence[str] | None = None, prog: str = "train.py") -> None
     config, resume = parse_args(arguments, prog)
     keep_freed_memory()
     hide_lightning_noise()
+    # Of several processes, one speaks for all and holds the folder.
+    folder = only_writer(config.out_dir) if is_first() else nullcontext()
+    try:
+        with stoppable(), _at_once(), folder:
+            run(config, resume)
+    except (*RUN_ERRORS, StartError) as error:
+        sys.exit(f"{prog}: {error}")
+    except StoppedError as stop:
+        _end(prog, str(stop), 128 + stop.signal_number)
+    except KeyboardInterrupt as stop:
+        status = 143 if isinstance(stop, TerminatedError) else 130
+        _end(prog, "stopped at once; --resume auto goes on from the newest checkpoint", status)
+    except RuntimeError as error:
+        if not is_lost_peer(error):
+            raise
+        _end(prog, "another process of this run has ended, and this one with it", 1)
+
+
+def run(config: PretrainConfig, resume: str) -> None:
+    """Train to the end, and say where the last checkpoint is.
+
+    Raises:
+        StartError: Before the first step, for what a user can mend.
+        StoppedError: After a signal, with a checkpoint saved.
+        Exception: One of `RUN_ERRORS`, later.
+    """
     try:
         checkpoint = find_checkpoint(config, resume)
         trainer = build.build_trainer(config)
@@ -109,13 +145,25 @@ def main(arguments: Sequence[str] | None = None, prog: str = "train.py") -> None
         learner = build.build_learner(config, statistics, identity)
         clips = build.build_clip_module(config)
     except USER_ERRORS as error:
-        sys.exit(f"{prog}: {error}")
-    try:
+        raise StartError(str(error)) from error
+    with ending_with_this():  # the processes of other ranks, which Lightning starts
         trainer.fit(learner, clips, ckpt_path=checkpoint)
-    except RUN_ERRORS as error:
-        sys.exit(f"{prog}: {error}")
-    except StoppedError as stop:
-        print(f"{prog}: {stop}", file=sys.stderr)
-        sys.exit(130)
     if trainer.is_global_zero:
         print(f"done: {config.out_dir / 'checkpoints' / 'last.ckpt'}")
+
+
+@contextmanager
+def _at_once() -> Iterator[None]:
+    """Ctrl-C and SIGTERM as they are, where Lightning would exit with status 1 after them."""
+    try:
+        yield
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise end.__context__ from None
+        raise
+
+
+def _end(prog: str, message: str, status: int) -> NoReturn:
+    if is_first():
+        print(f"{prog}: {message}", file=sys.stderr)
+    sys.exit(status)

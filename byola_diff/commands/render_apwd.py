@@ -43,6 +43,7 @@ from byola_diff.soundscapes.production.output_folder import (
     Folder,
     begin_folder,
     check_folder,
+    in_own_folder,
     listing,
 )
 from byola_diff.soundscapes.production.produce import Refusal, attempt, produce
@@ -76,7 +77,7 @@ class RenderApwdOptions(CorpusOptions):
 def main(arguments: Sequence[str] | None = None, prog: str = "render_apwd.py") -> int:
     """Exit status: 0 if everything was rendered, 2 for refused items or wrong arguments."""
     options = read_options(RenderApwdOptions, arguments, prog=prog, description=__doc__)
-    return exit_status(prog, partial(run, options), USER_ERRORS)
+    return exit_status(prog, partial(in_own_folder, run, options), USER_ERRORS)
 
 
 def run(options: RenderApwdOptions) -> int:

@@ -17,7 +17,7 @@ from typing import Any, TypedDict
 import numpy as np
 from jaxtyping import Int16
 
-from byola_diff.atomic import atomic_path, write_text
+from byola_diff.atomic import atomic_path, remove_left_over, write_text
 from byola_diff.audio.files import (
     AudioFileError,
     decoder_name,
@@ -123,7 +123,7 @@ def begin(plan: PackPlan, out: Path) -> None:
     plan_path = out / "plan.json"
     fingerprint = plan.fingerprint()
     if not plan_path.exists():
-        if out.exists() and any(out.iterdir()):
+        if any(not path.name.startswith(".") for path in out.glob("*")):
             raise PackedStoreError(f"{out}: neither empty nor a packed store; choose another")
         write_text(plan_path, json.dumps(fingerprint, indent=1) + "\n")
         return
@@ -136,8 +136,7 @@ def begin(plan: PackPlan, out: Path) -> None:
         what = ", ".join(f"{key} ({before.get(key)} -> {fingerprint[key]})" for key in changed)
         remedy = "delete the folder or choose another to pack the present state"
         raise PackedStoreError(f"{out}: begun with other {what}; {remedy}")
-    for leftover in [*out.glob(".*.tmp"), *out.glob("parts/.*.tmp")]:
-        leftover.unlink(missing_ok=True)
+    remove_left_over(out)
 
 
 def pack_shard(plan: PackPlan, out: Path, shard: int) -> ShardRecord:

@@ -1,6 +1,6 @@
 """Checkpoints that survive a kill: written whole, hash-checked, the newest good one resumed.
 
-Ctrl-C leaves one too.
+Ctrl-C and SIGTERM leave one too.
 """
 
 import signal
@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.utilities import rank_zero_only
 
+from byola_diff.atomic import remove_left_over
 from byola_diff.storage import (
     BrokenFileError,
     check_hash,
@@ -23,6 +24,7 @@ from byola_diff.storage import (
     save_checked,
 )
 from byola_diff.training.monitors import StepCallback, is_due, require_finite
+from byola_diff.training.together import gathered, is_first, raise_together
 
 
 class CheckedCheckpointIO(CheckpointIO):
@@ -87,31 +89,49 @@ class KeepCheckpoints(StepCallback):
         copy_checked(path, self.folder / "last.ckpt")
         for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
             CheckedCheckpointIO().remove_checkpoint(old)
-        for unfinished in self.folder.glob(".*.tmp"):  # left by a kill inside a save
-            unfinished.unlink()
+        remove_left_over(self.folder)  # by a kill inside a save
 
 
 class StoppedError(Exception):
-    """Training was stopped by Ctrl-C, and its state was saved."""
+    """Training was stopped by a signal, Ctrl-C or SIGTERM, and its state was saved."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message, signal_number)
+        self.signal_number = signal_number
+
+    def __str__(self) -> str:
+        return self.args[0]
 
 
-class FinishStep(StepCallback):
-    """On the first Ctrl-C: a checkpoint after the step, then `StoppedError`; at once on a second.
+class StopTogether(StepCallback):
+    """On the first Ctrl-C or SIGTERM: a checkpoint after the step, then `StoppedError`.
 
-    For one process only: several would stop after different steps, and wait for each other. They
-    end at once, and their newest checkpoint is the one to go on from.
+    A second Ctrl-C stops at once. Of several processes, all stop after the same step, whichever
+    was asked, and all stop if one has no batch.
 
     To be called after `checkpoints`, which may have saved the step already.
     """
 
     def __init__(self, checkpoints: KeepCheckpoints) -> None:
         self.checkpoints = checkpoints
-        self._asked = False
+        self._asked = 0
+        """Number of the signal."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Take over Ctrl-C; Lightning gives it back at the end, as it does with all signals."""
+        """Take over both; Lightning gives them back at the end, as it does with all signals."""
         if threading.current_thread() is threading.main_thread():  # others may not
             signal.signal(signal.SIGINT, self._ask)
+            signal.signal(signal.SIGTERM, self._ask)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: Any, batch: dict[str, Any], batch_idx: int
+    ) -> None:
+        """Raise what has kept the batch from being read."""
+        error = batch.get("error")
+        if error and self._asked:
+            text = "stopped within a step; --resume auto goes on from the newest checkpoint"
+            error = StoppedError(text, self._asked)
+        raise_together(error)
 
     def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
         """Save and stop, if asked to.
@@ -119,17 +139,18 @@ class FinishStep(StepCallback):
         Raises:
             StoppedError: Says how to go on.
         """
-        if self._asked:
+        if asked := gathered(self._asked):
             self.checkpoints.save(trainer, pl_module, outputs)
-            raise StoppedError(
-                f"stopped after step {trainer.global_step}; the same command with --resume auto "
-                "goes on from there"
-            )
+            text = f"stopped after step {trainer.global_step}; the same command with --resume auto"
+            raise_together(StoppedError(f"{text} goes on from there", max(asked)))
 
-    def _ask(self, *_: Any) -> None:
-        self._asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+    def _ask(self, number: int, _: Any) -> None:
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not self._asked and is_first():
+            text = "\nstopping after this step; Ctrl-C again stops at once"
+            print(text, file=sys.stderr, flush=True)
+        self._asked = self._asked or number
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

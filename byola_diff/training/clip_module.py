@@ -14,8 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from byola_diff.clips.open import open_source
 from byola_diff.clips.order import batch_indices, steps_per_epoch
-from byola_diff.clips.source import ClipSource
+from byola_diff.clips.source import ClipSource, TooManyRejectedError, UnreadableSourceError
 from byola_diff.config import PretrainConfig
+from byola_diff.store.packed import PackedStoreError
+from byola_diff.workers import serve_parent
 
 
 class ClipModule(LightningDataModule):
@@ -54,6 +56,7 @@ class ClipModule(LightningDataModule):
             sampler=range(start, self.n_steps),
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
+            worker_init_fn=serve_parent,
             pin_memory=not on_device and self._device.type == "cuda",
             multiprocessing_context=method if num_workers else None,
         )
@@ -82,7 +85,13 @@ class RunLoader(DataLoader):
         batches = super().__iter__()
         while True:
             start = time.perf_counter()
-            batch = next(batches, None)
+            try:
+                batch = next(batches, None)
+            except RuntimeError as error:
+                if "exited unexpectedly" not in str(error):
+                    raise
+                # As by Ctrl-C while they start, before they leave it to this process.
+                batch = {"error": ChildProcessError(str(error))}
             self.waited_s += time.perf_counter() - start
             if batch is None:
                 return
@@ -98,7 +107,10 @@ class RunLoader(DataLoader):
 
 @dataclass
 class StepBatches(Dataset):
-    """The batch of each step on this process: `step`, `epoch`, `waveform`, `rejected` files."""
+    """The batch of each step on this process: `step`, `epoch`, `waveform`, `rejected` files.
+
+    In place of the waveform, `error` says why there is none.
+    """
 
     source: ClipSource
     seed: int
@@ -112,9 +124,12 @@ class StepBatches(Dataset):
         # The numbers of clips stay on the host: a source looks at them before it uses the device,
         # which would otherwise be waited for.
         epoch, clips = self.clips_of(step)
-        waveform = self.source.batch(epoch, clips, self.device)
-        rejected = self.source.take_rejected()
-        return {"step": step, "epoch": epoch, "waveform": waveform, "rejected": rejected}
+        batch: dict[str, Any] = {"step": step, "epoch": epoch}
+        try:
+            batch["waveform"] = self.source.batch(epoch, clips, self.device)
+        except (TooManyRejectedError, UnreadableSourceError, PackedStoreError, OSError) as error:
+            batch["error"] = error  # raised by `StopTogether`, on all processes
+        return batch | {"rejected": self.source.take_rejected()}
 
     def clips_of(self, step: int) -> tuple[int, Int[Tensor, " batch"]]:
         """Epoch and clips of a step: shuffled passes, or the next of an endless stream."""

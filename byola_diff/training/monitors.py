@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from byola_diff.atomic import write_text
-from byola_diff.clips.source import RejectionLog
+from byola_diff.clips.source import RejectionLog, TooManyRejectedError
+from byola_diff.training.together import gathered, is_first, raise_together
 
 COLLAPSE_BELOW = 0.01
 """Spread under which a warning is given."""
@@ -46,20 +47,21 @@ def is_due(trainer: pl.Trainer, every: int) -> bool:
 
 
 def require_finite(value: Tensor, step: int, checkpoints: Path, name: str = "loss") -> None:
-    """Do nothing if the value is finite.
+    """Do nothing if the value is finite on all processes, each of which has to ask.
 
     Raises:
         DivergedError: If not, with the step, where the last finite state is, and likely causes.
     """
-    if torch.isfinite(value):
-        return
-    newest = max(checkpoints.glob("step_*.ckpt"), default=None)
-    raise DivergedError(
-        f"the {name} is {value.item()} at step {step}. "
-        f"Last finite checkpoint: {newest or 'none yet'}. "
-        "Likely causes: a learning rate too high for this batch size; clips that are all silent; "
-        "bfloat16 where float32 is needed (try --training.precision float32)."
-    )
+    error = None
+    if not torch.isfinite(value):
+        newest = max(checkpoints.glob("step_*.ckpt"), default=None)
+        error = DivergedError(
+            f"the {name} is {value.item()} at step {step}. "
+            f"Last finite checkpoint: {newest or 'none yet'}. Likely causes: a learning rate too "
+            "high for this batch size; clips that are all silent; bfloat16 where float32 is needed "
+            "(try --training.precision float32)."
+        )
+    raise_together(error)
 
 
 def spread(representation: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
@@ -233,11 +235,13 @@ class ListRejectedFiles(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: Any, batch: dict[str, Any], batch_idx: int
     ) -> None:
-        """Take in what came with the batch."""
-        self.add(batch.get("rejected", []))
+        """Take in what came with the batches of all processes."""
+        self.add([one for part in gathered(batch.get("rejected")) for one in part or ()])
 
     def add(self, rejections: Iterable[tuple[str, str]]) -> None:
-        """List and count files; each once, however often it is met.
+        """Count files, each once, however often it is met; the first process lists them.
+
+        All processes are given the same.
 
         Raises:
             TooManyRejectedError: If more than the allowed share is rejected, with the list.
@@ -245,15 +249,24 @@ class ListRejectedFiles(pl.Callback):
         new = {file: reason for file, reason in rejections if file not in self.rejections.reasons}
         if not new:
             return
+        if is_first():
+            self._tell(new)
+        error = None
+        try:
+            self.rejections.add(new.items())
+        except TooManyRejectedError as found:
+            error = found
+        raise_together(error)
+
+    def _tell(self, new: dict[str, str]) -> None:
         if not self.rejections:
             file, reason = next(iter(new.items()))
             message = f"{file} can't be used ({reason}); another clip takes its place."
             print(f"{message} All such files are listed in {self.path}", file=sys.stderr)
         self._append(new)
-        self.rejections.add(new.items())
 
     def _append(self, new: dict[str, str]) -> None:
-        """Add rows; other processes and an earlier part of the run write to the same file."""
+        """Add rows to those of an earlier part of the run."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         listed = set()
         if self.path.exists():

@@ -69,7 +69,7 @@ def test_stopped_run_goes_on_to_the_same_bytes(source, tmp_path):
     pack_shard(plan.of_shard(0), out, 0)
     pack_shard(plan.of_shard(1), out, 1)
     record_path(out, 1).unlink()  # stopped between the shard and its record
-    (out / ".shard-00002.i16.999.tmp").write_bytes(b"half")  # and within a shard
+    (out / ".shard-00002.i16.999999999.tmp").write_bytes(b"half")  # and within a shard
     kept = (out / "shard-00000.i16").stat().st_mtime_ns
     continued = pack(source, out)
     assert file_hashes(continued.path) == file_hashes(whole.path)

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from byola_diff import build
-from byola_diff.storage import BrokenFileError, check_hash, hash_file, load_checked, sha256
+from byola_diff.storage import (
+    BrokenFileError,
+    check_hash,
+    hash_file,
+    load_checked,
+    save_checked,
+    sha256,
+)
 from byola_diff.training.checkpoints import CheckedCheckpointIO, StoppedError, newest_checkpoint
 from byola_diff.training.run_identity import find_checkpoint
 from tests.helpers import one_thread
@@ -308,14 +315,14 @@ def test_removing_takes_the_hash_along(three_steps):
 
 @pytest.fixture
 def press(monkeypatch):
-    """Press Ctrl-C in the given calls of the training step."""
+    """Press Ctrl-C, or send another signal, in the given calls of the training step."""
 
-    def at(*calls):
+    def at(*calls, number=signal.SIGINT):
         step_of, left = build.Learner.training_step, list(range(1, 100))
 
         def step(self, batch, index):
             if left.pop(0) in calls:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), number)
             return step_of(self, batch, index)
 
         monkeypatch.setattr(build.Learner, "training_step", step)
@@ -341,6 +348,27 @@ def test_the_step_is_finished_and_the_run_goes_on_from_there(
     assert newest_checkpoint(stopped.out_dir / "checkpoints").name == f"step_{step:08d}.ckpt"
     pretrain(stopped, "auto")
     assert_same_training(stopped.out_dir, whole.out_dir)
+
+
+def test_sigterm_ends_with_a_finished_step_however_often_it_comes(
+    press, small_config, pretrain, tmp_path
+):
+    before = signal.getsignal(signal.SIGTERM)
+    press(1, 2, number=signal.SIGTERM)
+    with pytest.raises(StoppedError, match=r"after step 1; .* --resume auto") as stop:
+        pretrain(small_config(tmp_path, training={"accumulate": 2, "steps": 4}))
+    assert stop.value.signal_number == signal.SIGTERM
+    assert newest_checkpoint(tmp_path / "checkpoints").name == "step_00000001.ckpt"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_full_disk_that_torch_does_not_name_is_named(tmp_path, monkeypatch):
+    def save(state, path):
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 768 vs 662")
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(OSError, match=r"disk may be full: '.*a\.ckpt'"):
+        save_checked({}, tmp_path / "a.ckpt")
 
 
 def test_a_second_time_stops_at_once(press, small_config, pretrain, tmp_path):

@@ -5,7 +5,7 @@ import torch
 
 from byola_diff import build
 from byola_diff.clips.endless import ProceduralSource
-from byola_diff.clips.source import ClipSource
+from byola_diff.clips.source import ClipSource, TooManyRejectedError
 from byola_diff.training.clip_module import RunLoader, StepBatches
 
 
@@ -30,6 +30,13 @@ def test_every_epoch_is_a_pass_in_another_order():
     assert second[:, 1].tolist() == [1.0] * 10
     assert sorted(first[:, 0].tolist()) == sorted(second[:, 0].tolist()) == list(range(10))
     assert first[:, 0].tolist() != second[:, 0].tolist()
+
+
+def test_what_has_no_batch_says_why_instead_of_raising():
+    source = Numbers()
+    source.batch = lambda *of: (_ for _ in ()).throw(TooManyRejectedError("3 of 4"))
+    made = StepBatches(source, 7, 2, 0, 1)[5]
+    assert (made["step"], str(made["error"]), made["rejected"]) == (5, "3 of 4", [])
 
 
 def test_any_step_can_be_the_first():

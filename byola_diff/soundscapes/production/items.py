@@ -4,7 +4,6 @@ The JAMS is written last and holds the SHA-256 of every wav file. An item whose 
 true need not be made again, so a stopped run continues where it was.
 """
 
-import io
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping
@@ -13,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from jaxtyping import Float
 
 from byola_diff.atomic import atomic_path, write_text
+from byola_diff.audio.files import wav_bytes
 from byola_diff.audio.resample import resample
 from byola_diff.soundscapes.render.jams_document import to_jams
 from byola_diff.soundscapes.render.jams_file import read_facts
@@ -160,9 +159,6 @@ def _clips(waveform: Float[np.ndarray, " sample"], plan: Soundscape) -> str:
 
 
 def _write_wav24(path: Path, samples: Float[np.ndarray, " sample"], sample_rate: int) -> None:
-    content = io.BytesIO()
     pcm = samples.astype(np.int32) << 8  # the low byte of 32 bits is not stored
-    soundfile.write(content, pcm, sample_rate, format="WAV", subtype="PCM_24")
     with atomic_path(path) as temporary:
-        # Not by soundfile, whose errors do not name a full disk.
-        temporary.write_bytes(content.getvalue())
+        temporary.write_bytes(wav_bytes(pcm, sample_rate, "PCM_24"))

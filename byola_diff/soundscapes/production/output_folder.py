@@ -7,12 +7,12 @@ and written last.
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from byola_diff.atomic import remove_left_over, write_text, writers
+from byola_diff.atomic import only_writer, write_text
 from byola_diff.audio.files import AudioFileError
 from byola_diff.option_fields import Count
 from byola_diff.soundscapes.render.mixer import RendererName
@@ -23,6 +23,9 @@ USER_ERRORS = (AudioFileError, ModuleNotFoundError, OSError, RuntimeError, Value
 SETTINGS = "settings.json"
 
 Folder = Annotated[Path, "DIR"]
+
+
+Options = TypeVar("Options", bound="CorpusOptions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +50,28 @@ class CorpusOptions:
     """Say what there is to make, and stop; nothing is written."""
 
 
+def in_own_folder(run: Callable[[Options], int], options: Options) -> int:
+    """What `run` returns, with no other command at work in the folder unless nothing is written.
+
+    Raises:
+        FolderInUseError: If one is.
+        ValueError: As of `check_folder`, if there can be no such folder.
+    """
+    if options.dry_run:
+        return run(options)
+    _check_place(options.out)
+    with only_writer(options.out):
+        return run(options)
+
+
 def check_folder(out: Path, settings: Mapping[str, Any]) -> None:
     """Check that a data set of these settings, or more, can be made or continued in `out`.
 
     Raises:
-        ValueError: If the folder holds a data set of other settings or other files, another run is
-            beginning there, or nothing can be written there. Names the option --out.
+        ValueError: If the folder holds a data set of other settings or other files, or nothing can
+            be written there. Names the option --out.
     """
-    there = next(path for path in (out, *out.parents) if os.path.lexists(path))
-    if not there.is_dir():
-        raise ValueError(f"--out {out}: {there} is no folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"--out {out}: nothing can be written in {there}")
+    _check_place(out)
     record = out / SETTINGS
     if not record.is_file():
         _check_free(out)
@@ -76,25 +89,23 @@ def check_folder(out: Path, settings: Mapping[str, Any]) -> None:
         )
 
 
+def _check_place(out: Path) -> None:
+    there = next(path for path in (out, *out.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise ValueError(f"--out {out}: {there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"--out {out}: nothing can be written in {there}")
+
+
 def _check_free(out: Path) -> None:
-    if busy := writers(out):
-        raise ValueError(
-            f"{out}: another run may be at work there, process {busy[0]}: wait for its end, or "
-            "give another --out"
-        )
     names = sorted(path.name for path in out.glob("*"))
-    # Another run may just have written its settings.
-    if others := [name for name in names if name != SETTINGS and not name.startswith(".")]:
+    if others := [name for name in names if not name.startswith(".")]:
         raise ValueError(f"{out} holds other files, such as {others[0]}: give another --out")
 
 
 def begin_folder(out: Path, settings: Mapping[str, Any], results: Sequence[str]) -> None:
-    """After `check_folder`, write the settings of a new data set; remove `results` of another run.
-
-    Files that killed runs were writing are removed, too.
-    """
+    """After `check_folder`, write the settings of a new data set; remove `results` of before."""
     check_folder(out, settings)
-    remove_left_over(out)
     if not (out / SETTINGS).is_file():
         write_text(out / SETTINGS, json.dumps(settings, indent=2) + "\n")
     for name in results:

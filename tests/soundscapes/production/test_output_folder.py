@@ -1,16 +1,15 @@
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from byola_diff.atomic import remove_left_over, writers
+from byola_diff.atomic import FolderInUseError, only_writer
 from byola_diff.soundscapes.production.output_folder import (
     SETTINGS,
+    CorpusOptions,
     begin_folder,
     check_folder,
+    in_own_folder,
 )
 
 WANTED = {"seed": 1, "range": (0.0, 3.0)}
@@ -19,14 +18,6 @@ WANTED = {"seed": 1, "range": (0.0, 3.0)}
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "new" / "out"
-
-
-@pytest.fixture
-def dead():
-    """Number of a process that is no more."""
-    run = subprocess.Popen([sys.executable, "-S", "-c", ""])
-    run.wait()
-    return run.pid
 
 
 def test_begun_and_continued(folder):
@@ -70,14 +61,18 @@ def test_other_files_are_refused_but_for_hidden_ones(folder):
         check_folder(folder, WANTED)
 
 
-def test_another_run_that_begins_is_told(folder, dead):
-    folder.mkdir(parents=True)
-    (folder / f".{SETTINGS}.{dead}.tmp").touch()
-    check_folder(folder, WANTED)
-    (folder / f".{SETTINGS}.{os.getppid()}.tmp").touch()
-    told = f"another run may be at work there, process {os.getppid()}: wait"
-    with pytest.raises(ValueError, match=told):
-        begin_folder(folder, WANTED, ["table.csv"])
+def test_a_command_has_its_folder_alone_unless_it_writes_nothing(folder):
+    def n_locks(options):
+        return len(list(options.out.glob(".lock")))
+
+    assert in_own_folder(n_locks, CorpusOptions(out=folder, dry_run=True)) == 0
+    assert in_own_folder(n_locks, CorpusOptions(out=folder)) == 1
+    assert not folder.exists()
+    with only_writer(folder), pytest.raises(FolderInUseError, match="another command is writing"):
+        in_own_folder(n_locks, CorpusOptions(out=folder))
+    folder.touch()
+    with pytest.raises(ValueError, match=r"--out .* is no folder"):
+        in_own_folder(n_locks, CorpusOptions(out=folder))
 
 
 def test_an_impossible_place_is_told_with_its_option(tmp_path, monkeypatch):
@@ -89,27 +84,3 @@ def test_an_impossible_place_is_told_with_its_option(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # the tests may run as root
     with pytest.raises(ValueError, match=rf"--out .*x: nothing can be written in {tmp_path}$"):
         check_folder(tmp_path / "x", WANTED)
-
-
-def test_what_killed_runs_left_is_removed_and_nothing_else(folder, dead):
-    below = folder / "audio"
-    below.mkdir(parents=True)
-    names = [f".a.wav.{dead}.tmp", f".b.wav.{os.getppid()}.tmp", ".c.wav.tmp", f"d.{dead}.tmp"]
-    for name in names:
-        (below / name).touch()
-    assert writers(below) == [os.getppid()]
-    (folder / SETTINGS).write_text("{}")
-    begin_folder(folder, {}, ["table.csv"])
-    assert {path.name for path in below.iterdir()} == set(names[1:])
-    (below / f".e.{10**30}.tmp").touch()
-    remove_left_over(folder)
-    assert {path.name for path in below.iterdir()} == set(names[1:])
-
-
-@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="asks /proc")
-def test_a_process_that_ended_but_was_not_collected_is_no_writer(tmp_path):
-    run = subprocess.Popen([sys.executable, "-S", "-c", ""])
-    os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOWAIT)
-    (tmp_path / f".x.{run.pid}.tmp").touch()
-    assert writers(tmp_path) == []
-    run.wait()
