@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+UNDECODABLE = "surrogateescape"
+"""How text is written: file names that are no valid UTF-8 are kept byte for byte."""
+
 _TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)\.tmp")
 
 
@@ -32,7 +35,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 def write_text(path: Path | str, text: str) -> None:
     """Write `text` as UTF-8 under `path`, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(text.encode())
+        temporary.write_bytes(text.encode(errors=UNDECODABLE))
 
 
 def writers(folder: Path) -> list[int]:

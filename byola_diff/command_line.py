@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import io
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
+from byola_diff.atomic import UNDECODABLE
 from byola_diff.option_fields import arguments_of
 
 Options = TypeVar("Options")
@@ -80,6 +82,8 @@ def exit_status(
     prog: str, run: Callable[[], int | None], errors: tuple[type[Exception], ...]
 ) -> int:
     """What `run` returns; 2 after one of `errors`, which is said in a line; 130 after Ctrl-C."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=UNDECODABLE)
     try:
         return run() or 0
     except errors as error:

@@ -16,6 +16,9 @@ from byola_diff.optional import require
 LOG_FLOOR = torch.finfo(torch.float32).eps
 """Added to the mel power before the logarithm, as in BYOL-A: silence becomes -15.94."""
 
+_MAX_FFT = 1 << 17
+"""Seconds at any rate of audio, where a frame has milliseconds; memory grows with it."""
+
 
 class LogMel(nn.Module):
     """Log-mel front end with an FFT backend, or nnAudio's convolutions as a slower reference.
@@ -46,6 +49,8 @@ class LogMel(nn.Module):
         super().__init__()
         if window_samples > n_fft:
             raise ValueError(f"window of {window_samples} samples is longer than n_fft {n_fft}")
+        if n_fft > _MAX_FFT:
+            raise ValueError(f"n_fft is {n_fft}, at most {_MAX_FFT}: it is in samples")
         self.sample_rate, self.n_mels = sample_rate, n_mels
         self.window_samples, self.n_fft, self.hop_samples = window_samples, n_fft, hop_samples
         self.f_min_hz, self.f_max_hz = f_min_hz, f_max_hz

@@ -152,6 +152,8 @@ def clip_digests(manifest: Manifest, preprocessing: Preprocessing) -> list[bytes
 
 def _fingerprint(path: Path) -> str | None:
     try:
+        if not path.is_file():  # opening a pipe waits for ever
+            return None
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             digest = hashlib.sha256(b"%d " % size)

@@ -21,8 +21,6 @@ from byola_diff.storage import sha256
 
 FORMAT_VERSION = 1
 SAMPLE_BYTES = 2
-UNDECODABLE = "surrogateescape"
-"""File names that are no valid UTF-8 are kept byte for byte."""
 
 _KEYS = ("sample_rate", "counts", "shards", "resampler", "decoder")
 

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from byola_diff.audio.files import AudioFileError, AudioReader, open_audio
-from byola_diff.audio.resample import resample, resampled_length
+from byola_diff.audio.resample import resample, resampled_length, source_stretch
 from byola_diff.tables.manifest import Clip, Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 
@@ -35,17 +35,19 @@ def read_clip(
 ) -> Float32[Tensor, " sample"]:
     """Mono waveform of a clip at `sample_rate`; one zero where it is too short for a sample.
 
-    Crops are cut before they are resampled, so that only they are read.
+    Stretches and crops are those of the resampled file: they are read with margins, so that a
+    resampler sees what lies beside them.
 
     Raises:
         AudioFileError: If the file can't be read.
     """
     with open_audio(manifest.path(clip)) as reader:
-        first, n_samples = _stretch(manifest, clip, reader)
-        offset, n_samples = preprocessing.crop(clip, n_samples, reader.sample_rate)
-        waveform = reader.read(first + offset, n_samples)
-    resampled = resample(waveform, reader.sample_rate, sample_rate)
-    clip_waveform = torch.from_numpy(resampled) if len(resampled) else torch.zeros(1)
+        first, n_samples = _stretch(manifest, clip, reader, sample_rate)
+        offset, n_samples = preprocessing.crop(clip, n_samples, sample_rate)
+        rates = reader.sample_rate, sample_rate
+        start, n_read, cut = source_stretch(first + offset, n_samples, *rates)
+        waveform = resample(reader.read(start, n_read), *rates)[cut : cut + n_samples]
+    clip_waveform = torch.from_numpy(waveform) if len(waveform) else torch.zeros(1)
     return preprocessing.fit(clip_waveform, sample_rate)
 
 
@@ -65,9 +67,8 @@ def clip_lengths(
     def length(clip: Clip) -> int | AudioFileError:
         try:
             with open_audio(manifest.path(clip)) as reader:
-                _, n_samples = _stretch(manifest, clip, reader)
-                resampled = resampled_length(n_samples, reader.sample_rate, sample_rate)
-                return preprocessing.unit_samples(sample_rate) or resampled
+                _, n_samples = _stretch(manifest, clip, reader, sample_rate)
+                return preprocessing.unit_samples(sample_rate) or n_samples
         except AudioFileError as error:
             return error
 
@@ -94,13 +95,16 @@ def read_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _stretch(manifest: Manifest, clip: Clip, reader: AudioReader) -> tuple[int, int]:
-    """First sample of the clip in its file, and how many it has."""
+def _stretch(
+    manifest: Manifest, clip: Clip, reader: AudioReader, sample_rate: int
+) -> tuple[int, int]:
+    """First sample of the clip in its file at `sample_rate`, and how many it has, at least one."""
     start_s = clip.start_s or 0.0
-    first = round(start_s * reader.sample_rate)
-    left = reader.n_samples - first
-    if left < 1:
+    if round(start_s * reader.sample_rate) >= reader.n_samples:
         raise AudioFileError(manifest.path(clip), f"ends before {start_s} s")
+    length = max(1, resampled_length(reader.n_samples, reader.sample_rate, sample_rate))
+    first = min(round(start_s * sample_rate), length - 1)
+    left = length - first
     if clip.duration_s is not None:
-        left = min(left, max(1, round(clip.duration_s * reader.sample_rate)))
+        left = min(left, max(1, round(clip.duration_s * sample_rate)))
     return first, left

@@ -257,3 +257,8 @@ def test_gradient_is_finite_at_share_0():
 
 def test_empty_batch():
     assert log_mix(torch.zeros(0, 1, 4, 5), torch.zeros(0, 1, 4, 5), torch.zeros(0)).shape[0] == 0
+
+
+def test_absurd_sizes_are_refused_before_memory_is_taken():
+    with pytest.raises(ValueError, match="n_fft is 1000000000, at most 131072"):
+        LogMel(n_fft=10**9)
