@@ -61,9 +61,8 @@ def doubt(file: soundfile.SoundFile, path: Path) -> Doubt | None:
     for declared, present in _SIZE_NOTE.findall(file.extra_info):
         if int(present) < int(declared) < _PLACEHOLDER_BYTES:
             return Doubt(f"truncated: {present} of {declared} bytes are there", readable=False)
-    if note := _RF64_NOTE.search(file.extra_info):
-        if int(note[1]) < int(note[2]):
-            return Doubt(f"truncated: {note[1]} of {note[2]} samples are there", readable=False)
+    if (note := _RF64_NOTE.search(file.extra_info)) and int(note[1]) < int(note[2]):
+        return Doubt(f"truncated: {note[1]} of {note[2]} samples are there", readable=False)
     if file.format == "NIST":
         with path.open("rb") as stream:
             count = _NIST_COUNT.search(stream.read(_NIST_HEADER_BYTES))

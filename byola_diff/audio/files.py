@@ -84,9 +84,7 @@ class AudioReader:
         if not np.isfinite(peak):
             raise AudioFileError(self._path, "has NaN or infinite samples")
         if peak > LOUDEST:
-            reason = (
-                f"samples reach {peak:.5g}, far beyond full scale (1): were integers not scaled?"
-            )
+            reason = f"samples reach {peak:.5g}, far beyond full scale: were integers not scaled?"
             raise AudioFileError(self._path, reason)
         return waveform
 

@@ -61,7 +61,7 @@ def decode(path: Path, most_samples: int) -> tuple[Float32[np.ndarray, " sample"
             raise ValueError("no samples in its audio")
         stated = stream.duration and float(stream.duration * stream.time_base)
         rate = to_float.rate or stream.codec_context.sample_rate
-        if container.format.name in _STATED and stated:
-            if n_samples / rate < stated - _TOLERANCE_S:
-                raise ValueError(f"truncated: {n_samples / rate:.3f} of {stated:.3f} s are there")
+        is_stated = stated and container.format.name in _STATED
+        if is_stated and n_samples / rate < stated - _TOLERANCE_S:
+            raise ValueError(f"truncated: {n_samples / rate:.3f} of {stated:.3f} s are there")
     return np.concatenate(blocks), rate

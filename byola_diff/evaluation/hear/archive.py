@@ -64,7 +64,7 @@ class _BoundedHeader(tarfile.TarInfo):
         header = super().frombuf(buf, encoding, errors)
         if header.size > _MAX_HEADER_BYTES and header.type in _EXTENDED:
             raise HearTaskError(
-                f"refused: an extended header of {header.size} bytes, for {_MAX_HEADER_BYTES} at most"
+                f"refused: an extended header of {header.size} bytes, above {_MAX_HEADER_BYTES}"
             )
         return header
 
