@@ -11,6 +11,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+UNDECODABLE = "surrogateescape"
+"""How text is written: file names that are no valid UTF-8 are kept byte for byte."""
+
 # Numbers of processes say nothing on another machine that shares the folder.
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 _TEMPORARY = re.compile(r"\..+?(\.(?P<host>[0-9a-f]{8}))?\.(?P<process>\d+)\.tmp", re.DOTALL)
@@ -48,7 +51,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 def write_text(path: Path | str, text: str) -> None:
     """Write `text` as UTF-8 under `path`, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(text.encode())
+        temporary.write_bytes(text.encode(errors=UNDECODABLE))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import io
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
+from byola_diff.atomic import UNDECODABLE
 from byola_diff.option_fields import arguments_of
 from byola_diff.stopping import TerminatedError, stoppable
 
@@ -84,6 +86,8 @@ def exit_status(
 
     130 after Ctrl-C, 143 after SIGTERM.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=UNDECODABLE)
     try:
         with stoppable():
             return run() or 0

@@ -10,13 +10,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from byola_diff.atomic import UNDECODABLE
+
 _MASK_63 = (1 << 63) - 1
 
 
 def derive_seed(*parts: int | str) -> int:
     """Seed in [0, 2**63) that depends on every part, as in `derive_seed(0, "views", step)`."""
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(text.encode(errors=UNDECODABLE), digest_size=8).digest()
     return int.from_bytes(digest, "little") & _MASK_63
 
 

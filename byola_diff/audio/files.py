@@ -6,9 +6,11 @@ work through many files reject and count it.
 
 import io
 import os
-import re
+import stat
+import warnings
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,28 +18,27 @@ import soundfile
 from jaxtyping import Float, Float32, Int16, Shaped
 
 from byola_diff.atomic import atomic_path
+from byola_diff.audio.claims import MP3_TOLERANCE_S, doubt
+from byola_diff.audio.other_decoder import EXTRA, OTHER_SUFFIXES, decode, other_decoder_name
+from byola_diff.audio.waveform import LOUDEST
 
 AUDIO_SUFFIXES = {
     *(".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf"),
-    *(".flac", ".ogg", ".oga", ".opus", ".mp3"),
-    # Can't be read, but found: so that such files are reported, not overlooked.
-    *(".m4a", ".aac", ".wma"),
+    *(".snd", ".sph", ".nist", ".voc", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2"),
+    # Found even where they can't be read: so that such files are reported, not overlooked.
+    *OTHER_SUFFIXES,
 }
 
-# The length of an MP3 without a length header is an estimate: a small shortfall is no truncation.
-_MP3_TOLERANCE_S = 0.25
+MOST_SAMPLES = 1 << 30
+"""Read at once: 6 hours at 48 kHz, 4 GiB."""
+_BLOCK_SAMPLES = 1 << 22
+_SAMPLE_RATES = range(100, 1_000_001)
 
-_SKIP_SAMPLES = 1 << 18
-
-# As in `data : 441000 (should be 264589)`. The outer RIFF size is left out: sound files in which it
-# alone is wrong are common. `riff` in small letters is W64, which has no other note.
-_SIZE_NOTE = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.M)
-
-# Programs that write to a pipe can't know the size and leave a placeholder near 2 or 4 GiB, or 0.
-_PLACEHOLDER_BYTES = 0x7FFF_0000
-
-_OGG_PAGE_BYTES = 65_307  # the largest page the format allows: RFC 3533, section 6
-_OGG_END_OF_STREAM = 0x04
+# Where libsndfile's seek is exact: what has the same number of bytes for each sample, and FLAC.
+_EXACT_FORMATS = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "FLAC"}
+_EXACT_SUBTYPES = {
+    *("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"),
+}
 
 
 class AudioFileError(Exception):
@@ -55,7 +56,7 @@ class AudioFileError(Exception):
 class AudioReader:
     """An open audio file: its length, and one stretch of its samples."""
 
-    def __init__(self, file: soundfile.SoundFile, path: Path) -> None:
+    def __init__(self, file: "soundfile.SoundFile | _Decoded", path: Path) -> None:
         self.sample_rate: int = file.samplerate
         self.n_samples: int = file.frames
         self._file = file
@@ -70,50 +71,122 @@ class AudioReader:
             raise AudioFileError(self._path, f"no sample {start}: {self.n_samples} samples long")
         left = self.n_samples - start
         expected = left if n_samples is None else min(n_samples, left)
+        if expected > MOST_SAMPLES:
+            reason = f"{expected} samples are more than the {MOST_SAMPLES} that are read at once"
+            raise AudioFileError(self._path, f"{reason}: is its header right? Else cut it")
         with _decoding(self._path):
             self._go_to(start)
-            channels = self._file.read(expected, dtype="float32", always_2d=True)
-        tolerance = _MP3_TOLERANCE_S * self.sample_rate if self._file.format == "MP3" else 0
-        if len(channels) == 0 or len(channels) < expected - tolerance:
-            reason = f"truncated: {len(channels)} of {expected} samples from {start} are there"
+            waveform = self._mono(expected)
+        tolerance = MP3_TOLERANCE_S * self.sample_rate if self._file.format == "MP3" else 0
+        if len(waveform) == 0 or len(waveform) < expected - tolerance:
+            reason = f"truncated: {len(waveform)} of {expected} samples from {start} are there"
             raise AudioFileError(self._path, reason)
-        waveform = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
-        if not np.isfinite(waveform).all():
+        peak = max(waveform.max(), -waveform.min())
+        if not np.isfinite(peak):
             raise AudioFileError(self._path, "has NaN or infinite samples")
+        if peak > LOUDEST:
+            reason = f"samples reach {peak:.5g}, far beyond full scale: were integers not scaled?"
+            raise AudioFileError(self._path, reason)
         return waveform
 
+    def _mono(self, n_samples: int) -> Float32[np.ndarray, " sample"]:
+        """Mean of the channels of the next samples, by blocks: headers may state any length."""
+        blocks = []
+        size = max(1, _BLOCK_SAMPLES // self._file.channels)
+        while n_samples > 0:
+            wanted = min(size, n_samples)
+            block = self._file.read(wanted, dtype="float32", always_2d=True)
+            blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
+            n_samples -= wanted
+            if len(block) < wanted:
+                break
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
     def _go_to(self, start: int) -> None:
-        """Seek, or decode and drop what comes before.
+        """Seek where that is exact, else decode and drop what comes before.
 
         In about one Vorbis position of 25, libsndfile 1.2 seeks to a wrong place:
-        https://github.com/libsndfile/libsndfile/issues/885
+        https://github.com/libsndfile/libsndfile/issues/885. After a seek, decoders of MP3 lack the
+        bits kept in frames before, those of ADPCM their state, and those of GSM can't seek at all.
         """
-        if self._file.format != "OGG":
-            self._file.seek(start)
+        if self._file.format in _EXACT_FORMATS and self._file.subtype in _EXACT_SUBTYPES:
+            if start:
+                self._file.seek(start)
             return
-        for dropped in range(0, start, _SKIP_SAMPLES):
-            self._file.read(min(_SKIP_SAMPLES, start - dropped), dtype="float32")
+        size = max(1, _BLOCK_SAMPLES // 16 // self._file.channels)
+        for dropped in range(0, start, size):
+            self._file.read(min(size, start - dropped), dtype="float32")
+
+
+class _Decoded:
+    """A file that is decoded as a whole, read as libsndfile's are."""
+
+    channels, format, subtype = 1, "FLAC", "FLOAT"
+
+    def __init__(self, path: Path) -> None:
+        self._samples, self.samplerate = decode(path, MOST_SAMPLES)
+        self.frames = len(self._samples)
+        self._at = 0
+
+    def seek(self, start: int) -> None:
+        self._at = start
+
+    def read(self, n_samples: int, **_: object) -> Float32[np.ndarray, "sample 1"]:
+        self._at += n_samples
+        return self._samples[self._at - n_samples : self._at, None]
+
+    def close(self) -> None:
+        del self._samples
 
 
 @contextmanager
 def open_audio(path: Path | str) -> Iterator[AudioReader]:
     """Reader of an audio file with at least one sample.
 
+    What libsndfile can't read, or not to its end, is decoded by PyAV if that is installed.
+
     Raises:
-        AudioFileError: If the file is missing, unreadable, empty or truncated.
+        AudioFileError: If the file is missing, unreadable, empty, truncated or of an impossible
+            rate, or needs PyAV.
     """
     path = Path(path)
     with _decoding(path):
-        if path.stat().st_size == 0:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):  # opening a pipe or a device may wait for ever
+            raise AudioFileError(path, "unreadable: no file, but a folder, pipe or device")
+        if about.st_size == 0:
             raise AudioFileError(path, "empty: 0 bytes")
-        # As bytes, for names that are not UTF-8.
-        file = soundfile.SoundFile(os.fsencode(path))  # pyright: ignore[reportArgumentType]
-    with file:
+        file = _open(path)
+    with closing(file):
         if file.frames < 1:
             raise AudioFileError(path, "empty: no samples")
-        if reason := _truncation(file, path):
-            raise AudioFileError(path, reason)
+        if file.samplerate not in _SAMPLE_RATES:
+            reason = f"a rate of {file.samplerate} Hz, outside {_SAMPLE_RATES[0]} Hz to 1 MHz"
+            raise AudioFileError(path, f"{reason}: its header is wrong")
         yield AudioReader(file, path)
+
+
+def _open(path: Path) -> "soundfile.SoundFile | _Decoded":
+    """The file, opened by the decoder that reads all of it."""
+    try:
+        # As bytes, for names that are not UTF-8.
+        file = soundfile.SoundFile(os.fsencode(path))  # pyright: ignore[reportArgumentType]
+    except soundfile.LibsndfileError as error:
+        if path.suffix.lower() not in OTHER_SUFFIXES:
+            raise
+        reason = f"unreadable: {error.error_string}"
+    else:
+        wrong = doubt(file, path)
+        if wrong is None:
+            return file
+        file.close()
+        if not wrong.readable:
+            raise AudioFileError(path, wrong.reason)
+        reason = wrong.reason
+    try:
+        return _Decoded(path)
+    except ModuleNotFoundError:
+        raise AudioFileError(path, f"{reason}; {EXTRA} reads it") from None
 
 
 def read_audio(
@@ -161,7 +234,9 @@ def to_pcm16(waveform: Float[np.ndarray, " sample"]) -> Int16[np.ndarray, " samp
 def find_audio(root: Path | str) -> list[Path]:
     """All audio files below `root`, sorted by their path below it; hidden ones are skipped.
 
-    Links to folders are followed. The order is that of the characters, the same on every system.
+    Links to folders are followed, to each folder once: where it lies, or else by the first link.
+    The order is that of the characters, the same on every system. A folder that can't be listed
+    is warned of.
 
     Raises:
         NotADirectoryError: If `root` is no folder.
@@ -169,27 +244,47 @@ def find_audio(root: Path | str) -> list[Path]:
     root = Path(root)
     if not root.is_dir():
         raise NotADirectoryError(f"no such folder: {root}")
-    return [root / name for name in sorted(_walk(str(root), "", frozenset()))]
+    return [root / name for name in sorted(_walk(str(root)))]
 
 
 def decoder_name() -> str:
     """Decoder with versions, as recorded beside decoded audio: decoders differ in their samples."""
-    return f"soundfile {soundfile.__version__} ({soundfile.__libsndfile_version__})"
+    names = f"soundfile {soundfile.__version__} ({soundfile.__libsndfile_version__})"
+    return f"{names}, {other}" if (other := other_decoder_name()) else names
 
 
-def _walk(folder: str, prefix: str, ancestors: frozenset[str]) -> Iterator[str]:
+def _walk(root: str) -> Iterator[str]:
     """Paths of audio files relative to the root, with `/` between the parts."""
-    real = os.path.realpath(folder)
-    if real in ancestors:  # a link to a folder above itself
-        return
-    with os.scandir(folder) as entries:
+    seen: set[tuple[int, int]] = set()
+    folders, links = deque([(root, "")]), deque[tuple[str, str]]()
+    while folders or links:  # links last, so that a folder has the name where it lies
+        folder, prefix = folders.popleft() if folders else links.popleft()
+        try:
+            about = os.stat(folder)  # noqa: PTH116
+            if (about.st_dev, about.st_ino) in seen:
+                continue
+            seen.add((about.st_dev, about.st_ino))
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            shown = ascii(folder if len(folder) < 300 else f"{folder[:300]}...")
+            warnings.warn(f"left out: folder {shown}: {error.strerror}", stacklevel=2)
+            continue
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
-                yield from _walk(entry.path, f"{prefix}{entry.name}/", ancestors | {real})
+            if _is_folder(entry):
+                where = links if entry.is_symlink() else folders
+                where.append((entry.path, f"{prefix}{entry.name}/"))
             elif os.path.splitext(entry.name)[1].lower() in AUDIO_SUFFIXES:  # noqa: PTH122
                 yield prefix + entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: found, and rejected when it is read
+        return False
 
 
 @contextmanager
@@ -198,39 +293,12 @@ def _decoding(path: Path) -> Iterator[None]:
     try:
         yield
     # Reasons without the path: lists of rejected files should not depend on where the files lie.
+    except AudioFileError:
+        raise
     except soundfile.LibsndfileError as error:
         raise AudioFileError(path, f"unreadable: {error.error_string}") from error
     except OSError as error:
         raise AudioFileError(path, f"unreadable: {error.strerror}") from error
-
-
-def _truncation(file: soundfile.SoundFile, path: Path) -> str | None:
-    """Why the open file counts as truncated, or None: signs that the decoder itself passes over.
-
-    Of a wav or Ogg file cut in the middle, libsndfile reads the part that is there without an
-    error. A wav states its size, and libsndfile notes the mismatch in its log; the last page of an
-    Ogg stream carries a flag. Not seen: an MP3 without a length header, which has no mark of its
-    end.
-    """
-    if file.format == "OGG":
-        return None if _ogg_ends(path) else "truncated: the Ogg stream has no end-of-stream page"
-    for declared, present in _SIZE_NOTE.findall(file.extra_info):
-        if int(present) < int(declared) < _PLACEHOLDER_BYTES:
-            return f"truncated: {present} of {declared} bytes are there"
-    return None
-
-
-def _ogg_ends(path: Path) -> bool:
-    """Whether the last page is marked as the end of the stream and is complete."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - 2 * _OGG_PAGE_BYTES))
-        tail = file.read()
-    page = tail.rfind(b"OggS")
-    if page < 0 or len(tail) < page + 27:
-        return False
-    n_segments = tail[page + 26]
-    segment_bytes = tail[page + 27 : page + 27 + n_segments]
-    page_bytes = 27 + n_segments + sum(segment_bytes)
-    complete = len(segment_bytes) == n_segments and len(tail) >= page + page_bytes
-    return complete and bool(tail[page + 5] & _OGG_END_OF_STREAM)
+    except Exception as error:  # decoders fail in many ways: out of memory, no length, wrong bytes
+        what = str(error) or type(error).__name__
+        raise AudioFileError(path, f"unreadable: {what}") from error

@@ -5,8 +5,11 @@ from typing import Any
 
 from torch import Tensor
 
-_LOUDEST = 4.0
+LOUDEST = 4.0
 """Samples beyond this are no overshoot of a resampler or a mix, but integers cast to float."""
+
+_MOST_CHANNELS, _SHORTEST_RECORDING = 8, 1000
+"""So few samples each of so many clips are the channels of one recording."""
 
 
 def checked_waveform(waveform: Any) -> Tensor:
@@ -27,12 +30,17 @@ def checked_waveform(waveform: Any) -> Tensor:
             f"waveform must be [batch, sample] with at least one of each, not "
             f"{list(waveform.shape)}: pass one mono clip as waveform[None]"
         )
+    if waveform.shape[1] <= _MOST_CHANNELS and len(waveform) >= _SHORTEST_RECORDING:
+        raise ValueError(
+            f"waveform is {list(waveform.shape)}, which looks like [sample, channel], not "
+            "[batch, sample]: pass waveform.mean(1)[None] for one mono clip"
+        )
     waveform = waveform.float()
     peak = waveform.abs().amax().item()
     if not peak < float("inf"):
         bad = (~waveform.isfinite()).any(dim=1).nonzero().flatten().tolist()
         raise ValueError(f"clips {bad} of the batch hold NaN or infinite samples")
-    if peak > _LOUDEST:
+    if peak > LOUDEST:
         warnings.warn(
             f"samples reach {peak:.4g}, expected [-1, 1]: were they scaled?", stacklevel=4
         )

@@ -6,7 +6,7 @@ For a first try and for small sets: decoding costs far more than reading a packe
 import hashlib
 import os
 from collections.abc import Sequence
-from math import ceil, gcd
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,9 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from byola_diff.audio.files import AudioFileError, AudioReader, find_audio, open_audio
-from byola_diff.audio.resample import resample, resampled_length
+from byola_diff.audio.resample import resample, resampled_length, source_stretch
 from byola_diff.clips.order import crop_draws, crop_starts
 from byola_diff.clips.source import ClipSource, Rejection, RejectionLog, UnreadableSourceError
-
-# Context on both sides of a crop, in samples of the slower of the two rates: with it, a resampled
-# crop differs from the same stretch of the resampled file by less than 1e-6.
-_MARGIN_SAMPLES = 256
 
 # All that is read to tell whether files are still the same: of small sets every byte, and of others
 # the middle of evenly chosen files.
@@ -109,7 +105,7 @@ class FolderSource(ClipSource):
         if length == 0:
             raise AudioFileError(path, f"empty at {self.sample_rate} Hz")
         start = int(crop_starts(draw, torch.tensor([length]), self.crop_samples))
-        first, n_samples, cut = _source_stretch(start, self.crop_samples, *rates)
+        first, n_samples, cut = source_stretch(start, self.crop_samples, *rates)
         waveform = resample(reader.read(first, n_samples), *rates)
         # Lossy codecs and resampling overshoot; a packed store has such peaks clipped too.
         return np.clip(waveform[cut : cut + self.crop_samples], -1, 1)
@@ -137,22 +133,3 @@ def _content_sha256(path: Path, size: int, whole: bool) -> bytes:
             return hashlib.sha256(file.read(_MIDDLE_BYTES)).digest()
     except OSError:
         return hashlib.sha256().digest()
-
-
-def _source_stretch(
-    start: int, crop_samples: int, from_rate: int, to_rate: int
-) -> tuple[int, int, int]:
-    """What to read for a crop: first sample, number of samples, resampled samples to cut off.
-
-    The first sample is one at which both rates have a sample, or else the resampled crop would be
-    shifted by a fraction of a sample. Rates that share few such instants are read from the start.
-    """
-    if from_rate == to_rate:
-        return start, crop_samples, 0
-    common = gcd(from_rate, to_rate)
-    margin = -(-_MARGIN_SAMPLES * to_rate // min(from_rate, to_rate))
-    block = max(0, start - margin) // (to_rate // common)
-    first = block * (from_rate // common)
-    cut = start - block * (to_rate // common)
-    n_samples = -(-(cut + crop_samples + margin) * from_rate // to_rate)
-    return first, n_samples, cut

@@ -74,6 +74,8 @@ def prepare(args: PrepareClipsOptions) -> int:
         f"{args.out}: {counts['found']} found = {counts['clips']} clips + {counts['rejected']} "
         f"rejected (rejected.csv); {counts['samples'] / args.sample_rate / 3600:.2f} hours"
     )
+    if clipped := counts.get("clipped"):
+        print(f"{clipped} clips go beyond full scale (column peak of clips.csv) and are clipped")
     if counts["upsampled"]:
         print(f"{counts['upsampled']} clips were recorded at less than {args.sample_rate} Hz")
     return 0

@@ -166,6 +166,8 @@ def clip_digests(manifest: Manifest, preprocessing: Preprocessing) -> list[bytes
 
 def _fingerprint(path: Path) -> str | None:
     try:
+        if not path.is_file():  # opening a pipe waits for ever
+            return None
         about = path.stat()
         # What was just written may be written again within one tick of the file system's clock.
         is_new = time.time_ns() - max(about.st_mtime_ns, about.st_ctime_ns) < _SETTLED_NS

@@ -29,8 +29,6 @@ from byola_diff.storage import BrokenFileError, check_seal, load_fault, sha256
 FORMAT_VERSION = 2
 SAMPLE_BYTES = 2
 BLOCK_SAMPLES = 32_768
-UNDECODABLE = "surrogateescape"
-"""File names that are no valid UTF-8 are kept byte for byte."""
 
 _KEYS = ("sample_rate", "counts", "shards", "resampler", "decoder")
 

@@ -12,12 +12,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from jaxtyping import Int16
 
-from byola_diff.atomic import atomic_path, remove_left_over, write_text
+from byola_diff.atomic import UNDECODABLE, atomic_path, remove_left_over, write_text
 from byola_diff.audio.files import (
     AudioFileError,
     decoder_name,
@@ -31,7 +31,6 @@ from byola_diff.storage import BrokenFileError, check_seal, read_json, sealed_js
 from byola_diff.store.packed import (
     FORMAT_VERSION,
     SAMPLE_BYTES,
-    UNDECODABLE,
     PackedStoreError,
     block_digests,
     shard_name,
@@ -47,6 +46,8 @@ class PackedClip(TypedDict):
     samples: int
     source_rate: int
     seconds: float
+    peak: NotRequired[float]
+    """Largest absolute sample before it is limited to 1; not in shards of earlier versions."""
 
 
 class ShardRecord(TypedDict):
@@ -86,8 +87,8 @@ class PackPlan:
         listing = hashlib.sha256()
         for file in self.files:
             path = self.source / file
-            # A link to nowhere is found, but will be rejected.
-            entry = f"{file}\0{path.stat().st_size if path.exists() else -1}\n"
+            # A link to nowhere, or to itself, is found, but will be rejected.
+            entry = f"{file}\0{path.stat().st_size if _exists(path) else -1}\n"
             listing.update(entry.encode(errors=UNDECODABLE))
         return {
             "format_version": FORMAT_VERSION,
@@ -197,8 +198,10 @@ def write_index(plan: PackPlan, out: Path, records: Sequence[ShardRecord]) -> No
         with atomic_path(out / f"{name}.npy") as temporary, temporary.open("wb") as stream:
             np.save(stream, array)
     clips = [clip for record in records for clip in record["clips"]]
-    columns = ("file", "source_rate", "seconds")
-    rows = ((number, *(clip[name] for name in columns)) for number, clip in enumerate(clips))
+    columns = ("file", "source_rate", "seconds", "peak")
+    rows = (
+        (number, *(clip.get(name, "") for name in columns)) for number, clip in enumerate(clips)
+    )
     _write_csv(out / "clips.csv", ("clip", *columns), rows)
     rejected = [pair for record in records for pair in record["rejected"]]
     write_rejected(out, rejected)
@@ -210,6 +213,7 @@ def write_index(plan: PackPlan, out: Path, records: Sequence[ShardRecord]) -> No
             "clips": len(clips),
             "rejected": len(rejected),
             "upsampled": sum(clip["source_rate"] < plan.sample_rate for clip in clips),
+            "clipped": sum(clip.get("peak", 0) > 1 for clip in clips),
             "samples": sum(record["samples"] for record in records),
         },
         "shards": [{"samples": each["samples"], "sha256": each["sha256"]} for each in records],
@@ -228,6 +232,13 @@ def record_path(out: Path, shard: int) -> Path:
     return out / "parts" / f"shard-{shard:05d}.json"
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _mean_duration_s(source: Path, files: tuple[str, ...]) -> float:
     """Mean length of some readable files, evenly spread over the list; 0 if there are none."""
     durations_s = []
@@ -244,14 +255,20 @@ def _decode(plan: PackPlan, file: str) -> tuple[PackedClip, Int16[np.ndarray, " 
     path = plan.source / file
     waveform, source_rate = read_audio(path)
     try:
-        samples = to_pcm16(resample(waveform, source_rate, plan.sample_rate))
+        resampled = resample(waveform, source_rate, plan.sample_rate)
     except ModuleNotFoundError as error:
         raise AudioFileError(path, f"{source_rate} Hz needs {error.name}") from error
-    if len(samples) == 0:
+    if len(resampled) == 0:
         raise AudioFileError(path, f"empty at {plan.sample_rate} Hz")
     seconds = round(len(waveform) / source_rate, 6)
-    clip = PackedClip(file=file, samples=len(samples), source_rate=source_rate, seconds=seconds)
-    return clip, samples
+    clip = PackedClip(
+        file=file,
+        samples=len(resampled),
+        source_rate=source_rate,
+        seconds=seconds,
+        peak=round(float(np.abs(resampled).max()), 4),
+    )
+    return clip, to_pcm16(resampled)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -51,10 +51,7 @@ class Preprocessing:
     def fit(
         self, waveform: Float32[Tensor, " sample"], sample_rate: int
     ) -> Float32[Tensor, " fitted"]:
-        """The cropped clip with zeros on the right, one unit long.
-
-        Resampled crops can be a sample too long, which is dropped.
-        """
+        """The cropped clip with zeros on the right, one unit long."""
         wanted = self.unit_samples(sample_rate)
         if wanted is None or len(waveform) == wanted:
             return waveform

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from byola_diff.audio.files import AudioFileError, AudioReader, open_audio
-from byola_diff.audio.resample import resample, resampled_length
+from byola_diff.audio.resample import resample, resampled_length, source_stretch
 from byola_diff.tables.manifest import ROUNDING_S, Clip, Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 
@@ -37,17 +37,19 @@ def read_clip(
 ) -> Float32[Tensor, " sample"]:
     """Mono waveform of a clip at `sample_rate`; one zero where it is too short for a sample.
 
-    Crops are cut before they are resampled, so that only they are read.
+    Stretches and crops are those of the resampled file: they are read with margins, so that a
+    resampler sees what lies beside them.
 
     Raises:
         AudioFileError: If the file can't be read, or ends before the clip.
     """
     with open_audio(path := manifest.path(clip)) as reader:
-        first, n_samples = _stretch(reader, path, clip.start_s, clip.duration_s)
-        offset, n_samples = preprocessing.crop(clip, n_samples, reader.sample_rate)
-        waveform = reader.read(first + offset, n_samples)
-    resampled = resample(waveform, reader.sample_rate, sample_rate)
-    clip_waveform = torch.from_numpy(resampled) if len(resampled) else torch.zeros(1)
+        first, n_samples = _resampled_stretch(reader, path, clip, sample_rate)
+        offset, n_samples = preprocessing.crop(clip, n_samples, sample_rate)
+        rates = reader.sample_rate, sample_rate
+        start, n_read, cut = source_stretch(first + offset, n_samples, *rates)
+        waveform = resample(reader.read(start, n_read), *rates)[cut : cut + n_samples]
+    clip_waveform = torch.from_numpy(waveform) if len(waveform) else torch.zeros(1)
     return preprocessing.fit(clip_waveform, sample_rate)
 
 
@@ -75,9 +77,8 @@ def clip_lengths(
     def length(clip: Clip) -> int | AudioFileError:
         try:
             with open_audio(path := manifest.path(clip)) as reader:
-                _, n_samples = _stretch(reader, path, clip.start_s, clip.duration_s)
-                resampled = resampled_length(n_samples, reader.sample_rate, sample_rate)
-                return preprocessing.unit_samples(sample_rate) or resampled
+                _, n_samples = _resampled_stretch(reader, path, clip, sample_rate)
+                return preprocessing.unit_samples(sample_rate) or n_samples
         except AudioFileError as error:
             return error
 
@@ -139,3 +140,15 @@ def _stretch(
         asked = f"start_s {start_s:g} and duration_s {duration_s:g}"
         raise AudioFileError(path, f"ends at {reader.n_samples / rate:.3f} s, too soon for {asked}")
     return first, min(left, wanted)
+
+
+def _resampled_stretch(
+    reader: AudioReader, path: Path, clip: Clip, sample_rate: int
+) -> tuple[int, int]:
+    """First sample of the clip in its file at `sample_rate`, and how many it has, at least one."""
+    _stretch(reader, path, clip.start_s, clip.duration_s)  # which refuses one past the end
+    length = max(1, resampled_length(reader.n_samples, reader.sample_rate, sample_rate))
+    first = min(round((clip.start_s or 0.0) * sample_rate), length - 1)
+    if clip.duration_s is None:
+        return first, length - first
+    return first, min(length - first, max(1, round(clip.duration_s * sample_rate)))

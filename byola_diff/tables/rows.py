@@ -17,7 +17,7 @@ from unicodedata import category, normalize
 
 from pydantic import AfterValidator, StringConstraints, TypeAdapter, ValidationError
 
-from byola_diff.atomic import atomic_path
+from byola_diff.atomic import UNDECODABLE, atomic_path
 from byola_diff.tables.validation import fault, reason
 
 SPLITS = ("train", "valid", "test")
@@ -159,7 +159,7 @@ def write_rows(path: Path | str, header: Sequence[str], rows: Iterable[Sequence[
     """Write a CSV file that is there as a whole or not at all."""
     with (
         atomic_path(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as stream,
+        temporary.open("w", newline="", encoding="utf-8", errors=UNDECODABLE) as stream,
     ):
         # A writer quotes the characters that end its lines: to quote \r too, it gets both.
         lines = SimpleNamespace(write=lambda line: stream.write(line.removesuffix("\r\n") + "\n"))

@@ -15,7 +15,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from byola_diff.atomic import write_text
+from byola_diff.atomic import UNDECODABLE, write_text
 from byola_diff.clips.source import RejectionLog, TooManyRejectedError
 from byola_diff.training.together import gathered, is_first, raise_together
 
@@ -270,9 +270,9 @@ class ListRejectedFiles(pl.Callback):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         listed = set()
         if self.path.exists():
-            with self.path.open(newline="") as file:
+            with self.path.open(newline="", encoding="utf-8", errors=UNDECODABLE) as file:
                 listed = {row[0] for row in csv.reader(file) if row}
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", newline="", encoding="utf-8", errors=UNDECODABLE) as file:
             writer = csv.writer(file)
             if not listed:
                 writer.writerow(["file", "reason"])

@@ -1,3 +1,5 @@
+import os
+import shutil
 import struct
 
 import numpy as np
@@ -166,3 +168,56 @@ def test_find_in_no_folder(tmp_path):
 def test_decoder_has_both_versions():
     assert decoder_name().startswith(f"soundfile {soundfile.__version__} (")
     assert soundfile.__libsndfile_version__ in decoder_name()
+
+
+def test_find_names_what_only_another_decoder_reads(tmp_path):
+    names = ["a.sph", "b.snd", "c.voc", "d.WEBM", "e.mp4", "f.wv", "g.amr", "h.3gp", "i.ape"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [path.name for path in find_audio(tmp_path)] == names
+
+
+def test_odd_entries_stop_no_walk(tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(10), RATE)
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe.wav")
+    names = [os.fsdecode(b"\xff\xe9.wav"), "line\nbreak, comma.wav"]
+    for name in names:
+        (tmp_path / name).write_bytes((tmp_path / "a.wav").read_bytes())
+    found = find_audio(tmp_path)
+    assert [path.name for path in found] == sorted(["a.wav", "loop.wav", "pipe.wav", *names])
+    for name in ("loop.wav", "pipe.wav"):
+        with pytest.raises(AudioFileError, match="unreadable"):
+            read_audio(tmp_path / name)
+    for name in names:
+        assert len(read_audio(tmp_path / name)[0]) == 10
+
+
+def test_folders_linked_to_one_another_are_walked_once(tmp_path):
+    for a in range(8):
+        (tmp_path / f"f{a}").mkdir()
+        (tmp_path / f"f{a}" / "x.wav").touch()
+        for b in range(8):
+            (tmp_path / f"f{a}" / f"to{b}").symlink_to(tmp_path / f"f{b}")
+    found = [path.relative_to(tmp_path).as_posix() for path in find_audio(tmp_path)]
+    assert found == [f"f{a}/x.wav" for a in range(8)]
+
+
+def test_folders_too_deep_to_be_listed_are_said(tmp_path):
+    (tmp_path / "a.wav").touch()
+    home = os.open(tmp_path, os.O_RDONLY)
+    here = home
+    try:
+        for _ in range(1200):
+            os.mkdir("deep", dir_fd=here)
+            below = os.open("deep", os.O_RDONLY, dir_fd=here)
+            if here != home:
+                os.close(here)
+            here = below
+        with pytest.warns(UserWarning, match=r"left out: folder .*too long"):
+            assert find_audio(tmp_path) == [tmp_path / "a.wav"]
+    finally:
+        os.close(here)
+        os.close(home)
+        shutil.rmtree(tmp_path / "deep", ignore_errors=True)

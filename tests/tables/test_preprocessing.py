@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byola_diff.audio.files import AudioFileError, write_wav
+from byola_diff.embeddings.batches import read_batches
 from byola_diff.tables.manifest import Clip, Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 from byola_diff.tables.reading import (
@@ -195,3 +197,25 @@ def test_a_stretch_past_the_end_is_refused_by_all_readers(tmp_path, start_s, dur
 def test_a_split_counts_before_a_fold():
     assert Preprocessing(1.0).draws(Clip("a.wav", ("x",), split="train", fold=1))
     assert not Preprocessing(1.0).draws(Clip("a.wav", ("x",), fold=1))
+
+
+def test_resampled_crops_are_those_of_the_resampled_file(tmp_path):
+    noise = 0.2 * np.random.default_rng(0).standard_normal(44_100)
+    write_wav(tmp_path / "a.wav", noise, 44_100)
+    manifest = Manifest(tmp_path, (clip(),), ("x",))
+    whole = read_clip(manifest, clip(), 16_000)
+    row = clip(start_s=0.25, duration_s=0.5)
+    torch.testing.assert_close(
+        read_clip(manifest, row, 16_000), whole[4000:12_000], atol=1e-5, rtol=0
+    )
+    cut = Preprocessing(unit_s=0.125)
+    start, _ = cut.crop(row, 8000, 16_000)
+    got = read_clip(manifest, row, 16_000, cut)
+    torch.testing.assert_close(got, whole[4000 + start : 6000 + start], atol=1e-5, rtol=0)
+
+
+def test_clip_shorter_than_a_sample_of_the_encoder(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.array([0.5]), 48_000)
+    manifest = Manifest(tmp_path, (clip(),), ("x",))
+    [(rows, waveform)] = read_batches(manifest, [0], 16_000, Preprocessing(), 4, 1)
+    assert (rows, waveform.tolist()) == ([0], [[0.0]])

@@ -10,6 +10,7 @@ import shutil
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Self
 
 from byola_diff.evaluation.hear.task_metadata import HearTaskError
 
@@ -18,6 +19,11 @@ MAX_MEMBERS = 2_000_000
 """The largest published task has fewer than half of either."""
 
 _HASHED_BYTES = 1 << 20
+_MAX_HEADER_BYTES = 1 << 20
+_EXTENDED = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
 
 
 def unpack_task(archive: Path, cache: Path) -> Path:
@@ -49,11 +55,25 @@ def unpack_task(archive: Path, cache: Path) -> Path:
     return _task_folder(archive, unpacked)
 
 
+class _BoundedHeader(tarfile.TarInfo):
+    """A header of a member; extended ones (long names and the like) are read into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> Self:
+        """As of the base class; a `HearTaskError` if an extended header is of no sane size."""
+        header = super().frombuf(buf, encoding, errors)
+        if header.size > _MAX_HEADER_BYTES and header.type in _EXTENDED:
+            raise HearTaskError(
+                f"refused: an extended header of {header.size} bytes, above {_MAX_HEADER_BYTES}"
+            )
+        return header
+
+
 def _unpack(archive: Path, folder: Path) -> None:
     seen: set[PurePosixPath] = set()
     n_bytes = 0
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with tarfile.open(archive, "r:gz", tarinfo=_BoundedHeader) as tar:
             for member in tar:
                 n_bytes += member.size
                 _check(archive, member, seen)

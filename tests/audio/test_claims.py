@@ -1,0 +1,177 @@
+"""A length in a header is a claim: whole, more, less, none, or absurd."""
+
+import io
+import struct
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from byola_diff.audio import files
+from byola_diff.audio.files import AudioFileError, open_audio, read_audio
+
+RATE = 16_000
+
+
+def noise(seconds, seed=0):
+    return (0.2 * np.random.default_rng(seed).standard_normal(int(seconds * RATE))).astype("f")
+
+
+def encoded(waveform, kind, **how):
+    content = io.BytesIO()
+    soundfile.write(content, waveform, RATE, format=kind, **how)
+    return bytearray(content.getvalue())
+
+
+def flac_of_length(n_samples):
+    content = encoded(noise(1), "FLAC", subtype="PCM_16")
+    content[21] = content[21] & 0xF0 | n_samples >> 32
+    content[22:26] = struct.pack(">I", n_samples & 0xFFFFFFFF)
+    return content
+
+
+def mp3_without_header(waveform):
+    """Frames of a variable bit rate, without the first, which states their number."""
+    content = encoded(waveform, "MP3", bitrate_mode="VARIABLE", compression_level=0.2)
+    return content[content.index(b"\xff\xf3", 4) :]
+
+
+@pytest.fixture
+def without_av(monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+
+
+LONGER = {
+    "chain.ogg": encoded(noise(1), "OGG") + encoded(noise(2), "OGG"),
+    "twice.ogg": encoded(noise(1), "OGG") * 2,
+    "chain.opus": encoded(noise(1), "OGG", subtype="OPUS") * 2,
+    "live.flac": flac_of_length(0),
+    "loud_first.mp3": mp3_without_header(np.concatenate([noise(2), 1e-3 * noise(2)])),
+    "faint_first.mp3": mp3_without_header(np.concatenate([1e-3 * noise(2), noise(2)])),
+    "twice.mp3": encoded(noise(2), "MP3") * 2,
+}
+LENGTHS_S = [3, 2, 2, 1, 4, 4, 4]
+
+
+@pytest.mark.parametrize("name", LONGER)
+def test_more_than_stated_is_refused_by_name_and_says_what_reads_it(tmp_path, name, without_av):
+    (tmp_path / name).write_bytes(LONGER[name])
+    with pytest.raises(AudioFileError, match=rf"{name}: .*byola-diff\[decode\]"):
+        read_audio(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "length_s"), zip(LONGER, LENGTHS_S, strict=True))
+def test_more_than_stated_is_read_with_the_extra(tmp_path, name, length_s):
+    pytest.importorskip("av")
+    (tmp_path / name).write_bytes(LONGER[name])
+    waveform, rate = read_audio(tmp_path / name)
+    assert rate in (RATE, 48_000)
+    assert len(waveform) / rate == pytest.approx(length_s, abs=0.2)
+
+
+def test_decoders_agree(tmp_path):
+    pytest.importorskip("av")
+    (tmp_path / "a.flac").write_bytes(LONGER["live.flac"])
+    soundfile.write(tmp_path / "b.flac", noise(1), RATE)
+    np.testing.assert_array_equal(
+        read_audio(tmp_path / "a.flac")[0], read_audio(tmp_path / "b.flac")[0]
+    )
+
+
+def test_whole_mp3_have_the_length_of_their_frames(tmp_path):
+    for mode in ("CONSTANT", "VARIABLE"):
+        content = encoded(noise(3), "MP3", bitrate_mode=mode)
+        (tmp_path / "a.mp3").write_bytes(b"ID3\x03\0\0\0\0\0\x05\xff\xfb\x90\0\0" + content)
+        assert len(read_audio(tmp_path / "a.mp3")[0]) == pytest.approx(3 * RATE, abs=2500)
+
+
+@pytest.mark.parametrize("n_samples", [(1 << 36) - 2, 1 << 35, 100 * RATE])
+def test_less_than_stated_costs_no_memory(tmp_path, n_samples):
+    (tmp_path / "a.flac").write_bytes(flac_of_length(n_samples))
+    with pytest.raises(AudioFileError, match=r"a\.flac: "):
+        read_audio(tmp_path / "a.flac")
+
+
+@pytest.mark.parametrize("kind", ["RF64", "NIST", "W64", "AU"])
+def test_half_a_file(tmp_path, kind):
+    content = encoded(noise(1), kind, subtype="PCM_16")
+    (tmp_path / "a.wav").write_bytes(content)
+    assert len(read_audio(tmp_path / "a.wav")[0]) == RATE
+    (tmp_path / "a.wav").write_bytes(content[: len(content) // 2])
+    with pytest.raises(AudioFileError, match="truncated"):
+        read_audio(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("kind", ["WAV", "AU"])
+def test_header_that_was_not_updated(tmp_path, kind):
+    (tmp_path / "a").write_bytes(encoded(noise(1), kind) + encoded(noise(1), kind)[44:])
+    with pytest.raises(AudioFileError, match=r"16000 samples, but 3[12].* further bytes"):
+        read_audio(tmp_path / "a")
+
+
+@pytest.mark.parametrize("sub", ["GSM610", "G721_32", "NMS_ADPCM_32", "IMA_ADPCM", "MS_ADPCM"])
+def test_parts_of_codecs_that_keep_a_state(tmp_path, sub):
+    (tmp_path / "a.wav").write_bytes(encoded(noise(1), "WAV", subtype=sub))
+    whole, _ = read_audio(tmp_path / "a.wav")
+    assert len(whole) >= RATE
+    for start in (1, 4321, 15_000):
+        part, _ = read_audio(tmp_path / "a.wav", start / RATE, 500 / RATE)
+        np.testing.assert_array_equal(part, whole[start : start + 500])
+
+
+def test_part_of_an_mp3_is_that_of_the_whole(tmp_path):
+    (tmp_path / "a.mp3").write_bytes(encoded(noise(3), "MP3", bitrate_mode="VARIABLE"))
+    whole, _ = read_audio(tmp_path / "a.mp3")
+    for start in (1, 1153, 20_011, 40_000):
+        part, _ = read_audio(tmp_path / "a.mp3", start / RATE, 700 / RATE)
+        np.testing.assert_array_equal(part, whole[start : start + 700])
+
+
+@pytest.mark.parametrize("peak", [4.5, 32767.0])
+def test_samples_far_beyond_full_scale(tmp_path, peak):
+    soundfile.write(tmp_path / "a.wav", np.array([0.0, -peak]), RATE, subtype="FLOAT")
+    with pytest.raises(AudioFileError, match=f"samples reach {peak:.5g}"):
+        read_audio(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("rate", [1, 99, 1_000_001])
+def test_impossible_rate(tmp_path, rate):
+    soundfile.write(tmp_path / "a.wav", np.zeros(10), rate)
+    with pytest.raises(AudioFileError, match=f"a rate of {rate} Hz"):
+        read_audio(tmp_path / "a.wav")
+
+
+def test_more_samples_than_are_read_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MOST_SAMPLES", 1000)
+    soundfile.write(tmp_path / "a.wav", np.zeros(1001), RATE)
+    with pytest.raises(AudioFileError, match="1001 samples are more than the 1000"):
+        read_audio(tmp_path / "a.wav")
+    assert len(read_audio(tmp_path / "a.wav", 0, 1000 / RATE)[0]) == 1000
+
+
+def test_blocks_join(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", np.stack([noise(1), noise(1, 1)], 1), RATE)
+    whole, _ = read_audio(tmp_path / "a.wav")
+    monkeypatch.setattr(files, "_BLOCK_SAMPLES", 999)
+    np.testing.assert_array_equal(read_audio(tmp_path / "a.wav")[0], whole)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("odd"), RuntimeError("odd")])
+def test_any_failure_of_a_decoder_names_the_file(tmp_path, monkeypatch, error):
+    soundfile.write(tmp_path / "a.wav", noise(1), RATE)
+
+    def fail(*_, **__):
+        raise error
+
+    with open_audio(tmp_path / "a.wav") as reader:
+        monkeypatch.setattr(soundfile.SoundFile, "read", fail)
+        with pytest.raises(AudioFileError, match=r"a\.wav"):
+            reader.read()
+
+
+@pytest.mark.parametrize("suffix", [".m4a", ".webm", ".amr", ".wv"])
+def test_no_audio_under_a_suffix_of_another_decoder(tmp_path, suffix):
+    (tmp_path / f"a{suffix}").write_bytes(b"x" * 100)
+    with pytest.raises(AudioFileError, match=rf"a\{suffix}: "):
+        read_audio(tmp_path / f"a{suffix}")
