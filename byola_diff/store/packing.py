@@ -175,9 +175,7 @@ def write_index(plan: PackPlan, out: Path, records: Sequence[ShardRecord]) -> No
         np.save(stream, np.array(index, np.int64).reshape(-1, 3))
     clips = [clip for record in records for clip in record["clips"]]
     columns = ("file", "source_rate", "seconds", "peak")
-    rows = (
-        (number, *(clip.get(name, "") for name in columns)) for number, clip in enumerate(clips)
-    )
+    rows = ((number, *(clip.get(key, "") for key in columns)) for number, clip in enumerate(clips))
     _write_csv(out / "clips.csv", ("clip", *columns), rows)
     rejected = [pair for record in records for pair in record["rejected"]]
     write_rejected(out, rejected)
