@@ -199,9 +199,7 @@ def write_index(plan: PackPlan, out: Path, records: Sequence[ShardRecord]) -> No
             np.save(stream, array)
     clips = [clip for record in records for clip in record["clips"]]
     columns = ("file", "source_rate", "seconds", "peak")
-    rows = (
-        (number, *(clip.get(name, "") for name in columns)) for number, clip in enumerate(clips)
-    )
+    rows = ((number, *(clip.get(key, "") for key in columns)) for number, clip in enumerate(clips))
     _write_csv(out / "clips.csv", ("clip", *columns), rows)
     rejected = [pair for record in records for pair in record["rejected"]]
     write_rejected(out, rejected)

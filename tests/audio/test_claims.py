@@ -61,7 +61,7 @@ def test_more_than_stated_is_refused_by_name_and_says_what_reads_it(tmp_path, na
         read_audio(tmp_path / name)
 
 
-@pytest.mark.parametrize(("name", "length_s"), zip(LONGER, LENGTHS_S, strict=True))
+@pytest.mark.parametrize(("name", "length_s"), list(zip(LONGER, LENGTHS_S, strict=True)))
 def test_more_than_stated_is_read_with_the_extra(tmp_path, name, length_s):
     pytest.importorskip("av")
     (tmp_path / name).write_bytes(LONGER[name])
