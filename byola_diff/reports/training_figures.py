@@ -45,9 +45,9 @@ def curves(
         for (run, columns), style in zip(runs.items(), LINES, strict=False):
             every = zip(columns["step"], columns.get(panel.column, []), strict=False)
             if points := [point for point in every if point[1] is not None]:
-                # A line through one point shows nothing.
-                marked = {"marker": "o"} if len(points) < 3 else {}
-                axes.plot(*zip(*points, strict=True), label=run, linewidth=1.6, **style | marked)
+                [line] = axes.plot(*zip(*points, strict=True), label=run, linewidth=1.6, **style)
+                if len(points) < 3:  # a line through one point shows nothing
+                    line.set_marker("o")
         if axes.lines:
             axes.legend(fontsize=8, frameon=False)
     return to_png(figure)
