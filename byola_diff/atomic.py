@@ -2,8 +2,8 @@
 
 import hashlib
 import os
+import platform
 import re
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +15,7 @@ UNDECODABLE = "surrogateescape"
 """How text is written: file names that are no valid UTF-8 are kept byte for byte."""
 
 # Numbers of processes say nothing on another machine that shares the folder.
-_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 _TEMPORARY = re.compile(r"\..+?(\.(?P<host>[0-9a-f]{8}))?\.(?P<process>\d+)\.tmp", re.DOTALL)
 _SHOWN = 40
 """Characters of a name that its temporary name begins with: longer ones would not be allowed."""

@@ -7,7 +7,6 @@ that of its bytes with 64 zeros in the place of the hash, so that any altered by
 import errno
 import hashlib
 import json
-import pickle
 import re
 import shutil
 from collections.abc import Mapping
@@ -36,8 +35,8 @@ class BrokenFileError(RuntimeError):
 def save_checked(state: dict[str, Any], path: Path) -> None:
     """Write tensors and plain values to `path`, and their SHA-256 to `path` + ".sha256".
 
-    The hash is written last and names the file it belongs to: a crash between the two leaves a file
-    without a matching hash, which `load_checked` refuses.
+    The hash appears first and names the file it belongs to: a crash between the two leaves a hash
+    without a file, or beside the file that was to be replaced, which `load_checked` refuses.
     """
     with atomic_path(path) as temporary:
         try:
@@ -47,7 +46,7 @@ def save_checked(state: dict[str, Any], path: Path) -> None:
                 raise
             reason = "can't be written whole; the disk may be full"
             raise OSError(errno.ENOSPC, reason, str(path)) from error
-    write_text(hash_file(path), f"{sha256(path)}  {path.name}\n")
+        write_text(hash_file(path), f"{sha256(temporary)}  {path.name}\n")
 
 
 def load_checked(path: Path) -> dict[str, Any]:
@@ -111,7 +110,7 @@ def load_fault(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
     if found := re.search(r"Unsupported global: GLOBAL (\S+)", text):
         return f"it asks for {found[1]}: a file that holds more than tensors could run code"
-    if isinstance(error, pickle.UnpicklingError) or "pickle" in text or "weights_only" in text:
+    if type(error).__name__ == "UnpicklingError" or "pickle" in text or "weights_only" in text:
         return "damaged, or holds more than tensors: such a file could run code"
     return text.splitlines()[0]
 

@@ -115,7 +115,8 @@ def _named(file: Path) -> tuple[set[str], set[Path]]:
     named = [places[text] for places in (beside, here) for text in texts & places.keys()]
     for inside in map(_entries, folders):
         named += [inside[text] for text in texts & inside.keys()]
-    paths = [text for text in texts if "/" in text]
+    # Relative ones: what lies elsewhere is no part of the code, and may change on its own.
+    paths = [text for text in texts if "/" in text and not Path(text).is_absolute()]
     named += [root / text for root in (file.parent, Path()) for text in paths]
     modules = {text for text in texts if f"{text}.py" in beside}
     # Not Path.is_file, which raises where a text names what may not be looked at.

@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 
 from byola_diff.audio.waveform import checked_waveform
 from byola_diff.encoders.contract import Encoder
-from byola_diff.encoders.fusion import has_time_axis, timed_frames, trial_clip
+from byola_diff.encoders.fusion import FusedEncoder, has_time_axis, timed_frames, trial_clip
 from byola_diff.models.frozen import EvalModule, Timestamps
 
 States = Literal["last", "mean"]
@@ -51,7 +51,8 @@ class Member:
     def frames(self, waveform: Tensor, for_scene: bool = False) -> Timestamps:
         """Frame embeddings of the encoder, or of that for scenes, and their centres in ms."""
         encoder = self.scene_encoder if for_scene and self.scene_encoder else self.encoder
-        if self.states == "last":
+        # The one layer of a fusion is what its timestamps are, which complete the last frames.
+        if self.states == "last" or isinstance(encoder, FusedEncoder):
             return encoder.timestamps(waveform.clone())  # code of others may change what it gets
 
         def mean_of_layers(waveform: Tensor) -> Tensor:

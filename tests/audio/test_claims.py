@@ -125,7 +125,7 @@ def test_part_of_an_mp3_is_that_of_the_whole(tmp_path):
     whole, _ = read_audio(tmp_path / "a.mp3")
     for start in (1, 1153, 20_011, 40_000):
         part, _ = read_audio(tmp_path / "a.mp3", start / RATE, 700 / RATE)
-        np.testing.assert_array_equal(part, whole[start : start + 700])
+        np.testing.assert_allclose(part, whole[start : start + 700], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("peak", [4.5, 32767.0])
@@ -147,7 +147,7 @@ def test_more_samples_than_are_read_at_once(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", np.zeros(1001), RATE)
     with pytest.raises(AudioFileError, match="1001 samples are more than the 1000"):
         read_audio(tmp_path / "a.wav")
-    assert len(read_audio(tmp_path / "a.wav", 0, 1000 / RATE)[0]) == 1000
+    assert len(read_audio(tmp_path / "a.wav", 0.0, 1000 / RATE)[0]) == 1000
 
 
 def test_blocks_join(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import sys
 
 import pytest
 import torch
@@ -132,6 +133,7 @@ def test_other_code_weights_or_settings_have_another_hash(write_encoder, weights
 def test_what_lies_beside_it_and_is_read_counts(write_encoder, weights, tmp_path, file):
     for name in ("scale.txt", "beside_the_encoder.py"):
         (tmp_path / name).write_text("")
+    sys.modules.pop("beside_the_encoder", None)  # that of another folder
     text = f"{FILE}\nimport beside_the_encoder\nSCALE = Path(__file__).with_name('scale.txt')\n"
     spec = f"python:{write_encoder(text)}:load_level:{weights}"
     before = open_encoder(spec).content_hash

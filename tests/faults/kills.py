@@ -25,7 +25,9 @@ import numpy as np
 import soundfile
 import torch
 import torch._dynamo  # which the first step of each fork would import
+from pytorch_lightning.utilities import rank_zero_only
 
+from byola_diff.atomic import only_writer
 from byola_diff.audio.files import write_wav
 from byola_diff.commands import prepare_clips, pretrain
 from byola_diff.commit import code_commit
@@ -136,7 +138,8 @@ class _Brief(BgKnownOptions):
 def generate(workers: int) -> Callable[[Path], object]:
     def run(inputs: Path) -> None:
         plan = bgknown_plan(inputs, Path("made"), workers=workers)
-        _, refused = corpus.make_bgknown(plan, ("mixer", mix))
+        with only_writer(Path("made")):
+            _, refused = corpus.make_bgknown(plan, ("mixer", mix))
         assert not refused, refused
 
     return run
@@ -323,6 +326,7 @@ def _become(job: Job, root: Path, folder: Path, rank: int, death: int | None, en
         torch.set_num_threads(1)
         if environment:
             os.environ.update(environment, RANK=str(rank), LOCAL_RANK=str(rank))
+            rank_zero_only.rank = rank  # read from the environment when it was imported
         passed = _watch(death)
         try:
             job.run(root / "inputs")

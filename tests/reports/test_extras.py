@@ -70,7 +70,7 @@ def test_an_extra_written_before_sounds_had_pictures_is_read(tmp_path):
     [extra], problems = read_extras(path)
     assert problems == []
     sounds = [Audio(b"RIFF,\0\0\0WAVE", name) for name in ("a dog", "a cat")]
-    assert extra == ReportExtra("Sounds", "Old", (Picture(PNG, "all of them"), *sounds))
+    assert extra == ReportExtra("Sounds", "Old", (Picture(PNG, "all of them"), *sounds), format=1)
     write_report(Records((record(),), (), ()), tmp_path / "report.html", [extra])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert (page.count("<img"), page.count("<audio"), page.count('class="sounds"')) == (1, 2, 1)
@@ -107,7 +107,7 @@ def test_extras_are_no_foreign_records(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda raw: raw.update(format=2), "'format': must be 1, not 2"),
+        (lambda raw: raw.update(format=3), "'format': must be 1 or 2, not 3"),
         (lambda raw: raw.pop("title"), "'title': is missing"),
         (lambda raw: raw.update(parts="text"), "'parts': must be a valid"),
         (lambda raw: raw["parts"][0].update(kind="html"), "'parts', item 1: Input tag 'html'"),

@@ -50,9 +50,11 @@ def write_synthetic_store(out, n_clips, clip_samples):
     index[:, 2] = clip_samples
     n_blocks = -(-n_clips * clip_samples // BLOCK_SAMPLES)
     np.save(out / "index.npy", index)
-    np.save(
-        out / "blocks.npy", np.repeat(block_digests(np.zeros(BLOCK_SAMPLES, np.int16)), n_blocks)
+    blocks = np.repeat(block_digests(np.zeros(BLOCK_SAMPLES, np.int16)), n_blocks)
+    blocks[-1:] = block_digests(
+        np.zeros(n_clips * clip_samples - (n_blocks - 1) * BLOCK_SAMPLES, np.int16)
     )
+    np.save(out / "blocks.npy", blocks)
     with (out / shard_name(0)).open("wb") as stream:
         stream.truncate(n_clips * clip_samples * 2)
     meta = {

@@ -44,7 +44,7 @@ def test_description(store, tmp_path):
     written = "".join(p.read_text() for p in store.path.iterdir() if p.suffix in (".json", ".csv"))
     assert str(tmp_path) not in written
     lines = (store.path / "clips.csv").read_text().splitlines()
-    assert lines[:2] == ["clip,file,source_rate,seconds", "0,000.wav,16000,1.25"]
+    assert lines[:2] == ["clip,file,source_rate,seconds,peak", "0,000.wav,16000,1.25,0.8047"]
 
 
 def test_copies_for_other_processes_read_the_same(store):
@@ -100,10 +100,12 @@ def test_truncated_shard(store):
 
 
 def test_bad_index(store):
-    outside = np.array(store.index)
+    index = np.array(store.index)
+    outside = index.copy()
     outside[4, 1] += 1
     damage(store, "index.npy", lambda path: path.write_bytes(b"no array"))
     damage(store, "index.npy", lambda path: np.save(path, np.zeros((4, 3), np.int64)))
+    np.save(store.path / "index.npy", index)
     damage(store, "blocks.npy", lambda path: path.unlink())
     as_format_1(store)
     assert "clip 4" in damage(store, "index.npy", lambda path: np.save(path, outside))

@@ -10,7 +10,6 @@ import shutil
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Self
 
 from byola_diff.evaluation.hear.task_metadata import HearTaskError
 
@@ -59,7 +58,7 @@ class _BoundedHeader(tarfile.TarInfo):
     """A header of a member; extended ones (long names and the like) are read into memory."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_BoundedHeader":
         """As of the base class; a `HearTaskError` if an extended header is of no sane size."""
         header = super().frombuf(buf, encoding, errors)
         if header.size > _MAX_HEADER_BYTES and header.type in _EXTENDED:

@@ -168,8 +168,13 @@ def _audio_encoder(
             raise ValueError("it is code, which runs only if you name it")
         named = open_encoder(word or about.encoder, of_pairs, WHOLE, device, about.statistics)
     except (ValueError, FileNotFoundError) as error:
-        if word is not None:
+        if word is not None and isinstance(error, FileNotFoundError):
             raise
+        if word is not None:
+            raise ValueError(
+                f"the system was trained with {about.encoder} of content "
+                f"{about.encoder_sha256[:8]}, and {word} can't be opened for it: {error}"
+            ) from error
         raise ValueError(
             f"the system was trained with {about.encoder!r}, which can't be opened here: {error}. "
             "Say where it is by --encoder"
