@@ -6,6 +6,7 @@ that does not know the path of the table; its reader adds that with `located`.
 
 import csv
 import io
+import os
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -192,7 +193,7 @@ class ClipFiles:
             file = self._spelled(file)
         path = self.root / file
         # Not Path.is_file, which raises where a name is too long for the disk.
-        if not os.path.isfile(path):  # noqa: PTH113
+        if not os.path.isfile(path):
             shown = str(path)
             shown = shown if shown.isprintable() else ascii(shown)
             raise AbsentFileError(f"no such file: {shown}")
