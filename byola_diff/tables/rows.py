@@ -193,7 +193,7 @@ class ClipFiles:
             file = self._spelled(file)
         path = self.root / file
         # Not Path.is_file, which raises where a name is too long for the disk.
-        if not os.path.isfile(path):
+        if not os.path.isfile(path):  # noqa: PTH113
             shown = str(path)
             shown = shown if shown.isprintable() else ascii(shown)
             raise AbsentFileError(f"no such file: {shown}")
