@@ -131,3 +131,13 @@ def test_names_of_published_configurations_are_in_the_help(capsys):
         parse_args(["--help"])
     printed = " ".join(capsys.readouterr().out.split())
     assert all(path.stem in printed for path in PRETRAIN)
+
+
+@pytest.mark.parametrize("option", ["--config={}", "--config {}"])
+def test_a_file_whose_lines_stand_for_others_is_refused(tmp_path, capsys, option):
+    layers = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    layers += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi")]
+    (tmp_path / "bomb.yaml").write_text("\n".join(layers))
+    with pytest.raises(SystemExit):
+        parse_args(option.format(tmp_path / "bomb.yaml").split())
+    assert "bomb.yaml: has YAML aliases" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NoReturn
 
+import yaml
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from byola_diff import build
@@ -79,7 +80,10 @@ def parse_args(
     )
     parser.add_class_arguments(PretrainConfig)
     parser.add_argument("--resume", default="no", help="'auto', or the path of a checkpoint")
-    namespace = parser.parse_args(_with_packaged_config(sys.argv[1:] if args is None else args))
+    words = _with_packaged_config(sys.argv[1:] if args is None else args)
+    if repeated := next(filter(_has_aliases, map(Path, words)), None):
+        parser.error(f"{repeated}: has YAML aliases (*name), which no configuration needs")
+    namespace = parser.parse_args(words)
     resume = namespace.pop("resume")
     namespace.pop("config")
     try:
@@ -102,6 +106,18 @@ def _with_packaged_config(words: Sequence[str]) -> list[str]:
             name = str(_PACKAGED / f"{name}.yaml")
         given.append(f"{option}{equals}{name}")
     return given
+
+
+def _has_aliases(word: Path) -> bool:
+    """Whether it is a YAML file with them: some lines can stand for gigabytes, or for themselves."""
+    file = Path(str(word).removeprefix("--config="))
+    if file.suffix not in (".yaml", ".yml"):
+        return False
+    try:
+        with file.open("rb") as stream:
+            return any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(stream))
+    except (OSError, yaml.YAMLError, ValueError):  # which the parser tells of
+        return False
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "train.py") -> None:
