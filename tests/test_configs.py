@@ -136,7 +136,10 @@ def test_names_of_published_configurations_are_in_the_help(capsys):
 @pytest.mark.parametrize("option", ["--config={}", "--config {}"])
 def test_a_file_whose_lines_stand_for_others_is_refused(tmp_path, capsys, option):
     layers = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
-    layers += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi")]
+    layers += [
+        f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]"
+        for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
     (tmp_path / "bomb.yaml").write_text("\n".join(layers))
     with pytest.raises(SystemExit):
         parse_args(option.format(tmp_path / "bomb.yaml").split())

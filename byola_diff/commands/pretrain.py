@@ -109,7 +109,7 @@ def _with_packaged_config(words: Sequence[str]) -> list[str]:
 
 
 def _has_aliases(word: Path) -> bool:
-    """Whether it is a YAML file with them: some lines can stand for gigabytes, or for themselves."""
+    """Whether it is a YAML file with them: some lines can stand for gigabytes."""
     file = Path(str(word).removeprefix("--config="))
     if file.suffix not in (".yaml", ".yml"):
         return False

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from tests.faults import damage, kills, odd_files
 
-DEFAULT_POINTS, DEFAULT_DAMAGES, DEFAULT_FILES = 40, 2000, 2000
+DEFAULT_POINTS, DEFAULT_DAMAGES, DEFAULT_FILES = 30, 2000, 2000
 
 
 def main(words: Sequence[str] | None = None) -> int:
