@@ -50,6 +50,9 @@ def decode(path: Path, most_samples: int) -> tuple[Float32[np.ndarray, " sample"
         if not container.streams.audio:
             raise ValueError("no audio in it")
         stream = container.streams.audio[0]
+        is_opus = stream.codec_context.name in ("opus", "libopus")
+        if is_opus and path.read_bytes().count(b"OpusHead") > 1:
+            raise ValueError("several Opus streams, of which PyAV reads the first alone: split it")
         to_float = av.AudioResampler(format="fltp")
         for frame in container.decode(stream):
             for part in to_float.resample(frame):

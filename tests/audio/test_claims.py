@@ -65,6 +65,10 @@ def test_more_than_stated_is_refused_by_name_and_says_what_reads_it(tmp_path, na
 def test_more_than_stated_is_read_with_the_extra(tmp_path, name, length_s):
     pytest.importorskip("av")
     (tmp_path / name).write_bytes(LONGER[name])
+    if name == "chain.opus":
+        with pytest.raises(AudioFileError, match="several Opus streams"):
+            read_audio(tmp_path / name)
+        return
     waveform, rate = read_audio(tmp_path / name)
     assert rate in (RATE, 48_000)
     assert len(waveform) / rate == pytest.approx(length_s, abs=0.2)

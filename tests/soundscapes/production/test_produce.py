@@ -152,6 +152,7 @@ def test_clipping_is_known_by_its_kind_and_not_by_its_words(n_workers):
     ]
 
 
+@pytest.mark.slow
 def test_four_workers_make_the_same_bytes(one_by_one, sources, tmp_path):
     done, _ = make_all(tmp_path, sources, 4)
     assert [item for item, _ in done] == list(range(N_ITEMS))
