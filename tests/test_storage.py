@@ -112,13 +112,18 @@ def test_broken_hash_file(tmp_path, content):
         load_checked(tmp_path / "a.ckpt")
 
 
-@pytest.mark.parametrize("protocol", [0, 2, 4, None])
-def test_hostile_pickle_is_refused_and_not_run(tmp_path, protocol):
-    path, state = tmp_path / "a.pth", {"a": torch.zeros(1), "b": Attack(tmp_path / "created")}
+def write_pickle(state, path, protocol):
+    """By torch where there is no protocol."""
     if protocol is None:
         torch.save(state, path)
     else:
         path.write_bytes(pickle.dumps(state, protocol))
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, None])
+def test_hostile_pickle_is_refused_and_not_run(tmp_path, protocol):
+    path, state = tmp_path / "a.pth", {"a": torch.zeros(1), "b": Attack(tmp_path / "created")}
+    write_pickle(state, path, protocol)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(BrokenFileError, match="not a file of plain tensors"):
@@ -129,10 +134,7 @@ def test_hostile_pickle_is_refused_and_not_run(tmp_path, protocol):
 @pytest.mark.parametrize("protocol", [0, 2, 4, None])
 def test_a_refusal_gives_no_advice_to_load_it_anyway(tmp_path, protocol):
     path, state = tmp_path / "a.pth", {"b": Attack(tmp_path / "created")}
-    if protocol is None:
-        torch.save(state, path)
-    else:
-        path.write_bytes(pickle.dumps(state, protocol))
+    write_pickle(state, path, protocol)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(BrokenFileError, match="could run code") as caught:

@@ -52,7 +52,7 @@ class SystemAbout(BaseModel):
     pairs: str
     """Path of the table."""
     statistics: tuple[tuple[float, float], ...] | None = None
-    """Of its clips, those that the encoder took: see `NamedEncoder`."""
+    """Statistics of the training clips that the encoder took: see `NamedEncoder`."""
     words: tuple[str, ...] | None = None
     """All that were in its texts, where the text encoder knows no others."""
     settings: dict[str, Any] = {}
