@@ -4,7 +4,6 @@ What is missing or not as published is refused, or recorded beside the manifest 
 go on: a score on part of a task must not pass for one on the whole.
 """
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,8 @@ from typing import Annotated, Any
 from byola_diff.atomic import write_text
 from byola_diff.corpora.layout import LayoutError
 from byola_diff.corpora.registry import OwnSplit, TaskSpec
-from byola_diff.corpora.task import file_sha256, sidecar_path
+from byola_diff.corpora.task import sidecar_path
+from byola_diff.storage import sealed_json, sha256
 from byola_diff.tables.manifest import (
     Clip,
     check_files_once,
@@ -74,8 +74,8 @@ def prepare_task(spec: TaskSpec, source: Path, out: Path, choices: Choices) -> d
     facts = _known(spec, source, out) | _split(spec, choices, found)
     facts |= {"counts": counts, "expected": dict(expected)}
     facts |= {"listed": len(listed), "missing": len(missing), "first_missing": missing[:_SHOWN]}
-    facts["manifest_sha256"] = file_sha256(out)
-    write_text(sidecar_path(out), json.dumps(facts, indent=2) + "\n")
+    facts["manifest_sha256"] = sha256(out)
+    write_text(sidecar_path(out), sealed_json(facts))
     return facts
 
 

@@ -4,7 +4,6 @@ The sidecar of `esc50.csv` is `esc50.task.json`; `datasets/prepare_task.py` writ
 of the user's own needs none.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from byola_diff.corpora.registry import Metric
+from byola_diff.storage import BrokenFileError, check_seal, sha256
 from byola_diff.tables.manifest import Manifest, ManifestError, read_manifest
 from byola_diff.tables.validation import fault
 
@@ -60,11 +60,6 @@ def sidecar_path(manifest: Path) -> Path:
     return manifest.with_name(f"{manifest.stem}.task.json")
 
 
-def file_sha256(path: Path) -> str:
-    """The hash by which a sidecar knows its manifest."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 class _Sidecar(BaseModel):
     """What a sidecar says that decides how a task is scored."""
 
@@ -83,11 +78,15 @@ def _read_sidecar(manifest: Path) -> _Sidecar:
     if not path.exists():
         return _Sidecar()
     try:
-        said = _Sidecar.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
+        said = _Sidecar.model_validate_json(content)
+        check_seal(path, content, required=False)  # one written by hand has none
     except (OSError, ValueError) as error:
         raise ManifestError(f"{path}: unreadable sidecar: {fault(error)}") from error
+    except BrokenFileError as error:
+        raise ManifestError(f"{error}; prepare the task again") from error
     expected = said.manifest_sha256
-    if expected is not None and manifest.is_file() and file_sha256(manifest) != expected:
+    if expected is not None and manifest.is_file() and sha256(manifest) != expected:
         remedy = "prepare the task again, or remove the sidecar if these are clips of your own"
         raise ManifestError(f"{path}: {manifest.name} was changed since; {remedy}")
     return said

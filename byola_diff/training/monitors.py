@@ -129,7 +129,9 @@ def read_metrics(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def _are_numbers(row: list[str]) -> bool:
-    """Whether a row has a step and, where it says something, numbers."""
+    """Whether a row has a step and, where it says something, numbers as they are written."""
+    if not all(re.fullmatch(r"[-+.e\d]*|-?inf|nan", value) for value in row):
+        return False  # `float` would take "1_0", and numbers with ends of lines around them
     try:
         list(map(float, filter(None, row)))
     except ValueError:

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from byola_diff.corpora.task import file_sha256, read_task
+from byola_diff.corpora.task import read_task
+from byola_diff.storage import sealed_json, sha256
 from byola_diff.tables.manifest import ManifestError
 from tests.corpora.layouts import audio, put
 
@@ -98,11 +99,20 @@ def test_broken_sidecar_is_refused(tmp_path, sidecar, expected):
 
 def test_manifest_changed_after_its_sidecar_is_refused(tmp_path):
     path = put_manifest(tmp_path, ONE_LABEL)
-    sidecar = {"task": "esc50", "manifest_sha256": file_sha256(path)}
+    sidecar = {"task": "esc50", "manifest_sha256": sha256(path)}
     put_manifest(tmp_path, ONE_LABEL, sidecar)
     assert read_task(path).name == "esc50"
     path.write_text(ONE_LABEL.replace("y,test", "x,test"))
     with pytest.raises(ManifestError, match=r"mine\.csv was changed since; prepare the task again"):
+        read_task(path)
+
+
+def test_an_altered_sidecar_is_refused(tmp_path):
+    path = put_manifest(tmp_path, ONE_LABEL, sealed_json({"task": "esc50", "unit_s": 5.0}))
+    assert read_task(path).unit_s == 5.0
+    sidecar = tmp_path / "mine.task.json"
+    sidecar.write_text(sidecar.read_text().replace("5.0", "4.0"))
+    with pytest.raises(ManifestError, match=r"does not match its SHA-256.*prepare the task again"):
         read_task(path)
 
 

@@ -20,8 +20,18 @@ import torch
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.commands import prepare_clips
+from byola_diff.corpora.prepare import Choices, prepare_task
+from byola_diff.corpora.registry import TASKS
+from byola_diff.corpora.task import read_task
 from byola_diff.embeddings.extract import ExtractionOptions, embed
 from byola_diff.evaluation.bgknown.data import read_bgknown
+from byola_diff.evaluation.retrieval.network import seeded_retrieval_network
+from byola_diff.evaluation.retrieval.system import (
+    RetrievalSystem,
+    SystemAbout,
+    load_system,
+    save_system,
+)
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.cnn import ENCODERS
 from byola_diff.models.encoder import AudioEncoder
@@ -35,6 +45,7 @@ from byola_diff.tables.manifest import read_manifest
 from byola_diff.tables.preprocessing import Preprocessing
 from byola_diff.training.monitors import MetricsFile
 from tests.bundles import write_bundle
+from tests.corpora.layouts import put_esc50
 from tests.corpus import write_corpus
 from tests.embeddings.counting_encoder import named
 from tests.faults.kills import bgknown_plan, write_sources
@@ -253,6 +264,32 @@ def _make_on(folder: Path):
     return file_hashes(folder / "made")
 
 
+def _task(folder: Path) -> None:
+    put_esc50(folder)
+    prepare_task(TASKS["esc50"], folder, folder / "task.csv", Choices(allow_partial=True))
+
+
+def _read_task(folder: Path):
+    return read_task(folder / "task.csv")
+
+
+def _system(folder: Path) -> None:
+    network = seeded_retrieval_network(0, 5, 4, n_classes=2, dim=8)
+    about = SystemAbout(
+        scene="rain", seed=0, best_epoch=3, encoder="e", encoder_sha256="0" * 64, text_encoder="t",
+        text_encoder_sha256="1" * 64, audio_features=5, text_features=4, dim=8,
+        classes=("beep", "hiss"), pairs="pairs.csv", settings={"epochs": 30},
+    )  # fmt: skip
+    folder.mkdir()
+    save_system(RetrievalSystem(network, torch.zeros(5), torch.ones(5), about), folder)
+
+
+def _read_system(folder: Path):
+    system = load_system(folder)
+    statistics = {"mean": system.mean, "deviation": system.deviation}
+    return _bits(system.network.state_dict()), _bits(statistics), system.about
+
+
 def _log(folder: Path) -> None:
     folder.mkdir()
     log = MetricsFile(folder / "metrics.csv")
@@ -288,6 +325,8 @@ KINDS = {
     "cached embeddings": Kind(_cached, ("cache/*/*",), _embed),
     "score records": Kind(lambda folder: write_record(folder, record()), ("*",), _read_records),
     "extras of a report": Kind(_write_extra, ("*",), _read_extras),
+    "task and its sidecar": Kind(_task, ("task.csv", "task.task.json"), _read_task, (ValueError,)),
+    "retrieval system": Kind(_system, ("*",), _read_system, (BrokenFileError,)),
     "made data set": Kind(
         _made,
         ("made/*.csv", "made/bgknown.json", "made/audio/**/*.wav"),

@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Float
 
 from byola_diff.corpora.prepare import deviations
-from byola_diff.evaluation.jobs import MadeSet
+from byola_diff.evaluation.jobs import read_made_set
 from byola_diff.storage import sha256
 from byola_diff.tables.manifest import Clip, Manifest, read_manifest
-from byola_diff.tables.rows import FIRST_ROW, located
+from byola_diff.tables.rows import FIRST_ROW
 
 MIXTURE = "mix"
 REFERENCES = ("a", "b", "c")
@@ -80,13 +80,13 @@ def read_bgknown(folder: Path) -> BgKnown:
         FileNotFoundError: If the folder or a table is not there.
         ValueError: If a table was altered, or the four are not of the same items in one order; it
             names file and row.
+        BrokenFileError: If bgknown.json was altered.
     """
     if not (folder / FACTS).is_file():
         raise FileNotFoundError(
             f"no {folder / FACTS}: give a folder that datasets/make_bgknown_esc50.py has made"
         )
-    with located(f"{folder / FACTS} does not tell of a data set: "):
-        facts = MadeSet.model_validate_json((folder / FACTS).read_bytes())
+    facts = read_made_set(folder / FACTS)
     hashes = {}
     for name in (*(f"{variant}.csv" for variant in VARIANTS), ITEMS):
         hashes[name] = sha256(folder / name)

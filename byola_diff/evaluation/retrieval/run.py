@@ -17,7 +17,7 @@ from torch import Tensor
 from byola_diff.audio.files import AudioFileError
 from byola_diff.corpora.prepare import deviations as count_deviations
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.jobs import WHOLE, Job, MadeSet, count_embedded
+from byola_diff.evaluation.jobs import WHOLE, Job, count_embedded, read_made_set
 from byola_diff.evaluation.options import (
     EmbeddingOptions,
     Encoder,
@@ -248,8 +248,7 @@ def _table_deviations(path: Path) -> list[str]:
     about = path.with_name(_ABOUT)
     if not about.is_file():
         return [f"pairs: not those of APwD (there is no {_ABOUT})"]
-    with located(f"{about} does not tell what the pairs are: "):
-        facts = MadeSet.model_validate_json(about.read_bytes())
+    facts = read_made_set(about)
     found, expected = list(facts.deviations), facts.manifests.get(path.name)
     if expected is None:
         found.append(f"{path.name}: not a table that {_ABOUT} tells of")

@@ -4,7 +4,6 @@ The tables are manifests, a row per item with all facts, and a summary. All are 
 order of the items, and say nothing of time or place: the same settings give the same bytes.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from byola_diff.soundscapes.production.produce import Refusal, produce, write_re
 from byola_diff.soundscapes.render.mixer import Renderer
 from byola_diff.soundscapes.render.plan import Roots
 from byola_diff.soundscapes.sources.library import Library, ProceduralSounds
-from byola_diff.storage import sha256
+from byola_diff.storage import sealed_json, sha256
 from byola_diff.tables.manifest import Clip, check_groups, check_splits, write_manifest
 from byola_diff.tables.rows import located, write_rows
 
@@ -119,7 +118,7 @@ def make_bgknown(
     summary = _summary(out, items, len(refused), settings)
     told = [f"items {what}: {n}" for what in _TOLD if (n := summary["counts"][what])]
     summary["deviations"] = [*plan.deviations, *told]
-    write_text(out / _SUMMARY, json.dumps(summary, indent=2) + "\n")
+    write_text(out / _SUMMARY, sealed_json(summary))
     return summary, refused
 
 
@@ -149,6 +148,7 @@ def _summary(
     """What the data set is, hashes of its tables among it."""
     splits = Counter(item["split"] for item in items)
     return {
+        "format": 2,
         "name": "Background-known ESC-50",
         "seed": settings["seed"],
         "settings": dict(settings),

@@ -9,7 +9,6 @@ OUT/jams/{dev,eval}/NAME_{s1,s2}.jams
 OUT/source/{dev,eval}/{background,foreground}/LABEL/FILE.wav
 """
 
-import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,7 +31,7 @@ from byola_diff.soundscapes.production.produce import Refusal, produce, write_re
 from byola_diff.soundscapes.render.mixer import open_renderer
 from byola_diff.soundscapes.render.plan import Roots, Soundscape
 from byola_diff.soundscapes.sources.preparation import SourceFile, prepare
-from byola_diff.storage import sha256
+from byola_diff.storage import sealed_json, sha256
 from byola_diff.tables.pairs import Pair, write_pairs
 
 T = TypeVar("T")
@@ -199,6 +198,7 @@ def write_corpus(
         "refuse": "levels: as planned; clips that would clip are refused",
     }
     full = {
+        "format": 2,
         **facts,
         "deviations": [*facts["deviations"], levels[options.clipping]],
         "seed": options.seed,
@@ -206,7 +206,7 @@ def write_corpus(
         "versions": {**package_versions(_PACKAGES), "commit": code_commit()},
         "manifests": {_TABLE: sha256(out / _TABLE)} if n_pairs else {},
     }
-    write_text(out / _SUMMARY, json.dumps(full, indent=2, ensure_ascii=False) + "\n")
+    write_text(out / _SUMMARY, sealed_json(full))
     print(f"{out}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     if everything:
         print(f"what was refused, and why: {out / _REFUSED}", file=sys.stderr)
