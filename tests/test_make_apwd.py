@@ -139,6 +139,7 @@ def test_no_recording_is_in_both_splits(corpus):
     assert not used("dev") & used("eval")
 
 
+@pytest.mark.slow
 def test_two_workers_make_the_same_bytes(script, recordings, corpus, tmp_path):
     assert script.main(arguments(recordings, tmp_path / "rain", "--workers", "2")) == 0
     assert file_hashes(tmp_path / "rain") == file_hashes(corpus)
