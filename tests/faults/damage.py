@@ -6,6 +6,7 @@ down to the last bit, as damaged parts of a cache are made again. Anything else 
 """
 
 import contextlib
+import functools
 import io
 import json
 import random
@@ -217,7 +218,10 @@ def _embed(folder: Path):
     options = ExtractionOptions(
         cache=folder / "cache", batch_size=12, precision="float32", progress=False
     )
-    return embed(named(), manifest, "scene", Preprocessing(), options).scene.numpy().tobytes()
+    return embed(_encoder(), manifest, "scene", Preprocessing(), options).scene.numpy().tobytes()
+
+
+_encoder = functools.cache(named)  # its hash reads all of `tests`
 
 
 def _cached(folder: Path) -> None:
@@ -331,7 +335,7 @@ KINDS = {
         _made,
         ("made/*.csv", "made/bgknown.json", "made/audio/**/*.wav"),
         _read_made,
-        (ValueError, OSError),
+        (BrokenFileError, ValueError, OSError),
     ),
     "made data set, resumed": Kind(
         _made,
