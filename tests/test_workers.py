@@ -8,6 +8,8 @@ import torch
 
 from byola_diff.workers import one_thread, outcomes
 
+IN_PROCESSES = pytest.param(2, marks=pytest.mark.slow)  # which import anew for seconds
+
 
 def square(number):
     if number == 3:
@@ -25,7 +27,7 @@ def slowly(number):
     return number
 
 
-@pytest.mark.parametrize("n_workers", [1, 2])
+@pytest.mark.parametrize("n_workers", [1, IN_PROCESSES])
 def test_every_item_has_its_result_or_its_error(n_workers):
     found = dict(outcomes(range(20), square, n_workers, ["json"]))
     assert sorted(found) == list(range(20))
@@ -51,12 +53,13 @@ def test_threads_of_this_process_are_as_before():
     assert "OPENBLAS_NUM_THREADS" not in os.environ or os.environ["OPENBLAS_NUM_THREADS"]
 
 
+@pytest.mark.slow
 def test_workers_are_out_of_reach_of_ctrl_c():
     found = [result_of() for _, result_of in outcomes(range(2), facts_of_a_worker, 2)]
     assert set(found) == {(True, True, "1")}
 
 
-@pytest.mark.parametrize("n_workers", [1, 2])
+@pytest.mark.parametrize("n_workers", [1, IN_PROCESSES])
 def test_what_is_closed_drops_the_rest(n_workers):
     with closing(outcomes(range(10_000), slowly, n_workers)) as running:
         place, result_of = next(running)
