@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from byola_diff.atomic import atomic_path, write_text
 _UNSEALED = "0" * 64
 _SEAL = re.compile(rb'"file_sha256": "([0-9a-f]{64})"\n?\}\n\Z')
 _ALTERED = "its content does not match its SHA-256: truncated or altered"
+_MOST_INFLATED = 10
 _OF_TORCH_WRITER = ("inline_container", "PytorchStreamWriter")
 """In errors of torch's writer of files, which do not name a full disk."""
 
@@ -97,12 +99,22 @@ def load_tensors(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no file at {path}")
     try:
+        _check_inflated(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a broken file raises depends on where it breaks
         raise BrokenFileError(path, f"not a file of plain tensors ({load_fault(error)})") from error
     if not isinstance(content, dict):
         raise BrokenFileError(path, f"holds a {type(content).__name__}, not named tensors")
     return content
+
+
+def _check_inflated(path: Path) -> None:
+    """Raise `ValueError` for a zip of far more than its own bytes; torch compresses nothing."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            n_bytes = sum(entry.file_size for entry in archive.infolist())
+        if n_bytes > _MOST_INFLATED * path.stat().st_size:
+            raise ValueError(f"its {path.stat().st_size} bytes stand for {n_bytes}")
 
 
 def load_fault(error: Exception) -> str:

@@ -1,5 +1,6 @@
 import pickle
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -181,3 +182,17 @@ def test_only_named_tensors(tmp_path):
     torch.save([1, 2], tmp_path / "a.pth")
     with pytest.raises(BrokenFileError, match="holds a list, not named tensors"):
         load_tensors(tmp_path / "a.pth")
+
+
+def test_a_zip_that_stands_for_far_more_than_it_holds_is_not_unpacked(tmp_path):
+    path = tmp_path / "bomb.pth"
+    torch.save({"w": torch.zeros(1_000_000)}, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    with pytest.raises(BrokenFileError, match=r"its \d{4} bytes stand for 400\d{4}"):
+        load_tensors(path)
+    assert load_tensors(tmp_path / "plain.pth")["w"].shape == (1_000_000,)
