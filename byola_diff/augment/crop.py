@@ -83,8 +83,7 @@ def _bicubic_weights(span: Span, size: int) -> Float[Tensor, "batch out size"]:
     # align_corners: the first and last output sit on the first and last line of the box. Rounded as
     # in torch's own kernel, scale first: the other order is off by 5e-5 in the result.
     position = (length - 1).float() / max(size - 1, 1) * steps  # [batch, out, 1]
-    left = position.floor()
-    taps = left.long() + torch.arange(-1, 3, device=start.device)  # [batch, out, 4]
+    taps = position.long() + torch.arange(-1, 3, device=start.device)  # [batch, out, 4]
     weights = _cubic_kernel(taps - position)
     # Taps beyond the box repeat its edge line; then from the box to the image.
     lines = taps.clamp_min(0).minimum(length - 1) + start

@@ -49,6 +49,11 @@ def test_equals_torch_bicubic_of_each_box(n_mels, n_frames):
     torch.testing.assert_close(out, reference(log_mel, mel, frame), rtol=0, atol=1e-5)
 
 
+def test_half_precision_is_resized_in_float32():
+    log_mel, box = images(2, 8, 9).bfloat16(), spans([1, 0], [5, 6])
+    assert torch.equal(resize_crop(log_mel, box, box), resize_crop(log_mel.float(), box, box))
+
+
 def test_equals_torch_bicubic_for_the_boxes_that_are_drawn():
     log_mel = images(150, 64, 96)
     draws = torch.rand(4, 150, generator=torch_generator("law"))

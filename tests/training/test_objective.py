@@ -428,6 +428,12 @@ def test_refuses_a_batch_of_one_unless_it_is_plain():
     assert terms["total"].isfinite()
 
 
+def test_a_pair_for_weight_0_is_refused_above():
+    pair = small_pair(predicts_differences=False)
+    with pytest.raises(ValueError, match="built without predicts_differences"):
+        Objective()(pair, *make_views(), torch_generator(0))
+
+
 def train(pair, loss_of, n_steps=4, lr=1e-2):
     """Adam steps, each on its own views and dropout draws, followed by the target's."""
     optimizer = torch.optim.Adam([p for p in pair.parameters() if p.requires_grad], lr=lr)
@@ -522,6 +528,7 @@ def test_bfloat16_changes_terms_and_gradient_by_its_rounding_alone(seed):
     # Eight bits of a value: 0.4 %, of losses near 4 through a dozen layers.
     for name in ("byol", "difference", "total"):
         assert terms[1][name].item() == pytest.approx(terms[0][name].item(), abs=0.04)
+        assert terms[1][name].dtype == torch.float32
     torch.testing.assert_close(
         terms[1]["representation"], terms[0]["representation"], rtol=0, atol=0.03
     )

@@ -9,6 +9,7 @@ from byola_diff.evaluation.additivity.measures import (
     METRICS,
     additivity,
     clips_over_snr,
+    embed_all,
     embed_over_snr,
 )
 from byola_diff.evaluation.additivity.quadruples import Sources, event_sounds
@@ -163,6 +164,19 @@ def test_linear_encoder_is_additive_at_every_ratio(sounds):
         assert score["cosine"] == pytest.approx(1, abs=1e-4)
         assert score["raw_cosine"] == pytest.approx(1, abs=1e-4)
         assert (score["recall@1"], score["recall@5"]) == (1, 1)
+
+
+def test_an_encoder_that_changes_its_input_and_rounds_is_heard_as_any_other(sounds):
+    def spoiling(waveform):
+        embedding = waveform[:, :3].bfloat16()
+        waveform.zero_()
+        return embedding
+
+    def sparing(waveform):
+        return waveform[:, :3].bfloat16().float()
+
+    assert _scores(spoiling, sounds) == _scores(sparing, sounds)
+    assert embed_all(spoiling, torch.rand(2, 8), 2, "cpu").dtype == torch.float32
 
 
 def test_encoder_that_ignores_its_input_has_nothing(sounds):
