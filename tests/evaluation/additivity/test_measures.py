@@ -9,6 +9,7 @@ from byola_diff.evaluation.additivity.measures import (
     METRICS,
     additivity,
     clips_over_snr,
+    embed_all,
     embed_over_snr,
 )
 from byola_diff.evaluation.additivity.quadruples import Sources, event_sounds
@@ -169,6 +170,12 @@ def test_encoder_that_ignores_its_input_has_nothing(sounds):
     for score in _scores(lambda waveform: torch.ones(len(waveform), 4), sounds).values():
         assert (score["cosine"], score["raw_cosine"]) == (0, 0)
         assert (score["recall@1"], score["recall@5"]) == (0, 0)
+
+
+def test_an_encoder_may_write_into_what_it_is_given():
+    waveforms = torch.ones(3, 8)
+    embed_all(lambda waveform: waveform.zero_()[:, :2], waveforms, 2, "cpu")
+    assert waveforms.all()
 
 
 def test_backgrounds_are_embedded_once_per_level(sounds):
