@@ -25,8 +25,7 @@ from byola_diff.tables.rows import located
 USER_ERRORS = (AudioFileError, BrokenFileError, ModuleNotFoundError, OSError, ValueError)
 """What users can mend: said in a line, without a traceback."""
 
-WHOLE = Preprocessing()
-"""Clips as they are, whatever their length."""
+_WHOLE = Preprocessing()
 
 
 class MadeSet(BaseModel):
@@ -73,7 +72,7 @@ class Job:
     """What `records` would do, in words."""
     manifest: Manifest | None = None
     """For encoders that take statistics from the task."""
-    preprocessing: Preprocessing | None = None
+    preprocessing: Preprocessing = _WHOLE
     """How the clips of the manifest are cut."""
 
 
@@ -127,13 +126,13 @@ def extraction_options(options: EmbeddingOptions) -> ExtractionOptions:
 def embed_whole(
     named: NamedEncoder, manifest: Manifest, options: EmbeddingOptions
 ) -> Float32[Tensor, "clip dim"]:
-    """Scene embeddings of all clips, from the cache where they are in it; raises as `embed`."""
-    return embed(named, manifest, "scene", WHOLE, extraction_options(options)).scene
+    """Scene embeddings of all clips, none of which is cut; raises as `embed`."""
+    return embed(named, manifest, "scene", _WHOLE, extraction_options(options)).scene
 
 
 def count_embedded(named: NamedEncoder, manifest: Manifest, options: EmbeddingOptions) -> int:
     """Clips that `embed_whole` would find in the cache."""
-    return count_cached(named, manifest, "scene", WHOLE, extraction_options(options))
+    return count_cached(named, manifest, "scene", _WHOLE, extraction_options(options))
 
 
 def _failure(

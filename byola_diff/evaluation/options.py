@@ -2,8 +2,7 @@
 
 import argparse
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,7 +88,12 @@ class ScoreOptions(ComputeOptions):
     """Folder for the JSON records."""
 
 
-def deviations(options: object, usual: Mapping[str, Any]) -> list[str]:
-    """In what `options` are not the usual ones."""
-    given = vars(options)
-    return [f"{name}: {given[name]}" for name, value in usual.items() if given[name] != value]
+def deviations(options: Any, *names: str) -> list[str]:
+    """Which of these options are not the defaults, without which scores do not compare."""
+    found = []
+    for field in fields(options):
+        factory, value = field.default_factory, getattr(options, field.name)
+        default = field.default if factory is MISSING else factory()
+        if field.name in names and value != default:
+            found.append(f"{field.name}: {value}")
+    return found

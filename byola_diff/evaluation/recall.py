@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import normalize
 
 _ROUNDING = 1e-6
 """Cosines nearer than this are tied: those of equal embeddings may differ by so much once they are
@@ -16,12 +17,8 @@ def pessimistic_ranks(
 ) -> Int[Tensor, " query"]:
     """Rank of each query's own candidate, from 1: the worst among those tied with it.
 
-    That is the number of candidates at least as alike as the own one, itself included.
-
-    Args:
-        similarity: Larger is more alike.
-        own: Place of each query's candidate.
-        margin: By how much candidates may be less alike and still be tied.
+    That is the number of candidates at least as alike as the own one, itself included. Candidates
+    that are less alike by up to `margin` are tied. `own` is the place of each query's candidate.
     """
     least = similarity.gather(1, own[:, None]) - margin
     return (similarity >= least).sum(1)
@@ -34,10 +31,7 @@ def cosine_ranks(
 ) -> Int[Tensor, " query"]:
     """Pessimistic ranks by cosine: only directions count, and near ties are ties.
 
-    Args:
-        query: Vectors of any lengths.
-        gallery: All candidates, likewise.
-        own: Place of each query's candidate in the gallery.
+    `own` is the place of each query's candidate in the gallery.
 
     Raises:
         ValueError: If there are no queries, or a vector is not finite.
@@ -59,7 +53,5 @@ def recall_at_k(ranks: Int[Tensor, " query"], k: int) -> float:
 
 
 def _unit(vectors: Float[Tensor, "row dim"]) -> Float[Tensor, "row dim"]:
-    vectors = vectors.double()
-    # Not `normalize`, whose floor of 1e-12 would shorten tiny vectors.
-    lengths = vectors.norm(dim=1, keepdim=True)
-    return vectors / lengths.where(lengths > 0, 1.0)
+    # The usual floor of 1e-12 would shorten tiny vectors.
+    return normalize(vectors.double(), dim=1, eps=torch.finfo(torch.float64).tiny)

@@ -38,10 +38,7 @@ def probe_manifest(
     """Accuracy on "test", or on each of "fold 1", "fold 2", ..., of a probe fitted to the others.
 
     Validation clips, if there are any, choose the strength of the penalty and nothing else.
-
-    Args:
-        embeddings: One for each clip, in their order.
-        manifest: Has one label per clip, and splits or folds.
+    `embeddings` are those of the clips of the manifest, in their order.
 
     Raises:
         ValueError: If a value is not finite, or as `probe_parts`.

@@ -30,10 +30,7 @@ def chroma_accuracy(
 ) -> float:
     """Share of clips whose class with the highest score is the right note in any octave.
 
-    Args:
-        scores: One for each clip and class.
-        target: Class of each clip.
-        pitch: Semitone of each class; its index if None, as in HEAR: right if there are no gaps.
+    `pitch` is the semitone of each class: its index if None, as in HEAR, which takes no gaps.
     """
     _check(scores, target)
     note = np.arange(scores.shape[1]) if pitch is None else pitch

@@ -15,14 +15,11 @@ def nearest_neighbour_accuracy(
 ) -> float:
     """Accuracy on "valid" (or "test" where there is none) by "train"; or the mean over the folds.
 
-    Args:
-        embeddings: One for each clip of the manifest, in their order.
-        manifest: With splits or folds, and one label per clip.
-        n_neighbours: Training clips that vote.
+    `embeddings` are those of the clips, in their order; the nearest `n_neighbours` training clips
+    vote.
 
     Raises:
-        ValueError: If there is no training side or nothing to judge by, a clip has several labels,
-            or as `nearest_accuracy`.
+        ValueError: As `judged_sides` and `nearest_accuracy`.
     """
     sides = judged_sides(manifest)
     number = {label: place for place, label in enumerate(manifest.classes)}

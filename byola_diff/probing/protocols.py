@@ -63,6 +63,11 @@ class LinearProtocol:
     """Whether each class gives that share of its clips; else all clips are drawn from alike."""
     rules: TrainingRules = TrainingRules(weight_decay=1e-8, divide_by_classes=True)
 
+    def __post_init__(self) -> None:
+        for values in (self.learning_rates, self.seeds):
+            if len(set(values)) < len(values):
+                raise ValueError("a learning rate or seed is given twice")
+
 
 EVAR = LinearProtocol("evar", monitor="score")
 """nttcslab/eval-audio-repr: best validation accuracy, or mAP, the later epoch on a tie."""

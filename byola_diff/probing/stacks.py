@@ -11,13 +11,14 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from byola_diff.probing.protocols import Initialisation, ProbeSettings, TrainingRules
+from byola_diff.probing.protocols import ProbeSettings, TrainingRules
 from byola_diff.randomness import derive_seed, torch_generator
 
 Targets = Int[Tensor, " clip"] | Float[Tensor, "clip class"]
@@ -25,6 +26,13 @@ Targets = Int[Tensor, " clip"] | Float[Tensor, "clip class"]
 
 Network = Callable[[Float[Tensor, "clip dim"]], Float[Tensor, "clip class"]]
 """A probe for use, which no longer changes."""
+
+
+def probe_loss(logits: Float[Tensor, "clip class"], targets: Targets) -> Float[Tensor, ""]:
+    """Mean cross-entropy; of several labels, binary cross-entropy of each class."""
+    if targets.ndim == 2:
+        return functional.binary_cross_entropy_with_logits(logits, targets)
+    return functional.cross_entropy(logits, targets)
 
 
 class LinearStack:
@@ -120,29 +128,28 @@ class MlpStack:
         """Draw the weights of each probe by its seed."""
         self._seed = settings[0].seed
         self._models = [_mlp(probe, n_features, n_classes).to(device) for probe in settings]
-        groups = [
-            {"params": list(model.parameters()), "lr": probe.learning_rate}
+        self._optimizers = [
+            torch.optim.Adam(
+                model.parameters(), probe.learning_rate, weight_decay=rules.weight_decay
+            )
             for model, probe in zip(self._models, settings, strict=True)
         ]
-        self._optimizer = torch.optim.Adam(groups, weight_decay=rules.weight_decay)
         self._n_steps = 0
         self._generators = [device] if device.type == "cuda" else []
 
     def step(self, features: Float[Tensor, "clip dim"], targets: Targets) -> None:
         """One Adam step of every probe on one batch."""
-        self._optimizer.zero_grad()
         losses = []
         for model in self._models:
+            model.zero_grad()
             # Dropout draws from the global generator: the same for a probe alone or among others.
             with torch.random.fork_rng(devices=self._generators):
                 torch.manual_seed(derive_seed("probe dropout", self._seed, self._n_steps))
                 logits = model.train()(features)
-            if targets.ndim == 2:
-                losses.append(functional.binary_cross_entropy_with_logits(logits, targets))
-            else:
-                losses.append(functional.cross_entropy(logits, targets))
+            losses.append(probe_loss(logits, targets))
         torch.stack(losses).sum().backward()
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         self._n_steps += 1
 
     @torch.no_grad()
@@ -157,10 +164,7 @@ class MlpStack:
     def keep(self, models: Sequence[int]) -> None:
         """Drop all other probes."""
         self._models = [self._models[model] for model in models]
-        self._optimizer.param_groups[:] = [self._optimizer.param_groups[m] for m in models]
-        kept = {p for model in self._models for p in model.parameters()}
-        for parameter in self._optimizer.state.keys() - kept:
-            del self._optimizer.state[parameter]
+        self._optimizers = [self._optimizers[model] for model in models]
 
 
 def _residual(
@@ -175,29 +179,15 @@ def _residual(
 
 
 def _mlp(settings: ProbeSettings, n_features: int, n_classes: int) -> nn.Sequential:
+    widths = [n_features, *[settings.hidden_dim] * settings.hidden_layers, n_classes]
+    xavier = {"xavier_uniform": nn.init.xavier_uniform_, "xavier_normal": nn.init.xavier_normal_}
     layers: list[nn.Module] = []
-    width = n_features
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("probe weights", settings.seed))
-        for hidden in range(settings.hidden_layers):
-            # The gain is that of what comes before: nothing, or a ReLU.
-            gain = 1.0 if hidden == 0 else math.sqrt(2)
-            layers += [
-                _linear(width, settings.hidden_dim, settings.initialisation, gain),
-                nn.BatchNorm1d(settings.hidden_dim),
-                nn.Dropout(settings.dropout),
-                nn.ReLU(),
-            ]
-            width = settings.hidden_dim
-        gain = math.sqrt(2) if settings.hidden_layers else 1.0
-        layers.append(_linear(width, n_classes, settings.initialisation, gain))
-    return nn.Sequential(*layers)
-
-
-def _linear(n_in: int, n_out: int, initialisation: Initialisation, gain: float) -> nn.Linear:
-    linear = nn.Linear(n_in, n_out)
-    if initialisation == "xavier_uniform":
-        nn.init.xavier_uniform_(linear.weight, gain)
-    elif initialisation == "xavier_normal":
-        nn.init.xavier_normal_(linear.weight, gain)
-    return linear
+        for n_in, n_out in pairwise(widths):
+            linear = nn.Linear(n_in, n_out)
+            if initialise := xavier.get(settings.initialisation):
+                # The gain is that of what comes before: nothing, or a ReLU.
+                initialise(linear.weight, math.sqrt(2) if layers else 1.0)
+            layers += [linear, nn.BatchNorm1d(n_out), nn.Dropout(settings.dropout), nn.ReLU()]
+    return nn.Sequential(*layers[:-3])  # the last has nothing behind it

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 from tqdm import tqdm
 
 from byola_diff.probing.metrics import accuracy, mean_average_precision
@@ -25,7 +24,7 @@ from byola_diff.probing.parts import (
     probe_parts,
 )
 from byola_diff.probing.protocols import LinearProtocol, ProbeSettings
-from byola_diff.probing.stacks import Targets
+from byola_diff.probing.stacks import Targets, probe_loss
 from byola_diff.probing.standard import mean_and_deviation
 from byola_diff.probing.trainer import Judge, TrainedProbe, train_probes
 from byola_diff.tables.manifest import Manifest
@@ -51,19 +50,12 @@ def probe_task(
     manifest: Manifest,
     metric: Metric,
     protocol: LinearProtocol,
-    *,
     device: torch.device | str = "cpu",
-    progress: bool = True,
 ) -> ProbeResult:
     """Train all probes of a task and test those chosen on validation clips.
 
-    Args:
-        embeddings: One for each clip of the manifest, in their order.
-        manifest: Has splits or folds, as `probe_parts` needs them.
-        metric: What is reported, and monitored where the protocol monitors the score.
-        protocol: Such as `EVAR`.
-        device: Where probes are trained.
-        progress: Whether to show a bar, on the standard error.
+    `embeddings` are those of the clips of the manifest, in their order. The metric is what is
+    reported, and monitored where the protocol monitors the score. Probes are trained on `device`.
 
     Raises:
         ValueError: If the manifest can't be probed, an embedding is not finite, or no learning rate
@@ -73,15 +65,16 @@ def probe_task(
     parts = probe_parts(manifest, metric)
     probes = _TaskProbes(embeddings, targets_of, n_classes, metric, protocol, device)
     total = len(parts) * len(protocol.seeds)
-    with tqdm(total=total, unit=" stacks", disable=not progress, leave=False) as bar:
+    with tqdm(total=total, unit=" stacks", leave=False) as bar:
         chosen = {part.name: probes.choose(part, bar.update) for part in parts}
     # Only here are the labels of test clips looked at.
     tested = {part.name: probes.test(part, chosen[part.name]) for part in parts}
+    scores = {
+        f"seed {seed}": {name: by_seed[seed] for name, by_seed in tested.items()}
+        for seed in protocol.seeds
+    }
     return ProbeResult(
-        {
-            f"seed {seed}": {name: scores[seed] for name, scores in tested.items()}
-            for seed in protocol.seeds
-        },
+        scores,
         {name: choice.learning_rate for name, choice in chosen.items()},
         {name: choice.validation for name, choice in chosen.items()},
     )
@@ -168,9 +161,7 @@ def _standardisation(train: Float[np.ndarray, "clip dim"], device: torch.device 
 def _judge(true: Targets, metric: Metric, protocol: LinearProtocol) -> Judge:
     if protocol.monitor == "score":
         return lambda logits: _score(logits, true, metric)
-    if metric == "accuracy":
-        return lambda logits: -functional.cross_entropy(logits, true).item()
-    return lambda logits: -functional.binary_cross_entropy_with_logits(logits, true).item()
+    return lambda logits: -probe_loss(logits, true).item()
 
 
 def _score(logits: Tensor, true: Targets, metric: Metric) -> float:

@@ -52,14 +52,14 @@ def read_records(paths: Path | Sequence[Path]) -> Records:
             problems.append(f"{path} left out: {fault(error)}")
     if foreign:
         problems.append(f"Not score records, left out: {', '.join(foreign)}")
-    scored = _newest([record for record in records if record.status == "ok"], problems)
-    failed = _newest([record for record in records if record.status == "failed"], problems)
-    current = [
-        record
-        for key, record in failed.items()
-        if key not in scored or scored[key].finished < record.finished
-    ]
-    return Records(tuple(scored.values()), tuple(current), tuple(problems))
+    scored, failed = (
+        _newest([record for record in records if record.status == status], problems)
+        for status in ("ok", "failed")
+    )
+    for key in scored.keys() & failed.keys():
+        if scored[key].finished >= failed[key].finished:
+            del failed[key]
+    return Records(tuple(scored.values()), tuple(failed.values()), tuple(problems))
 
 
 def json_files(paths: Path | Iterable[Path], *, extras: bool = False) -> list[Path]:

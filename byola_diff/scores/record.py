@@ -61,10 +61,9 @@ def student_interval(scores: Sequence[float]) -> Interval:
     Raises:
         ValueError: If there are no scores, or one is not finite.
     """
-    if not scores or not all(math.isfinite(score) for score in scores):
+    if not scores or not all(map(math.isfinite, scores)):
         raise ValueError(f"need at least one score, all of them finite, not {list(scores)}")
-    n = len(scores)
-    if n == 1:
+    if (n := len(scores)) == 1:
         return Interval(float(scores[0]), None)
     # Not scipy.stats, which takes a second to import, and has no interval of equal scores.
     special = require("scipy.special", "evaluate", "a confidence interval")

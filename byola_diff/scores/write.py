@@ -98,16 +98,15 @@ def failure_record(
 def write_record(folder: Path, record: ScoreRecord) -> Path:
     """Write the record, named by what it is of; an older one of the same is replaced.
 
-    Another encoder content or another setting makes another file. A failure replaces earlier
-    failures only: it takes no score away.
+    Another encoder content or setting makes another file; a failure replaces failures only.
     """
     protocol, task, encoder, layer = record.key
     # Names that clean up to the same letters must not share a file.
     identity = [*record.key, record.status, record.encoder.sha256, record.settings]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    names = [protocol, task, encoder, *([f"layer {layer}"] if layer else [])]
-    names += ["failed"] if record.status == "failed" else []
-    clean = "-".join(file_name(name)[-_MAX_NAME:] for name in names)
+    failed = "failed" if record.status == "failed" else None
+    names = [protocol, task, encoder, layer and f"layer {layer}", failed]
+    clean = "-".join(file_name(name)[-_MAX_NAME:] for name in names if name)
     path = folder / f"{clean}-{digest}.json"
     # By the json module: pydantic would write null for a setting that is not finite.
     write_text(path, sealed_json(record.model_dump()))
@@ -131,9 +130,8 @@ def _score(values: Values) -> Score:
 
 
 def _circumstances(wall_s: float) -> dict[str, Any]:
-    versions = package_versions(_PACKAGES)
     return {
-        "versions": versions | {"python": platform.python_version()},
+        "versions": package_versions(_PACKAGES) | {"python": platform.python_version()},
         "commit": code_commit(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "wall_s": round(wall_s, 2),

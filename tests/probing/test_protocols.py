@@ -24,7 +24,7 @@ def probe(protocol, n_clips=400, scale=1.0, monkeypatch=None):
         return train_probes(train, targets, valid, judge, settings, quick, n_classes)
 
     monkeypatch.setattr("byola_diff.probing.task.train_probes", trainer)
-    probe_task(embeddings, manifest, "accuracy", protocol, progress=False)
+    probe_task(embeddings, manifest, "accuracy", protocol)
     return calls
 
 
@@ -44,6 +44,12 @@ def test_every_seed_trains_thirteen_rates_four_to_a_decade(protocol, monkeypatch
         assert rules.later_wins
         assert rules.divide_by_classes
         assert rules.shuffle
+
+
+@pytest.mark.parametrize("twice", [{"seeds": (3, 3)}, {"learning_rates": (1e-3, 1e-3)}])
+def test_what_is_given_twice_is_refused(twice):
+    with pytest.raises(ValueError, match="a learning rate or seed is given twice"):
+        replace(EVAR, **twice)
 
 
 def test_background_known_has_one_rate_and_shares_by_class(monkeypatch):

@@ -25,7 +25,7 @@ def probe(embeddings, manifest, targets_of=None, parts=None, protocol=QUICK):
             patch.setattr(probing, "manifest_targets", lambda *_: targets_of)
         if parts:
             patch.setattr(probing, "probe_parts", lambda *_: parts)
-        return probe_task(embeddings, manifest, "accuracy", protocol, progress=False)
+        return probe_task(embeddings, manifest, "accuracy", protocol)
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_several_labels_are_scored_by_mean_average_precision():
     embeddings = (rng.normal(size=(200, 6)) + np.hstack([4 * has, has])).astype(np.float32)
     labels = [tuple(f"label {n}" for n in np.flatnonzero(row)) for row in has]
     manifest = manifest_of(labels, split=["train"] * 120 + ["valid"] * 40 + ["test"] * 40)
-    result = probe_task(embeddings, manifest, "mAP", QUICK, progress=False)
+    result = probe_task(embeddings, manifest, "mAP", QUICK)
     assert min(of_part["test"] for of_part in result.scores.values()) > 0.9
     with pytest.raises(ValueError, match=r"one label per clip, .*wav has several"):
         probe_parts(manifest, "accuracy")

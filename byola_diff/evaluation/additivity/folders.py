@@ -47,9 +47,8 @@ class SoundFile:
 def list_events(source: Path) -> list[SoundFile]:
     """Event files in the order of their names.
 
-    Args:
-        source: A manifest of one label per clip; a folder that has a manifest.csv; or a folder of
-            files, whose labels are the names of the folders below it.
+    They are those of a manifest of one label per clip, or of a folder that has a manifest.csv; or
+    all in a folder, whose labels are the names of the folders below it.
 
     Raises:
         ValueError: If there is none, or the manifest can't be used.
@@ -90,11 +89,7 @@ def list_backgrounds(folder: Path, duration_s: float) -> list[SoundFile]:
 
 
 def choose_events(files: Sequence[SoundFile], n_events: int, seed: int) -> list[SoundFile]:
-    """`n_events` different files in a random order.
-
-    Raises:
-        ValueError: If there are not as many.
-    """
+    """`n_events` different files in a random order; a ValueError if there are not as many."""
     if n_events > len(files):
         raise ValueError(
             f"{n_events} events asked for, but there are {len(files)} event files: "
@@ -122,11 +117,8 @@ def read_events(
         loudest = _loudest(sound, n_samples, max(1, round(_SEARCH_STEP_S * sample_rate)))
         if not loudest.any():
             raise AudioFileError(file.path, "silent: it can't serve as an event")
-        slack = n_samples - len(loudest)
-        rng = np.random.default_rng(
-            derive_seed(seed, "additivity onset", file.name, str(file.start_s))
-        )
-        onset = int(rng.random() * (slack + 1))
+        draw = derive_seed(seed, "additivity onset", file.name, str(file.start_s))
+        onset = int(np.random.default_rng(draw).random() * (n_samples - len(loudest) + 1))
         clip[onset : onset + len(loudest)] = torch.from_numpy(loudest)
     return clips
 
@@ -139,14 +131,14 @@ def read_backgrounds(
     Raises:
         AudioFileError: If a file is unreadable, or silent wherever it was tried.
     """
-    sides = torch.zeros(2, n_events, n_samples)
+    first, second = torch.zeros(2, n_events, n_samples)
     for event in range(n_events):
         rng = np.random.default_rng(derive_seed(seed, "additivity background files", event))
-        for side, index in enumerate(rng.choice(len(files), 2, replace=False)):
-            sides[side, event] = torch.from_numpy(
-                _stretch(files[index].path, rng, sample_rate, n_samples)
-            )
-    return sides[0], sides[1]
+        chosen = rng.choice(len(files), 2, replace=False)
+        for side, index in zip((first, second), chosen, strict=True):
+            stretch = _stretch(files[index].path, rng, sample_rate, n_samples)
+            side[event] = torch.from_numpy(stretch)
+    return first, second
 
 
 def _in_folder(path: Path, folder: Path) -> SoundFile:

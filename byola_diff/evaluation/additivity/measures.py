@@ -14,6 +14,7 @@ figures are:
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float, Float64
@@ -50,16 +51,15 @@ def embed_over_snr(
 
     Backgrounds are embedded once per level: those of all ratios up to 0 dB are the same.
     """
-    how = (batch_size, device)
+    embedded = partial(embed_all, embed, batch_size=batch_size, device=device)
     backgrounds: dict[float, list[Tensor]] = {}
     for snr_db in snrs_db:
-        first, first_mixture, second, second_mixture = mix_at(sounds, snr_db)
+        mixed = mix_at(sounds, snr_db)
         level, _ = gains(snr_db)
         if level not in backgrounds:
-            backgrounds[level] = [embed_all(embed, side, *how) for side in (first, second)]
+            backgrounds[level] = [embedded(side) for side in mixed[::2]]
         first, second = backgrounds[level]
-        mixtures = [embed_all(embed, side, *how) for side in (first_mixture, second_mixture)]
-        yield snr_db, (first, mixtures[0], second, mixtures[1])
+        yield snr_db, (first, embedded(mixed.first_mixture), second, embedded(mixed.second_mixture))
 
 
 def clips_over_snr(n_events: int, snrs_db: Sequence[float]) -> int:
@@ -103,10 +103,9 @@ def additivity(
         "raw_cosine": (first * second).sum(1).mean().item(),
     }
     own = torch.arange(len(cosines))
-    ranks = [pessimistic_ranks(way, own) for way in (cosines, cosines.T)]
-    return figures | {
-        name: sum(recall_at_k(way, k) for way in ranks) / 2 for name, k in RECALLS.items()
-    }
+    # As many queries either way: their share is the mean of both.
+    ranks = torch.cat([pessimistic_ranks(way, own) for way in (cosines, cosines.T)])
+    return figures | {name: recall_at_k(ranks, k) for name, k in RECALLS.items()}
 
 
 def unit_movements(

@@ -3,6 +3,7 @@
 Mixtures are of 1 to 8 sources of different labels, at equal loudness.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from byola_diff.evaluation.additivity.folders import SoundFile, read_events
 from byola_diff.evaluation.additivity.measures import Embed, embed_all
 from byola_diff.evaluation.additivity.quadruples import level_events
 from byola_diff.optional import require
+from byola_diff.probing.standard import mean_and_deviation
 from byola_diff.randomness import derive_seed
 from byola_diff.sounds import FOREGROUNDS, render
 
@@ -32,11 +34,7 @@ same labels, and none of the test is among those of the training."""
 
 
 def procedural_pool(seed: int, sample_rate: int, n_samples: int) -> SourcePool:
-    """Procedural events of all families.
-
-    Raises:
-        ValueError: If all clips of a family are silent, being too short for it.
-    """
+    """Procedural events of all families; a ValueError if clips are too short to hear one."""
 
     def clips(label: str, side: str) -> Tensor:
         index = torch.arange(_CLIPS[side])
@@ -63,7 +61,8 @@ def file_pool(
     pool: SourcePool = {"train": {}, "test": {}}
     for label in usable_labels(files):
         ours = [file for file in files if file.label == label]
-        of = _recordings(ours)
+        # Recordings, each with the first name of its files.
+        of = {f.recording: f.name for f in sorted(ours, key=lambda f: f.name, reverse=True)}
         names = sorted(of.values())
         rng = np.random.default_rng(derive_seed(seed, "polyphony files", label))
         order = [names[index] for index in rng.permutation(len(names))]
@@ -82,22 +81,14 @@ def usable_labels(files: Sequence[SoundFile]) -> list[str]:
     Raises:
         ValueError: If there are fewer than two.
     """
-    of_label: dict[str, set[str]] = {}
-    for file in files:
-        if file.label:
-            of_label.setdefault(file.label, set()).add(file.recording)
-    labels = sorted(label for label, known in of_label.items() if len(known) > 1)
+    recordings = Counter(label for label, _ in {(f.label, f.recording) for f in files if f.label})
+    labels = sorted(label for label, n_recordings in recordings.items() if n_recordings > 1)
     if len(labels) < 2:
         raise ValueError(
             f"{len(labels)} labels have two event files or more, and polyphony needs two such "
             "labels: use --polyphony-clips 0"
         )
     return labels
-
-
-def _recordings(files: Sequence[SoundFile]) -> dict[str, str]:
-    """Recordings, each with the first name of its files."""
-    return {file.recording: file.name for file in sorted(files, key=lambda f: f.name, reverse=True)}
 
 
 def mix_sources(
@@ -137,24 +128,21 @@ def polyphony_curve(
     Raises:
         ValueError: If an embedding is not finite.
     """
-    embedded, present = {}, {}
+    sides = []
     for side in ("train", "test"):
-        parts = []
+        embeddings, present = [], []
         for start in range(0, n_clips, batch_size):
             rows = range(start, min(start + batch_size, n_clips))
             waveforms, labels = mix_sources(pool, side, rows, seed)
-            embeddings = embed_all(embed, waveforms, batch_size, device)
-            parts.append((embeddings.numpy(), labels.numpy()))
-        embedded[side] = np.concatenate([part[0] for part in parts]).astype(np.float64)
-        present[side] = np.concatenate([part[1] for part in parts])
-    if not all(np.isfinite(embeddings).all() for embeddings in embedded.values()):
-        raise ValueError("an embedding is NaN or infinite")
-    scores = ridge_scores(embedded["train"], present["train"], embedded["test"])
-    found = share_found(scores, present["test"])
-    n_sources = present["test"].sum(1)
-    return {
-        int(number): float(found[n_sources == number].mean()) for number in np.unique(n_sources)
-    }
+            embeddings.append(embed_all(embed, waveforms, batch_size, device))
+            present.append(labels)
+        sides += [torch.cat(embeddings).double().numpy(), torch.cat(present).numpy()]
+        if not np.isfinite(sides[-2]).all():
+            raise ValueError("an embedding is NaN or infinite")
+    train, train_present, test, test_present = sides
+    found = share_found(ridge_scores(train, train_present, test), test_present)
+    n_sources = test_present.sum(1)
+    return {int(n): float(found[n_sources == n].mean()) for n in np.unique(n_sources)}
 
 
 def ridge_scores(
@@ -164,16 +152,11 @@ def ridge_scores(
 ) -> Float[np.ndarray, "other label"]:
     """Scores of each label on `test`, by one ridge regression per label on its indicator.
 
-    Embeddings are standardised by the training part. The penalty is the one with the smallest
-    leave-one-out error there.
-
-    Raises:
-        ModuleNotFoundError: If scikit-learn is absent; it names the extra.
+    Embeddings are standardised by the training part; the penalty has the smallest leave-one-out
+    error there.
     """
     linear_model = require("sklearn.linear_model", "evaluate", "the polyphony probe")
-    mean, deviation = train.mean(0), train.std(0)
-    # Of a constant feature, rounding leaves a deviation that must not be divided by.
-    deviation[deviation <= 1e-6 * np.abs(mean) + np.finfo(np.float64).tiny] = np.inf
+    mean, deviation = mean_and_deviation(train)
     standard = (train - mean) / deviation
     # The mean squared singular value, of which a penalty is a share.
     size = float(np.square(standard).sum()) / min(standard.shape) or 1.0
@@ -186,8 +169,7 @@ def share_found(
 ) -> Float[np.ndarray, " clip"]:
     """Share of the k present labels that are among the k with the highest scores; ties are lost."""
     # Among equal scores, absent labels come first.
-    order = np.lexsort((present, -scores), axis=1)
-    ranked = np.take_along_axis(present, order, axis=1)
-    n_present = present.sum(1)
-    inside = np.arange(present.shape[1]) < n_present[:, None]
-    return (ranked & inside).sum(1) / n_present
+    ranked = np.take_along_axis(present, np.lexsort((present, -scores), axis=1), axis=1)
+    n_present = present.sum(1, keepdims=True)
+    inside = np.arange(present.shape[1]) < n_present
+    return ranked.mean(1, where=inside)

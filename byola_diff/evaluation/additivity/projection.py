@@ -91,9 +91,7 @@ def write_projection(
 def projection_figure(projection: Projection, shown: Sequence[str]) -> bytes:
     """A PNG: circles over the first background, crosses over the second, joined by event.
 
-    Args:
-        projection: The movements.
-        shown: Labels to draw, in the order of the legend, at most `MAX_LABELS`.
+    `shown` are the labels to draw, in the order of the legend, at most `MAX_LABELS`.
     """
     figure = new_figure(8.4, 5.4)
     axes = figure.add_subplot()

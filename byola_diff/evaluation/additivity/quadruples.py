@@ -74,21 +74,13 @@ class Sources:
 
 
 def open_sources(events: Path | None, backgrounds: Path | None, duration_s: float) -> Sources:
-    """Sources with their files listed.
+    """Sources with their files as `list_events` and `list_backgrounds` list them, or raise.
 
-    Args:
-        events: Folder or manifest, as of `list_events`; procedural events if None.
-        backgrounds: Folder of long files; procedural backgrounds if None.
-        duration_s: That backgrounds must last.
-
-    Raises:
-        ValueError: If there are no events, or fewer than two backgrounds that are long enough.
-        AudioFileError: If a background is unreadable.
-        NotADirectoryError: If there is no such folder.
+    What is None is procedural; files of backgrounds must last `duration_s`.
     """
     names = [_name(path) for path in (events, backgrounds)]
     return Sources(
-        PROCEDURAL if not events and not backgrounds else "/".join(names),
+        PROCEDURAL if {events, backgrounds} == {None} else "/".join(names),
         None if events is None else tuple(list_events(events)),
         None if backgrounds is None else tuple(list_backgrounds(backgrounds, duration_s)),
     )
@@ -104,9 +96,7 @@ def event_sounds(
 ) -> EventSounds:
     """Sounds of the quadruples of a seed: each seed has other sounds and other pairings.
 
-    Raises:
-        ValueError: If there are fewer event files than events.
-        AudioFileError: If a file is unreadable, silent, or too short.
+    Raises as `choose_events`, `read_events` and `read_backgrounds`.
     """
     how = (seed, sample_rate, round(duration_s * sample_rate))
     if sources.events is None:
@@ -171,9 +161,8 @@ def mix_at(sounds: EventSounds, snr_db: float) -> MixedEvents:
     since the logarithm of an encoder's front end has a floor.
     """
     background_gain, event_gain = gains(snr_db)
-    first, second = (
-        background_gain * side for side in (sounds.first_background, sounds.second_background)
-    )
+    first = background_gain * sounds.first_background
+    second = background_gain * sounds.second_background
     added = event_gain * sounds.events
     return MixedEvents(first, first + added, second, second + added)
 

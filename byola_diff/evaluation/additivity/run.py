@@ -44,14 +44,6 @@ from byola_diff.option_fields import Count, positive_whole
 from byola_diff.scores import Curve, ScoreRecord, score_record
 from byola_diff.sounds import FOREGROUNDS
 
-USUAL_ADDITIVITY = {
-    "events": 200,
-    "snr_db": [-10.0, -5.0, 0.0, 5.0, 10.0, 15.0, 20.0],
-    "duration_s": 2.0,
-    "seeds": [0, 1, 2],
-}
-"""Defaults; scores by other values of these do not compare, and are marked in reports."""
-
 _MAX_DB = 60.0
 
 _KEPT_BYTES = 1 << 30
@@ -83,14 +75,14 @@ class AdditivityOptions(ScoreOptions):
     events: Count = 200
     """Number of events."""
     snr_db: list[Annotated[float, _decibel, "DB"]] = field(
-        default_factory=USUAL_ADDITIVITY["snr_db"].copy
+        default_factory=lambda: [-10.0, -5.0, 0.0, 5.0, 10.0, 15.0, 20.0]
     )
     """Levels of events against backgrounds; the score is that nearest to 0."""
     duration_s: Annotated[float, positive_number, "S"] = 2.0
     """Length of each sound."""
     polyphony_clips: Annotated[int, _whole, "N"] = 400
     """Mixtures of 1 to 8 sources to train a probe on, and as many to test it; 0 for none."""
-    seeds: list[Annotated[int, "N"]] = field(default_factory=USUAL_ADDITIVITY["seeds"].copy)
+    seeds: list[Annotated[int, "N"]] = field(default_factory=lambda: [0, 1, 2])
     """Each gives other sounds, and a score."""
 
 
@@ -120,7 +112,7 @@ class AdditivityRun:
     def settings(self) -> dict[str, Any]:
         """What a record says of how it came about."""
         options, main_snr_db = self.options, self.main_snr_db
-        marks = deviations(options, USUAL_ADDITIVITY)
+        marks = deviations(options, "events", "snr_db", "duration_s", "seeds")
         return {
             "n_events": options.events,
             "seeds": list(options.seeds),
@@ -138,10 +130,9 @@ class AdditivityRun:
         """Sounds by seed and sample rate, kept for the next encoder if they are not too large."""
         options = self.options
         how = (self.sources, options.events, options.snr_db, options.duration_s)
-        make = partial(event_sounds, *how)
         n_seeds, n_samples = len(options.seeds), round(options.duration_s * _HIGHEST_RATE)
-        small = 4 * 3 * options.events * n_samples * n_seeds <= _KEPT_BYTES
-        return lru_cache(n_seeds)(make) if small else make
+        are_small = 4 * 3 * options.events * n_samples * n_seeds <= _KEPT_BYTES
+        return lru_cache(n_seeds if are_small else 0)(partial(event_sounds, *how))
 
     def records(self, named: NamedEncoder) -> Iterator[ScoreRecord]:
         """The record of all seeds; then the picture, in the folder `exhibits` beside it."""
@@ -157,9 +148,9 @@ class AdditivityRun:
                     values[metric][f"{snr_db:g}"][f"seed {seed}"] = value
                 if projection is None and snr_db == self.main_snr_db:
                     projection = project(embedded, sounds.labels)
-            if n_clips := options.polyphony_clips:
+            if options.polyphony_clips:
                 pool = self._pool(seed, encoder.sample_rate)
-                found = polyphony_curve(encoder.scene, pool, n_clips, seed, *how)
+                found = polyphony_curve(encoder.scene, pool, options.polyphony_clips, seed, *how)
                 for n_sources, share in found.items():
                     values["polyphony"][f"{n_sources}"][f"seed {seed}"] = share
         scores = {metric: values[metric][f"{self.main_snr_db:g}"] for metric in METRICS}
@@ -206,10 +197,8 @@ def additivity_job(options: AdditivityOptions) -> Job:
     """Additivity and polyphony on procedural sounds, or on those of one or two folders.
 
     Raises:
-        ValueError: If there are too few events, backgrounds, labels or polyphonic mixtures, sounds
-            are too short, or a seed occurs twice.
-        AudioFileError: If a background is unreadable.
-        NotADirectoryError: If there is no such folder.
+        ValueError: If there are too few events, labels or polyphonic mixtures, sounds are too
+            short, or a seed occurs twice; else as `open_sources`.
     """
     if len(set(options.seeds)) < len(options.seeds):
         raise ValueError(f"a seed occurs twice in {' '.join(map(str, options.seeds))}")

@@ -58,11 +58,7 @@ class BgKnown:
         return Manifest(self.root, tuple(clips), ())
 
     def check_audio(self) -> None:
-        """Do nothing if the sounds are those that were made; reads all files.
-
-        Raises:
-            ValueError: If one was altered.
-        """
+        """Read all files; a `ValueError` if a sound is not the one that was made."""
         for variant, manifest in self.manifests.items():
             for clip in manifest.clips:
                 path = self.root / clip.file
@@ -98,15 +94,21 @@ def read_bgknown(folder: Path) -> BgKnown:
         variant: read_manifest(folder / f"{variant}.csv", required_splits=("train", "test"))
         for variant in VARIANTS
     }
+    mixtures = manifests[MIXTURE]
     for variant in REFERENCES:
-        _check_aligned(folder, variant, manifests[MIXTURE], manifests[variant])
+        _check_aligned(folder, variant, mixtures, manifests[variant])
+    counts = {
+        "training items": len(mixtures.in_split("train")),
+        "test items": len(mixtures.in_split("test")),
+        "classes": len(mixtures.classes),
+    }
     return BgKnown(
         folder,
         manifests,
         hashes,
         _items(folder / ITEMS, manifests),
         facts.model_dump(include={"name", "seed", "settings", "renderer"}),
-        facts.deviations or tuple(deviations(_counts(manifests[MIXTURE]), _PUBLISHED)),
+        facts.deviations or tuple(deviations(counts, _PUBLISHED)),
     )
 
 
@@ -145,21 +147,14 @@ def _check_aligned(folder: Path, variant: str, mixtures: Manifest, references: M
     rows = zip(mixtures.clips, references.clips, strict=True)
     for number, (mixture, reference) in enumerate(rows, start=FIRST_ROW):
         file = PurePosixPath(mixture.file).with_stem(f"{item_name(mixture)}_{variant}")
-        expected = file.as_posix(), mixture.labels, mixture.split
-        found = PurePosixPath(reference.file).as_posix(), reference.labels, reference.split
-        names = ("file", "label", "split")
-        for name, mine, other in zip(names, found, expected, strict=True):
+        cells = {
+            "file": (PurePosixPath(reference.file).as_posix(), file.as_posix()),
+            "label": (reference.labels, mixture.labels),
+            "split": (reference.split, mixture.split),
+        }
+        for name, (mine, other) in cells.items():
             if mine != other:
                 raise ValueError(
                     f"{path}: row {number}, column {name!r}: {reference.file} does not belong to "
                     f"{mixture.file} of mix.csv: {mine!r}, not {other!r}"
                 )
-
-
-def _counts(mixtures: Manifest) -> dict[str, int]:
-    """What is compared with the published set, if a set says nothing itself."""
-    return {
-        "training items": len(mixtures.in_split("train")),
-        "test items": len(mixtures.in_split("test")),
-        "classes": len(mixtures.classes),
-    }

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 
+from byola_diff.audio.files import AudioFileError
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.bgknown.data import (
     MIXTURE,
@@ -19,7 +20,7 @@ from byola_diff.evaluation.bgknown.data import (
     item_name,
     read_bgknown,
 )
-from byola_diff.evaluation.jobs import WHOLE, Job, count_embedded, embed_whole
+from byola_diff.evaluation.jobs import Job, count_embedded, embed_whole
 from byola_diff.evaluation.options import EmbeddingOptions, Folder, Rate, ScoreOptions, deviations
 from byola_diff.models.precision import resolved_precision
 from byola_diff.probing.parts import probe_parts
@@ -42,12 +43,6 @@ _TITLES = {
 }
 _FACTS = {"snr_db": "SNR (dB)", "background_label": "background", "start_s": "its start (s)"}
 """Columns of items.csv, as they are shown."""
-
-USUAL_BGKNOWN = {
-    "learning_rates": list(BGKNOWN.learning_rates),
-    "seeds": list(BGKNOWN.seeds),
-}
-"""Defaults; scores by other values of these do not compare, and are marked in reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +69,11 @@ def bgknown_job(options: BgKnownOptions) -> Job:
     """
     data = read_bgknown(options.data)
     rates, seeds = tuple(options.learning_rates), tuple(options.seeds)
-    if len(set(rates)) < len(rates) or len(set(seeds)) < len(seeds):
-        raise ValueError("a learning rate or seed is given twice")
     run = BgKnownRun(data, replace(BGKNOWN, learning_rates=rates, seeds=seeds), options)
     with located(f"{options.data}: "):
         probe_parts(data.mixtures, "accuracy")
     name = BGKNOWN.name
-    return Job(name, name, run.settings(), run.records, run.plan, data.mixtures, WHOLE)
+    return Job(name, name, run.settings(), run.records, run.plan, data.mixtures)
 
 
 @dataclass(frozen=True)
@@ -93,27 +86,26 @@ class BgKnownRun:
 
     def settings(self) -> dict[str, Any]:
         """What a record says of how it came about."""
+        own = deviations(self.options, "learning_rates", "seeds")
         return {
             **asdict(self.protocol),
             "n_items": len(self.data.mixtures.clips),
             "data": dict(self.data.settings),
             "manifests": dict(self.data.hashes),
-            "deviations": [*self.data.deviations, *deviations(self.options, USUAL_BGKNOWN)],
+            "deviations": [*self.data.deviations, *own],
             "precision": resolved_precision(self.options.precision, self.options.device),
             "device": torch.device(self.options.device).type,
         }
 
     def records(self, named: NamedEncoder) -> Iterator[ScoreRecord]:
         """The record; then the exhibit of the data set, unless it is there."""
-        start = time.monotonic()
-        mixtures = self.data.mixtures
+        start, options = time.monotonic(), self.options
         scores, learning_rates = {}, {}
-        embeddings = embed_whole(named, self._unaltered_clips, self.options).numpy()
+        embeddings = embed_whole(named, self._unaltered_clips, options).numpy()
         of_variant = zip(VARIANTS, np.split(embeddings, len(VARIANTS)), strict=True)
+        how = ("accuracy", self.protocol, options.device)
         for variant, difference in difference_embeddings(dict(of_variant)).items():
-            result = probe_task(
-                difference, mixtures, "accuracy", self.protocol, device=self.options.device
-            )
+            result = probe_task(difference, self.data.mixtures, *how)
             scores[variant] = {seed: values["test"] for seed, values in result.scores.items()}
             learning_rates[variant] = result.learning_rates["test"]
         about = (self.settings(), time.monotonic() - start)
@@ -135,11 +127,7 @@ class BgKnownRun:
 
     @cached_property
     def _unaltered_clips(self) -> Manifest:
-        """All clips; their files are hashed once, whatever the number of encoders.
-
-        Mixtures and references are of one length and embedded whole: a crop of one is none of the
-        other.
-        """
+        """All clips; their files are hashed once, whatever the number of encoders."""
         self.data.check_audio()
         return self.data.clips
 
@@ -151,16 +139,14 @@ class BgKnownRun:
             return
         try:
             write_extra(folder, name, bgknown_extra(self.data))
-        except ModuleNotFoundError as error:
+        except (ModuleNotFoundError, AudioFileError) as error:
             print(f"no exhibit of {self.data.root}: {error}", file=sys.stderr)
 
 
 def bgknown_extra(data: BgKnown) -> ReportExtra:
     """Facts, spectrograms and players of two test items, of different classes where there are.
 
-    Raises:
-        AudioFileError: If a clip can't be read.
-        ModuleNotFoundError: If Matplotlib is absent; it names the extra.
+    Raises as `heard_clips`.
     """
     clips = data.mixtures.clips
     tested = [place for place, clip in enumerate(clips) if clip.split == "test"]

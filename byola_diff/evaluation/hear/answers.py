@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn import functional
 
 from byola_diff.evaluation.hear.events import (
     DETECTION,
@@ -24,7 +23,8 @@ from byola_diff.evaluation.hear.events import (
 )
 from byola_diff.evaluation.hear.task_folder import Labels
 from byola_diff.probing import metrics
-from byola_diff.scores.task_names import LOWER_IS_BETTER
+from byola_diff.probing.stacks import probe_loss
+from byola_diff.scores.task_names import lower_is_better
 
 _MACRO: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "mAP": metrics.mean_average_precision,
@@ -147,11 +147,8 @@ def rating(
         return -math.inf
     if metric is not None:
         return _rated(metric, answers.scores(logits, [metric])[metric])
-    targets = answers.targets.to(logits.device)
-    if targets.ndim == 1:
-        return -float(functional.cross_entropy(logits, targets))
-    return -float(functional.binary_cross_entropy_with_logits(logits, targets))
+    return -probe_loss(logits, answers.targets.to(logits.device)).item()
 
 
 def _rated(metric: str, value: float) -> float:
-    return -value if metric in LOWER_IS_BETTER else value
+    return -value if lower_is_better(metric) else value

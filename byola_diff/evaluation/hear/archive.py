@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from byola_diff.evaluation.hear.task_metadata import HearTaskError
+from byola_diff.tables.rows import located
 
 MAX_BYTES = 200 << 30
 MAX_MEMBERS = 2_000_000
@@ -38,20 +39,21 @@ def unpack_task(archive: Path, cache: Path) -> Path:
         raise FileNotFoundError(f"no such archive: {archive}")
     name = archive.name.removesuffix(".gz").removesuffix(".tar")
     unpacked = cache / f"{name}-{_fingerprint(archive)}"
-    if not unpacked.is_dir():
-        temporary = cache / f".{unpacked.name}.{os.getpid()}.tmp"
-        try:
-            temporary.mkdir(parents=True)
-            _unpack(archive, temporary)
-            _task_folder(archive, temporary)
+    with located(f"{archive}: ", HearTaskError):
+        if not unpacked.is_dir():
+            temporary = cache / f".{unpacked.name}.{os.getpid()}.tmp"
             try:
-                temporary.rename(unpacked)
-            except OSError:  # another process may have been first: its folder is as good
-                if not unpacked.is_dir():
-                    raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return _task_folder(archive, unpacked)
+                temporary.mkdir(parents=True)
+                _unpack(archive, temporary)
+                _task_folder(temporary)
+                try:
+                    temporary.rename(unpacked)
+                except OSError:  # another process may have been first: its folder is as good
+                    if not unpacked.is_dir():
+                        raise
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        return _task_folder(unpacked)
 
 
 class _BoundedHeader(tarfile.TarInfo):
@@ -59,10 +61,10 @@ class _BoundedHeader(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_BoundedHeader":
-        """As of the base class; a `HearTaskError` if an extended header is of no sane size."""
+        """As of the base class; a `ValueError` if an extended header is of no sane size."""
         header = super().frombuf(buf, encoding, errors)
         if header.size > _MAX_HEADER_BYTES and header.type in _EXTENDED:
-            raise HearTaskError(
+            raise ValueError(
                 f"refused: an extended header of {header.size} bytes, above {_MAX_HEADER_BYTES}"
             )
         return header
@@ -75,21 +77,19 @@ def _unpack(archive: Path, folder: Path) -> None:
         with tarfile.open(archive, "r:gz", tarinfo=_BoundedHeader) as tar:
             for member in tar:
                 n_bytes += member.size
-                _check(archive, member, seen)
+                _check(member, seen)
                 if n_bytes > MAX_BYTES:
-                    raise HearTaskError(f"{archive}: unpacks to more than {MAX_BYTES} bytes")
+                    raise ValueError(f"unpacks to more than {MAX_BYTES} bytes")
                 if member.size > shutil.disk_usage(folder).free:
-                    raise HearTaskError(
-                        f"{archive}: the disk of {folder.parent} is too small for it"
-                    )
+                    raise ValueError(f"the disk of {folder.parent} is too small for it")
                 if len(seen) > MAX_MEMBERS:
-                    raise HearTaskError(f"{archive}: has more than {MAX_MEMBERS} members")
+                    raise ValueError(f"has more than {MAX_MEMBERS} members")
                 tar.extract(member, folder, filter="data")
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise HearTaskError(f"{archive}: can't be unpacked, perhaps truncated: {error}") from error
+        raise ValueError(f"can't be unpacked, perhaps truncated: {error}") from error
 
 
-def _check(archive: Path, member: tarfile.TarInfo, seen: set[PurePosixPath]) -> None:
+def _check(member: tarfile.TarInfo, seen: set[PurePosixPath]) -> None:
     """Refuse what a task has no use for."""
     path = PurePosixPath(member.name)
     problem = None
@@ -102,17 +102,15 @@ def _check(archive: Path, member: tarfile.TarInfo, seen: set[PurePosixPath]) -> 
     elif path in seen and not member.isdir():
         problem = "it is there twice"
     if problem:
-        raise HearTaskError(f"{archive}: refused for its member {member.name!r}: {problem}")
+        raise ValueError(f"refused for its member {member.name!r}: {problem}")
     seen.add(path)
 
 
-def _task_folder(archive: Path, folder: Path) -> Path:
+def _task_folder(folder: Path) -> Path:
     found = sorted(path.parent for path in folder.rglob("task_metadata.json"))
     if len(found) != 1:
         names = [str(path.relative_to(folder)) for path in found]
-        raise HearTaskError(
-            f"{archive}: must hold one task_metadata.json, not {len(found)}: {names}"
-        )
+        raise ValueError(f"must hold one task_metadata.json, not {len(found)}: {names}")
     return found[0]
 
 

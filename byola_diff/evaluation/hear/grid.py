@@ -98,15 +98,9 @@ class GridPoint:
 
     def rules(self, shuffle: bool) -> TrainingRules:
         """What they share. Adam without weight decay; only a better look counts."""
-        return TrainingRules(
-            batch_size=self.batch_size,
-            max_epochs=self.max_epochs,
-            check_every=self.check_every,
-            patience=self.patience,
-            later_wins=False,
-            weight_decay=0.0,
-            shuffle=shuffle,
-        )
+        # A patience of 0 is that of 1, as in the kit.
+        how = (self.batch_size, self.max_epochs, self.check_every, max(1, self.patience))
+        return TrainingRules(*how, later_wins=False, shuffle=shuffle)
 
 
 def hyperparameter_grid(
@@ -117,12 +111,9 @@ def hyperparameter_grid(
     Values of the grid are replaced by those that some tasks have, and these by `overrides`, which
     are from the metadata of the task.
     """
-    values: dict[str, Any] = {**_GRIDS[name], **_TASK_GRIDS.get(task_name, {}), **overrides}
-    parameters = sorted(values)
-    fields = [_RENAMED.get(parameter, parameter) for parameter in parameters]
-    points = [
-        GridPoint(**dict(zip(fields, combination, strict=True)))
-        for combination in itertools.product(*(values[parameter] for parameter in parameters))
-    ]
+    given: dict[str, Any] = {**_GRIDS[name], **_TASK_GRIDS.get(task_name, {}), **overrides}
+    values = {_RENAMED.get(name, name): given[name] for name in sorted(given)}
+    combinations = itertools.product(*values.values())
+    points = [GridPoint(**dict(zip(values, each, strict=True))) for each in combinations]
     random.Random(42).shuffle(points)
     return points[:n_points]

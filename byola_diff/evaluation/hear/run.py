@@ -28,9 +28,6 @@ from byola_diff.option_fields import Count
 from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.tables.preprocessing import Preprocessing
 
-USUAL_HEAR = {"grid": "default", "points": 8, "shuffle": False}
-"""Defaults; scores by other values of these do not compare, and are marked in reports."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class HearOptions(ScoreOptions, EmbeddingOptions):
@@ -60,7 +57,7 @@ def hear_jobs(options: HearOptions) -> list[Job]:
 def _hear_job(options: HearOptions, task: HearTask) -> Job:
     extraction, name = extraction_options(options), task.metadata.name
     settings = {"grid": options.grid, "n_points": options.points, "shuffle": options.shuffle}
-    marked = settings | {"deviations": deviations(options, USUAL_HEAR)}
+    marked = settings | {"deviations": deviations(options, "grid", "points", "shuffle")}
 
     def records(named: NamedEncoder) -> Iterator[ScoreRecord]:
         start = time.monotonic()
@@ -103,11 +100,9 @@ class HearResult:
     @property
     def scores(self) -> dict[str, dict[str, float]]:
         """Test values by metric, then by test split: as `score_record` takes them."""
+        tested = self.folds.items()
         metrics = next(iter(self.folds.values())).scores
-        return {
-            metric: {test: fold.scores[metric] for test, fold in self.folds.items()}
-            for metric in metrics
-        }
+        return {metric: {test: fold.scores[metric] for test, fold in tested} for metric in metrics}
 
     def choices(self) -> dict[str, Any]:
         """Plain values that were chosen on validation splits."""

@@ -30,7 +30,6 @@ from byola_diff.probing.parts import probe_parts
 from byola_diff.probing.protocols import PROTOCOLS, LinearProtocol
 from byola_diff.probing.task import probe_task
 from byola_diff.scores import ScoreRecord, score_record
-from byola_diff.scores.write import Values
 from byola_diff.tables.preprocessing import Preprocessing
 from byola_diff.tables.rows import located
 
@@ -155,25 +154,14 @@ class LinearRun:
         start: float,
         **about: Any,
     ) -> ScoreRecord:
-        scores, probe = self._probe(embeddings, task)
-        how = (self.settings(task), time.monotonic() - start)
-        return score_record(self.name, task.name, named, scores, *how, probe=probe, **about)
-
-    def _probe(
-        self, embeddings: Float[np.ndarray, "clip dim"], task: Task
-    ) -> tuple[dict[str, Values], dict[str, Any]]:
-        """Scores by metric, and what was chosen on validation clips."""
         if self.protocol is None:
-            return {"accuracy": probe_manifest(embeddings, task.manifest)}, {}
-        result = probe_task(
-            embeddings,
-            task.manifest,
-            task.metric,
-            self.protocol,
-            device=self.extraction.device,
-            progress=self.extraction.progress,
-        )
-        return {task.metric: result.scores}, {"learning_rates": result.learning_rates}
+            scores, about["probe"] = probe_manifest(embeddings, task.manifest), {}
+        else:
+            how = (task.metric, self.protocol, self.extraction.device)
+            result = probe_task(embeddings, task.manifest, *how)
+            scores, about["probe"] = result.scores, {"learning_rates": result.learning_rates}
+        what = ({task.metric: scores}, self.settings(task), time.monotonic() - start)
+        return score_record(self.name, task.name, named, *what, **about)
 
 
 def linear_jobs(options: LinearOptions, steps_of: StepsOf) -> list[Job]:

@@ -27,11 +27,7 @@ def retrieval_example(
     """The best query and, if any failed, the worst: with their candidates, the right one marked.
 
     Of the test pairs of a table of one scene: `query` and `gallery` are their unit vectors and
-    those of their second clips. Clips are played at `sample_rate`, in Hz.
-
-    Raises:
-        AudioFileError: If a clip can't be read.
-        ModuleNotFoundError: If Matplotlib is absent; it names the extra.
+    those of their second clips. Clips are played at `sample_rate`, in Hz. Raises as `heard_clips`.
     """
     parts: list[Part] = []
     for heading, place in zip(("Found", "Missed"), chosen_queries(query, gallery), strict=True):

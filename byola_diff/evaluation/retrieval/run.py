@@ -17,7 +17,7 @@ from torch import Tensor
 from byola_diff.audio.files import AudioFileError
 from byola_diff.corpora.prepare import deviations as count_deviations
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.jobs import WHOLE, Job, count_embedded, read_made_set
+from byola_diff.evaluation.jobs import Job, count_embedded, read_made_set
 from byola_diff.evaluation.options import (
     EmbeddingOptions,
     Encoder,
@@ -60,9 +60,6 @@ _KS = (1, 5, 10)
 _PUBLISHED = {"training pairs": 50_000, "gallery": 1000}
 """Numbers of each scene of APwD; validation pairs count as training pairs."""
 _ABOUT = "apwd.json"
-
-USUAL_RETRIEVAL = {"epochs": 300, "seeds": [42, 43, 44]}
-"""Defaults; scores by other values of these do not compare, and are marked in reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +110,7 @@ def retrieval_jobs(options: RetrievalOptions) -> list[Job]:
                     raise ValueError("no test pairs: add rows of split test")
         task = _task_name(run.scenes[0]) if len(run.scenes) == 1 else "apwd"
         manifest = pair_manifest(table)
-        jobs.append(Job(PROTOCOL, task, run.settings(), run.records, run.plan, manifest, WHOLE))
+        jobs.append(Job(PROTOCOL, task, run.settings(), run.records, run.plan, manifest))
     return jobs
 
 
@@ -143,7 +140,7 @@ class RetrievalRun:
 
     def settings(self) -> dict[str, Any]:
         """What a record says of how it came about, and of what is not as published."""
-        found = deviations(self.options, USUAL_RETRIEVAL)
+        found = deviations(self.options, "epochs", "seeds")
         if self.options.text_encoder == BAG_OF_WORDS:
             found.append("text encoder: bag-of-words, not DistilBERT")
         return {

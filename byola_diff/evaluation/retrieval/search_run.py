@@ -16,7 +16,7 @@ from torch import Tensor
 from byola_diff.atomic import write_text
 from byola_diff.audio.files import find_audio, read_audio
 from byola_diff.encoders.open import NamedEncoder, names_code, open_encoder
-from byola_diff.evaluation.jobs import WHOLE, embed_whole
+from byola_diff.evaluation.jobs import embed_whole
 from byola_diff.evaluation.options import EmbeddingOptions, Encoder, Folder
 from byola_diff.evaluation.retrieval.system import SystemAbout, load_system
 from byola_diff.evaluation.retrieval.text_encoders import TextEncoder, open_text_encoder
@@ -113,19 +113,13 @@ def _sections(
     query, *found = heard_clips(clips, sample_rate)
     said = [Text(f"{warning[0].upper()}{warning[1:]}.")] if warning else []
     scores = Table(["place", "cosine", "file"], rows, text_columns=frozenset({2}))
-    sections = [
-        Section("Query", [query, *said]),
-        Section("Found", found),
-        Section("Scores", [scores]),
-    ]
+    sections = [Section("Query", [query, *said]), Section("Found", found)]
+    sections.append(Section("Scores", [scores]))
     if unreadable:
         more = len(unreadable) - _MAX_LISTED
-        reasons = Table(
-            ["file", "reason"],
-            unreadable[:_MAX_LISTED],
-            note=f"And {more} more." if more > 0 else "",
-            text_columns=frozenset({1}),
-        )
+        note, reason = f"And {more} more." if more > 0 else "", frozenset({1})
+        listed = unreadable[:_MAX_LISTED]
+        reasons = Table(["file", "reason"], listed, note=note, text_columns=reason)
         lead = Text(f"{len(unreadable)} files could not be read.")
         sections.append(Section("Left out", [lead, reasons]))
     return sections
@@ -161,28 +155,27 @@ def _audio_encoder(
     needs the table of the clips.
     """
     pairs, of_pairs = Path(about.pairs), None
+    content = about.encoder_sha256[:8]
+    trained = f"the system was trained with {about.encoder} of content {content}"
     if about.statistics is None and pairs.is_file():
         of_pairs = pair_manifest(read_pairs(pairs))
     try:
         if word is None and names_code(about.encoder):
             raise ValueError("it is code, which runs only if you name it")
-        named = open_encoder(word or about.encoder, of_pairs, WHOLE, device, about.statistics)
+        named = open_encoder(word or about.encoder, of_pairs, None, device, about.statistics)
     except (ValueError, FileNotFoundError) as error:
-        if word is not None and isinstance(error, FileNotFoundError):
-            raise
-        if word is not None:
+        if word is None:
             raise ValueError(
-                f"the system was trained with {about.encoder} of content "
-                f"{about.encoder_sha256[:8]}, and {word} can't be opened for it: {error}"
+                f"the system was trained with {about.encoder!r}, which can't be opened here: "
+                f"{error}. Say where it is by --encoder"
             ) from error
-        raise ValueError(
-            f"the system was trained with {about.encoder!r}, which can't be opened here: {error}. "
-            "Say where it is by --encoder"
-        ) from error
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(f"{trained}, and {word} can't be opened for it: {error}") from error
     if named.content_hash != about.encoder_sha256:
         raise ValueError(
-            f"the system was trained with {about.encoder} of content {about.encoder_sha256[:8]}, "
-            f"and {named.name} is of content {named.content_hash[:8]}: give the former as --encoder"
+            f"{trained}, and {named.name} is of content {named.content_hash[:8]}: give the former "
+            "as --encoder"
         )
     return named
 

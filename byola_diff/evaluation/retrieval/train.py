@@ -26,11 +26,13 @@ from byola_diff.evaluation.retrieval.network import (
     seeded_retrieval_network,
 )
 from byola_diff.evaluation.retrieval.text_encoders import TextEncoder
+from byola_diff.probing.standard import mean_and_deviation
 from byola_diff.randomness import torch_generator
 from byola_diff.tables.manifest import Clip, Manifest
 from byola_diff.tables.pairs import PairTable
 
-_CHUNK = 4096
+_PAIRS_AT_ONCE = 4096
+_FEATURES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,10 @@ class EmbeddedPairs:
         """
         test = [row for row, pair in enumerate(table.pairs) if pair.split == "test"]
         queries, candidates = [], []
-        for rows in torch.tensor(test, device=self.audio.device).split(_CHUNK):
-            batch = self.batch(rows)
-            first, second = batch.audio.chunk(2)
-            queries.append(network.query(first, batch.text))
+        for rows in torch.tensor(test, device=self.audio.device).split(_PAIRS_AT_ONCE):
+            audio, text, _ = self.batch(rows)
+            first, second = audio.chunk(2)
+            queries.append(network.query(first, text))
             candidates.append(network.target(second))
         return torch.cat(queries), torch.cat(candidates)
 
@@ -79,16 +81,13 @@ def embed_scene(
 ) -> tuple[EmbeddedPairs, Float32[Tensor, " feature"], Float32[Tensor, " feature"]]:
     """The pairs of a scene, and mean and deviation that their audio was standardised by.
 
-    Each clip and each wording is embedded once; clips come from the cache.
-
-    Raises:
-        UnreadableClipsError: If clips can't be read.
-        ValueError: If an embedding is not finite.
+    Each clip and each wording is embedded once. Raises as `embed`, and a ValueError if the
+    embedding of a text is not finite.
     """
     manifest = pair_manifest(table)
     audio = embed_whole(named, manifest, options)
     train = [row for row, clip in enumerate(manifest.clips) if clip.split == "train"]
-    mean, deviation = statistics(audio, torch.tensor(train, dtype=torch.int64))
+    mean, deviation = statistics(audio, torch.tensor(train))
     audio.sub_(mean).div_(deviation)  # in place: a second table may not fit into memory
     texts = sorted({pair.text for pair in table.pairs})
     clip_of = {clip.file: place for place, clip in enumerate(manifest.clips)}
@@ -122,22 +121,14 @@ def pair_manifest(table: PairTable) -> Manifest:
 def statistics(
     embeddings: Float32[Tensor, "clip feature"], rows: Int[Tensor, " row"]
 ) -> tuple[Float32[Tensor, " feature"], Float32[Tensor, " feature"]]:
-    """Mean and deviation of each feature over the clips at `rows`; 1 for a constant feature.
+    """Mean and deviation of each feature over the clips at `rows`, as `mean_and_deviation`.
 
-    In double precision by parts, as a table in double precision may not fit into memory.
+    By some features at a time, as a table in double precision may not fit into memory.
     """
-    total = torch.zeros(embeddings.shape[1], dtype=torch.float64)
-    for part in rows.split(_CHUNK):
-        total += embeddings[part].double().sum(0)
-    mean = total / len(rows)
-    squares = torch.zeros_like(mean)
-    for part in rows.split(_CHUNK):
-        squares += (embeddings[part].double() - mean).square().sum(0)
-    deviation = (squares / len(rows)).sqrt()
-    # Of a constant feature, rounding leaves a deviation that must not be divided by.
-    constant = deviation <= mean.abs() * (10 * torch.finfo(torch.float32).eps)
-    deviation[constant] = 1.0
-    return mean.float(), deviation.float()
+    parts = embeddings.split(_FEATURES_AT_ONCE, dim=1)
+    found = [np.stack(mean_and_deviation(part[rows].numpy())) for part in parts]
+    mean, deviation = torch.from_numpy(np.concatenate(found, axis=1)).float()
+    return mean, deviation
 
 
 @dataclass(frozen=True)
@@ -174,11 +165,8 @@ def retrieval_parts(
     Raises:
         ValueError: If one of the two parts is empty.
     """
-    splits = [pair.split for pair in table.pairs]
-    train, valid = (
-        torch.tensor([row for row, split in enumerate(splits) if split == part], dtype=torch.int64)
-        for part in ("train", "valid")
-    )
+    splits = np.array([pair.split for pair in table.pairs])
+    train, valid = (torch.from_numpy(np.flatnonzero(splits == p)) for p in ("train", "valid"))
     if not len(valid) and len(train) > 1:
         order = torch.randperm(len(train), generator=torch_generator("retrieval validation", seed))
         n_valid = max(1, round(rules.valid_share * len(train)))

@@ -45,6 +45,12 @@ def test_labels_are_folders_or_those_of_a_manifest(folders):
         assert named == [("bell/2.wav", "gong"), ("dog/0.wav", "hound")]
 
 
+def test_names_of_folders_are_compared_in_nfc(tmp_path):
+    for number, folder in enumerate(("cafe\u0301", "caf\u00e9")):
+        write(tmp_path / folder / f"{number}.wav", tone(0.3))
+    assert [file.label for file in list_events(tmp_path)] == ["caf\u00e9"] * 2
+
+
 def test_sounds_of_folders(folders):
     sources = open_sources(folders / "events", folders / "long", 0.5)
     assert sources.name == "events/long"

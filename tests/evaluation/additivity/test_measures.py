@@ -187,6 +187,12 @@ def test_encoder_that_ignores_its_input_has_nothing(sounds):
         assert (score["recall@1"], score["recall@5"]) == (0, 0)
 
 
+def test_an_encoder_may_write_into_what_it_is_given():
+    waveforms = torch.ones(3, 8)
+    embed_all(lambda waveform: waveform.zero_()[:, :2], waveforms, 2, "cpu")
+    assert waveforms.all()
+
+
 def test_backgrounds_are_embedded_once_per_level(sounds):
     counted = []
 

@@ -1,10 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
 from shutil import copyfile
 
 import numpy as np
 import pytest
 import torch
 
+from byola_diff.audio.files import AudioFileError
 from byola_diff.command_line import read_options
 from byola_diff.evaluation.bgknown import run as bgknown_runs
 from byola_diff.evaluation.bgknown.data import BgKnown, read_bgknown
@@ -146,9 +148,16 @@ def test_the_exhibit_shows_two_classes_once(outcome, data, monkeypatch):
     assert len(list(job.records(named()))) == 1
 
 
-def test_scores_stand_where_figures_can_not_be_drawn(data, tmp_path, monkeypatch, capsys):
+NO_EXHIBIT = [
+    ModuleNotFoundError("figures need Matplotlib: pip install 'byola-diff[evaluate]'"),
+    AudioFileError(Path("a.wav"), "unreadable"),
+]
+
+
+@pytest.mark.parametrize("error", NO_EXHIBIT, ids=lambda error: type(error).__name__)
+def test_scores_stand_where_figures_can_not_be_drawn(data, tmp_path, monkeypatch, capsys, error):
     def absent(_):
-        raise ModuleNotFoundError("figures need Matplotlib: pip install 'byola-diff[evaluate]'")
+        raise error
 
     monkeypatch.setattr(bgknown_runs, "bgknown_extra", absent)
     assert len(list(job_of(data, options_for(tmp_path, "--seeds", "1")).records(named()))) == 1
@@ -194,7 +203,7 @@ def test_the_protocol_takes_stratified_clips(data, monkeypatch):
         return carve_stratified(part, targets_of, share, seed)
 
     monkeypatch.setattr(probing, "carve_stratified", recording)
-    probing.probe_task(np.eye(120, 4), mixtures, "accuracy", BGKNOWN, progress=False)
+    probing.probe_task(np.eye(120, 4), mixtures, "accuracy", BGKNOWN)
     assert calls == [(0.1, 42), (0.1, 43), (0.1, 44)]
 
 

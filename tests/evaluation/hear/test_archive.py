@@ -110,6 +110,16 @@ def test_what_the_disk_cannot_hold_is_refused(packed, tmp_path, monkeypatch):
         unpack_task(packed, tmp_path / "cache")
 
 
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE], ids=["gnu", "pax"])
+def test_a_header_that_would_fill_the_memory_is_refused(kind, packed, tmp_path):
+    pack(packed, [(member("long", kind), bytes((1 << 20) + 1))])
+    with pytest.raises(
+        HearTaskError, match="refused: an extended header of 1048577 bytes"
+    ) as caught:
+        unpack_task(packed, tmp_path / "cache")
+    assert str(packed) in str(caught.value)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
 def test_a_truncated_archive_leaves_nothing(share, packed, tmp_path):
     content = packed.read_bytes()

@@ -70,6 +70,11 @@ def test_metadata_goes_before_all_else():
     assert {point.check_every for point in points} == {2}
 
 
+def test_a_patience_of_0_is_that_of_1_as_in_the_kit():
+    [point] = hyperparameter_grid("default", "esc50", {"patience": [0]}, n_points=1)
+    assert (point.patience, point.rules(shuffle=False).patience) == (0, 1)
+
+
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_rules_are_those_of_the_kit(shuffle):
     [point] = hyperparameter_grid("default", "esc50", {}, n_points=1)

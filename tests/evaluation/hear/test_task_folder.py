@@ -313,10 +313,11 @@ def test_a_file_may_have_no_events_but_not_all_files(events):
         ("idx,label\n0,low\n1,\n", "row 3: empty or repeated"),
         ("idx,label\n0,low\n", "two labels or more"),
         ("", "row 1: has no column idx, label"),
+        ("idx,label\n0,low\n1,mi\u200bd\n", r"row 3: invisible character U\+200B"),
     ],
 )
 def test_malformed_vocabulary_is_refused(text, match, scenes):
-    (scenes / "labelvocabulary.csv").write_text(text)
+    (scenes / "labelvocabulary.csv").write_text(text, encoding="utf-8")
     with pytest.raises(HearTaskError, match=match) as caught:
         read_hear_task(scenes)
     assert str(scenes / "labelvocabulary.csv") in str(caught.value)
@@ -372,6 +373,16 @@ def test_there_must_be_audio(scenes):
     (scenes / str(RATE)).rename(scenes / "audio")
     with pytest.raises(HearTaskError, match="no audio: there must be a folder named"):
         read_hear_task(scenes)
+
+
+def test_files_are_those_of_the_disk_however_it_spells_them(scenes):
+    path = scenes / str(RATE) / "test" / "test-0.wav"
+    path.rename(path.with_name("cafe\u0301.wav"))
+    rewrite(
+        scenes / "test.json", lambda files: files.update({"caf\u00e9.wav": files.pop("test-0.wav")})
+    )
+    clips = read_hear_task(scenes).manifest(RATE).clips
+    assert "test/cafe\u0301.wav" in {clip.file for clip in clips}
 
 
 def test_links_to_one_file_in_two_splits_are_refused(scenes):

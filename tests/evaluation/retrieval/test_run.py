@@ -231,6 +231,7 @@ def test_chosen_queries_by_hand():
 def test_a_system_for_each_scene_and_seed(done):
     folders = sorted(path.parent for path in (done / "systems").glob("*/*/system.json"))
     assert [folder.name for folder in folders] == ["seed_1", "seed_2"] * 2
+    assert len({path.stat().st_mode for path in folders[0].iterdir()}) == 1  # as the umask says
     system = load_system(folders[0])
     assert (system.about.scene, system.about.seed) == ("rain", 1)
     assert system.about.classes == ("beep",)
