@@ -332,7 +332,18 @@ def test_nothing_to_drop(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-DAMAGE = [b"4,0.5\xff,", b"4,0.5\x0c,", b"4,0_5,", b'4,"0.5,', b"4,0.5", b"4,0.5,,", b"x,0.5,", b"4,0.\x005,", b"", b",,"]
+DAMAGE = [
+    b"4,0.5\xff,",
+    b"4,0.5\x0c,",
+    b"4,0_5,",
+    b'4,"0.5,',
+    b"4,0.5",
+    b"4,0.5,,",
+    b"x,0.5,",
+    b"4,0.\x005,",
+    b"",
+    b",,",
+]
 
 
 @pytest.mark.parametrize("row", DAMAGE)
