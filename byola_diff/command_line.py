@@ -17,6 +17,14 @@ from byola_diff.stopping import TerminatedError, stoppable
 Options = TypeVar("Options")
 
 _IN_GROUP = re.compile(r"Group '([\w.]+)' does not accept option '([\w.]+)'")
+_WORDING = (
+    (r'Parser key "([^"]+)":\s*', r"\1: "),
+    (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
+    (r"typing\.Literal\[([^\]]*)\]", r"one of \1"),
+    (r"Expected an? ", "expected "),
+    (r"Does not validate against any of the Union subtypes", "none of these types fits"),
+)
+"""What of jsonargparse's errors speaks of Python and of a parser, and what says it to a user."""
 _SCRIPT = re.compile(r"python (?:datasets/\w+|train|evaluate)\.py")
 _MISSING = "the following arguments are required: "
 _ADVICE_WOULD_MISLEAD = ("argument ", "-")
@@ -133,6 +141,8 @@ class HelpfulParser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Exit with status 2, the message, and the key nearest to an unknown one."""
+        for pattern, words in _WORDING:
+            message = re.sub(pattern, words, message)
         if "does not exist" in message:  # of a file: its path holds words like keys
             self.exit(2, f"{self.prog}: error: {message}\n")
         if message.startswith(_MISSING):

@@ -25,12 +25,19 @@ class FrontEndConfig:
     sample_rate: int = 16_000
     """Hz. Audio at another rate is resampled once, when it is read or packed."""
     window_samples: int = 1024
+    """Length of the Hann window."""
     n_fft: int = 1024
+    """Length of the Fourier transform."""
     hop_samples: int = 160
+    """Samples from one frame to the next."""
     n_mels: int = 64
+    """Mel bands."""
     f_min_hz: float = 60.0
+    """Lower end of the lowest mel band."""
     f_max_hz: float = 7800.0
+    """Upper end of the highest mel band."""
     backend: Literal["fft", "nnaudio"] = "fft"
+    """How it is computed: "nnaudio" is the slower reference."""
 
     def __post_init__(self) -> None:
         sizes = ("sample_rate", "window_samples", "n_fft", "hop_samples", "n_mels")
@@ -64,6 +71,7 @@ class DataConfig:
     """A folder of audio decoded as needed; a packed store read from disk; the same store held on
     the device; or procedural sounds, which take no `root`."""
     root: Path | None = None
+    """Folder of the audio or of the packed store."""
     sources: tuple[SourceConfig, ...] = ()
     """Several sources mixed at stated shares, in place of `source` and `root`, such as
     `[{source: packed, root: packed/mine, share: 0.7}, {source: procedural, share: 0.3}]`."""
@@ -130,7 +138,9 @@ class EncoderConfig:
     """The network that is kept."""
 
     name: Literal["AudioNTT2020", "AudioNTT2022"] = "AudioNTT2022"
+    """Of BYOL-A v1 or v2."""
     dim: int = 3072
+    """Length of an embedding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,11 +173,13 @@ class TrainingConfig:
     """The run."""
 
     lr: float = 1e-3
+    """Learning rate of Adam."""
     schedule: Literal["constant", "cosine"] = "constant"
     """How the learning rate changes; the published runs hold it constant."""
     warmup_share: float = 0.05
     """Share of the run in which the rate of the cosine schedule rises."""
     ema_decay: float = 0.99
+    """What the target keeps of its weights at each step, in [0, 1]."""
     epochs: int = 100
     """Passes over the clips; not used where `steps` or `minutes` is given."""
     steps: int | None = None
@@ -181,10 +193,15 @@ class TrainingConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """"auto" takes bfloat16 where the hardware computes it, and float32 elsewhere."""
     projection_hidden: int = 4096
+    """Hidden units of projector and predictors."""
     projection_dim: int = 256
+    """Length of projections."""
     accelerator: str = "auto"
+    """"cpu", "gpu", or "auto": a GPU if there is one."""
     devices: int | Literal["auto"] = "auto"
+    """Processes on each node; "auto" is one for each GPU, or one on a CPU."""
     nodes: int = 1
+    """Machines."""
     deterministic: bool = False
     """Only operations that give the same bits each time, at some cost of speed on a GPU."""
     sync_batchnorm: bool = False
@@ -195,7 +212,9 @@ class TrainingConfig:
     checkpoint_every: int = 1000
     """Steps between checkpoints; the last step always leaves one."""
     keep_checkpoints: int = 2
+    """Newest checkpoints that are kept."""
     tensorboard: bool = True
+    """Whether the log is written for TensorBoard too."""
 
     def __post_init__(self) -> None:
         _require(0 <= self.ema_decay <= 1, "training.ema_decay", "in [0, 1]", self.ema_decay)
@@ -233,6 +252,7 @@ class PretrainConfig:
     out_dir: Path = Path("runs/pretrain")
     """Takes the resolved configuration, logs and checkpoints."""
     seed: int = 42
+    """Seed of all draws."""
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
     data: DataConfig
     views: ViewsConfig = field(default_factory=ViewsConfig)

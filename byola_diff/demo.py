@@ -26,11 +26,7 @@ from byola_diff.encoders.byola import untrained_like
 from byola_diff.encoders.content_hash import content_hash
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.measures import additivity, embed_over_snr
-from byola_diff.evaluation.additivity.quadruples import (
-    EventSounds,
-    Sources,
-    event_sounds,
-)
+from byola_diff.evaluation.additivity.quadruples import EventSounds, Sources, event_sounds
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.option_fields import Count

@@ -154,7 +154,9 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m byola_di
         print(f"{prog}: {error}", file=sys.stderr)
         sys.exit(1)
     for path in files:
-        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+        n_bytes = path.stat().st_size
+        scale, unit = (1e6, "MB") if n_bytes >= 1e5 else (1e3, "kB")
+        print(f"{path}  {n_bytes / scale:.1f} {unit}")
     print(
         f'Load it with:\n  encoder = byola_diff.load_encoder("{given.out}")\n'
         "  embedding = encoder.scene(waveform)  # [batch, sample] -> [batch, dim]"

@@ -74,6 +74,13 @@ def test_wrong_key_or_value_of_a_file(parser, content, told, tmp_path, capsys):
         assert words in error
 
 
+def test_errors_speak_of_keys_and_not_of_python(parser, capsys):
+    error = refusal(parser, ["--oven.degrees=hot"], capsys)
+    assert "oven.degrees: expected int. Got value: hot" in error
+    error = refusal(parser, ["--oven.heat=side"], capsys)
+    assert "oven.heat: expected one of 'top', 'bottom'. Got value: side" in error
+
+
 def test_missing_file(parser, tmp_path, capsys):
     path = tmp_path / "none.yaml"
     assert str(path) in refusal(parser, ["--config", str(path)], capsys)

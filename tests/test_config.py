@@ -1,9 +1,11 @@
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from byola_diff.commands.pretrain import parse_args
 from byola_diff.config import (
     DataConfig,
     FrontEndConfig,
@@ -93,3 +95,22 @@ def test_plain_values_are_those_of_json():
 def test_mixup_memory_in_clips_or_in_batches():
     assert ViewsConfig(mixup_memory=100).memory_clips(32) == 100
     assert ViewsConfig(mixup_memory=100, mixup_memory_batches=8).memory_clips(32) == 256
+
+
+def test_a_name_that_is_no_packaged_configuration_is_refused_with_those_there_are(capsys):
+    with pytest.raises(SystemExit):
+        parse_args(["--config", "diff2023"])
+    assert "'diff2023' is neither a file nor one of byola_v1, byola_v2" in capsys.readouterr().err
+
+
+def test_a_value_in_place_of_a_group_is_refused(tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text("training: 3\n")
+    with pytest.raises(SystemExit):
+        parse_args(["--config", str(tmp_path / "mine.yaml"), "--data.root", str(tmp_path)])
+    assert "training: takes settings by name, not 3" in capsys.readouterr().err
+
+
+def test_every_setting_is_explained(capsys):
+    with pytest.raises(SystemExit):
+        parse_args(["--help"])
+    assert re.findall(r"--\S+(?: \S+)?\s+\(type", capsys.readouterr().out) == []

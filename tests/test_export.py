@@ -141,6 +141,7 @@ def test_command_says_what_it_wrote_and_how_to_load_it(tmp_path, capsys):
     out = capsys.readouterr().out
     for name in ("model.safetensors", "config.json", "README.md", "AudioNTT2022-BYOLA-DIFF"):
         assert name in out
+    assert "0.0 MB" not in out
     assert f'load_encoder("{tmp_path / "out"}")' in out
 
 

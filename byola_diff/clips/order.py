@@ -28,7 +28,7 @@ def steps_per_epoch(n_clips: int, batch_size: int, world_size: int = 1) -> int:
         raise ValueError(
             f"{n_clips} clips are fewer than one global batch of {batch_size * world_size} "
             f"({batch_size} clips on each of {world_size} processes): "
-            "lower the batch size, use fewer processes or add clips"
+            "lower --data.batch_size, use fewer processes or add clips"
         )
     return steps
 

@@ -29,11 +29,7 @@ from byola_diff.soundscapes.bgknown.corpus import (
     plan_bgknown,
 )
 from byola_diff.soundscapes.bgknown.plan import PART_OF_SPLIT, SPLIT_OF_FOLD, BgKnownOptions
-from byola_diff.soundscapes.production.output_folder import (
-    USER_ERRORS,
-    check_folder,
-    in_own_folder,
-)
+from byola_diff.soundscapes.production.output_folder import USER_ERRORS, check_folder, in_own_folder
 from byola_diff.soundscapes.render.mixer import open_renderer
 from byola_diff.soundscapes.sources.library import PROCEDURAL, Library, ProceduralSounds, read_esc50
 

@@ -8,14 +8,17 @@ of the file can be given as options: `--objective.difference_weight 0.2`; `--pri
 them all.
 """
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import NoReturn
 
 import yaml
+from jsonargparse import Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from byola_diff import build
@@ -80,12 +83,15 @@ def parse_args(
     )
     parser.add_class_arguments(PretrainConfig)
     parser.add_argument("--resume", default="no", help="'auto', or the path of a checkpoint")
-    words = _with_packaged_config(sys.argv[1:] if args is None else args)
+    words = _with_packaged_config(parser, sys.argv[1:] if args is None else args)
     if repeated := next(filter(_has_aliases, map(Path, words)), None):
         parser.error(f"{repeated}: has YAML aliases (*name), which no configuration needs")
     namespace = parser.parse_args(words)
     resume = namespace.pop("resume")
     namespace.pop("config")
+    for group in fields(PretrainConfig):
+        if is_dataclass(group.type) and not isinstance(given := namespace[group.name], Namespace):
+            parser.error(f"argument {group.name}: takes settings by name, not {given!r}")
     try:
         return PretrainConfig(**vars(parser.instantiate(namespace))), resume
     except ValueError as error:
@@ -96,13 +102,17 @@ def _packaged_names() -> list[str]:
     return sorted(path.stem for path in _PACKAGED.glob("*.yaml"))
 
 
-def _with_packaged_config(words: Sequence[str]) -> list[str]:
+def _with_packaged_config(parser: HelpfulParser, words: Sequence[str]) -> list[str]:
     """The command line with the path of a configuration of this package for its name."""
+    names = _packaged_names()
     given = []
     for before, word in zip(["", *words], words, strict=False):
         option, equals, name = word.rpartition("=")
         after_option = option == "--config" or (not equals and before == "--config")
-        if after_option and name in _packaged_names() and not Path(name).is_file():
+        if after_option and re.fullmatch(r"\w+", name) and not Path(name).is_file():
+            if name not in names:
+                listed = ", ".join(names)
+                parser.error(f"argument --config: {name!r} is neither a file nor one of {listed}")
             name = str(_PACKAGED / f"{name}.yaml")
         given.append(f"{option}{equals}{name}")
     return given

@@ -32,11 +32,7 @@ from byola_diff.soundscapes.pairs.corpus import (
     write_clips,
     write_corpus,
 )
-from byola_diff.soundscapes.pairs.published import (
-    PublishedClip,
-    published_clips,
-    published_sources,
-)
+from byola_diff.soundscapes.pairs.published import PublishedClip, published_clips, published_sources
 from byola_diff.soundscapes.production.output_folder import (
     USER_ERRORS,
     CorpusOptions,
@@ -169,9 +165,7 @@ def first_pairs(clips: list[PublishedClip], limit: int | None) -> list[Published
     return kept
 
 
-def whole_pairs(
-    rendered: Sequence[RenderedClip],
-) -> tuple[list[PairOfClips], int]:
+def whole_pairs(rendered: Sequence[RenderedClip]) -> tuple[list[PairOfClips], int]:
     """Pairs of which both clips are there, and how many clips are alone.
 
     `ValueError` is raised if the clips of a pair have not one gain.

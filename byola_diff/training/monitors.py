@@ -265,10 +265,7 @@ class ListRejectedFiles(pl.Callback):
             file, reason = next(iter(new.items()))
             message = f"{file} can't be used ({reason}); another clip takes its place."
             print(f"{message} All such files are listed in {self.path}", file=sys.stderr)
-        self._append(new)
-
-    def _append(self, new: dict[str, str]) -> None:
-        """Add rows to those of an earlier part of the run."""
+        # Rows of an earlier part of the run stay.
         self.path.parent.mkdir(parents=True, exist_ok=True)
         listed = set()
         if self.path.exists():

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning.utilities import rank_zero_only
 
 from byola_diff.atomic import write_text
 from byola_diff.audio.log_mel import LogMel
@@ -20,6 +19,7 @@ from byola_diff.randomness import torch_generator
 from byola_diff.storage import BrokenFileError, check_hash, load_tensors
 from byola_diff.training.checkpoints import newest_checkpoint
 from byola_diff.training.monitors import ListRejectedFiles
+from byola_diff.training.together import is_first
 
 _LENGTH = {"training.epochs", "training.steps", "training.minutes"}
 
@@ -49,7 +49,7 @@ def identity_of_run(config: PretrainConfig) -> dict[str, Any]:
 
     Others need none of it, and get nothing.
     """
-    if not _is_first():
+    if not is_first():
         return {}
     return {
         "precision": "bfloat16" if use_bfloat16(config) else "float32",
@@ -154,7 +154,7 @@ def statistics_of_run(
     A checkpoint brings its own, so none are computed where there is one. The first process gives
     its own to the others (`Learner.setup`).
     """
-    if checkpoint is not None or not _is_first():
+    if checkpoint is not None or not is_first():
         return 0.0, 1.0
     # "meta" keeps a resident store on disk, where its crops are the same.
     source = open_source(config, "meta")
@@ -199,11 +199,6 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _is_first() -> bool:
-    """Whether this is the first of all processes; Lightning knows from its trainer on."""
-    return getattr(rank_zero_only, "rank", 0) == 0
-
-
-@rank_zero_only
 def _say(text: str) -> None:
-    print(text, flush=True)
+    if is_first():
+        print(text, flush=True)

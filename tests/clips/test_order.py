@@ -23,7 +23,9 @@ def test_steps_by_hand():
 
 
 def test_fewer_clips_than_a_batch():
-    with pytest.raises(ValueError, match=r"11 clips are fewer than one global batch of 12.*lower"):
+    with pytest.raises(
+        ValueError, match=r"11 clips are fewer than one global batch of 12.*lower --data.batch_size"
+    ):
         steps_per_epoch(11, 4, world_size=3)
 
 

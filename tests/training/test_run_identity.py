@@ -4,6 +4,7 @@ import shutil
 import pytest
 import soundfile
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.clips import folder as folder_module
@@ -255,7 +256,7 @@ def test_a_run_goes_on_with_its_own_clips_alone(small_config, pretrain, sounds, 
 
 
 def test_only_the_first_process_finds_out_about_the_clips(small_config, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_identity.rank_zero_only, "rank", 1)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
     monkeypatch.setattr(run_identity, "compute_statistics", None)
     monkeypatch.setattr(run_identity, "identify_clips", None)
     config = small_config(tmp_path / "run")
