@@ -13,7 +13,8 @@ class PowerEncoder:
     """Number of samples, mean power, and power of the first difference: nothing to train."""
 
     sample_rate = RATE
-    scene_embedding_size = 3
+    scene_embedding_size = timestamp_embedding_size = 3
+    layer_strides = {}  # noqa: RUF012
 
     def __init__(self):
         self.batch_shapes = []
@@ -23,6 +24,8 @@ class PowerEncoder:
         length = torch.full((len(waveform),), float(waveform.shape[1]))
         power = waveform.square().mean(1)
         return torch.stack([length, power, waveform.diff(dim=1).square().mean(1)], dim=1)
+
+    timestamps = layers = scene  # scenes alone are asked for
 
 
 def tone(frequency_hz, n_samples, rate=RATE):

@@ -180,8 +180,5 @@ def _fingerprint(path: Path) -> str | None:
 @lru_cache(maxsize=1 << 20)
 def _file_digest(path: Path, size: int, *_: int) -> str:
     """Hash of the bytes: once for all encoders of a process, unless the file changes meanwhile."""
-    digest = hashlib.sha256(b"%d " % size)
     with path.open("rb", buffering=0) as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.sha256(b"%d " % size)).hexdigest()

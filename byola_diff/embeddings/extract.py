@@ -3,10 +3,10 @@
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 from torch import Tensor
 from tqdm import tqdm
 
@@ -23,18 +23,6 @@ from byola_diff.models.precision import Precision, bfloat16_networks, resolved_p
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 from byola_diff.tables.reading import read_clip
-
-
-@runtime_checkable
-class SceneEncoder(Protocol):
-    """A frozen encoder: one embedding per clip, of any length, whatever else is in the batch."""
-
-    sample_rate: int
-    scene_embedding_size: int
-
-    def scene(self, waveform: Tensor) -> Float[Tensor, "batch dim"]:
-        """Embeddings of waveforms [batch, sample] in [-1, 1] at `sample_rate`."""
-        ...
 
 
 class NonFiniteEmbeddingError(ValueError):
@@ -119,7 +107,7 @@ def count_cached(
 
 
 def embed_clips(
-    encoder: SceneEncoder, manifest: Manifest, options: ExtractionOptions = _USUAL
+    encoder: Encoder, manifest: Manifest, options: ExtractionOptions = _USUAL
 ) -> Float32[Tensor, "clip dim"]:
     """Scene embeddings of whole clips.
 
@@ -151,8 +139,8 @@ def _store(
     return EmbeddingCache(options.cache, settings)
 
 
-def _encode(encoder: Any, readout: Readout, waveform: Tensor) -> dict[str, Tensor]:
-    """Values of a readout of waveforms [batch, sample]; an `Encoder` gives all, others scenes."""
+def _encode(encoder: Encoder, readout: Readout, waveform: Tensor) -> dict[str, Tensor]:
+    """Values of a readout of waveforms [batch, sample], by name."""
     if readout == "scene":
         return {"scene": encoder.scene(waveform)}
     if readout == "layers":
@@ -162,7 +150,7 @@ def _encode(encoder: Any, readout: Readout, waveform: Tensor) -> dict[str, Tenso
 
 def _fill(
     extracted: Extracted,
-    encoder: Encoder | SceneEncoder,
+    encoder: Encoder,
     manifest: Manifest,
     preprocessing: Preprocessing,
     options: ExtractionOptions,

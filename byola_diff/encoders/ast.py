@@ -180,12 +180,9 @@ def load_ast(
 ) -> ASTEncoder:
     """AST from a folder, a name in the download cache, or the original ast_audioset.pth.
 
-    Args:
-        weights: The folder, the name, or the file.
-        statistics: Mean and deviation of the filter bank, or whose they are: "audioset", or those
-            of the "task", as in EVAR. None: those that the folder names, else AudioSet's.
-        window_s: Longest stretch read in one pass.
-        corpus: The task, for its statistics.
+    Statistics are mean and deviation of the filter bank, or whose they are: "audioset", or those of
+    the "task", the corpus, as in EVAR. None: those that the folder names, else AudioSet's. The
+    longest stretch read in one pass is `window_s`.
 
     Raises:
         FileNotFoundError: If there is no such folder or file; says where to get it.

@@ -19,10 +19,6 @@ PATCH, PATCH_STRIDE = 16, 10
 N_BANDS = (N_MELS - PATCH) // PATCH_STRIDE + 1
 """Patches along the mel axis: 12."""
 
-_HEAD_DIM = 64
-"""Width of an attention head, the same at every size of this vision transformer."""
-_LAYER_NORM_EPS = 1e-6
-"""That of timm; the converted files use 1e-12."""
 _RENAMED = {
     r"^cls_token$": "embeddings.cls_token",
     r"^dist_token$": "embeddings.distillation_token",
@@ -53,9 +49,9 @@ def read_original(path: Path, source: WeightsSource) -> nn.Module:
     config = transformers().ASTConfig(
         hidden_size=dim,
         num_hidden_layers=len([name for name in own if name.endswith(".norm1.weight")]),
-        num_attention_heads=dim // _HEAD_DIM,
+        num_attention_heads=dim // 64,  # at every size of this vision transformer
         intermediate_size=4 * dim,
-        layer_norm_eps=_LAYER_NORM_EPS,
+        layer_norm_eps=1e-6,  # that of timm; the converted files use 1e-12
         max_length=(n_columns - 1) * PATCH_STRIDE + PATCH,
     )
     return build_network(config, path, _renamed(own))

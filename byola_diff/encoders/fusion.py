@@ -28,13 +28,9 @@ def layer_frames(layer: Tensor, pool_frames: int = 1) -> Float[Tensor, "batch fr
     """
     frames = rearrange(layer, "b c f t -> b t (c f)") if layer.ndim == 4 else layer
     frames = frames.float()  # of bfloat16 layers the mean would be rounded
-    if pool_frames == 1:
-        return frames
-    n_frames = frames.shape[1] // pool_frames
-    if n_frames == 0:
+    if frames.shape[1] < pool_frames:
         raise ValueError(f"a layer of {frames.shape[1]} frames cannot be pooled by {pool_frames}")
-    whole = frames[:, : n_frames * pool_frames]
-    return rearrange(whole, "b (t p) d -> b t p d", p=pool_frames).amax(dim=2)
+    return frames.unfold(1, pool_frames, pool_frames).amax(dim=-1)
 
 
 def fuse(

@@ -125,10 +125,7 @@ class HearEncoder(EvalModule):
 def load_hear_module(module: str, weights: str = "", /, **options: Any) -> HearEncoder:
     """The model of the HEAR module of that import name.
 
-    Args:
-        module: As in `import module`.
-        weights: What its `load_model` takes; nothing for the module's own choice.
-        options: Keyword options of its `load_model`.
+    Its `load_model` takes the weights, none for the module's own choice, and the options.
 
     Raises:
         ModuleNotFoundError: If there is no such module, or it needs one that is missing.

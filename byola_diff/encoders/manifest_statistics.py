@@ -24,7 +24,6 @@ from byola_diff.tables.reading import read_clip
 MAX_CLIPS = 5000
 """EVAR stops at the first batch that reaches so many."""
 
-
 Moments = tuple[float, float]
 """Mean and deviation."""
 
@@ -71,25 +70,18 @@ def feature_moments(
         AudioFileError: If a file can't be read.
         ValueError: If all values are equal, as of silence, or more is asked than is known.
     """
-    if corpus.known is None:
-        corpus.taken.append(_computed(corpus, sample_rate, features))
-    elif len(corpus.taken) == len(corpus.known):
-        raise ValueError("the encoder asks for more statistics than were kept of its task")
-    else:
-        corpus.taken.append(corpus.known[len(corpus.taken)])
-    return corpus.taken[-1]
-
-
-def _computed(
-    corpus: Corpus,
-    sample_rate: int,
-    features: Callable[[Float[Tensor, "1 sample"]], Float[Tensor, "1 1 mel frame"]],
-) -> Moments:
     manifest, folds = corpus.manifest, corpus.manifest.folds
-    not_held_out = tuple(clip for clip in manifest.clips if folds and clip.fold != folds[0])
-    clips = manifest.in_split("train") or not_held_out or manifest.clips
-    order = torch.randperm(len(clips), generator=torch_generator("statistics clips"))
-    return corpus_statistics(
-        features(read_clip(manifest, clips[number], sample_rate, corpus.preprocessing)[None])
-        for number in sorted(order[:MAX_CLIPS].tolist())
-    )
+    if corpus.known is None:
+        not_held_out = tuple(clip for clip in manifest.clips if folds and clip.fold != folds[0])
+        clips = manifest.in_split("train") or not_held_out or manifest.clips
+        order = torch.randperm(len(clips), generator=torch_generator("statistics clips"))
+        moments = corpus_statistics(
+            features(read_clip(manifest, clips[number], sample_rate, corpus.preprocessing)[None])
+            for number in sorted(order[:MAX_CLIPS].tolist())
+        )
+    elif len(corpus.taken) < len(corpus.known):
+        moments = corpus.known[len(corpus.taken)]
+    else:
+        raise ValueError("the encoder asks for more statistics than were kept of its task")
+    corpus.taken.append(moments)
+    return moments

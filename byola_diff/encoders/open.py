@@ -67,18 +67,15 @@ def open_encoder(
     device: torch.device | str | None = None,
     statistics: Sequence[Moments] | None = None,
 ) -> NamedEncoder:
-    """The encoder that a user asks for.
+    """The encoder that a user asks for, on the device, or where it was made if None.
 
-    Args:
-        encoder_spec: A bundle folder; a kind, with what the kind asks for after a colon; or a YAML
-            file. Layers in brackets are fused.
-        manifest: For the statistics of encoders that come without: of its training split, or of
-            the training part of its first fold. Labels are not used. Untrained networks fall back
-            on those of procedural sounds.
-        preprocessing: How clips are cut before they are embedded, and for the statistics; whole
-            clips if None.
-        device: Where it goes; it stays where it was made if None.
-        statistics: Those of a `NamedEncoder` of the same spec, in place of the manifest.
+    The spec is a bundle folder; a kind, with what the kind asks for after a colon; or a YAML file.
+    Layers in brackets are fused.
+
+    The manifest is for the statistics of encoders that come without: of its training split, or of
+    the training part of its first fold, cut as for embeddings (whole clips if `preprocessing` is
+    None). Labels are not used. Untrained networks fall back on those of procedural sounds. In place
+    of a manifest there may be the statistics of a `NamedEncoder` of the same spec.
 
     Raises:
         ValueError: If the spec is malformed, or names no kind, layer or option that there is.

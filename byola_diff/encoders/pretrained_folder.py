@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from byola_diff.models.weights import WeightsSource
+from byola_diff.models.weights import WeightsSource, listed
 from byola_diff.optional import require
 from byola_diff.storage import BrokenFileError, load_fault, read_json
 
@@ -62,9 +62,8 @@ def read_settings(folder: Path, model_type: str) -> tuple[dict[str, Any], dict[s
     config = read_json(folder / "config.json")
     found = config.get("model_type")
     if found != model_type:
-        raise BrokenFileError(
-            folder / "config.json", f"is of a model of type {found!r}, not {model_type!r}"
-        )
+        reason = f"is of a model of type {found!r}, not {model_type!r}"
+        raise BrokenFileError(folder / "config.json", reason)
     path = folder / "preprocessor_config.json"
     preprocessor = read_json(path) if path.is_file() else {}
     rate = preprocessor.get("sampling_rate", SAMPLE_RATE)
@@ -125,14 +124,12 @@ def _check(network: nn.Module, report: Mapping[str, Any], path: Path) -> None:
     )
     for names, fault in ((sorted(report["missing_keys"]), "lacks"), (unknown, "has unknown")):
         if names:
-            listed = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-            raise BrokenFileError(
-                path, f"{fault} weights: {listed}. Is it of another architecture or incomplete?"
-            )
+            question = "Is it of another architecture or incomplete?"
+            raise BrokenFileError(path, f"{fault} weights: {listed(names)}. {question}")
     weights = network.state_dict()
     broken = [name for name, weight in weights.items() if not weight.isfinite().all()]
     if broken:
-        raise BrokenFileError(path, f"holds NaN or infinite weights: {', '.join(broken[:5])}")
+        raise BrokenFileError(path, f"holds NaN or infinite weights: {listed(broken)}")
 
 
 @contextmanager

@@ -73,16 +73,27 @@ def open_kind(encoder_spec: str, options: Mapping[str, Any], corpus: Corpus | No
 
 
 def check_kind(encoder_spec: str) -> None:
-    """A ValueError if a spec without layers names neither a kind nor a folder, by its form."""
+    """Refuse a spec without layers that names neither a kind nor a folder.
+
+    Raises:
+        FileNotFoundError: If there is nothing at what can only be a path.
+        ValueError: If it is a file, whose kind is to be said, or no kind that there is.
+    """
     kind = encoder_spec.partition(":")[0]
-    if kind in KINDS:
-        return
     path = Path(encoder_spec).expanduser()
-    if path.is_file():
+    if kind in KINDS or path.is_dir():
+        return
+    is_weights = Path(kind).suffix == ".pth"
+    if path.exists():
         raise ValueError(f"{encoder_spec} is a file: say what it is of, as in byola:{encoder_spec}")
-    if not path.exists() and "/" not in kind:
+    if "/" not in kind and not is_weights:
         what = f"{encoder_spec!r} names no encoder: there is no such folder, and no kind"
         raise unknown_name(what, kind, KINDS)
+    raise FileNotFoundError(
+        f"nothing at {encoder_spec}: give a bundle folder (python -m byola_diff.export CHECKPOINT "
+        "OUT writes one), a YAML file, or a kind with its weights, as in "
+        f"byola:{encoder_spec if is_weights else 'FILE.pth'}"
+    )
 
 
 def of_file(usage: str, loader: Loader, **given: Any) -> Callable[[str], Call]:

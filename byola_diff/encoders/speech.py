@@ -118,14 +118,9 @@ def load_speech(
 ) -> SpeechEncoder:
     """The wav2vec 2.0 or HuBERT network of a folder, or of a name in the download cache.
 
-    Args:
-        weights: The folder, or the name.
-        model_type: Which of the two it is.
-        normalize: Whether each clip gets zero mean and unit variance, as EVAR does; GURA feeds it
-            as it is.
-        pooling: Of frames to the scene embedding: "mean" in GURA, "mean+max" in EVAR.
-        window_s: Longest stretch read in one pass. Longer clips lose context at the seams; a group
-            norm then sees each window alone.
+    GURA feeds clips as they are and pools frames to the scene embedding by "mean"; EVAR has
+    `normalize`, zero mean and unit variance for each clip, and "mean+max". Clips longer than
+    `window_s`, read in one pass, lose context at the seams; a group norm sees each window alone.
 
     Raises:
         FileNotFoundError: If there is no such folder or it lacks files; says where to get them.

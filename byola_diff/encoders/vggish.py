@@ -34,7 +34,6 @@ N_MELS = 64
 
 _N_FFT = 512
 _F_MIN_HZ, _F_MAX_HZ = 125.0, 7500.0
-_LOG_OFFSET = 0.01
 _SEGMENT_FRAMES = 96
 _FC_REPEATS = 6
 """Frames of each fully connected layer per segment: as many as the last maps have after pooling."""
@@ -61,7 +60,7 @@ class VggishLogMel(nn.Module):
         with torch.autocast(waveform.device.type, enabled=False):
             frames = waveform.float().unfold(1, WINDOW_SAMPLES, HOP_SAMPLES) * self.window
             magnitude = torch.fft.rfft(frames, n=_N_FFT).abs()  # [batch, frame, bin]
-            return torch.log(magnitude @ self.mel_bank + _LOG_OFFSET)
+            return torch.log(magnitude @ self.mel_bank + 0.01)
 
 
 class Vggish(nn.Module):

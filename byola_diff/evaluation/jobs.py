@@ -84,7 +84,7 @@ def run_jobs(options: ScoreOptions, jobs: Sequence[Job]) -> int:
 
     Raises:
         ValueError: If a spec names no kind of encoder: before anything is done.
-        FileNotFoundError: If there is no such configuration.
+        FileNotFoundError: If there is no such configuration or folder.
     """
     for encoder_spec in options.encoder:
         check_spec(encoder_spec)

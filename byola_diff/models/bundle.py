@@ -34,18 +34,15 @@ def load_encoder(
 ) -> AudioEncoder:
     """Encoder from a bundle folder, or from a `.pth` file of BYOL-A (v1, v2) or of our own.
 
-    Args:
-        path: Bundle folder or `.pth` file. Nothing is downloaded.
-        statistics: Mean and standard deviation of the log-mels of the training data. Needed for a
-            `.pth`, which holds weights alone; refused for a bundle, which has its own.
-        front_end: Arguments of `LogMel` for a `.pth`; what is left out is as in BYOL-A (1024-sample
-            window, 60 to 7800 Hz). Refused for a bundle.
+    A `.pth` holds weights alone: it needs the statistics, mean and standard deviation of the
+    log-mels of its training data, and may be given arguments of `LogMel` for its front end; what is
+    left out is as in BYOL-A (1024-sample window, 60 to 7800 Hz). Nothing is downloaded.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
         BrokenFileError: If the files are incomplete, altered, of another format or architecture, or
             could run code.
-        ValueError: If `statistics` are missing or superfluous.
+        ValueError: If `statistics` are missing, or a bundle, which has its own, is given some.
     """
     path = Path(path).expanduser()
     if path.is_dir():
@@ -84,17 +81,10 @@ def fill_bundle(
 ) -> None:
     """Write the three files of a bundle into an existing folder, mostly one of `whole_folder`.
 
-    Args:
-        folder: Where to.
-        encoder: Front end, statistics and network.
-        name: Of the bundle, for the model card.
-        training: Configuration of the pretraining run, plain values only.
-        steps: Optimiser steps taken.
-        data: What the training data was.
-        licence: Licence of the weights.
-        commit: Version of the code that trained it.
-        half: Whether kernels and matrices are kept in half precision, for files of half the size.
-            What is loaded is float32 again; embeddings move by some 1e-3 of their size.
+    The model card has the name, the configuration of the pretraining run (plain values only), its
+    optimiser steps and data, the licence of the weights, and the commit of the code that trained
+    them. If `half`, kernels and matrices are kept in half precision, for files of half the size:
+    what is loaded is float32 again; embeddings move by some 1e-3 of their size.
     """
     weights = folder / "model.safetensors"
     # Not save_file, which gives the file to its owner alone, whatever the umask.
@@ -202,22 +192,17 @@ def _load_bundle(folder: Path) -> AudioEncoder:
     config = read_json(config_path)
     version = config.get("format_version")
     if version not in (1, FORMAT_VERSION):
-        raise BrokenFileError(
-            config_path,
-            f"bundle format {version!r} is unknown, this release reads 1 and {FORMAT_VERSION}",
-        )
+        reason = f"bundle format {version!r} is unknown, this release reads 1 and {FORMAT_VERSION}"
+        raise BrokenFileError(config_path, reason)
     check_seal(config_path, config_path.read_bytes(), required=version != 1)
     if not config.get("statistics"):
-        raise BrokenFileError(
-            config_path,
-            "has no normalisation statistics: export the bundle again from its checkpoint",
-        )
+        reason = "has no normalisation statistics: export the bundle again from its checkpoint"
+        raise BrokenFileError(config_path, reason)
     missing = sorted({"front_end", "encoder", "weights_sha256"} - config.keys())
     if missing:
         raise BrokenFileError(config_path, f"lacks {missing}")
     if sha256(weights_path) != config["weights_sha256"]:
-        raise BrokenFileError(
-            weights_path, "its content does not match its SHA-256: truncated or altered"
-        )
+        reason = "its content does not match its SHA-256: truncated or altered"
+        raise BrokenFileError(weights_path, reason)
     network = build_network(read_safetensors(weights_path), weights_path)
     return assembled(network, config, config["statistics"], config_path)

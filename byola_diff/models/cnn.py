@@ -96,7 +96,7 @@ class AudioNTT2022(AudioNTT):
         super().__init__(n_mels, dim, n_blocks=2)
         if dim <= self.conv_dim:
             raise ValueError(f"dim must exceed the {self.conv_dim} conv features, not {dim}")
-        self.fc = _frame_mlp(self.conv_dim, _HIDDEN_2022, dim - self.conv_dim)
+        self.fc = _frame_mlp(self.conv_dim, 2048, dim - self.conv_dim)
 
     def _embedding(self, frames: Tensor, hidden: Tensor) -> Tensor:
         return torch.cat([frames, hidden], dim=-1)
@@ -126,7 +126,6 @@ ENCODERS: dict[str, Callable[[int, int], AudioNTT]] = {
 }
 
 _CHANNELS = 64
-_HIDDEN_2022 = 2048
 
 
 def _conv_block(channels_in: int, channels_out: int) -> list[nn.Module]:

@@ -17,9 +17,6 @@ from byola_diff.models.cnn import AudioNTT
 from byola_diff.models.frozen import FrozenEncoder
 from byola_diff.models.precision import network_autocast
 
-_CACHED_FRAMES = 1024
-"""Log-mel frames in one pass on a CPU, over several clips: their maps stay in its caches."""
-
 
 class AudioEncoder(FrozenEncoder):
     """Front end, corpus statistics and network behind one contract; for inference only.
@@ -102,5 +99,6 @@ class AudioEncoder(FrozenEncoder):
         """Clips that fit one pass together."""
         hop = self.log_mel.hop_samples
         n_frames, limit = 1 + waveform.shape[-1] // hop, self.window_samples // hop
-        on_cpu = waveform.device.type == "cpu"
-        return waveform.split(max(1, (min(limit, _CACHED_FRAMES) if on_cpu else limit) // n_frames))
+        if waveform.device.type == "cpu":
+            limit = min(limit, 1024)  # so many frames have maps that stay in its caches
+        return waveform.split(max(1, limit // n_frames))

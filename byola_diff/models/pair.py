@@ -50,14 +50,11 @@ class OnlineTargetPair(nn.Module):
         """
         super().__init__()
         self.online = Branch(encoder, projection_hidden, projection_dim)
-        self.predictor = mlp_head(projection_dim, projection_hidden, projection_dim)
+        widths = (projection_dim, projection_hidden, projection_dim)
+        self.predictor = mlp_head(*widths)
         self.target = copy.deepcopy(self.online).requires_grad_(False)
         # Made last, so that the weights above do not depend on whether it exists.
-        self.difference_predictor = (
-            mlp_head(projection_dim, projection_hidden, projection_dim)
-            if predicts_differences
-            else None
-        )
+        self.difference_predictor = mlp_head(*widths) if predicts_differences else None
 
 
 def mlp_head(dim_in: int, dim_hidden: int = 4096, dim_out: int = 256) -> nn.Sequential:

@@ -72,7 +72,7 @@ def read_tensors(path: Path, source: WeightsSource, checked: bool = False) -> di
         if not isinstance(value, Tensor)
     ]
     if others or not content:
-        raise BrokenFileError(path, f"not a file of named tensors: {_list(others) or 'empty'}")
+        raise BrokenFileError(path, f"not a file of named tensors: {listed(others) or 'empty'}")
     return content
 
 
@@ -145,12 +145,12 @@ def fill(
         ],
     }
     if any(problems.values()):
-        text = "; ".join(f"{kind}: {_list(names)}" for kind, names in problems.items() if names)
+        text = "; ".join(f"{kind}: {listed(names)}" for kind, names in problems.items() if names)
         name = type(network).__name__
         raise BrokenFileError(path, f"not of {name} (a file of another architecture?): {text}")
     broken = [name for name, value in used.items() if not value.isfinite().all()]
     if broken:
-        raise BrokenFileError(path, f"NaN or infinite values in {_list(broken)}")
+        raise BrokenFileError(path, f"NaN or infinite values in {listed(broken)}")
     complete = {
         name: used.get(name, torch.zeros(tensor.shape)).to("cpu", tensor.dtype, copy=True)
         for name, tensor in own.items()
@@ -214,6 +214,7 @@ def _empty_network(weights: Mapping[str, Tensor], path: Path) -> AudioNTT:
         raise BrokenFileError(path, str(error)) from error
 
 
-def _list(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first few of many names, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

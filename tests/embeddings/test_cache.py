@@ -453,3 +453,18 @@ def test_each_file_is_opened_once(tmp_path, monkeypatch):
     clips = tuple(Clip("a.wav", (), start_s=float(start)) for start in range(5))
     assert len(set(clip_digests(Manifest(tmp_path, clips, ()), WHOLE))) == 5
     assert opened == [path]
+
+
+def test_a_pipe_is_not_opened(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "a.wav")
+    monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("waits for ever"))
+    assert digest(tmp_path) == digest(tmp_path)
+
+
+def test_what_was_just_written_is_read_again(tmp_path, monkeypatch):
+    path = tmp_path / "a.wav"
+    path.write_bytes(noise(BYTES))
+    opened, plain = [], Path.open
+    monkeypatch.setattr(Path, "open", lambda p, *a, **k: opened.append(p) or plain(p, *a, **k))
+    assert digest(tmp_path) == digest(tmp_path)
+    assert opened == [path, path]

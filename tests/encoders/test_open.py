@@ -14,6 +14,7 @@ from byola_diff.encoders.open import (
     EnsembleFile,
     EnsembleSpec,
     MemberSpec,
+    check_spec,
     open_encoder,
     read_spec,
     split_layers,
@@ -171,7 +172,8 @@ def test_statistics_come_from_the_manifest(bundle, tmp_path):
             "AudioNTT2022:1024: the number is the dimension .* exceed the 1024 conv features",
         ),
         ("untrained:AudioNTT2022:3072:1:2", ValueError, "one whole number, not '1:2'"),
-        ("runs/nothing/there", FileNotFoundError, "nothing at runs/nothing/there"),
+        ("runs/typo", FileNotFoundError, "nothing at runs/typo: give a bundle folder .* YAML file"),
+        ("none.pth[fc1]", FileNotFoundError, "nothing at none.pth: .* as in byola:none.pth$"),
         ("vggish:none.pth", FileNotFoundError, "none.pth"),
         ("none.yaml", FileNotFoundError, "no configuration"),
     ],
@@ -181,11 +183,19 @@ def test_specs_that_name_nothing(encoder_spec, error, match):
         open_encoder(encoder_spec)
 
 
-def test_a_file_needs_its_kind(tmp_path):
-    path = tmp_path / "w.pth"
+@pytest.mark.parametrize("name", ["w.pth", "w"])
+def test_a_file_needs_its_kind(tmp_path, name):
+    path = tmp_path / name
     path.touch()
-    with pytest.raises(ValueError, match="say what it is of, as in byola:"):
+    with pytest.raises(ValueError, match=f"say what it is of, as in byola:{path}"):
         open_encoder(str(path))
+
+
+@pytest.mark.parametrize("text", ["encoder: runs/typo", "encoder: w.pth\nlayers: [fc1]"])
+def test_paths_of_nothing_are_refused_before_any_work(write_config, text):
+    for spec in (text.split()[1], write_config(text)):
+        with pytest.raises(FileNotFoundError, match=f"nothing at {text.split()[1]}: give"):
+            check_spec(spec)
 
 
 @pytest.fixture

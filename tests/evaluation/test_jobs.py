@@ -46,3 +46,10 @@ def test_encoder_that_can_not_be_opened_fails_on_every_task(tmp_path, capsys):
     assert run_jobs(ScoreOptions(encoder=["vggish:none.pt"], out=tmp_path), each) == 2
     assert len(list(tmp_path.glob("*.json"))) == 2
     assert "vggish:none.pt on task 1: " in capsys.readouterr().err
+
+
+def test_a_mistyped_folder_stops_before_the_encoders_beside_it(tmp_path):
+    job = Job("p", "task", {}, lambda _: pytest.fail("worked"), lambda _: [])
+    with pytest.raises(FileNotFoundError, match="nothing at runs/typo"):
+        run_jobs(ScoreOptions(encoder=["crepe", "runs/typo"], out=tmp_path), [job])
+    assert not list(tmp_path.iterdir())

@@ -47,6 +47,15 @@ class Rounded(Toy):
         return super()._frames(waveform).bfloat16()
 
 
+class Scribbling(Toy):
+    """A network that changes what it gets."""
+
+    def _frames(self, waveform):
+        frames = super()._frames(waveform)
+        waveform.zero_()
+        return frames
+
+
 def noise(batch, n_samples):
     return torch.rand(batch, n_samples, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
@@ -171,3 +180,14 @@ def test_scenes_are_pooled_in_float32(window_s):
     frames = Toy()._frames(waveform).bfloat16().double()
     expected = frames.mean(dim=1) + frames.amax(dim=1)
     torch.testing.assert_close(encoder.scene(waveform).double(), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("method", ["scene", "timestamps", "layers"])
+def test_a_network_may_change_what_it_gets(method):
+    waveform = noise(2, 300)
+    before = waveform.clone()
+    found, expected = Scribbling(window_s=0.05), Toy(window_s=0.05)  # windows share samples
+    torch.testing.assert_close(
+        getattr(found, method)(waveform), getattr(expected, method)(waveform)
+    )
+    assert torch.equal(waveform, before)

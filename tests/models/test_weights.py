@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from byola_diff.models.weights import WeightsSource, fill, read_tensors, seeded_network
-from byola_diff.storage import BrokenFileError
+from byola_diff.storage import BrokenFileError, hash_file
 
 SOURCE = WeightsSource("Model", "model.pth", "https://example.org/model")
 
@@ -37,6 +37,19 @@ def test_reads_safetensors(tmp_path):
     (tmp_path / "b.safetensors").write_bytes(b"\xff" * 100)
     with pytest.raises(BrokenFileError, match="not a safetensors file"):
         read_tensors(tmp_path / "b.safetensors", SOURCE)
+
+
+@pytest.mark.parametrize(("name", "save"), [("a.safetensors", save_file), ("a.pth", torch.save)])
+def test_a_hash_beside_a_file_is_compared_and_its_lack_is_said(tmp_path, capsys, name, save):
+    path = tmp_path / name
+    save(network().state_dict(), path)
+    read_tensors(path, SOURCE, checked=True)
+    assert capsys.readouterr().err == ""
+    read_tensors(path, SOURCE)
+    assert f"{name} comes without {name}.sha256: not checked" in capsys.readouterr().err
+    hash_file(path).write_text(f"{'0' * 64}  {name}")
+    with pytest.raises(BrokenFileError, match="does not match its SHA-256"):
+        read_tensors(path, SOURCE)
 
 
 @pytest.mark.parametrize("is_zip", [True, False])
