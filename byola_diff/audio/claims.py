@@ -22,8 +22,9 @@ _RF64_NOTE = re.compile(r"frame count (\d+) does not match value from 'ds64' chu
 _NIST_COUNT = re.compile(rb"sample_count -i (\d+)")
 _NIST_HEADER_BYTES = 1024
 _NO_CHUNK = "Exiting parser"
-_SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4}
-_SAMPLE_BYTES |= {"DOUBLE": 8, "ULAW": 1, "ALAW": 1}
+SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4}
+SAMPLE_BYTES |= {"DOUBLE": 8, "ULAW": 1, "ALAW": 1}
+"""Of the subtypes in which every sample has the same number of bytes."""
 
 # Programs that write to a pipe can't know the size and leave a placeholder near 2 or 4 GiB, or 0.
 _PLACEHOLDER_BYTES = 0x7FFF_0000
@@ -74,7 +75,7 @@ def doubt(file: soundfile.SoundFile, path: Path) -> Doubt | None:
 
 def _doubt_rest(file: soundfile.SoundFile, path: Path) -> Doubt | None:
     """Bytes after the stated end that are no part of the format: a header that was not updated."""
-    frame_bytes = _SAMPLE_BYTES.get(file.subtype, 0) * file.channels
+    frame_bytes = SAMPLE_BYTES.get(file.subtype, 0) * file.channels
     if not frame_bytes or not (file.format == "AU" or _NO_CHUNK in file.extra_info):
         return None
     rest = path.stat().st_size - file.frames * frame_bytes

@@ -18,7 +18,7 @@ import soundfile
 from jaxtyping import Float, Float32, Int16, Shaped
 
 from byola_diff.atomic import atomic_path
-from byola_diff.audio.claims import MP3_TOLERANCE_S, doubt
+from byola_diff.audio.claims import MP3_TOLERANCE_S, SAMPLE_BYTES, doubt
 from byola_diff.audio.other_decoder import EXTRA, OTHER_SUFFIXES, decode, other_decoder_name
 from byola_diff.audio.waveform import LOUDEST
 
@@ -34,11 +34,8 @@ MOST_SAMPLES = 1 << 30
 _BLOCK_SAMPLES = 1 << 22
 _SAMPLE_RATES = range(100, 1_000_001)
 
-# Where libsndfile's seek is exact: what has the same number of bytes for each sample, and FLAC.
+# Where libsndfile's seek is exact, with subtypes of `SAMPLE_BYTES`.
 _EXACT_FORMATS = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "FLAC"}
-_EXACT_SUBTYPES = {
-    *("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"),
-}
 
 
 class AudioFileError(Exception):
@@ -109,7 +106,7 @@ class AudioReader:
         https://github.com/libsndfile/libsndfile/issues/885. After a seek, decoders of MP3 lack the
         bits kept in frames before, those of ADPCM their state, and those of GSM can't seek at all.
         """
-        if self._file.format in _EXACT_FORMATS and self._file.subtype in _EXACT_SUBTYPES:
+        if self._file.format in _EXACT_FORMATS and self._file.subtype in SAMPLE_BYTES:
             if start:
                 self._file.seek(start)
             return
@@ -258,7 +255,7 @@ def _walk(root: str) -> Iterator[str]:
     seen: set[tuple[int, int]] = set()
     folders, links = deque([(root, "")]), deque[tuple[str, str]]()
     while folders or links:  # links last, so that a folder has the name where it lies
-        folder, prefix = folders.popleft() if folders else links.popleft()
+        folder, prefix = (folders or links).popleft()
         try:
             about = os.stat(folder)  # noqa: PTH116
             if (about.st_dev, about.st_ino) in seen:

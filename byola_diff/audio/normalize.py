@@ -32,9 +32,7 @@ class Normalize(nn.Module):
         return (log_mel - self.mean) / self.std
 
 
-def corpus_statistics(
-    log_mels: Iterable[Float[Tensor, "_ 1 mel frame"]],
-) -> tuple[float, float]:
+def corpus_statistics(log_mels: Iterable[Float[Tensor, "_ 1 mel frame"]]) -> tuple[float, float]:
     """Mean and population standard deviation of every value in the batches, in float64.
 
     Raises:

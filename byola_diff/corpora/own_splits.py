@@ -9,13 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from byola_diff.corpora.layout import (
-    LayoutError,
-    audio_below,
-    folders_in,
-    read_columns,
-    read_lines,
-)
+from byola_diff.corpora.layout import LayoutError, audio_below, folders_in, read_columns, read_lines
 from byola_diff.randomness import derive_seed
 from byola_diff.tables.manifest import Clip
 

@@ -61,8 +61,11 @@ def prepare_task(spec: TaskSpec, source: Path, out: Path, choices: Choices) -> d
         files = ClipFiles(source)
         clips, missing = _present(files, listed)
         _refuse_missing(missing, len(listed), choices.allow_missing)
-        if not choices.allow_partial:
-            _refuse_deviations(deviations(count(listed), expected))
+        if not choices.allow_partial and (found := deviations(count(listed), expected)):
+            raise ValueError(
+                f"the data are not those published: {'; '.join(found)}\n"
+                "Extract them anew, or take them as they are with --allow-partial"
+            )
         if not clips:
             raise LayoutError("no clips found")
         check_files_once(clips, "file", files)
@@ -142,14 +145,6 @@ def _refuse_missing(missing: Sequence[str], n_listed: int, allowed: float) -> No
             f"{len(missing)} of {n_listed} listed files are missing "
             f"({allowed:.1%} allowed), the first:\n{shown}{more}\n"
             "Extract all archives into this folder, or allow a larger share with --allow-missing"
-        )
-
-
-def _refuse_deviations(found: Sequence[str]) -> None:
-    if found:
-        raise TaskDataError(
-            f"the data are not those published: {'; '.join(found)}\n"
-            "Extract them anew, or take them as they are with --allow-partial"
         )
 
 

@@ -7,16 +7,7 @@ from typing import Any, Literal
 
 import yaml
 
-from byola_diff.corpora.official_splits import (
-    esc50_clips,
-    fsd50k_clips,
-    gtzan_clips,
-    nsynth_clips,
-    spcv2_clips,
-    us8k_clips,
-    vc1_clips,
-)
-from byola_diff.corpora.own_splits import cremad_clips, surge_clips, voxforge_clips
+from byola_diff.corpora import official_splits, own_splits
 from byola_diff.tables.manifest import Clip
 
 Metric = Literal["accuracy", "mAP"]
@@ -59,16 +50,16 @@ class TaskSpec:
 
 
 _CLIPS: dict[str, Callable[..., list[Clip]]] = {
-    "esc50": esc50_clips,
-    "us8k": us8k_clips,
-    "fsd50k": fsd50k_clips,
-    "spcv2": spcv2_clips,
-    "vc1": vc1_clips,
-    "voxforge": voxforge_clips,
-    "cremad": cremad_clips,
-    "gtzan": gtzan_clips,
-    "nsynth": nsynth_clips,
-    "surge": surge_clips,
+    "esc50": official_splits.esc50_clips,
+    "us8k": official_splits.us8k_clips,
+    "fsd50k": official_splits.fsd50k_clips,
+    "spcv2": official_splits.spcv2_clips,
+    "vc1": official_splits.vc1_clips,
+    "voxforge": own_splits.voxforge_clips,
+    "cremad": own_splits.cremad_clips,
+    "gtzan": official_splits.gtzan_clips,
+    "nsynth": official_splits.nsynth_clips,
+    "surge": own_splits.surge_clips,
 }
 
 

@@ -42,9 +42,7 @@ def beats(
 
 
 def hits(
-    time: TimeAxis,
-    times_s: Float[Tensor, "batch event"],
-    gain: Float[Tensor, "batch event"],
+    time: TimeAxis, times_s: Float[Tensor, "batch event"], gain: Float[Tensor, "batch event"]
 ) -> Float[Tensor, "batch sample"]:
     """Impulses at the given times since the onset; those outside the clip are left out."""
     sample = ((times_s + time.onset_s) * time.sample_rate).long()

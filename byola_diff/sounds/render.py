@@ -32,6 +32,7 @@ FOREGROUNDS = _families(tones, voices, impacts)
 """Events with silence before and after them; silent in the first tenth of a clip."""
 BACKGROUNDS = _families(machines, nature)
 """Sounds that go on at one level, of any length."""
+_FAMILIES = FOREGROUNDS | BACKGROUNDS
 
 
 def render(
@@ -62,7 +63,12 @@ def render_with(
     sample_rate: int,
 ) -> Float[Tensor, "batch sample"]:
     """As `render`, with another last step than a random level: of draws and sounds of a family."""
-    _check(families, len(indices), n_samples, sample_rate)
+    if unknown := sorted(set(families) - _FAMILIES.keys()):
+        raise ValueError(f"unknown families {unknown}; there are {sorted(_FAMILIES)}")
+    if len(families) != len(indices):
+        raise ValueError(f"{len(families)} families for {len(indices)} clips")
+    if n_samples < 1 or sample_rate < 1:
+        raise ValueError(f"n_samples {n_samples} and sample_rate {sample_rate} must be positive")
     uniforms = uniform_rows(seed, indices, families)
     waveform = torch.empty(len(indices), n_samples, device=indices.device)
     # Small groups keep a family's intermediate results in the cache of a CPU.
@@ -80,7 +86,7 @@ def render_with(
 def _sound(family: str, draw: Draw, n_samples: int, sample_rate: int) -> Tensor:
     onset_s = draw.uniform("onset", 0.1, 0.5) * (n_samples / sample_rate)
     onset_s = onset_s if family in FOREGROUNDS else 0 * onset_s
-    sound = (FOREGROUNDS | BACKGROUNDS)[family](draw, TimeAxis(n_samples, sample_rate, onset_s))
+    sound = _FAMILIES[family](draw, TimeAxis(n_samples, sample_rate, onset_s))
     # What is left of a mean is taken where there is sound, so that silence stays silent.
     size = sound.abs()
     return sound - size * (sound.mean(1) / size.mean(1).clamp(min=1e-12))[:, None]
@@ -92,14 +98,3 @@ def at_random_level(
     """Sounds with peaks anywhere between `-spread_db` and 0 dBFS."""
     peak = sound.abs().amax(dim=1, keepdim=True).clamp(min=1e-6)
     return sound * (10 ** (draw.uniform("level_db", -spread_db, 0) / 20) / peak)
-
-
-def _check(families: Sequence[str], n_clips: int, n_samples: int, sample_rate: int) -> None:
-    known = FOREGROUNDS | BACKGROUNDS
-    unknown = sorted(set(families) - known.keys())
-    if unknown:
-        raise ValueError(f"unknown families {unknown}; there are {sorted(known)}")
-    if len(families) != n_clips:
-        raise ValueError(f"{len(families)} families for {n_clips} clips")
-    if n_samples < 1 or sample_rate < 1:
-        raise ValueError(f"n_samples {n_samples} and sample_rate {sample_rate} must be positive")

@@ -48,9 +48,7 @@ def peaks(
 
 
 def filtered(
-    time: TimeAxis,
-    waveform: Float[Tensor, "batch sample"],
-    gain: Float[Tensor, "batch bin"],
+    time: TimeAxis, waveform: Float[Tensor, "batch sample"], gain: Float[Tensor, "batch bin"]
 ) -> Float[Tensor, "batch sample"]:
     """Waveform with its spectrum multiplied by a gain, without change of phase."""
     spectrum = torch.fft.rfft(waveform, n=time.n_fft) * gain
@@ -62,9 +60,8 @@ def shaped_noise(
 ) -> Float[Tensor, "batch sample"]:
     """Gaussian noise with the given amplitude spectrum, at a root mean square of 1."""
     # The spectrum of white noise is itself white noise: one transform instead of two.
-    parts = draw.noise(name, 2 * gain.shape[1]).unflatten(
-        1, (-1, 2)
-    )  # [batch, bin, real/imaginary]
+    values = draw.noise(name, 2 * gain.shape[1])
+    parts = values.unflatten(1, (-1, 2))  # [batch, bin, real/imaginary]
     spectrum = torch.view_as_complex(parts.contiguous()) * gain
     power = (2 / time.n_fft) ** 2 * gain.square().sum(1, keepdim=True)
     noise = torch.fft.irfft(spectrum, n=time.n_fft)[:, : time.n_samples]

@@ -22,12 +22,7 @@ from byola_diff.soundscapes.bgknown.plan import (
     ItemPlan,
     soundscape,
 )
-from byola_diff.soundscapes.production.items import (
-    amplified,
-    common_gain_db,
-    finish,
-    finished,
-)
+from byola_diff.soundscapes.production.items import amplified, common_gain_db, finish, finished
 from byola_diff.soundscapes.render.mixer import Renderer, cut, integrated_lufs, place
 from byola_diff.soundscapes.render.plan import Rendered, RenderError, Roots, Soundscape
 from byola_diff.soundscapes.sources.library import Source, source_sha256

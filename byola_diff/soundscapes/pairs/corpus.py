@@ -20,12 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from byola_diff.atomic import write_text
 from byola_diff.commit import code_commit, package_versions
 from byola_diff.soundscapes.pairs.difference import changes, difference_text, event_labels
-from byola_diff.soundscapes.production.items import (
-    COMMON_GAIN,
-    common_gain_db,
-    finish,
-    finished,
-)
+from byola_diff.soundscapes.production.items import COMMON_GAIN, common_gain_db, finish, finished
 from byola_diff.soundscapes.production.output_folder import CorpusOptions
 from byola_diff.soundscapes.production.produce import Refusal, produce, write_refused
 from byola_diff.soundscapes.render.mixer import open_renderer
@@ -76,11 +71,6 @@ class PairOfClips(NamedTuple):
     plans: tuple[Soundscape, Soundscape]
     clips: tuple[WrittenClip, WrittenClip]
     """They have the same gain."""
-
-    @property
-    def gain_db(self) -> float:
-        """What both were amplified by."""
-        return self.clips[0].gain_db
 
 
 def produce_items(
@@ -145,12 +135,13 @@ def write_clips(
     """
     out, rate, roots = options.out, options.output_rate, sources_of_split(options, split)
     renderer_name, render = open_renderer(options.renderer)
-    jams = [f"jams/{split}/{plan.name}.jams" for plan in plans]
-    wavs = [_wav(split, plan) for plan in plans]
-    known = {"renderer": renderer_name, "output_rate": rate}
-    facts = [{**known, "sources": _source_hashes(roots, plan)} for plan in plans]
-    every = list(zip(jams, plans, wavs, facts, strict=True))
-    done = [finished(out, text, plan, [wav], its) for text, plan, wav, its in every]
+    every = []
+    for plan in plans:
+        sources = sorted({(event.role, event.source) for event in plan.events})
+        hashes = {f"{role}/{name}": sha256(roots[role] / name) for role, name in sources}
+        facts = {"renderer": renderer_name, "output_rate": rate, "sources": hashes}
+        every.append((f"jams/{split}/{plan.name}.jams", plan, _wav(split, plan), facts))
+    done = [finished(out, jams, plan, [wav], facts) for jams, plan, wav, facts in every]
     if None in done or len({one.get(COMMON_GAIN) for one in done if one}) > 1:
         audio = [render(plan, roots).mixture for plan in plans]
         gain_db = 0.0
@@ -158,20 +149,13 @@ def write_clips(
             both = zip(audio, plans, strict=True)
             gain_db = min(common_gain_db([one], plan.sample_rate, rate) for one, plan in both)
         done = [
-            finish(out, text, plan, {wav: one}, its, output_rate=rate, gain_db=gain_db)
-            for (text, plan, wav, its), one in zip(every, audio, strict=True)
+            finish(out, jams, plan, {wav: one}, facts, output_rate=rate, gain_db=gain_db)
+            for (jams, plan, wav, facts), one in zip(every, audio, strict=True)
         ]
     return [
-        WrittenClip(one["files"][wav], one.get(COMMON_GAIN, 0.0))
-        for one, wav in zip(filter(None, done), wavs, strict=True)
+        WrittenClip(one["files"][_wav(split, plan)], one.get(COMMON_GAIN, 0.0))
+        for one, plan in zip(filter(None, done), plans, strict=True)
     ]
-
-
-def _source_hashes(roots: Roots, plan: Soundscape) -> dict[str, str]:
-    paths = {
-        f"{event.role}/{event.source}": roots[event.role] / event.source for event in plan.events
-    }
-    return {name: sha256(path) for name, path in sorted(paths.items())}
 
 
 def write_corpus(
@@ -192,7 +176,7 @@ def write_corpus(
     write_refused(out / _REFUSED, everything)
     counts = {**facts["counts"], "pairs": n_pairs, "refused": len(everything)}
     counts["refused for clipping"] = sum(one.clips for one in everything)
-    counts["pairs with a common gain"] = sum(pair.gain_db != 0 for pair in pairs)
+    counts["pairs with a common gain"] = sum(pair.clips[0].gain_db != 0 for pair in pairs)
     levels = {
         "gain": "levels: one common gain for both clips of a pair where one would clip",
         "refuse": "levels: as planned; clips that would clip are refused",
@@ -218,7 +202,7 @@ def _write_table(table: Path, pairs: Sequence[PairOfClips], seed: int) -> list[R
 
     It has a column of common gains where a pair has one.
     """
-    rows, same, gains_db, extra = [], [], [], defaultdict(list)
+    rows, same, extra = [], [], defaultdict(list)
     for pair in pairs:
         first, second = pair.plans
         try:
@@ -234,9 +218,9 @@ def _write_table(table: Path, pairs: Sequence[PairOfClips], seed: int) -> list[R
         extra["ref_db"].append(f"{first.ref_db:.4f}")
         extra["first_sha256"].append(pair.clips[0].sha256)
         extra["second_sha256"].append(pair.clips[1].sha256)
-        gains_db.append(f"{pair.gain_db:.2f}")
-    if any(map(float, gains_db)):
-        extra[COMMON_GAIN] = gains_db
+        extra[COMMON_GAIN].append(f"{pair.clips[0].gain_db:.2f}")
+    if not any(map(float, extra[COMMON_GAIN])):
+        del extra[COMMON_GAIN]
     if rows:
         write_pairs(table, rows, extra)
     else:

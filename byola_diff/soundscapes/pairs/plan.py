@@ -10,9 +10,8 @@ Source:
     retrieval"; levels and times as in the JAMS files published with it.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, TypeVar, get_args
 
 import numpy as np
@@ -147,8 +146,7 @@ def _foreground(
         if not _on_bed(action):
             label = next(drawn)
             files = events[label]
-        make = partial(_event, label, _on_bed(action), random)
-        foreground.append(_sides(action, files, make, random))
+        foreground.append(_sides(action, label, files, random))
     return foreground
 
 
@@ -167,12 +165,19 @@ def _draw_actions(n_labels: int, random: np.random.Generator) -> list[Action]:
 
 
 def _sides(
-    action: Action,
-    files: Sequence[str],
-    make: Callable[[str, float], Event],
-    random: np.random.Generator,
+    action: Action, label: str, files: Sequence[str], random: np.random.Generator
 ) -> tuple[Event | None, Event | None]:
-    """Event of an action in the first and the second clip."""
+    """Event of an action in the first and the second clip; over the background, as long as they."""
+
+    def make(file: str, snr_db: float) -> Event:
+        if _on_bed(action):
+            times_s = random.uniform(*_SOURCE_TIME_S), 0.0, DURATION_S
+        else:
+            event_time_s = random.uniform(*_EVENT_TIME_S)
+            length_s = min(random.uniform(*_EVENT_DURATION_S), DURATION_S - event_time_s)
+            times_s = 0.0, event_time_s, length_s
+        return Event("foreground", label, file, *times_s, snr_db)
+
     if action in ("louder", "quieter"):
         step_db = random.uniform(*_STEP_DB)
         low_db = random.uniform(_LOWEST_DB, _SNR_DB[1] - step_db)
@@ -182,19 +187,6 @@ def _sides(
         return make(first_file, first_db), make(others[0] if others else first_file, second_db)
     event = make(_one(files, random), random.uniform(*_SNR_DB))
     return (None, event) if action in ("add", "background louder") else (event, None)
-
-
-def _event(
-    label: str, over_bed: bool, random: np.random.Generator, file: str, snr_db: float
-) -> Event:
-    """An event; over the background of its label, one that lasts for the whole clip."""
-    if over_bed:
-        times_s = random.uniform(*_SOURCE_TIME_S), 0.0, DURATION_S
-    else:
-        event_time_s = random.uniform(*_EVENT_TIME_S)
-        length_s = min(random.uniform(*_EVENT_DURATION_S), DURATION_S - event_time_s)
-        times_s = 0.0, event_time_s, length_s
-    return Event("foreground", label, file, *times_s, snr_db)
 
 
 def _on_bed(action: Action) -> bool:

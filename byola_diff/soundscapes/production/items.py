@@ -91,7 +91,7 @@ def finish(
         hashes[name] = sha256(out / name)
     gain = {COMMON_GAIN: gain_db} if gain_db else {}
     full = {**facts, **gain, "sample_rate": rate, "files": hashes}
-    write_text(out / jams, to_jams(_lowered(plan, gain_db), full))
+    write_text(out / jams, to_jams(replace(plan, ref_db=plan.ref_db + gain_db), full))
     return json.loads(json.dumps(full))
 
 
@@ -110,26 +110,18 @@ def finished(
     be among the facts: renderer, content of the sources, `sample_rate` if not that of the plan.
     Whatever common gain it has is accepted, and told.
     """
-    full = read_facts(out / jams)
-    if full is None:
+    full = read_facts(out / jams) or {}
+    gain_db = full.get(COMMON_GAIN, 0.0)
+    known = {*facts, *measured, "sample_rate", "files"}
+    if full.keys() - {COMMON_GAIN} != known or not isinstance(gain_db, float):
         return None
     try:
-        hashes = {name: sha256(out / name) for name in wavs}
+        hashes = {name: sha256(out / name) for name in sorted(wavs)}
     except OSError:
         return None
-    found = {name: full.get(name) for name in (*measured, "sample_rate")}
-    gain_db = full.get(COMMON_GAIN, 0.0)
-    if not isinstance(gain_db, float):
-        return None
-    found |= {COMMON_GAIN: gain_db} if gain_db else {}
-    if full != {**found, **json.loads(json.dumps(facts)), "files": hashes}:
-        return None
-    expected = to_jams(_lowered(plan, gain_db), full)
+    planned = replace(plan, ref_db=plan.ref_db + gain_db)
+    expected = to_jams(planned, {**full, **facts, "files": hashes})
     return full if (out / jams).read_bytes() == expected.encode() else None
-
-
-def _lowered(plan: Soundscape, gain_db: float) -> Soundscape:
-    return replace(plan, ref_db=plan.ref_db + gain_db)
 
 
 def _at_rate(

@@ -74,7 +74,8 @@ def check_folder(out: Path, settings: Mapping[str, Any]) -> None:
     _check_place(out)
     record = out / SETTINGS
     if not record.is_file():
-        _check_free(out)
+        if others := sorted(path.name for path in out.glob("[!.]*")):
+            raise ValueError(f"{out} holds other files, such as {others[0]}: give another --out")
         return
     try:
         found = json.loads(record.read_text(encoding="utf-8"))
@@ -95,12 +96,6 @@ def _check_place(out: Path) -> None:
         raise ValueError(f"--out {out}: {there} is no folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise ValueError(f"--out {out}: nothing can be written in {there}")
-
-
-def _check_free(out: Path) -> None:
-    names = sorted(path.name for path in out.glob("*"))
-    if others := [name for name in names if not name.startswith(".")]:
-        raise ValueError(f"{out} holds other files, such as {others[0]}: give another --out")
 
 
 def begin_folder(out: Path, settings: Mapping[str, Any], results: Sequence[str]) -> None:

@@ -21,13 +21,7 @@ from scaper.scaper_warnings import ScaperWarning
 
 from byola_diff.soundscapes.render.jams_document import to_jams
 from byola_diff.soundscapes.render.mixer import cut, place
-from byola_diff.soundscapes.render.plan import (
-    Rendered,
-    RenderError,
-    Roots,
-    Soundscape,
-    checked,
-)
+from byola_diff.soundscapes.render.plan import Rendered, RenderError, Roots, Soundscape, checked
 
 NEEDS_EXTRA = "generate"
 """The extra whose packages this file imports when it is loaded."""

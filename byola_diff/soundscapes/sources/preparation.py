@@ -11,16 +11,14 @@ Source:
     beyond 16 bits are clipped, not wrapped around.
 """
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from jaxtyping import Float, Int16
 
 from byola_diff.atomic import atomic_path
-from byola_diff.audio.files import AudioFileError, read_audio, to_pcm16
+from byola_diff.audio.files import AudioFileError, read_audio, to_pcm16, wav_bytes
 from byola_diff.tables.rows import located
 
 _KERNEL_SAMPLES = 512
@@ -56,11 +54,10 @@ def prepare(source: SourceFile, folder: Path) -> None:
     except (AudioFileError, ValueError):
         path.unlink(missing_ok=True)
         raise
-    content = io.BytesIO()
-    soundfile.write(content, samples, sample_rate, format="WAV", subtype="PCM_16")
-    if not path.is_file() or path.read_bytes() != content.getvalue():
+    content = wav_bytes(samples, sample_rate, "PCM_16")
+    if not path.is_file() or path.read_bytes() != content:
         with atomic_path(path) as temporary:
-            temporary.write_bytes(content.getvalue())
+            temporary.write_bytes(content)
 
 
 def prepared_event(
