@@ -90,6 +90,15 @@ def test_whole_mp3_have_the_length_of_their_frames(tmp_path):
         assert len(read_audio(tmp_path / "a.mp3")[0]) == pytest.approx(3 * RATE, abs=2500)
 
 
+def test_what_looks_like_frames_in_the_tags_of_an_mp3_is_none(tmp_path):
+    content = encoded(noise(2), "MP3", bitrate_mode="CONSTANT")
+    other = encoded(noise(1), "MP3")
+    size = bytes(len(other) >> shift & 127 for shift in (21, 14, 7, 0))
+    lone = (b"\0" + content[:4] + bytes(2995)) * 40
+    (tmp_path / "a.mp3").write_bytes(b"ID3\x03\0\0" + size + other + content + lone)
+    assert len(read_audio(tmp_path / "a.mp3")[0]) == pytest.approx(2 * RATE, abs=2500)
+
+
 @pytest.mark.parametrize("n_samples", [(1 << 36) - 2, 1 << 35, 100 * RATE])
 def test_less_than_stated_costs_no_memory(tmp_path, n_samples):
     (tmp_path / "a.flac").write_bytes(flac_of_length(n_samples))

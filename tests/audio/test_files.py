@@ -101,6 +101,14 @@ def test_ogg_cut_inside_its_last_page(tmp_path):
         read_audio(tmp_path / "a.ogg")
 
 
+def test_ogg_cut_between_two_pages(tmp_path):
+    soundfile.write(tmp_path / "a.ogg", noise(4 * RATE), RATE)
+    content = (tmp_path / "a.ogg").read_bytes()
+    (tmp_path / "a.ogg").write_bytes(content[: content.rindex(b"OggS")])
+    with pytest.raises(AudioFileError, match="end-of-stream"):
+        read_audio(tmp_path / "a.ogg")
+
+
 @pytest.mark.parametrize("declared", [0xFFFFFFFF, 0x7FFFFFFF])
 def test_wav_written_to_a_pipe_is_whole(tmp_path, declared):
     path = tmp_path / "a.wav"
@@ -202,6 +210,13 @@ def test_folders_linked_to_one_another_are_walked_once(tmp_path):
             (tmp_path / f"f{a}" / f"to{b}").symlink_to(tmp_path / f"f{b}")
     found = [path.relative_to(tmp_path).as_posix() for path in find_audio(tmp_path)]
     assert found == [f"f{a}/x.wav" for a in range(8)]
+
+
+def test_a_folder_has_the_name_where_it_lies(tmp_path):
+    (tmp_path / "z" / "deep").mkdir(parents=True)
+    (tmp_path / "z" / "deep" / "x.wav").touch()
+    (tmp_path / "a").symlink_to(tmp_path / "z" / "deep")
+    assert find_audio(tmp_path) == [tmp_path / "z" / "deep" / "x.wav"]
 
 
 def test_folders_too_deep_to_be_listed_are_said(tmp_path):

@@ -137,8 +137,8 @@ def write_clips(
     renderer_name, render = open_renderer(options.renderer)
     every = []
     for plan in plans:
-        sources = sorted({(event.role, event.source) for event in plan.events})
-        hashes = {f"{role}/{name}": sha256(roots[role] / name) for role, name in sources}
+        paths = {f"{e.role}/{e.source}": roots[e.role] / e.source for e in plan.events}
+        hashes = {name: sha256(path) for name, path in sorted(paths.items())}
         facts = {"renderer": renderer_name, "output_rate": rate, "sources": hashes}
         every.append((f"jams/{split}/{plan.name}.jams", plan, _wav(split, plan), facts))
     done = [finished(out, jams, plan, [wav], facts) for jams, plan, wav, facts in every]
