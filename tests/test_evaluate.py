@@ -481,7 +481,7 @@ def weights(kind):
         ("linear", "crep", None, "names no encoder"),
         ("linear", "untrained:Nothing:64", None, "neither a bundle nor one of"),
         ("linear", "untrained:AudioNTT2020", None, "lacks a width"),
-        ("linear", "no/such/bundle", None, "no/such/bundle"),
+        ("linear", "no/such/bundle", None, "nothing at no/such/bundle: give a bundle folder"),
         ("linear", "no/such.yaml", None, "no configuration of an encoder at no/such.yaml"),
         ("linear", "log-mel-statistics[conv9]", None, "no layer conv9: the encoder has log_mel"),
         ("linear", "cnn14:FILE", None, "Cnn14_16k_mAP=0.438.pth"),
@@ -502,7 +502,11 @@ def test_bad_encoders(corpus, capsys, verb, word, content, message):
         assert message in error
         assert "Traceback" not in error
     assert not Path("was run").exists()
-    if word in ("crep", "no/such.yaml"):  # known to be wrong before anything is done
+    if word in (
+        "crep",
+        "no/such/bundle",
+        "no/such.yaml",
+    ):  # known to be wrong before anything is done
         assert not (corpus / "runs").exists()
         return
     [record] = read_all(corpus / "runs/scores")
