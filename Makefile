@@ -1,5 +1,5 @@
 # make demo      set up, pretrain on procedural sounds, export, probe, write runs/demo/report.html
-# make test      set up, run the tests but the slow ones: 4 to 5 minutes on two cores
+# make test      set up, run the tests but the slow ones: 4 minutes on two cores
 # make test-all  the slow ones too, which are whole journeys in processes of their own
 # make check     lint and types
 # make format    format and fix what can be fixed

@@ -1,5 +1,6 @@
 import re
 
+import pytest
 import torch
 
 from byola_diff.audio.log_mel import LogMel
@@ -9,6 +10,7 @@ from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
 
 
+@pytest.mark.slow
 def test_demo_page():
     torch.manual_seed(0)
     encoder = AudioEncoder(LogMel(), Normalize(-5.0, 4.0), AudioNTT2020(dim=64))

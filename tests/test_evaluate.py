@@ -224,6 +224,7 @@ def test_logistic_protocol(corpus, bundle):
     assert record["probe"] == {}
 
 
+@pytest.mark.slow
 def test_several_encoders_on_several_tasks(corpus, bundle):
     write_corpus(corpus / "other", column="fold")
     manifests = ["manifest.csv", "other/manifest.csv"]

@@ -145,6 +145,7 @@ def test_two_workers_make_the_same_bytes(script, recordings, corpus, tmp_path):
     assert file_hashes(tmp_path / "rain") == file_hashes(corpus)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on(script, recordings, corpus, tmp_path, monkeypatch, capsys):
     render, n_made = script.render, 0
 
@@ -251,6 +252,7 @@ def test_pairs_of_a_refused_source_say_so(script, recordings, tmp_path):
         assert f"source/{source}" in reasons
 
 
+@pytest.mark.slow
 def test_a_changed_source_is_rendered_anew(script, recordings, corpus, tmp_path):
     arguments_ = arguments(recordings, tmp_path / "rain", "--seed", "1")
     script.main(arguments_)

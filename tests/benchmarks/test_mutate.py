@@ -39,6 +39,7 @@ def test_what_an_expression_may_become(mutate, code, expected):
     assert [ast.unparse(ast.fix_missing_locations(each)) for each in found] == expected
 
 
+@pytest.mark.slow
 def test_every_mutant_is_one_change_and_none_of_annotations(mutate):
     for file, tests in mutate.TESTS.items():
         assert all((REPOSITORY / "tests" / test).is_file() for test in tests)

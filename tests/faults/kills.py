@@ -191,7 +191,7 @@ _MANY_FROM = 40
 def kill_and_resume(n_points: int, seed: int = 0, stamp: Callable = lambda point: None):
     """As many kills as asked for, each of a run of its own: a `Point` for each, and to `stamp`."""
     few = [_FEW[number % len(_FEW)] for number in range(n_points)]
-    if 10 <= n_points < _MANY_FROM:
+    if 25 <= n_points < _MANY_FROM:
         few[-1] = "training, 2 processes"
     names = few if n_points < _MANY_FROM else [*JOBS] * (n_points // len(JOBS) + 1)
     points = []

@@ -146,6 +146,7 @@ def test_several_labels_are_trained_by_binary_cross_entropy(clips):
         torch.testing.assert_close(probe.network.keywords["weight"], expected, rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_converged_probe_is_the_regression_of_scikit_learn(clips):
     from sklearn.linear_model import LogisticRegression
 

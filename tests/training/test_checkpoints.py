@@ -203,6 +203,7 @@ def test_resume_gets_the_batches_that_are_left(three_steps, pretrain, monkeypatc
     assert seen == [3, 4, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage", ["truncated", "hash missing", "hash of another file", "hash empty"]
 )
@@ -254,6 +255,7 @@ def test_content_is_tensors_and_plain_values(three_steps):
     assert state["optimizer_states"][0]["state"]
 
 
+@pytest.mark.slow
 def test_last_is_the_newest_and_the_rest_is_kept(small_config, pretrain, tmp_path):
     pretrain(small_config(tmp_path, training={"checkpoint_every": 1, "keep_checkpoints": 2}))
     folder = tmp_path / "checkpoints"

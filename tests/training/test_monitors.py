@@ -173,6 +173,7 @@ def test_console_on_a_terminal_is_a_bar(small_config, pretrain, tmp_path, capsys
     assert "step 2/2:" not in output.out
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_the_numbers(small_config, pretrain, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -222,6 +223,7 @@ def test_score_during_training_changes_nothing_else(
     assert all(0 <= float(row["knn/accuracy"]) <= 1 for row in scores)
 
 
+@pytest.mark.slow
 def test_resumed_run_does_not_repeat_scores(labelled, small_config, pretrain, tmp_path):
     monitor = {"manifest": labelled, "every": 1}
     training = {"steps": 3, "checkpoint_every": 2}

@@ -535,6 +535,7 @@ def test_bfloat16_changes_terms_and_gradient_by_its_rounding_alone(seed):
     assert cosine_similarity(*gradients, dim=0) > 0.93
 
 
+@pytest.mark.slow
 def test_bfloat16_steps_stay_near_float32():
     losses = {}
     for bfloat16 in (False, True):

@@ -58,6 +58,7 @@ def test_a_resumed_run_has_the_rest_of_the_time(small_config, pretrain, tmp_path
     assert load_checked(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 12
 
 
+@pytest.mark.slow
 def test_really_takes_the_time_asked_for(small_config, tmp_path):
     training = {"steps": None, "minutes": 1.5 / 60}
     config = small_config(tmp_path, training=training)

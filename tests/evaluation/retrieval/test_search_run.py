@@ -124,6 +124,7 @@ def test_a_text_without_words(trained):
         search_in(trained, "--text", "...")
 
 
+@pytest.mark.slow
 def test_words_that_the_system_never_saw_are_named(trained, capsys):
     assert search_in(trained, "--text", "remove the beep and add a Frobnicator") == 0
     warning = "trained without the words frobnicator: to a bag of words they mean nothing"
@@ -134,6 +135,7 @@ def test_words_that_the_system_never_saw_are_named(trained, capsys):
     assert "trained without" not in (trained / "page.html").read_text()
 
 
+@pytest.mark.slow
 def test_systems_of_before_words_were_kept_can_be_searched_with(trained, tmp_path, capsys):
     system = Path(shutil.copytree(system_of(trained), tmp_path / "system"))
     about = json.loads((system / "system.json").read_text())
@@ -205,6 +207,7 @@ def test_another_text_encoder_is_refused(trained, tmp_path):
         search_in(trained, system=system)
 
 
+@pytest.mark.slow
 def test_a_system_has_the_statistics_of_its_encoder(tmp_path, monkeypatch):
     """Released weights come without; a search needs neither the pairs nor their clips again."""
     torch.save(AudioNTT2020(dim=64).state_dict(), tmp_path / "w.pth")

@@ -37,6 +37,7 @@ def recall_at_1(pairs, network, rows=TEST):
     return recall_at_k(ranks, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_what_can_be_learned_is_learned(precision):
     pairs = learnable_pairs()

@@ -154,6 +154,7 @@ def test_same_seed_same_bytes_also_when_stopped(tmp_path):
     assert not set(hashes(other)) & set(before)
 
 
+@pytest.mark.slow
 def test_same_bytes_with_any_number_of_threads(tmp_path):
     before = torch.get_num_threads()
     settings = {
