@@ -1,6 +1,6 @@
 # make demo      set up, pretrain on procedural sounds, export, probe, write runs/demo/report.html
 # make test      set up, run the tests but the slow ones: 4 minutes on two cores
-# make test-all  the slow ones too, which are whole journeys in processes of their own
+# make test-all  the slow ones too, which are whole journeys in processes of their own: hours, as CONTRIBUTING.md says
 # make check     lint and types
 # make format    format and fix what can be fixed
 

@@ -143,8 +143,7 @@ def open_audio(path: Path | str) -> Iterator[AudioReader]:
     What libsndfile can't read, or not to its end, is decoded by PyAV if that is installed.
 
     Raises:
-        AudioFileError: If the file is missing, unreadable, empty, truncated or of an impossible
-            rate, or needs PyAV.
+        AudioFileError: If the file is missing, damaged, of an impossible rate, or needs PyAV.
     """
     path = Path(path)
     with _decoding(path):

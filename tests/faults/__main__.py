@@ -1,6 +1,6 @@
 """Print what kills, damaged files and odd files do, and end with 1 if a promise is broken.
 
-python -m tests.faults                                     # as `make test-all`: some minutes
+python -m tests.faults                                     # as CI does: some minutes
 python -m tests.faults --points 1000 --damages 2000 --files 2000     # all: some hours
 python -m tests.faults --points 0 --damages 0 --files 200 --seed 7   # one of the three, anew
 """

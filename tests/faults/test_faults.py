@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tests.faults.__main__ import DEFAULT_DAMAGES, DEFAULT_FILES, DEFAULT_POINTS
+from tests.faults.__main__ import DEFAULT_DAMAGES, DEFAULT_FILES
 from tests.processes import start
 
 HOURS = 12 * 3600
@@ -27,7 +27,7 @@ def test_few_kills_damages_and_odd_files():
 
 @pytest.mark.slow
 def test_runs_killed_at_many_moments():
-    check(points=int(os.environ.get("BYOLA_DIFF_FAULT_POINTS", DEFAULT_POINTS)), seed=1)
+    check(points=int(os.environ.get("BYOLA_DIFF_FAULT_POINTS", "1000")), seed=1)
 
 
 @pytest.mark.slow
