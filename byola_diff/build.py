@@ -53,6 +53,7 @@ def build_learner(
             training.projection_hidden,
             training.projection_dim,
             predicts_differences=objective.difference_weight > 0,
+            predicts_sums=objective.sum_weight > 0 and objective.sum_space == "projection",
         ).to(memory_format=torch.channels_last)
     return Learner(
         config,

@@ -161,10 +161,22 @@ class ObjectiveConfig:
     """What the running statistics of the encoder's batch normalisation, which are used after
     training, are of: the views, or "all" that it encodes, mixtures too, as in the published code.
     """
+    mixture_domain: Literal["normalized", "power"] = "normalized"
+    """What is added in a mixture: exp of the normalised log-mels, as published, or the powers that
+    they stand for, as where two sounds are heard at once."""
+    sum_weight: float = 0.0
+    """Weight of the sum term, which is added to the others; 0 leaves it out."""
+    sum_space: Literal["projection", "representation"] = "projection"
+    """Where mixtures are compared with sums: projections, or representations as they are."""
+    variance_weight: float = 0.0
+    """Weight of the variance and covariance terms of VICReg on projections; 0 leaves them out."""
 
     def __post_init__(self) -> None:
         weight, (low, high) = self.difference_weight, self.rate_range
         _require(0 <= weight <= 1, "objective.difference_weight", "in [0, 1]", weight)
+        for name in ("sum_weight", "variance_weight"):
+            value = getattr(self, name)
+            _require(0 <= value < float("inf"), f"objective.{name}", "0 or more", value)
         _require(0 < low <= high < 1, "objective.rate_range", "within (0, 1)", self.rate_range)
 
 
@@ -180,6 +192,11 @@ class TrainingConfig:
     """Share of the run in which the rate of the cosine schedule rises."""
     ema_decay: float = 0.99
     """What the target keeps of its weights at each step, in [0, 1]."""
+    ema_schedule: Literal["constant", "cosine"] = "constant"
+    """How that changes: "cosine" rises from `ema_decay` to 1 at the last step, as in BYOL."""
+    weight_decay: float = 0.0
+    """Share of the weights that AdamW takes away at a learning rate of 1; 0 is Adam. Not of biases
+    and batch normalisation."""
     epochs: int = 100
     """Passes over the clips; not used where `steps` or `minutes` is given."""
     steps: int | None = None
@@ -219,6 +236,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         _require(0 <= self.ema_decay <= 1, "training.ema_decay", "in [0, 1]", self.ema_decay)
         _require(0 < self.lr < float("inf"), "training.lr", "positive", self.lr)
+        _require_at_least(0, self, "training", "weight_decay")
         counts = ("epochs", "steps", "accumulate", "nodes", "projection_hidden", "projection_dim")
         intervals = ("log_every", "checkpoint_every", "keep_checkpoints")
         _require_at_least(1, self, "training", *counts, *intervals)

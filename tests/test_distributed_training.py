@@ -45,7 +45,7 @@ def shared_views(trainer):
     batch, rank = torch.load(sys.argv[2]), trainer.global_rank
     make_views = ViewMaker(16, 24, mixup_share=0.0, fader_gain=0.0, synchronized=True)
     make_views.crop.forward = lambda log_mel, generator: log_mel
-    return make_views(batch[3 * rank : 3 * rank + 3], torch.Generator())
+    return make_views(batch[3 * rank : 3 * rank + 3], torch.Generator())[:2]
 
 def run(config, resume, notes):
     checkpoint = run_identity.find_checkpoint(config, resume)
@@ -189,7 +189,7 @@ class OneProcess:
             log_mel = learner.normalize(learner.log_mel(batch["waveform"]))
             views = learner.make_views(log_mel, torch_generator(seed, "views", number, rank))
         rates = torch_generator(seed, "rates", number, rank)
-        return learner.loss_terms(*views, rates)["total"]
+        return learner.loss_terms(*views[:2], rates)["total"]
 
 
 @pytest.mark.parametrize("name", ["plain", "difference"])
@@ -252,7 +252,7 @@ def test_checkpoint_holds_the_mixup_memory_of_every_process(configs, seen):
 
 def test_views_of_two_processes_are_those_of_one_with_the_joint_batch(seen):
     batch = joint_batch()
-    for which, expected in enumerate(normalize_views(batch, batch)):
+    for which, expected in enumerate(normalize_views(batch, batch)[:2]):
         halves = [rank["views"][which] for rank in seen["plain"]]
         torch.testing.assert_close(torch.cat(halves), expected, rtol=0, atol=1e-6)
     assert halves[0].mean() < -0.5 < 0.5 < halves[1].mean()

@@ -1,6 +1,7 @@
 """The two normalisations of BYOL-A: by the statistics of the corpus, and over a batch of views."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -54,11 +55,19 @@ def corpus_statistics(log_mels: Iterable[Float[Tensor, "_ 1 mel frame"]]) -> tup
     return mean, (squares / count) ** 0.5
 
 
+class Views(NamedTuple):
+    """Two normalised views of a batch, and the deviation by which both were divided."""
+
+    first: Float[Tensor, "batch 1 mel frame"]
+    second: Float[Tensor, "batch 1 mel frame"]
+    std: Float[Tensor, ""]
+
+
 def normalize_views(
     first: Float[Tensor, "batch 1 mel frame"],
     second: Float[Tensor, "batch 1 mel frame"],
     synchronized: bool = False,
-) -> tuple[Float[Tensor, "batch 1 mel frame"], Float[Tensor, "batch 1 mel frame"]]:
+) -> Views:
     """Both views with one mean and one (unbiased) deviation over all values of the two batches.
 
     With `synchronized`, over the batches of all processes, which have one size.
@@ -73,7 +82,7 @@ def normalize_views(
     else:
         std, mean = torch.std_mean(values)
     std = std.clamp_min(torch.finfo(torch.float32).eps)
-    return (first - mean) / std, (second - mean) / std
+    return Views((first - mean) / std, (second - mean) / std, std)
 
 
 def _std_mean_of_all(

@@ -42,11 +42,12 @@ class OnlineTargetPair(nn.Module):
         projection_hidden: int = 4096,
         projection_dim: int = 256,
         predicts_differences: bool = True,
+        predicts_sums: bool = False,
     ) -> None:
         """Build all networks; the encoder is the online one, and copied for the target.
 
-        Widths are of projector and predictors. Without the second predictor the pair is plain BYOL:
-        same weights from the same seed, no parameter without gradient.
+        Widths are of projector and predictors. Without predictors of differences and of sums the
+        pair is plain BYOL: same weights from the same seed, no parameter without gradient.
         """
         super().__init__()
         self.online = Branch(encoder, projection_hidden, projection_dim)
@@ -55,6 +56,7 @@ class OnlineTargetPair(nn.Module):
         self.target = copy.deepcopy(self.online).requires_grad_(False)
         # Made last, so that the weights above do not depend on whether it exists.
         self.difference_predictor = mlp_head(*widths) if predicts_differences else None
+        self.sum_predictor = mlp_head(*widths) if predicts_sums else None
 
 
 def mlp_head(dim_in: int, dim_hidden: int = 4096, dim_out: int = 256) -> nn.Sequential:

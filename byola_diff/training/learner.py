@@ -59,9 +59,11 @@ class Learner(LightningModule):
         torch.manual_seed(derive_seed(self.seed, "dropout", step, rank))
         generator = torch_generator(self.seed, "views", step, rank, device=waveform.device)
         with torch.no_grad():
-            first, second = self.make_views(self.normalize(self.log_mel(waveform)), generator)
+            views = self.make_views(self.normalize(self.log_mel(waveform)), generator)
         rates = torch_generator(self.seed, "rates", step, rank, device=waveform.device)
-        terms = self.loss_terms(first, second, rates)
+        # What a step of 1 in the views is in the logarithm of power.
+        log_scale = self.normalize.std * views.std
+        terms = self.loss_terms(views.first, views.second, rates, log_scale)
         total = terms.pop("total")
         # Lightning divides `loss` by the number of accumulated batches; `total` stays as it is.
         return {"loss": total, "total": total.detach(), **terms}
@@ -71,23 +73,30 @@ class Learner(LightningModule):
         first: Float[Tensor, "batch 1 mel frame"],
         second: Float[Tensor, "batch 1 mel frame"],
         generator: torch.Generator,
+        log_scale: float | Float[Tensor, ""] = 1.0,
     ) -> dict[str, Tensor]:
         """The objective's terms, with the networks at the run's precision."""
         with torch.autocast(first.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
-            return self.objective(self.pair, first, second, generator)
+            return self.objective(self.pair, first, second, generator, log_scale)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step the online weights, then let the target follow: once per optimiser step."""
-        rate = learning_rate(self.training_config, self.trainer.global_step, self.trainer.max_steps)
+        place = self.training_config, self.trainer.global_step, self.trainer.max_steps
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+            group["lr"] = learning_rate(*place)
+        self.ema_decay = target_decay(*place)
         super().optimizer_step(*args, **kwargs)
         update_target(self.pair.online, self.pair.target, self.ema_decay)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam over everything that takes a gradient."""
+        """Adam over everything that takes a gradient; AdamW where weights decay."""
         trained = [weight for weight in self.pair.parameters() if weight.requires_grad]
-        return torch.optim.Adam(trained, lr=self.training_config.lr, fused=True)
+        lr, decay = self.training_config.lr, self.training_config.weight_decay
+        if decay == 0:
+            return torch.optim.Adam(trained, lr=lr, fused=True)
+        kept = {"params": [weight for weight in trained if weight.ndim == 1], "weight_decay": 0.0}
+        decayed = {"params": [weight for weight in trained if weight.ndim > 1]}
+        return torch.optim.AdamW([decayed, kept], lr=lr, weight_decay=decay, fused=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add configuration, commit and identity, and the mixup memories of all processes."""
@@ -118,3 +127,17 @@ def learning_rate(training: TrainingConfig, step: int, n_steps: int) -> float:
         return training.lr
     rise = min(1.0, (step + 1) / n_steps / training.warmup_share)
     return training.lr * rise * (1 + math.cos(math.pi * step / n_steps)) / 2
+
+
+def target_decay(training: TrainingConfig, step: int, n_steps: int) -> float:
+    """What the target keeps of its weights after a step, counted from 0, of the run.
+
+    "constant" is `ema_decay` throughout, as in BYOL-A; "cosine" rises from it to 1 along half a
+    cosine.
+
+    Source:
+        Grill et al., 2020, "Bootstrap your own latent", Sec. 3.3.
+    """
+    if training.ema_schedule == "constant":
+        return training.ema_decay
+    return 1 - (1 - training.ema_decay) * (1 + math.cos(math.pi * step / n_steps)) / 2

@@ -1,9 +1,11 @@
 """The training loss: the BYOL term and the difference term at their weights, from two views.
 
-The one place where the method departs from BYOL-A. At weight 0 it is BYOL-A to the bit.
+The one place where the method departs from BYOL-A. At weight 0 it is BYOL-A to the bit. Further
+terms and another kind of mixture, off by default, are ours.
 """
 
 from contextlib import nullcontext
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -12,12 +14,23 @@ from torch import Tensor, nn
 from byola_diff.config import ObjectiveConfig
 from byola_diff.losses.byol import byol_loss
 from byola_diff.losses.difference import mix_with_neighbour, subtract_neighbour
+from byola_diff.losses.sum import uncorrelated_loss, weighted_sum
+from byola_diff.losses.variance import variance_covariance_loss
 from byola_diff.models.cnn import hold_running_statistics
 from byola_diff.models.pair import Branch, OnlineTargetPair
 
 
+class Mixture(NamedTuple):
+    """A view mixed with its neighbours, or the representation of that, and their shares."""
+
+    content: Float[Tensor, "batch *rest"]
+    rate: Float[Tensor, " batch"]
+
+
 class Objective(ObjectiveConfig):
     """(1 - weight) BYOL + weight difference, both summed over the two directions.
+
+    Where their weights are above 0, the sum term and that of variance and covariance are added.
 
     Source:
         Takeuchi et al., 2024, "Towards learning a difference-aware general-purpose audio
@@ -30,66 +43,82 @@ class Objective(ObjectiveConfig):
         first: Float[Tensor, "batch 1 mel frame"],
         second: Float[Tensor, "batch 1 mel frame"],
         generator: torch.Generator,
+        log_scale: float | Float[Tensor, ""] = 1.0,
     ) -> dict[str, Float[Tensor, "..."]]:
         """Scalars `total` and `byol`, the mean of the views; the first view's `representation`.
 
-        Above weight 0 `difference` and the mean of the mixtures too.
+        Above weight 0 `difference` and `sum`, and with either the mean of the mixtures, too.
+
+        Args:
+            log_scale: What a step of 1 in the views is in the logarithm of power; used where
+                `mixture_domain` is "power".
         """
-        mixtures = self._mix((first, second), generator)
+        mixtures = self._mix((first, second), generator, log_scale)
         mixed = self._represent_mixtures(pair.online, mixtures)
         # One pass per view, so that each is normalised by its own batch statistics.
         online = pair.online.represent(first), pair.online.represent(second)
         # In the order of the published code, so that dropout draws alike; then crossed.
-        targets = (pair.target(first), pair.target(second))[::-1]
+        parts = [pair.target.represent(view) for view in (first, second)]
+        targets = [pair.target.projector(part).float() for part in parts][::-1]
+        projections = [pair.online.projector(each) for each in online]
         one_way, other_way = (
-            byol_loss(self._predict(pair, pair.predictor, representation), target)
-            for representation, target in zip(online, targets, strict=True)
+            byol_loss(pair.predictor(projection).float(), target)
+            for projection, target in zip(projections, targets, strict=True)
         )
         byol = one_way + other_way
         terms = {"total": byol, "byol": byol.detach(), "representation": online[0].detach()}
         terms["view_mean"] = torch.stack([first.mean(), second.mean()]).mean()
         if mixtures:
-            terms["mixture_mean"] = torch.stack([mixture.mean() for mixture, _ in mixtures]).mean()
+            terms["mixture_mean"] = torch.stack([each.content.mean() for each in mixtures]).mean()
+        if self.difference_weight > 0:
             difference = self._difference(pair, mixed, online, targets)
             weight = self.difference_weight
             terms["total"] = (1 - weight) * byol + weight * difference
             terms["difference"] = difference.detach()
+        if self.sum_weight > 0:
+            total = self._sum(pair, mixed, parts)
+            terms["total"] = terms["total"] + self.sum_weight * total
+            terms["sum"] = total.detach()
+        if self.variance_weight > 0:
+            spread = sum(variance_covariance_loss(each.float()) for each in projections)
+            terms["total"] = terms["total"] + self.variance_weight * spread
         return terms
 
     def _mix(
-        self, views: tuple[Tensor, Tensor], generator: torch.Generator
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Each view's mixture, and its rates; empty at weight 0."""
-        if self.difference_weight == 0:
+        self, views: tuple[Tensor, Tensor], generator: torch.Generator, log_scale: float | Tensor
+    ) -> list[Mixture]:
+        """Each view's mixture, and its rates; empty where no term needs them."""
+        if self.difference_weight == self.sum_weight == 0:
             return []
         mixtures = []
         low, high = self.rate_range
         for view in views if self.symmetric else views[:1]:
             draws = torch.rand(len(view), device=view.device, generator=generator)
             rate = low + (high - low) * draws
-            mixture = mix_with_neighbour(view, rate)
+            if self.mixture_domain == "power":
+                mixture = mix_with_neighbour(view * log_scale, rate) / log_scale
+            else:
+                mixture = mix_with_neighbour(view, rate)
             if self.renormalize_mixture:
                 std, mean = torch.std_mean(mixture)
                 mixture = (mixture - mean) / std.clamp_min(torch.finfo(std.dtype).eps)
-            mixtures.append((mixture, rate))
+            mixtures.append(Mixture(mixture, rate))
         return mixtures
 
-    def _represent_mixtures(
-        self, online: Branch, mixtures: list[tuple[Tensor, Tensor]]
-    ) -> list[tuple[Tensor, Tensor]]:
+    def _represent_mixtures(self, online: Branch, mixtures: list[Mixture]) -> list[Mixture]:
         """Representation of each mixture, with its rates."""
         # An encoder in use meets clean sounds: statistics of mixtures, which are louder and more
         # even, would shift all that it says, and only at weights above 0.
         holds = self.running_statistics == "views"
         with hold_running_statistics(online.encoder) if holds else nullcontext():
-            return [(online.represent(mixture), rate) for mixture, rate in mixtures]
+            return [Mixture(online.represent(mixture), rate) for mixture, rate in mixtures]
 
     def _difference(
         self,
         pair: OnlineTargetPair,
-        mixed: list[tuple[Tensor, Tensor]],
+        mixed: list[Mixture],
         online: tuple[Tensor, ...],
-        targets: tuple[Tensor, ...],
+        targets: list[Tensor],
     ) -> Tensor:
         """Eq. 3, summed over the directions there are."""
         if pair.difference_predictor is None:
@@ -100,6 +129,20 @@ class Objective(ObjectiveConfig):
             remaining = subtract_neighbour(mixture, reference, rate)
             prediction = self._predict(pair, pair.difference_predictor, remaining)
             loss = loss + byol_loss(prediction, target)
+        return loss
+
+    def _sum(self, pair: OnlineTargetPair, mixed: list[Mixture], parts: list[Tensor]) -> Tensor:
+        """The sum term over the directions there are; `parts` are of the target network."""
+        loss = torch.zeros((), device=parts[0].device)
+        for (mixture, rate), part in zip(mixed, parts, strict=False):
+            wanted = weighted_sum(part, rate)
+            if self.sum_space == "representation":
+                loss = loss + uncorrelated_loss(mixture, wanted)
+                continue
+            if pair.sum_predictor is None:
+                raise ValueError("the pair was built without predicts_sums, for weight 0 only")
+            prediction = self._predict(pair, pair.sum_predictor, mixture)
+            loss = loss + byol_loss(prediction, pair.target.projector(wanted).float())
         return loss
 
     @staticmethod

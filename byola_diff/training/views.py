@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from byola_diff.audio.normalize import normalize_views
+from byola_diff.audio.normalize import Views, normalize_views
 from byola_diff.augment.crop import RandomResizeCrop
 from byola_diff.augment.fader import RandomFader
 from byola_diff.augment.mixup import MixupMemory, RandomMixup
@@ -36,7 +36,7 @@ class ViewMaker(nn.Module):
 
     def forward(
         self, log_mel: Float[Tensor, "batch 1 mel frame"], generator: torch.Generator
-    ) -> tuple[Float[Tensor, "batch 1 mel frame"], Float[Tensor, "batch 1 mel frame"]]:
+    ) -> Views:
         """Two independent views of the batch, normalised together; the batch joins the memory."""
         first, second = (
             self.fader(self.crop(self.mixup(log_mel, generator), generator), generator)

@@ -68,7 +68,7 @@ def test_statistics_refuse_equal_values(log_mels):
 
 def test_views_by_hand():
     # 0, 2, 4, 6: mean 3, unbiased variance (9 + 1 + 1 + 9) / 3.
-    first, second = normalize_views(batch(0.0, 2.0), batch(4.0, 6.0))
+    first, second, _ = normalize_views(batch(0.0, 2.0), batch(4.0, 6.0))
     std = math.sqrt(20 / 3)
     torch.testing.assert_close(first.flatten(), torch.tensor([-3.0, -1.0]) / std)
     torch.testing.assert_close(second.flatten(), torch.tensor([1.0, 3.0]) / std)
@@ -77,7 +77,7 @@ def test_views_by_hand():
 def test_views_keep_their_offset_to_each_other():
     generator = torch.Generator().manual_seed(0)
     first = torch.randn(8, 1, 4, 6, generator=generator)
-    out = normalize_views(first, first + 2)
+    out = normalize_views(first, first + 2)[:2]
     torch.testing.assert_close(torch.cat(out).mean(), torch.tensor(0.0), rtol=0, atol=1e-6)
     torch.testing.assert_close(torch.cat(out).std(), torch.tensor(1.0), rtol=0, atol=1e-6)
     assert (out[1] - out[0]).std() < 1e-5
@@ -86,5 +86,5 @@ def test_views_keep_their_offset_to_each_other():
 
 def test_views_of_silence_are_finite():
     silence = torch.full((2, 1, 4, 6), -15.94)
-    for view in normalize_views(silence, silence):
+    for view in normalize_views(silence, silence)[:2]:
         assert view.isfinite().all()
