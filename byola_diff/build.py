@@ -17,7 +17,7 @@ from byola_diff.audio.normalize import Normalize
 from byola_diff.clips.open import count_files, open_source
 from byola_diff.clips.order import steps_per_epoch
 from byola_diff.config import PretrainConfig
-from byola_diff.models.cnn import ENCODERS
+from byola_diff.models.cnn import ENCODERS, AudioNTT
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.pair import OnlineTargetPair
 from byola_diff.randomness import derive_seed
@@ -38,10 +38,12 @@ def build_learner(
     config: PretrainConfig,
     statistics: tuple[float, float],
     identity: Mapping[str, Any] | None = None,
+    network: AudioNTT | None = None,
 ) -> Learner:
     """Networks, augmentations and loss, with weights that depend on `config.seed` alone.
 
-    `identity` of the run goes into its checkpoints.
+    Those of the encoder are copied from `network` if there is one. `identity` of the run goes into
+    its checkpoints.
     """
     training, views = config.training, config.views
     n_frames = 1 + config.unit_samples // config.front_end.hop_samples
@@ -55,6 +57,9 @@ def build_learner(
             predicts_differences=objective.difference_weight > 0,
             predicts_sums=objective.sum_weight > 0 and objective.sum_space == "projection",
         ).to(memory_format=torch.channels_last)
+    if network is not None:
+        for branch in (pair.online, pair.target):
+            branch.encoder.load_state_dict(network.state_dict())
     return Learner(
         config,
         LogMel(**vars(config.front_end)),

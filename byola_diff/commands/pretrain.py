@@ -42,6 +42,7 @@ from byola_diff.training.run_identity import (
     identity_of_run,
     statistics_of_run,
 )
+from byola_diff.training.start import read_start
 from byola_diff.training.together import is_first, is_lost_peer
 
 # Said in a line without a traceback: while training goes on, and before it starts.
@@ -163,12 +164,13 @@ def run(config: PretrainConfig, resume: str) -> None:
     """
     try:
         checkpoint = find_checkpoint(config, resume)
+        config, network, statistics = read_start(config)
         trainer = build.build_trainer(config)
         identity = identity_of_run(config)
         if checkpoint:
             check_resumed(config, checkpoint, identity)
-        statistics = statistics_of_run(config, checkpoint, identity)
-        learner = build.build_learner(config, statistics, identity)
+        statistics = statistics_of_run(config, checkpoint, identity, statistics)
+        learner = build.build_learner(config, statistics, identity, network)
         clips = build.build_clip_module(config)
     except USER_ERRORS as error:
         raise StartError(str(error)) from error

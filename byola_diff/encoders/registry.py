@@ -1,5 +1,6 @@
 """The kinds of encoders that a spec can name, and how each is opened.
 
+byola-diff, byola-diff-small              encoders that come with this package
 runs/demo/bundle                          a bundle folder
 untrained:BUNDLE, untrained:vggish        random weights; all may end in :SEED
 untrained:AudioNTT2022:3072
@@ -35,6 +36,7 @@ from byola_diff.encoders.speech import load_speech
 from byola_diff.encoders.vggish import load_vggish, untrained_vggish
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.cnn import ENCODERS
+from byola_diff.models.shipped import SHIPPED
 
 Loader = Callable[..., Encoder]
 Call = tuple[Loader, dict[str, Any]]
@@ -107,6 +109,15 @@ def of_file(usage: str, loader: Loader, **given: Any) -> Callable[[str], Call]:
     return call
 
 
+def _shipped(name: str) -> Callable[[str], Call]:
+    def call(argument: str) -> Call:
+        if argument:
+            raise ValueError(f"nothing follows {name}, not {argument!r}")
+        return partial(load_encoder, name), {}
+
+    return call
+
+
 def _log_mel_statistics(argument: str) -> Call:
     if argument:
         raise ValueError(f"nothing follows log-mel-statistics, not {argument!r}")
@@ -151,7 +162,7 @@ def _untrained(argument: str) -> Call:
         if not dim:
             raise ValueError(f"untrained:{name} lacks a width, as in untrained:{name}:2048")
         loader, given = untrained_network, {"name": name, "dim": _whole(dim)}
-    elif name and Path(name).expanduser().is_dir():
+    elif name in SHIPPED or (name and Path(name).expanduser().is_dir()):
         loader, given = untrained_like, {"encoder": load_encoder(name)}
     else:
         what = f"'untrained:{argument}': neither a bundle nor one of the networks is"
@@ -172,6 +183,7 @@ _UNTRAINED: dict[str, Call] = {
 }
 
 KINDS: dict[str, Callable[[str], Call]] = {
+    **{name: _shipped(name) for name in SHIPPED},
     "untrained": _untrained,
     "log-mel-statistics": _log_mel_statistics,
     "byola": of_file("byola:FILE.pth", load_byola),

@@ -20,6 +20,7 @@ from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.models.cnn import AudioNTT
 from byola_diff.models.encoder import AudioEncoder
+from byola_diff.models.shipped import SHIPPED, shipped_bundle
 from byola_diff.models.weights import build_network, read_byola, read_safetensors
 from byola_diff.storage import BrokenFileError, check_seal, read_json, sealed_json, sha256
 
@@ -32,9 +33,10 @@ def load_encoder(
     statistics: Sequence[float] | None = None,
     front_end: Mapping[str, Any] | None = None,
 ) -> AudioEncoder:
-    """Encoder from a bundle folder, or from a `.pth` file of BYOL-A (v1, v2) or of our own.
+    """Encoder by the name of a shipped one, from a bundle folder, or from a `.pth` of BYOL-A.
 
-    A `.pth` holds weights alone: it needs the statistics, mean and standard deviation of the
+    The names are those of `byola_diff.models.shipped`; a folder of such a name is `./byola-diff`. A
+    `.pth` holds weights alone: it needs the statistics, mean and standard deviation of the
     log-mels of its training data, and may be given arguments of `LogMel` for its front end; what is
     left out is as in BYOL-A (1024-sample window, 60 to 7800 Hz). Nothing is downloaded.
 
@@ -44,7 +46,7 @@ def load_encoder(
             could run code.
         ValueError: If `statistics` are missing, or a bundle, which has its own, is given some.
     """
-    path = Path(path).expanduser()
+    path = shipped_bundle(path) or Path(path).expanduser()
     if path.is_dir():
         if statistics is not None or front_end is not None:
             raise ValueError(f"{path} is a bundle with its own statistics and front end: pass none")
@@ -52,7 +54,8 @@ def load_encoder(
     if not path.is_file():
         raise FileNotFoundError(
             f"nothing at {path}: give a bundle folder (python -m byola_diff.export CHECKPOINT OUT "
-            "writes one) or a .pth file of BYOL-A weights"
+            "writes one), a .pth file of BYOL-A weights, or the name of a shipped encoder: "
+            + ", ".join(SHIPPED)
         )
     network = read_byola(path)
     if statistics is None:

@@ -16,9 +16,10 @@ from byola_diff.commit import code_commit
 from byola_diff.config import DataConfig, PretrainConfig, to_plain
 from byola_diff.models.precision import resolved_precision
 from byola_diff.randomness import torch_generator
-from byola_diff.storage import BrokenFileError, check_hash, load_tensors
+from byola_diff.storage import BrokenFileError, check_hash, load_tensors, sha256
 from byola_diff.training.checkpoints import newest_checkpoint
 from byola_diff.training.monitors import ListRejectedFiles
+from byola_diff.training.start import weights_file
 from byola_diff.training.together import is_first
 
 _LENGTH = {"training.epochs", "training.steps", "training.minutes"}
@@ -51,11 +52,14 @@ def identity_of_run(config: PretrainConfig) -> dict[str, Any]:
     """
     if not is_first():
         return {}
-    return {
+    facts = {
         "precision": "bfloat16" if use_bfloat16(config) else "float32",
         "processes": count_devices(config) * config.training.nodes,
         "clips": identify_clips(config),
     }
+    if config.init_from:
+        facts["init_from"] = sha256(weights_file(config.init_from))
+    return facts
 
 
 def count_devices(config: PretrainConfig) -> int:
@@ -147,15 +151,29 @@ def find_checkpoint(config: PretrainConfig, resume: str) -> Path | None:
 
 
 def statistics_of_run(
-    config: PretrainConfig, checkpoint: Path | None, identity: Mapping[str, Any] | None = None
+    config: PretrainConfig,
+    checkpoint: Path | None,
+    identity: Mapping[str, Any] | None = None,
+    known: tuple[float, float] | None = None,
 ) -> tuple[float, float]:
     """Mean and deviation of the corpus; the run folder gets these, configuration and identity.
 
-    A checkpoint brings its own, so none are computed where there is one. The first process gives
+    A checkpoint brings its own, and so may an encoder that the run starts from (`known`): then none
+    are computed. The first process gives
     its own to the others (`Learner.setup`).
     """
     if checkpoint is not None or not is_first():
         return 0.0, 1.0
+    mean, std = known or _statistics_of_clips(config)
+    statistics = {"mean": mean, "std": std}
+    facts = {"config": to_plain(config), "statistics": statistics, "commit": code_commit()}
+    facts["identity"] = identity_of_run(config) if identity is None else identity
+    write_text(config.out_dir / "run.json", json.dumps(facts, indent=2) + "\n")
+    return mean, std
+
+
+def _statistics_of_clips(config: PretrainConfig) -> tuple[float, float]:
+    """Mean and deviation; files that can't be read are listed in the run folder."""
     # "meta" keeps a resident store on disk, where its crops are the same.
     source = open_source(config, "meta")
     mean, std = compute_statistics(config, source)
@@ -164,10 +182,6 @@ def statistics_of_run(
         rejected = ListRejectedFiles(config.out_dir, n_files, config.data.max_rejected)
         rejected.add(source.take_rejected())
     _say(f"log-mel statistics of the corpus: mean {mean:.4f}, std {std:.4f}")
-    statistics = {"mean": mean, "std": std}
-    facts = {"config": to_plain(config), "statistics": statistics, "commit": code_commit()}
-    facts["identity"] = identity_of_run(config) if identity is None else identity
-    write_text(config.out_dir / "run.json", json.dumps(facts, indent=2) + "\n")
     return mean, std
 
 
@@ -192,6 +206,8 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in config.items():
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
+        elif key == "init_from":  # which it was is part of the identity
+            flat[f"{prefix}{key}"] = value is not None
         elif key == "sources":  # where they lie may change: of each, the share stays
             flat[f"{prefix}{key}"] = [part["share"] for part in value]
         else:
