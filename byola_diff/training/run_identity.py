@@ -58,7 +58,7 @@ def identity_of_run(config: PretrainConfig) -> dict[str, Any]:
         "clips": identify_clips(config),
     }
     if config.init_from:
-        facts["init_from"] = sha256(weights_file(config.init_from))
+        facts["started_from"] = sha256(weights_file(config.init_from))
     return facts
 
 

@@ -10,7 +10,7 @@ from byola_diff.clips.endless import ProceduralSource
 from byola_diff.clips.open import open_source
 from byola_diff.config import TrainingConfig
 from byola_diff.training import learner as learner_module
-from byola_diff.training.learner import learning_rate
+from byola_diff.training.learner import learning_rate, target_decay
 from byola_diff.training.run_identity import statistics_of_run
 
 
@@ -197,3 +197,39 @@ def test_warm_up_of_a_quarter_ends_there():
     rising = 0.5 * (1 + math.cos(math.pi * 24 / 200)) / 2
     assert rate("cosine", 1.0, 0.25, 24) == pytest.approx(rising)
     assert rate("cosine", 1.0, 0.25, 50) == pytest.approx((1 + math.sqrt(0.5)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("step", "kept"),
+    [(0, 0.99), (50, 1 - 0.01 * (2 + math.sqrt(2)) / 4), (100, 0.995), (200, 1.0)],
+)
+def test_decay_of_the_target_rises_along_a_cosine(step, kept):
+    config = TrainingConfig(ema_decay=0.99, ema_schedule="cosine")
+    assert target_decay(config, step, 200) == pytest.approx(kept, abs=1e-12)
+    assert target_decay(TrainingConfig(ema_decay=0.99), step, 200) == 0.99
+
+
+def test_weights_decay_and_what_shifts_and_scales_does_not(small_config, tmp_path):
+    config = small_config(tmp_path, training={"weight_decay": 0.1, "lr": 0.5})
+    learner = build.build_learner(config, (-9.6, 3.8))
+    optimizer = learner.configure_optimizers()
+    assert isinstance(optimizer, torch.optim.AdamW)
+    online = learner.pair.online
+    for weight in online.parameters():
+        weight.grad = torch.zeros_like(weight)
+    before = {name: weight.clone() for name, weight in online.named_parameters()}
+    optimizer.step()
+    for name, weight in online.named_parameters():
+        kept = 1 - 0.5 * 0.1 if weight.ndim > 1 else 1.0
+        torch.testing.assert_close(weight, kept * before[name], msg=name)
+
+
+def test_log_scale_is_that_of_corpus_and_views(learner, waveform):
+    seen = []
+    loss_terms = learner.loss_terms
+    learner.loss_terms = lambda *args: (seen.append(args), loss_terms(*args))[1]
+    learner.training_step({"waveform": waveform, "step": 0}, 0)
+    [(first, second, _, log_scale)] = seen
+    # Views times the scale are log-mels but for a mean: fader and crop move them little.
+    spread = torch.stack([first, second]).std() * log_scale
+    assert spread.item() == pytest.approx(learner.log_mel(waveform).std().item(), rel=0.2)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cosine_similarity, max_pool2d
 
+from byola_diff.losses.variance import variance_covariance_loss
 from byola_diff.models import cnn
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.pair import Branch, OnlineTargetPair, update_target
@@ -551,3 +552,105 @@ def test_bfloat16_steps_stay_near_float32():
     torch.testing.assert_close(losses[True][:2], losses[False][:2], rtol=0, atol=0.1)
     torch.testing.assert_close(losses[True], losses[False], rtol=0, atol=0.2)
     assert not torch.equal(losses[True], losses[False])
+
+
+# Further terms, and the other kind of mixture
+
+
+def test_mixtures_of_powers_are_those_of_the_powers_that_views_stand_for():
+    views, scale = make_views(n_clips=3, n_mels=2, n_frames=2), 4.0
+    [mixture, _] = Objective(mixture_domain="power")._mix(views, torch_generator(0), scale)
+    [rate, _] = drawn_rates(0, 2, n_clips=3)
+    # A view is (log-power - mean) / scale: any mean gives the same.
+    for clip in range(3):
+        own, after = views[0][clip].double(), views[0][(clip + 1) % 3].double()
+        power = rate[clip] * (scale * after + 7).exp() + (1 - rate[clip]) * (scale * own + 7).exp()
+        expected = ((power.log() - 7) / scale).float()
+        torch.testing.assert_close(mixture.content[clip], expected, rtol=0, atol=1e-5)
+    [published, _] = Objective()._mix(views, torch_generator(0), scale)
+    assert (published.content - mixture.content).abs().max() > 0.1
+
+
+def test_at_scale_1_powers_are_the_published_mixtures():
+    views = make_views(n_mels=3, n_frames=7)
+    powers = Objective(mixture_domain="power")(linear_pair(), *views, torch_generator(0), 1.0)
+    published = Objective()(linear_pair(), *views, torch_generator(0))
+    assert powers["total"].item() == pytest.approx(published["total"].item(), abs=1e-6)
+
+
+def mixture_of(view, rate):
+    after = view.roll(-1, 0)
+    rate = rate[:, None, None, None]
+    return (rate * after.exp() + (1 - rate) * view.exp()).log()
+
+
+def test_sum_term_in_representations_is_that_written_out():
+    pair, views = linear_pair(), make_views(n_mels=3, n_frames=7)
+    objective = Objective(difference_weight=0.0, sum_weight=0.7, sum_space="representation")
+    terms = objective(pair, *views, torch_generator(0))
+    expected = 0
+    for view, rate in zip(views, drawn_rates(0, 2), strict=True):
+        found = pair.online.represent(mixture_of(view, rate))
+        part = pair.target.represent(view)  # of the same view: what was mixed
+        wanted = rate[:, None] * part.roll(-1, 0) + (1 - rate[:, None]) * part
+        for dim in range(found.shape[1]):
+            both = torch.stack([found[:, dim], wanted[:, dim]])
+            expected = expected + (2 - 2 * torch.corrcoef(both)[0, 1]) / found.shape[1]
+    assert terms["sum"].item() == pytest.approx(expected.item(), abs=1e-4)
+    total = terms["byol"] + 0.7 * expected
+    assert terms["total"].item() == pytest.approx(total.item(), abs=1e-4)
+    assert "difference" not in terms
+
+
+def test_sum_term_in_projections_is_that_written_out():
+    pair, views = linear_pair(), make_views(n_mels=3, n_frames=7)
+    pair.sum_predictor = nn.Linear(4, 4)
+    terms = Objective(sum_weight=2.0)(pair, *views, torch_generator(0))
+    expected = 0
+    for view, rate in zip(views, drawn_rates(0, 2), strict=True):
+        mixed = pair.online.represent(mixture_of(view, rate))
+        prediction = pair.sum_predictor(pair.online.projector(mixed))
+        part = pair.target.represent(view)
+        wanted = rate[:, None] * part.roll(-1, 0) + (1 - rate[:, None]) * part
+        cosine = cosine_similarity(prediction, pair.target.projector(wanted), dim=1)
+        expected = expected + (2 - 2 * cosine).mean()
+    assert terms["sum"].item() == pytest.approx(expected.item(), abs=1e-5)
+    total = (terms["byol"] + terms["difference"]) / 2 + 2 * expected
+    assert terms["total"].item() == pytest.approx(total.item(), abs=1e-5)
+
+
+def test_sum_term_needs_its_predictor_in_projections_alone():
+    views = make_views(n_mels=3, n_frames=7)
+    pair = linear_pair()
+    pair.sum_predictor = None
+    with pytest.raises(ValueError, match="predicts_sums"):
+        Objective(sum_weight=1.0)(pair, *views, torch_generator(0))
+    Objective(sum_weight=1.0, sum_space="representation")(pair, *views, torch_generator(0))
+
+
+@pytest.mark.parametrize("space", ["projection", "representation"])
+def test_the_sum_term_moves_the_online_network_alone(space):
+    pair, views = small_pair(predicts_sums=True), make_views()
+    objective = Objective(difference_weight=0.0, sum_weight=1.0, sum_space=space)
+    terms = objective(pair, *views, torch_generator(0))
+    terms["total"].backward()
+    assert all(weight.grad is None for weight in pair.target.parameters())
+    assert all(weight.grad is not None for weight in pair.online.encoder.parameters())
+    is_used = space == "projection"
+    assert all((weight.grad is not None) == is_used for weight in pair.sum_predictor.parameters())
+
+
+def test_variance_term_is_added_for_both_projections():
+    pair, views = linear_pair(), make_views(n_mels=3, n_frames=7)
+    objective = Objective(difference_weight=0.0, variance_weight=0.5)
+    terms = objective(pair, *views, torch_generator(0))
+    both = [pair.online.projector(pair.online.represent(view)) for view in views]
+    expected = terms["byol"] + 0.5 * sum(map(variance_covariance_loss, both))
+    assert terms["total"].item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sum_weight", "variance_weight"])
+@pytest.mark.parametrize("value", [-0.1, math.inf, math.nan])
+def test_weights_that_cannot_be_are_refused(name, value):
+    with pytest.raises(ValueError, match=rf"objective\.{name} must be 0 or more"):
+        Objective(**{name: value})
