@@ -8,8 +8,9 @@ For a mixture w_n of a view v_n and its neighbour, which has the share g_n (see
 with the representations t of the target network. The encoder is drawn towards additivity itself,
 where the difference term asks that what is left of a mixture can be told.
 
-After Lin-CAE (Salvador et al., 2026), whose decoder is trained on sums of codes, and SSLAM (Alex et
-al., 2025), whose mixtures predict the average of their parts' targets: neither has these formulas.
+Ours, after two ideas: Torres et al., 2025, "Learning linearity in audio consistency autoencoders via
+implicit regularization", whose decoder hears sums of codes as mixtures, and Alex et al., 2025,
+"SSLAM", whose mixtures predict what their parts' targets come to. Neither has these formulas.
 """
 
 from jaxtyping import Float
