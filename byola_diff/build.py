@@ -70,6 +70,8 @@ def build_learner(
             mixup_share=views.mixup_share,
             mixup_memory=views.memory_clips(config.data.batch_size),
             fader_gain=views.fader_gain,
+            crop_mel_scale=views.crop_mel_scale,
+            n_short=views.short,
             synchronized=training.sync_batchnorm and count_devices(config) * training.nodes > 1,
         ),
         pair,

@@ -121,9 +121,17 @@ class ViewsConfig:
     the batch size."""
     fader_gain: float = 1.0
     """0 leaves the fader out, as in BYOL-A v1."""
+    crop_mel_scale: tuple[float, float] = (0.6, 1.5)
+    """Range of the heights of crops, as shares of all mel bands. A crop stretched to all of them
+    moves every pitch; 1 to 1 leaves them where they are."""
+    short: int = 0
+    """Further views of half the length, each of which predicts the mean of both targets."""
 
     def __post_init__(self) -> None:
         _require(0 <= self.mixup_share < 1, "views.mixup_share", "in [0, 1)", self.mixup_share)
+        low, high = self.crop_mel_scale
+        _require(0 < low <= high, "views.crop_mel_scale", "a positive range", self.crop_mel_scale)
+        _require_at_least(0, self, "views", "short")
         _require_at_least(1, self, "views", "mixup_memory", "mixup_memory_batches")
         _require_at_least(0, self, "views", "fader_gain")
 

@@ -97,7 +97,7 @@ def _pictures(encoder: AudioEncoder, training: Mapping[str, Any], seed: int) -> 
     make_views = ViewMaker(log_mel.n_mels, shown.shape[-1], **settings)
     generator = torch_generator(seed, "demo views")
     make_views(earlier, generator)
-    first, second, _ = make_views(shown, generator)
+    first, second = make_views(shown, generator)[:2]
     rate = 0.45
     mixed = mix_with_neighbour(clips, torch.full((len(clips),), rate))
     neighbours = neighbour(clips)

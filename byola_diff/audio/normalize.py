@@ -56,11 +56,13 @@ def corpus_statistics(log_mels: Iterable[Float[Tensor, "_ 1 mel frame"]]) -> tup
 
 
 class Views(NamedTuple):
-    """Two normalised views of a batch, and the deviation by which both were divided."""
+    """Two normalised views of a batch, the mean and deviation used, and short views if there are."""
 
     first: Float[Tensor, "batch 1 mel frame"]
     second: Float[Tensor, "batch 1 mel frame"]
+    mean: Float[Tensor, ""]
     std: Float[Tensor, ""]
+    short: tuple[Float[Tensor, "batch 1 mel half_frame"], ...] = ()
 
 
 def normalize_views(
@@ -82,7 +84,7 @@ def normalize_views(
     else:
         std, mean = torch.std_mean(values)
     std = std.clamp_min(torch.finfo(torch.float32).eps)
-    return Views((first - mean) / std, (second - mean) / std, std)
+    return Views((first - mean) / std, (second - mean) / std, mean, std)
 
 
 def _std_mean_of_all(

@@ -47,13 +47,18 @@ class RandomResizeCrop(nn.Module):
         Niizumi et al., 2021, "BYOL for Audio", Sec. III-B; sizes of the released code.
     """
 
+    def __init__(self, mel_scale: tuple[float, float] = (0.6, 1.5)) -> None:
+        """`mel_scale` is the range of the height of boxes, as a share of that of the image."""
+        super().__init__()
+        self.mel_scale = mel_scale
+
     def forward(
         self, log_mel: Float[Tensor, "batch 1 mel frame"], generator: torch.Generator
     ) -> Float[Tensor, "batch 1 mel frame"]:
         """Cropped and resized batch."""
         batch, _, n_mels, n_frames = log_mel.shape
         draws = torch.rand(4, batch, device=log_mel.device, generator=generator)
-        mel = draw_span(n_mels, _BOX_SCALE, _CANVAS_SCALE[0], draws[0], draws[1])
+        mel = draw_span(n_mels, self.mel_scale, _CANVAS_SCALE[0], draws[0], draws[1])
         frame = draw_span(n_frames, _BOX_SCALE, _CANVAS_SCALE[1], draws[2], draws[3])
         return resize_crop(log_mel, mel, frame)
 

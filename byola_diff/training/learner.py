@@ -1,6 +1,7 @@
 """The LightningModule: waveform batch to optimiser step, and the target's step after it."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -63,7 +64,7 @@ class Learner(LightningModule):
         rates = torch_generator(self.seed, "rates", step, rank, device=waveform.device)
         # What a step of 1 in the views is in the logarithm of power.
         log_scale = self.normalize.std * views.std
-        terms = self.loss_terms(views.first, views.second, rates, log_scale)
+        terms = self.loss_terms(views.first, views.second, rates, log_scale, views.short)
         total = terms.pop("total")
         # Lightning divides `loss` by the number of accumulated batches; `total` stays as it is.
         return {"loss": total, "total": total.detach(), **terms}
@@ -74,10 +75,11 @@ class Learner(LightningModule):
         second: Float[Tensor, "batch 1 mel frame"],
         generator: torch.Generator,
         log_scale: float | Float[Tensor, ""] = 1.0,
+        short: Sequence[Tensor] = (),
     ) -> dict[str, Tensor]:
         """The objective's terms, with the networks at the run's precision."""
         with torch.autocast(first.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
-            return self.objective(self.pair, first, second, generator, log_scale)
+            return self.objective(self.pair, first, second, generator, log_scale, short)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step the online weights, then let the target follow: once per optimiser step."""

@@ -4,12 +4,14 @@ The one place where the method departs from BYOL-A. At weight 0 it is BYOL-A to 
 terms and another kind of mixture, off by default, are ours.
 """
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from byola_diff.config import ObjectiveConfig
 from byola_diff.losses.byol import byol_loss
@@ -44,6 +46,7 @@ class Objective(ObjectiveConfig):
         second: Float[Tensor, "batch 1 mel frame"],
         generator: torch.Generator,
         log_scale: float | Float[Tensor, ""] = 1.0,
+        short: Sequence[Float[Tensor, "batch 1 mel half_frame"]] = (),
     ) -> dict[str, Float[Tensor, "..."]]:
         """Scalars `total` and `byol`, the mean of the views; the first view's `representation`.
 
@@ -52,6 +55,8 @@ class Objective(ObjectiveConfig):
         Args:
             log_scale: What a step of 1 in the views is in the logarithm of power; used where
                 `mixture_domain` is "power".
+            short: Further views, each of which predicts the mean of both targets; together they
+                count as much in `byol` as the two directions.
         """
         mixtures = self._mix((first, second), generator, log_scale)
         mixed = self._represent_mixtures(pair.online, mixtures)
@@ -66,6 +71,8 @@ class Objective(ObjectiveConfig):
             for projection, target in zip(projections, targets, strict=True)
         )
         byol = one_way + other_way
+        if short:
+            byol = byol + 2 * self._short(pair, short, targets)
         terms = {"total": byol, "byol": byol.detach(), "representation": online[0].detach()}
         terms["view_mean"] = torch.stack([first.mean(), second.mean()]).mean()
         if mixtures:
@@ -83,6 +90,17 @@ class Objective(ObjectiveConfig):
             spread = sum(variance_covariance_loss(each.float()) for each in projections)
             terms["total"] = terms["total"] + self.variance_weight * spread
         return terms
+
+    def _short(
+        self, pair: OnlineTargetPair, short: Sequence[Tensor], targets: list[Tensor]
+    ) -> Tensor:
+        """Mean of the BYOL term over short views, with the mean direction of both targets."""
+        target = torch.stack([normalize(each, dim=-1) for each in targets]).mean(0)
+        losses = [
+            byol_loss(self._predict(pair, pair.predictor, pair.online.represent(view)), target)
+            for view in short
+        ]
+        return torch.stack(losses).mean()
 
     def _mix(
         self, views: tuple[Tensor, Tensor], generator: torch.Generator, log_scale: float | Tensor

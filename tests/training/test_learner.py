@@ -229,7 +229,7 @@ def test_log_scale_is_that_of_corpus_and_views(learner, waveform):
     loss_terms = learner.loss_terms
     learner.loss_terms = lambda *args: (seen.append(args), loss_terms(*args))[1]
     learner.training_step({"waveform": waveform, "step": 0}, 0)
-    [(first, second, _, log_scale)] = seen
+    [(first, second, _, log_scale, _)] = seen
     # Views times the scale are log-mels but for a mean: fader and crop move them little.
     spread = torch.stack([first, second]).std() * log_scale
     assert spread.item() == pytest.approx(learner.log_mel(waveform).std().item(), rel=0.2)

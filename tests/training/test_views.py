@@ -19,7 +19,7 @@ def make_views(**settings):
 def test_equals_the_chain_written_out():
     make = make_views(mixup_share=0.4, fader_gain=0.5)
     make(make_batch(seed=1), torch_generator(1))
-    first, second, _ = make(make_batch(), torch_generator(2))
+    first, second = make(make_batch(), torch_generator(2))[:2]
 
     before = make_views(mixup_share=0.4)
     before.memory.write(make_batch(seed=1))
@@ -70,8 +70,8 @@ def test_memory_takes_each_clip_once_and_as_it_came():
 def test_first_batch_is_not_mixed():
     mixed, unmixed = make_views(mixup_share=0.4), make_views(mixup_share=0.0)
     for view, expected in zip(
-        mixed(make_batch(), torch_generator(0)),
-        unmixed(make_batch(), torch_generator(0)),
+        mixed(make_batch(), torch_generator(0))[:4],
+        unmixed(make_batch(), torch_generator(0))[:4],
         strict=True,
     ):
         assert torch.equal(view, expected)
@@ -83,7 +83,7 @@ def test_first_batch_is_not_mixed():
 @pytest.mark.parametrize("n_clips", [1, 2, 7])
 def test_views_are_normalised_together(n_clips):
     make = make_views()
-    first, second, _ = make(make_batch(n_clips) * 5 + 3, torch_generator(0))
+    first, second = make(make_batch(n_clips) * 5 + 3, torch_generator(0))[:2]
     both = torch.cat([first, second]).double()
     assert both.mean().item() == pytest.approx(0, abs=1e-5)
     assert both.std(correction=1).item() == pytest.approx(1, abs=1e-5)
@@ -133,7 +133,7 @@ def test_a_clip_meets_the_others_only_in_the_normalisation():
 
 def test_constant_batch_stays_finite():
     make = make_views(fader_gain=0.0, mixup_share=0.0)
-    first, second, _ = make(torch.zeros(2, 1, 16, 24), torch_generator(0))
+    first, second = make(torch.zeros(2, 1, 16, 24), torch_generator(0))[:2]
     assert torch.equal(first, torch.zeros(2, 1, 16, 24))
     assert second.isfinite().all()
 
@@ -142,7 +142,7 @@ def test_without_mixup_crop_and_fader_both_views_are_the_batch():
     make = make_views(mixup_share=0.0, fader_gain=0.0)
     make.crop.forward = lambda log_mel, generator: log_mel
     batch = make_batch()
-    first, second, _ = make(batch, torch_generator(0))
+    first, second = make(batch, torch_generator(0))[:2]
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     std, mean = torch.std_mean(torch.cat([batch, batch]))
     torch.testing.assert_close(first, (batch - mean) / std, rtol=0, atol=1e-5)
