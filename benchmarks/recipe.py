@@ -87,9 +87,7 @@ def _train(folder: Path, base: str, words: list[str]) -> float:
     return time.monotonic() - start
 
 
-def scores(
-    encoder: AudioEncoder, manifest: Manifest, sounds: list
-) -> dict[str, float]:
+def scores(encoder: AudioEncoder, manifest: Manifest, sounds: list) -> dict[str, float]:
     """ESC-10 over its folds; additivity over draws of the quadruples and ratios."""
     embeddings = embed_clips(encoder, manifest, options=ExtractionOptions(progress=False)).numpy()
     accuracy = student_interval(list(probe_manifest(embeddings, manifest).values()))

@@ -84,6 +84,9 @@ class DataConfig:
     device."""
     max_rejected: float = 0.05
     """Share of unreadable files at which the run stops."""
+    procedural_moved: float = 0.0
+    """Where above 0, the second view of a procedural clip is of another rendering, with every
+    parameter moved by a normal draw of this deviation, as a share of its range."""
     statistics_clips: int = 10_000
     """Random crops from which the mean and deviation of the corpus are computed."""
 
@@ -98,7 +101,7 @@ class DataConfig:
             raise ValueError("data.batch_size must be at least 2: batch normalisation needs it")
         if self.statistics_clips < 1 or self.unit_s <= 0:
             raise ValueError("data.statistics_clips and data.unit_s must be positive")
-        _require_at_least(0, self, "data", "num_workers")
+        _require_at_least(0, self, "data", "num_workers", "procedural_moved")
         _require(0 <= self.max_rejected <= 1, "data.max_rejected", "in [0, 1]", self.max_rejected)
 
 

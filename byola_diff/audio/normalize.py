@@ -56,7 +56,7 @@ def corpus_statistics(log_mels: Iterable[Float[Tensor, "_ 1 mel frame"]]) -> tup
 
 
 class Views(NamedTuple):
-    """Two normalised views of a batch, the mean and deviation used, and short views if there are."""
+    """Two normalised views of a batch, the mean and deviation used, and short views if any."""
 
     first: Float[Tensor, "batch 1 mel frame"]
     second: Float[Tensor, "batch 1 mel frame"]

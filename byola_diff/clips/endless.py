@@ -1,6 +1,6 @@
 """Endless streams of clips: procedural sounds, and several sources mixed at stated shares."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -21,13 +21,21 @@ class ProceduralSource(ClipSource):
 
     endless, n_clips = True, _ANY_INDEX
 
-    def __init__(self, seed: int, n_samples: int, sample_rate: int, on_device: bool = True) -> None:
+    def __init__(
+        self,
+        seed: int,
+        n_samples: int,
+        sample_rate: int,
+        on_device: bool = True,
+        moved: float = 0.0,
+    ) -> None:
         """Keep the settings; clips not made on the device that trains are made by loader workers.
 
         A batch is some thousand small operations, of which a fast GPU would spend more time on the
-        launching than on the training step.
+        launching than on the training step. Second views are of clips `moved` as by
+        `training_batch`, unless that is 0.
         """
-        self.on_device = on_device
+        self.on_device, self.moved = on_device, moved
         self.seed, self.n_samples, self.sample_rate = seed, n_samples, sample_rate
 
     def batch(
@@ -35,6 +43,15 @@ class ProceduralSource(ClipSource):
     ) -> Float[Tensor, "batch sample"]:
         """Clips in the order asked for; every epoch is the same, for no index comes twice."""
         return training_batch(self.seed, clips.to(device), self.n_samples, self.sample_rate)
+
+    def second_batch(
+        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
+    ) -> Float[Tensor, "batch sample"] | None:
+        """As of the base class."""
+        if self.moved == 0:
+            return None
+        size = self.n_samples, self.sample_rate
+        return training_batch(self.seed, clips.to(device), *size, self.moved)
 
     def identity(self) -> str:
         """As of the base class."""
@@ -61,12 +78,34 @@ class MixedSource(ClipSource):
         self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
     ) -> Float[Tensor, "batch sample"]:
         """Clips of the stream in the order asked for, on `device`; it has but one epoch."""
+        return self._gathered(clips, device, lambda source: source.batch)
+
+    def second_batch(
+        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
+    ) -> Float[Tensor, "batch sample"] | None:
+        """As of the base class; of a source that has no others, the clips of `batch` again."""
+        none = torch.arange(0)
+        differ = [source.second_batch(0, none, device) is not None for source in self.sources]
+        if not any(differ):
+            return None
+        other = dict(zip(self.sources, differ, strict=True))
+        return self._gathered(
+            clips, device, lambda source: source.second_batch if other[source] else source.batch
+        )
+
+    def _gathered(
+        self,
+        clips: Int[Tensor, " batch"],
+        device: torch.device | str,
+        method: Callable[[ClipSource], Callable[..., Tensor | None]],
+    ) -> Float[Tensor, "batch sample"]:
+        """What a method of each source gives for its clips, in the order of `clips`."""
         number, taken = self.places(clips.cpu())
         parts, rows = [], []
         for index, source in enumerate(self.sources):
             mine = (number == index).nonzero()[:, 0]
             for source_epoch, inside, source_clips in self._by_epoch(index, taken[mine]):
-                parts.append(source.batch(source_epoch, source_clips, device))
+                parts.append(method(source)(source_epoch, source_clips, device))
                 rows.append(mine[inside])
         order = torch.cat(rows).argsort().to(device, non_blocking=True)
         return torch.cat(parts)[order]

@@ -57,7 +57,8 @@ def _open_one(
     rate, n_samples = config.front_end.sample_rate, config.unit_samples
     if kind == "procedural":
         on_device = config.data.num_workers == 0
-        return ProceduralSource(config.seed, n_samples, rate, on_device=on_device)
+        moved = config.data.procedural_moved
+        return ProceduralSource(config.seed, n_samples, rate, on_device=on_device, moved=moved)
     if root is None or not root.exists():
         raise FileNotFoundError(f"data.root {root} does not exist")
     if kind == "folder":

@@ -40,6 +40,15 @@ class ClipSource:
         """Crops of the given clips in their order, on `device`."""
         raise NotImplementedError
 
+    def second_batch(
+        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
+    ) -> Float[Tensor, "batch sample"] | None:
+        """What the second view of each clip is made of, where that is another sound than `batch`'s.
+
+        None, as mostly, where both views are of one.
+        """
+        return None
+
     def identity(self) -> str:
         """What the clips are, in words with a hash, the same wherever they lie."""
         raise NotImplementedError

@@ -8,8 +8,8 @@ For a mixture w_n of a view v_n and its neighbour, which has the share g_n (see
 with the representations t of the target network. The encoder is drawn towards additivity itself,
 where the difference term asks that what is left of a mixture can be told.
 
-Ours, after two ideas: Torres et al., 2025, "Learning linearity in audio consistency autoencoders via
-implicit regularization", whose decoder hears sums of codes as mixtures, and Alex et al., 2025,
+Ours, after two ideas: Torres et al., 2025, "Learning linearity in audio consistency autoencoders
+via implicit regularization", whose decoder hears sums of codes as mixtures, and Alex et al., 2025,
 "SSLAM", whose mixtures predict what their parts' targets come to. Neither has these formulas.
 """
 
@@ -22,7 +22,7 @@ from byola_diff.losses.difference import neighbour
 def weighted_sum(
     representation: Float[Tensor, "batch dim"], rate: Float[Tensor, " batch"]
 ) -> Float[Tensor, "batch dim"]:
-    """Each representation and its neighbour's, which has the share `rate`: s of this page's head."""
+    """Each representation and its neighbour's, which has the share `rate`: s of the page's head."""
     share = rate[:, None]
     return share * neighbour(representation) + (1 - share) * representation
 
@@ -33,10 +33,8 @@ def uncorrelated_loss(
     """Mean over dimensions of 2 - 2 r, in [0, 4], of their correlations r over the batch.
 
     A mean that all representations share, and the scale of a dimension, do not count. A dimension
-    that is the same for all clips counts as uncorrelated.
-
-    Args:
-        wanted: Held constant here, whatever the caller did.
+    that is the same for all clips counts as uncorrelated. `wanted` is held constant here, whatever
+    the caller did.
     """
     correlation = (_standardized(found) * _standardized(wanted.detach())).mean(0)
     return (2 - 2 * correlation).mean()

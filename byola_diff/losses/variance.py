@@ -1,10 +1,9 @@
-"""Variance and covariance terms that hold projections apart, beside a loss that draws them together.
+"""Variance and covariance terms: they hold projections apart where others draw them together.
 
 Bardes et al., 2022, "VICReg: Variance-invariance-covariance regularization for self-supervised
 learning", Eqs. 1, 3 and 4, whose weights are 25 and 1 beside an invariance term of 25.
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 

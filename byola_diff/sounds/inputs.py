@@ -18,12 +18,16 @@ SLOTS = 256
 """Uniforms at the disposal of one clip."""
 
 _TABLE_SIZE = 1 << 21
+_TINY = 1e-9
 
 
 def uniform_rows(
-    seed: int, indices: Int[Tensor, " batch"], purposes: Sequence[str]
+    seed: int, indices: Int[Tensor, " batch"], purposes: Sequence[str], moved: float = 0.0
 ) -> Float[Tensor, "batch slot"]:
     """Uniforms in [0, 1), `SLOTS` for each clip, that depend on (seed, index, purpose) alone.
+
+    Those of a sound a little different are `moved` from them: by normal draws of this deviation,
+    reflected at 0 and 1.
 
     All parameters of a batch come from this one call: a hash per parameter would cost more than
     the sounds do.
@@ -31,7 +35,14 @@ def uniform_rows(
     offset_of = {purpose: derive_seed("sounds", purpose) for purpose in purposes}
     offsets = torch.tensor([offset_of[purpose] for purpose in purposes], dtype=torch.long)
     first = indices.long() * SLOTS + offsets.to(indices.device)  # wraps around, as a counter may
-    return counter_uniform(seed, first[:, None] + torch.arange(SLOTS, device=indices.device))
+    places = first[:, None] + torch.arange(SLOTS, device=indices.device)
+    uniforms = counter_uniform(seed, places)
+    if moved == 0:
+        return uniforms
+    draws = counter_uniform(derive_seed(seed, "moved"), places).double()
+    steps = torch.special.ndtri(draws.clamp(_TINY, 1 - _TINY)) * moved
+    turned = (uniforms + steps).abs() % 2
+    return torch.minimum(turned, 2 - turned).clamp_max(1 - _TINY)
 
 
 class Draw:

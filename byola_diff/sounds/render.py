@@ -61,15 +61,19 @@ def render_with(
     indices: Int[Tensor, " batch"],
     n_samples: int,
     sample_rate: int,
+    moved: float = 0.0,
 ) -> Float[Tensor, "batch sample"]:
-    """As `render`, with another last step than a random level: of draws and sounds of a family."""
+    """As `render`, with another last step than a random level: of draws and sounds of a family.
+
+    Parameters are `moved` as in `uniform_rows`.
+    """
     if unknown := sorted(set(families) - _FAMILIES.keys()):
         raise ValueError(f"unknown families {unknown}; there are {sorted(_FAMILIES)}")
     if len(families) != len(indices):
         raise ValueError(f"{len(families)} families for {len(indices)} clips")
     if n_samples < 1 or sample_rate < 1:
         raise ValueError(f"n_samples {n_samples} and sample_rate {sample_rate} must be positive")
-    uniforms = uniform_rows(seed, indices, families)
+    uniforms = uniform_rows(seed, indices, families, moved)
     waveform = torch.empty(len(indices), n_samples, device=indices.device)
     # Small groups keep a family's intermediate results in the cache of a CPU.
     largest = 8 if indices.device.type == "cpu" else len(indices)

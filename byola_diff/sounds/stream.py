@@ -16,25 +16,36 @@ _NAMES = (*FOREGROUNDS, *BACKGROUNDS)
 
 
 def training_batch(
-    seed: int, indices: Int[Tensor, " batch"], n_samples: int, sample_rate: int
+    seed: int,
+    indices: Int[Tensor, " batch"],
+    n_samples: int,
+    sample_rate: int,
+    moved: float = 0.0,
 ) -> Float[Tensor, "batch sample"]:
     """Mixtures of random sounds, with peaks between -40 and 0 dBFS.
 
     Clip k depends on (seed, k) alone. Nothing is labelled: families, levels, colour and echo are
     as varied as they can be, so that an encoder has to tell apart much more than classes.
 
+    With `moved`, each is rendered a little differently: as many sounds, of the same families, with
+    every parameter moved by a normal draw of that deviation, as a share of its range.
+
+    Source:
+        Cherep & Singh, 2024, "Contrastive learning from synthetic audio doppelgängers", for moved
+        parameters.
+
     Raises:
         ValueError: If a length is below 1.
     """
     if len(indices) == 0:
         return torch.zeros(0, n_samples, device=indices.device)  # no transform of nothing
-    mixture = _mixture(seed, indices.long(), n_samples, sample_rate)
-    draw = Draw(uniform_rows(seed, indices, ["placed"] * len(indices)))
+    mixture = _mixture(seed, indices.long(), n_samples, sample_rate, moved)
+    draw = Draw(uniform_rows(seed, indices, ["placed"] * len(indices), moved))
     time = TimeAxis(n_samples, sample_rate, torch.zeros(len(indices), 1, device=indices.device))
     return at_random_level(draw, _placed(draw, time, mixture), 40.0)
 
 
-def _mixture(seed: int, indices: Tensor, n_samples: int, sample_rate: int) -> Tensor:
+def _mixture(seed: int, indices: Tensor, n_samples: int, sample_rate: int, moved: float) -> Tensor:
     """Sum of one to three sounds per clip, each of any family."""
     device = indices.device
     part = indices[:, None] * _MOST_SOUNDS + torch.arange(_MOST_SOUNDS, device=device)
@@ -43,9 +54,8 @@ def _mixture(seed: int, indices: Tensor, n_samples: int, sample_rate: int) -> Te
     present = torch.arange(_MOST_SOUNDS, device=device) < count.floor()[:, None]
     families = [_NAMES[number] for number in families_of[present].tolist()]
     # One call for all sounds of all clips: clips that share a family are rendered together.
-    sounds = render_with(
-        _as_part, families, derive_seed(seed, "sound"), part[present], n_samples, sample_rate
-    )
+    which = families, derive_seed(seed, "sound"), part[present]
+    sounds = render_with(_as_part, *which, n_samples, sample_rate, moved)
     mixture = torch.zeros(len(indices), n_samples, device=device)
     clip, place = present.nonzero(as_tuple=True)
     for number in range(_MOST_SOUNDS):  # one by one: a scattered sum has no fixed order on a GPU

@@ -120,13 +120,19 @@ class StepBatches(Dataset):
     device: torch.device | str = "cpu"
 
     def __getitem__(self, step: int) -> dict[str, Any]:
-        """The batch of a step, on the device."""
+        """The batch of a step, on the device.
+
+        There is a `second_waveform` where the second view is of another sound.
+        """
         # The numbers of clips stay on the host: a source looks at them before it uses the device,
         # which would otherwise be waited for.
         epoch, clips = self.clips_of(step)
         batch: dict[str, Any] = {"step": step, "epoch": epoch}
         try:
             batch["waveform"] = self.source.batch(epoch, clips, self.device)
+            second = self.source.second_batch(epoch, clips, self.device)
+            if second is not None:
+                batch["second_waveform"] = second
         except (TooManyRejectedError, UnreadableSourceError, PackedStoreError, OSError) as error:
             batch["error"] = error  # raised by `StopTogether`, on all processes
         return batch | {"rejected": self.source.take_rejected()}

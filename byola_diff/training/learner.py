@@ -60,7 +60,12 @@ class Learner(LightningModule):
         torch.manual_seed(derive_seed(self.seed, "dropout", step, rank))
         generator = torch_generator(self.seed, "views", step, rank, device=waveform.device)
         with torch.no_grad():
-            views = self.make_views(self.normalize(self.log_mel(waveform)), generator)
+            log_mels = [
+                self.normalize(self.log_mel(batch[name]))
+                for name in ("waveform", "second_waveform")
+                if name in batch
+            ]
+            views = self.make_views(log_mels[0], generator, log_mels[-1])
         rates = torch_generator(self.seed, "rates", step, rank, device=waveform.device)
         # What a step of 1 in the views is in the logarithm of power.
         log_scale = self.normalize.std * views.std

@@ -52,11 +52,9 @@ class Objective(ObjectiveConfig):
 
         Above weight 0 `difference` and `sum`, and with either the mean of the mixtures, too.
 
-        Args:
-            log_scale: What a step of 1 in the views is in the logarithm of power; used where
-                `mixture_domain` is "power".
-            short: Further views, each of which predicts the mean of both targets; together they
-                count as much in `byol` as the two directions.
+        `log_scale` is what a step of 1 in the views is in the logarithm of power; it is used where
+        `mixture_domain` is "power". Each of the `short` views predicts the mean of both targets;
+        together they count as much in `byol` as the two directions.
         """
         mixtures = self._mix((first, second), generator, log_scale)
         mixed = self._represent_mixtures(pair.online, mixtures)

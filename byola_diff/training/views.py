@@ -37,13 +37,18 @@ class ViewMaker(nn.Module):
         return self.mixup.memory
 
     def forward(
-        self, log_mel: Float[Tensor, "batch 1 mel frame"], generator: torch.Generator
+        self,
+        log_mel: Float[Tensor, "batch 1 mel frame"],
+        generator: torch.Generator,
+        second_log_mel: Float[Tensor, "batch 1 mel frame"] | None = None,
     ) -> Views:
         """Two independent views of the batch, normalised together; the batch joins the memory.
 
-        Short ones are drawn after them, and normalised alike.
+        The second is of `second_log_mel` if there is one. Short ones are drawn after them, and
+        normalised alike.
         """
-        first, second = (self._view(self.mixup(log_mel, generator), generator) for _ in range(2))
+        origins = log_mel, log_mel if second_log_mel is None else second_log_mel
+        first, second = (self._view(self.mixup(each, generator), generator) for each in origins)
         short = [
             self._view(_half(self.mixup(log_mel, generator), generator), generator)
             for _ in range(self.n_short)

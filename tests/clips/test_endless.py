@@ -109,3 +109,24 @@ def test_procedural_clip_depends_on_seed_and_number_alone(procedural):
 def test_procedural_is_the_stream_of_training_sounds(procedural):
     clips = torch.arange(2)
     assert torch.equal(procedural.batch(0, clips, "cpu"), training_batch(5, clips, 5120, 16_000))
+
+
+def test_second_views_are_of_moved_clips_where_there_are_such(procedural):
+    clips = torch.arange(2)
+    assert procedural.second_batch(0, clips) is None
+    source = ProceduralSource(5, 5120, 16_000, moved=0.25)
+    assert torch.equal(source.batch(0, clips), procedural.batch(0, clips))
+    expected = training_batch(5, clips, 5120, 16_000, moved=0.25)
+    assert torch.equal(source.second_batch(0, clips), expected)
+
+
+def test_a_mixture_gives_second_views_of_those_sources_alone_that_have_them(procedural):
+    still = ProceduralSource(9, 5120, 16_000)
+    moving = ProceduralSource(5, 5120, 16_000, moved=0.25)
+    clips = torch.arange(12)
+    assert MixedSource([still, procedural], [0.5, 0.5], seed=0).second_batch(0, clips) is None
+    mixture = MixedSource([still, moving], [0.5, 0.5], seed=0)
+    number, _ = mixture.places(clips)
+    differs = (mixture.batch(0, clips) != mixture.second_batch(0, clips)).any(1)
+    assert differs.tolist() == (number == 1).tolist()
+    assert 0 < differs.sum() < len(clips)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from byola_diff.sounds import training_batch
+from byola_diff.sounds.inputs import uniform_rows
 
 RATE = 16_000
 
@@ -42,3 +43,37 @@ def test_no_clips_and_no_samples():
     with pytest.raises(ValueError, match="n_samples 0"):
         training_batch(0, torch.tensor([0]), 0, RATE)
     assert training_batch(0, torch.arange(9), 1, RATE).isfinite().all()
+
+
+def test_moved_clips_are_alike_and_not_the_same():
+    clips = torch.arange(64)
+    plain = training_batch(0, clips, 15_200, RATE)
+    moved = training_batch(0, clips, 15_200, RATE, moved=0.05)
+    assert torch.equal(moved, training_batch(0, clips, 15_200, RATE, moved=0.05))
+    assert moved.isfinite().all()
+    assert moved.abs().amax() <= 1
+
+    def spectra(waveform):
+        power = torch.fft.rfft(waveform).abs().square()
+        return torch.nn.functional.avg_pool1d(power, 76).log()
+
+    one, other = spectra(plain), spectra(moved)
+    own = (one - other).abs().mean(1)
+    others = (one - other.roll(1, 0)).abs().mean(1)
+    assert (own > 0).all()
+    assert own.median() < others.median() / 2
+
+
+def test_moved_parameters_are_normal_and_reflected():
+    indices, purposes = torch.arange(2000), ["tone"] * 2000
+    plain = uniform_rows(3, indices, purposes).double()
+    moved = uniform_rows(3, indices, purposes, moved=0.1).double()
+    assert ((moved >= 0) & (moved < 1)).all()
+    inside = (plain > 0.4) & (plain < 0.6)  # four deviations from either end
+    steps = (moved - plain)[inside]
+    assert abs(steps.mean()) < 0.001
+    assert abs(steps.std() - 0.1) < 0.001
+    # Near 0, half of the steps are turned back: |plain + step| has no values piled up at 0.
+    low = moved[plain < 0.01]
+    assert (low < 0.001).double().mean() < 0.02
+    assert torch.equal(uniform_rows(3, indices, purposes, 0.0), uniform_rows(3, indices, purposes))

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cosine_similarity, max_pool2d
+from torch.nn.functional import cosine_similarity, max_pool2d, normalize
 
 from byola_diff.losses.variance import variance_covariance_loss
 from byola_diff.models import cnn
@@ -654,3 +654,18 @@ def test_variance_term_is_added_for_both_projections():
 def test_weights_that_cannot_be_are_refused(name, value):
     with pytest.raises(ValueError, match=rf"objective\.{name} must be 0 or more"):
         Objective(**{name: value})
+
+
+def test_short_views_predict_the_mean_direction_of_both_targets():
+    pair, views = linear_pair(), make_views(n_mels=3, n_frames=7)
+    short = make_views(n_mels=3, n_frames=4, seed=5)
+    objective = Objective(difference_weight=0.0)
+    terms = objective(pair, *views, torch_generator(0), 1.0, short)
+    both = [normalize(pair.target(view), dim=1) for view in views]
+    wanted = (both[0] + both[1]) / 2
+    expected = objective(pair, *views, torch_generator(0))["byol"]
+    for view in short:
+        prediction = pair.predictor(pair.online.projector(pair.online.represent(view)))
+        # Of two short views each counts as one of the two directions.
+        expected = expected + (2 - 2 * cosine_similarity(prediction, wanted, dim=1)).mean()
+    assert terms["byol"].item() == pytest.approx(expected.item(), abs=1e-5)

@@ -156,3 +156,40 @@ def test_memory_is_in_the_checkpoint():
     views, again = (m(make_batch(seed=5), torch_generator(9)) for m in (make, restored))
     assert torch.equal(views[0], again[0])
     assert torch.equal(views[1], again[1])
+
+
+def test_the_second_view_is_of_the_second_log_mel():
+    make = make_views(mixup_share=0.0, fader_gain=0.0)
+    make.crop.forward = lambda log_mel, generator: log_mel
+    one, other = make_batch(seed=1), make_batch(seed=2)
+    first, second, mean, std = make(one, torch_generator(0), other)[:4]
+    torch.testing.assert_close(first * std + mean, one)
+    torch.testing.assert_close(second * std + mean, other)
+
+
+def test_short_views_are_stretches_of_half_the_frames_drawn_last():
+    make = make_views(mixup_share=0.0, fader_gain=0.0, n_short=2)
+    make.crop.forward = lambda log_mel, generator: log_mel
+    batch = make_batch()
+    views = make(batch, torch_generator(0))
+    assert torch.equal(views.first, make_views_without_short(batch).first)
+    for short in views.short:
+        assert short.shape[-1] == batch.shape[-1] // 2
+        for clip, found in zip(batch, short * views.std + views.mean, strict=True):
+            stretches = clip.unfold(2, found.shape[-1], 1).movedim(2, 0)
+            assert min((stretch - found).abs().max() for stretch in stretches) < 1e-5
+    assert not torch.equal(*views.short)
+
+
+def make_views_without_short(batch):
+    make = make_views(mixup_share=0.0, fader_gain=0.0)
+    make.crop.forward = lambda log_mel, generator: log_mel
+    return make(batch, torch_generator(0))
+
+
+def test_crops_of_all_mel_bands_leave_every_pitch_where_it_is():
+    make = make_views(mixup_share=0.0, fader_gain=0.0, crop_mel_scale=(1.0, 1.0))
+    batch = torch.zeros(3, 1, 16, 24)
+    batch[:, :, 5] = 1.0
+    view = make(batch, torch_generator(0)).first
+    assert (view[:, 0].mean(2).argmax(1) == 5).all()
