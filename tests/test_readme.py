@@ -132,7 +132,7 @@ def test_every_command_runs(workplace, monkeypatch, capsys):
     for block in blocks("python"):
         scope = {}
         exec(block, scope)
-        assert scope["clip_embeddings"].shape == (4, 512)
+        assert scope["clip_embeddings"].shape == (4, 3072)
 
 
 def test_settings_that_are_named_exist():
