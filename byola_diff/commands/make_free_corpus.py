@@ -3,10 +3,10 @@
     python datasets/make_free_corpus.py data/free
 
 Needs no account and no root: on Debian the packages are downloaded by apt-get, elsewhere --debs
-names a folder of them. Writes OUT/audio/KIND/PACKAGE/*.opus and OUT/manifest.csv, long recordings
-of changing surroundings apart from them in OUT/backgrounds and OUT/backgrounds.csv, OUT/left_out.csv
-with reasons, and OUT/ATTRIBUTION.md with OUT/licences. A stopped run goes on with the next package,
-and the same packages give the same bytes.
+names a folder of them. Writes OUT/audio/KIND/PACKAGE/*.opus and OUT/manifest.csv; apart from them
+long recordings of changing surroundings, OUT/backgrounds and OUT/backgrounds.csv; OUT/left_out.csv
+with reasons; OUT/ATTRIBUTION.md and OUT/licences. A stopped run goes on with the package that it
+was at, and the same packages give the same bytes.
 """
 
 import sys
@@ -66,7 +66,9 @@ def run(options: MakeFreeCorpusOptions) -> None:
     with only_writer(options.out):
         records, missing = _build_all(options)
         if not records:
-            raise ValueError(f"no package could be had: {'; '.join(missing) or 'none was asked for'}")
+            raise ValueError(
+                f"no package could be had: {'; '.join(missing) or 'none was asked for'}"
+            )
         write_tables(options.out, records)
     for kind, count, hours in hours_by_kind(records):
         print(f"{kind:<12}{count:>7} pieces {hours:>7.2f} h")

@@ -9,12 +9,10 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
-
-import numpy as np
 
 from byola_diff.atomic import write_text
 from byola_diff.audio.files import AudioFileError, to_pcm16
@@ -66,7 +64,7 @@ class PackageRecord(TypedDict):
 
 
 def finished_record(
-    out: Path, package: Package, settings: dict[str, Any], seen: Collection[str]
+    out: Path, package: Package, settings: dict[str, Any], seen: Set[str]
 ) -> PackageRecord | None:
     """The record of a package that was finished with these settings; None if there is none.
 
@@ -79,13 +77,13 @@ def finished_record(
     except (FileNotFoundError, BrokenFileError):
         return None
     record: PackageRecord = json.loads(content)
-    same_before = seen >= {*record["duplicates"]} and not {*seen} & {*record["recordings"]}
+    same_before = {*record["duplicates"]} <= seen and seen.isdisjoint(record["recordings"])
     whole = all((out / piece["file"]).is_file() for piece in record["pieces"])
     return record if same_before and whole and record["settings"] == settings else None
 
 
 def build_package(
-    out: Path, package: Package, deb: Path, settings: dict[str, Any], seen: Collection[str]
+    out: Path, package: Package, deb: Path, settings: dict[str, Any], seen: Set[str]
 ) -> PackageRecord:
     """Write the pieces of a package, but of recordings that were seen, its copyright and record.
 
@@ -94,7 +92,9 @@ def build_package(
         ModuleNotFoundError: If what is needed for a recording of it is not installed.
     """
     for folder in (*out.glob(f"audio/*/{package.package}"), out / "backgrounds" / package.package):
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped, or had other settings
+        shutil.rmtree(
+            folder, ignore_errors=True
+        )  # of a run that was stopped, or had other settings
     control = read_control(deb)
     text = _copyright(deb, package.package)
     making = _Making(out, package, settings, seen, read_copyright(text))
@@ -137,7 +137,7 @@ class _Making:
     out: Path
     package: Package
     settings: dict[str, Any]
-    seen: Collection[str]
+    seen: Set[str]
     paragraphs: list[FilesParagraph]
     pieces: list[Piece] = field(default_factory=list)
     recordings: set[str] = field(default_factory=set)

@@ -18,6 +18,7 @@ _HEADER_BYTES = 60
 _OPEN = {".xz": lzma.open, ".gz": gzip.open}
 _MOST_INFLATED = 20
 _ALWAYS_ALLOWED_BYTES = 64 << 20
+_TOO_MUCH = "it unpacks to far more than its own size"
 _MOST_MEMBER_BYTES = 4 << 30
 
 
@@ -26,19 +27,19 @@ class DebError(ValueError):
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that fails after so many bytes: whatever claims to be longer is a trap."""
+    """The next bytes of a stream, up to so many: then it ends, or fails with a reason."""
 
-    def __init__(self, stream: IO[bytes], most_bytes: int) -> None:
-        self._stream, self._left = stream, most_bytes
+    def __init__(self, stream: IO[bytes], most_bytes: int, reason: str = "") -> None:
+        self._stream, self._left, self._reason = stream, most_bytes, reason
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        content = self._stream.read(len(buffer))
+        content = self._stream.read(min(len(buffer), self._left + bool(self._reason)))
         self._left -= len(content)
         if self._left < 0:
-            raise DebError("it unpacks to far more than its own size")
+            raise DebError(self._reason)
         buffer[: len(content)] = content
         return len(content)
 
@@ -82,24 +83,25 @@ def _unpacked(deb: Path, wanted: str) -> Iterator[IO[bytes]]:
     """The tar archive of this name inside the package, as a stream of bytes."""
     most_bytes = _MOST_INFLATED * deb.stat().st_size + _ALWAYS_ALLOWED_BYTES
     with deb.open("rb") as stream:
-        name = _find(stream, wanted)
+        name, n_bytes = _find(stream, wanted)
+        part = io.BufferedReader(_Bounded(stream, n_bytes))
         opened = _OPEN.get(suffix := name.removeprefix(wanted))
         if suffix and opened is None:
             raise DebError(f"its {name} has a compression that is not read here: xz and gz are")
-        inner = opened(stream) if opened else stream
-        yield io.BufferedReader(_Bounded(inner, most_bytes))  # pyright: ignore[reportArgumentType]
+        inner = opened(part) if opened else part
+        yield io.BufferedReader(_Bounded(inner, most_bytes, _TOO_MUCH))  # pyright: ignore[reportArgumentType]
 
 
-def _find(stream: IO[bytes], wanted: str) -> str:
-    """Full name of an entry of the `ar` archive, at whose first byte the stream then is."""
+def _find(stream: IO[bytes], wanted: str) -> tuple[str, int]:
+    """Name and size of an entry of the `ar` archive, at whose first byte the stream then is."""
     if stream.read(len(_MAGIC)) != _MAGIC:
         raise DebError("no Debian package: it does not begin as one")
     while len(header := stream.read(_HEADER_BYTES)) == _HEADER_BYTES:
         name, size = header[:16].decode("ascii", "replace").strip().rstrip("/"), header[48:58]
-        if name.startswith(wanted):
-            return name
         if not size.strip().isdigit():
             break
         n_bytes = int(size)
+        if name.startswith(wanted):
+            return name, n_bytes
         stream.seek(n_bytes + n_bytes % 2, io.SEEK_CUR)
     raise DebError(f"no Debian package, or truncated: it has no {wanted}")

@@ -1,4 +1,4 @@
-"""Where the packages come from: a folder of `.deb` files, or `apt-get download`, which needs no root."""
+"""Where packages come from: a folder of `.deb` files, or `apt-get download`, without root."""
 
 import subprocess
 import tempfile
@@ -24,7 +24,9 @@ class DebFolder:
             except (DebError, OSError) as error:
                 self.unreadable.append((path.name, str(error)))
                 continue
-            self._found.setdefault(control.get("Package", ""), {})[control.get("Version", "")] = path
+            self._found.setdefault(control.get("Package", ""), {})[control.get("Version", "")] = (
+                path
+            )
 
     def find(self, package: str, version: str) -> tuple[str, Path] | None:
         """Version and path: the version asked for if it is there, else another, else None."""

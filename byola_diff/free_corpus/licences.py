@@ -1,8 +1,8 @@
-"""Which licence a file of a package has, by the copyright file that every package has.
+r"""Which licence a file of a package has, by the copyright file that every package has.
 
 Source:
     Machine-readable debian/copyright file, version 1.0 (DEP-5), "Files paragraph": `*` matches
-    anything, also `/`; `?` one character; `\\` makes the next one plain; the last paragraph with a
+    anything, also `/`; `?` one character; `\` makes the next one plain; the last paragraph with a
     matching pattern counts.
 """
 

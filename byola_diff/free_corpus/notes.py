@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from byola_diff.optional import require
+
 NOTE_RATE = 44_100
 _PROGRAMS = range(128)
 _NOTES = (40, 52, 64, 76)
@@ -18,7 +20,7 @@ _VELOCITIES = (50, 85, 120)
 _DRUMS, _DRUM_VELOCITIES = range(35, 82), (70, 115)
 _HELD_S, _LENGTH_S, _REST_S = 2.0, 3.0, 0.2
 
-INSTALL = "pip install --no-deps tinysoundfont==0.3.7"
+_INSTALL = "pip install --no-deps tinysoundfont==0.3.7"
 
 
 def notes(sound_font: bytes) -> Iterator[tuple[str, Float32[np.ndarray, " sample"]]]:
@@ -28,9 +30,10 @@ def notes(sound_font: bytes) -> Iterator[tuple[str, Float32[np.ndarray, " sample
         ModuleNotFoundError: If TinySoundFont is not installed; says what to install.
     """
     try:
-        import tinysoundfont
+        tinysoundfont = require("tinysoundfont", "corpus")
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"notes of sound fonts need TinySoundFont: {INSTALL}") from error
+        reason = f"notes of a sound font need tinysoundfont: {_INSTALL}"
+        raise ModuleNotFoundError(reason, name=error.name) from error
     synth = tinysoundfont.Synth(samplerate=NOTE_RATE)
     font = synth.sfload(sound_font)
     for program in _PROGRAMS:
@@ -39,7 +42,9 @@ def notes(sound_font: bytes) -> Iterator[tuple[str, Float32[np.ndarray, " sample
             for note in _NOTES:
                 pitch = note + program // 3 % 12
                 for velocity in _VELOCITIES:
-                    title = f"program {program:03d} {name.strip()} pitch {pitch} velocity {velocity}"
+                    title = (
+                        f"program {program:03d} {name.strip()} pitch {pitch} velocity {velocity}"
+                    )
                     yield title, _play(synth, pitch, velocity)
     synth.program_change(0, 0, is_drums=True)
     for drum in _DRUMS:

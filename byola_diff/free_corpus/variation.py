@@ -1,5 +1,7 @@
 """How much a long recording changes: what tells a street from the hum of a machine."""
 
+from itertools import pairwise
+
 import numpy as np
 from jaxtyping import Float32
 
@@ -27,7 +29,7 @@ def nonstationary_db(waveform: Float32[np.ndarray, " sample"], sample_rate: int)
     edges = [_LOWEST_HZ]
     while edges[-1] * 2 <= sample_rate / 2:
         edges.append(edges[-1] * 2)
-    bands = [power[:, low:high].mean(axis=1) for low, high in zip(edges, edges[1:], strict=False)]
+    bands = [power[:, low:high].mean(axis=1) for low, high in pairwise(edges)]
     # A floor 120 dB below full scale: digital silence is no change of 100 dB.
     levels_db = 10 * np.log10(np.stack(bands) / size + _FLOOR * size)  # [band, second]
     return float(levels_db.std(axis=1).mean())
