@@ -3,7 +3,7 @@
     python datasets/make_free_corpus.py data/free
 
 Needs no account and no root: on Debian the packages are downloaded by apt-get, elsewhere --debs
-names a folder of them. Writes OUT/audio/KIND/PACKAGE/*.opus and OUT/manifest.csv; apart from them
+names a folder of them. Writes OUT/audio/KIND/PACKAGE/*.ogg and OUT/manifest.csv; apart from them
 long recordings of changing surroundings, OUT/backgrounds and OUT/backgrounds.csv; OUT/left_out.csv
 with reasons; OUT/ATTRIBUTION.md and OUT/licences. A stopped run goes on with the package that it
 was at, and the same packages give the same bytes.
@@ -23,10 +23,9 @@ from byola_diff.command_line import exit_status, read_options
 from byola_diff.free_corpus.build import PackageRecord, build_package, finished_record
 from byola_diff.free_corpus.deb import DebError, read_control
 from byola_diff.free_corpus.fetch import DebFolder, NotFetchedError, download
-from byola_diff.free_corpus.opus import OPUS_RATES
 from byola_diff.free_corpus.plan import Package, read_table
 from byola_diff.free_corpus.tables import hours_by_kind, write_tables
-from byola_diff.option_fields import POSITIONAL
+from byola_diff.option_fields import POSITIONAL, Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +40,12 @@ class MakeFreeCorpusOptions:
     """Only a few small packages that are rich in effects."""
     packages: Annotated[list[str], "NAME"] | None = None
     """Only these packages of the table."""
-    sample_rate: Annotated[int, "HZ"] = 16_000
+    sample_rate: Annotated[Count, "HZ"] = 16_000
     """Of the corpus."""
     keep_unclear: bool = False
     """Keep sounds whose package does not say their licence in a form that can be read."""
 
     def __post_init__(self) -> None:
-        if self.sample_rate not in OPUS_RATES:
-            raise ValueError(f"--sample-rate must be one of {', '.join(map(str, OPUS_RATES))}")
         if self.debs is not None and not self.debs.is_dir():
             raise ValueError(f"--debs: no such folder: {self.debs}")
         if unknown := {*(self.packages or ())} - {package.package for package in read_table()}:

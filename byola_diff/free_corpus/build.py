@@ -19,7 +19,7 @@ from byola_diff.audio.files import AudioFileError, to_pcm16
 from byola_diff.audio.resample import resample
 from byola_diff.free_corpus.deb import package_files, read_control
 from byola_diff.free_corpus.licences import UNCLEAR, FilesParagraph, read_copyright
-from byola_diff.free_corpus.opus import write_opus
+from byola_diff.free_corpus.ogg import write_ogg
 from byola_diff.free_corpus.pieces import SHORTEST_S, Kind, Waveform, cut, trim
 from byola_diff.free_corpus.plan import Package
 from byola_diff.free_corpus.recordings import Recording, recordings
@@ -186,8 +186,8 @@ class _Making:
         name += f"-{self.names[name]}" if self.names[name] > 1 else ""
         folder = "backgrounds" if kind == "background" else f"audio/{kind}"
         for number, piece in enumerate(cut(waveform, rate, kind)):
-            file = f"{folder}/{self.package.package}/{name}__{number}.opus"
-            write_opus(self.out / file, piece, rate)
+            file = f"{folder}/{self.package.package}/{name}__{number}.ogg"
+            write_ogg(self.out / file, piece, rate)
             about = Piece(
                 file=file,
                 kind=kind,

@@ -47,21 +47,28 @@ def recordings(deb: Path) -> Iterator[Recording]:
         DebError: If the package can't be read.
         ModuleNotFoundError: If what is needed for one of them is not installed.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _found(deb, Path(folder))
+
+
+def _found(deb: Path, folder: Path) -> Iterator[Recording]:
     for path, file in package_files(deb):
         if path.lower().endswith(_SOUND_FONT):
             for name, waveform in notes(file.read()):
                 yield Recording(f"{path}/{name}", partial(_rendered, waveform))
         elif is_container(path):
-            yield from _within(path, file)
+            yield from _within(path, file, folder)
         elif is_audio(path):
-            yield Recording(path, partial(_decode, path, file.read))
+            yield Recording(path, partial(_decode, path, file.read, folder))
 
 
-def _within(path: str, file: IO[bytes]) -> Iterator[Recording]:
+def _within(path: str, file: IO[bytes], folder: Path) -> Iterator[Recording]:
     """The recordings in a container; one that can't be decoded, if it is damaged."""
     try:
         for name, inside in sounds_within(path, file):
-            yield Recording(f"{path}/{name}", partial(_decode, name, partial(_first, inside)))
+            yield Recording(
+                f"{path}/{name}", partial(_decode, name, partial(_first, inside), folder)
+            )
     except ContainerError as error:
         yield Recording(path, partial(_refuse, path, str(error)))
 
@@ -78,20 +85,18 @@ def _refuse(path: str, reason: str) -> Decoded:
     raise AudioFileError(path, reason)
 
 
-def _decode(path: str, read: Callable[[int], bytes]) -> Decoded:
+def _decode(path: str, read: Callable[[int], bytes], folder: Path) -> Decoded:
     """The beginning of a recording, by the decoders of all audio files."""
     content = read(_MOST_FILE_BYTES + 1)
     if len(content) > _MOST_FILE_BYTES:
         raise AudioFileError(path, f"larger than {_MOST_FILE_BYTES >> 20} MiB")
     suffix = PurePosixPath(path).suffix.lower()
-    with tempfile.TemporaryDirectory() as folder:
-        # Never under a name from the package.
-        file = Path(folder) / f"recording{suffix}"
-        file.write_bytes(content)
-        if suffix == ".g722":
-            return _decode_g722(file)
-        with open_audio(file) as reader:
-            return reader.read(0, _MOST_READ_S * reader.sample_rate), reader.sample_rate
+    file = folder / f"recording{suffix}"  # never under a name from the package
+    file.write_bytes(content)
+    if suffix == ".g722":
+        return _decode_g722(file)
+    with open_audio(file) as reader:
+        return reader.read(0, _MOST_READ_S * reader.sample_rate), reader.sample_rate
 
 
 def _decode_g722(file: Path) -> Decoded:
