@@ -113,7 +113,8 @@ def _record(
         return record
     version, deb = folder.find(package.package, package.version) or _downloaded(package, options)
     if version != package.version:
-        tqdm.write(f"{package.package}: version {version}, tested was {package.version}")
+        told = f"{package.package}: version {version}, tested was {package.version}"
+        tqdm.write(told, file=sys.stderr)
     return build_package(options.out, package, deb, settings, seen)
 
 

@@ -29,7 +29,7 @@ class DebError(ValueError):
 class _Bounded(io.RawIOBase):
     """The next bytes of a stream, up to so many: then it ends, or fails with a reason."""
 
-    def __init__(self, stream: IO[bytes], most_bytes: int, reason: str = "") -> None:
+    def __init__(self, stream: io.BufferedIOBase, most_bytes: int, reason: str = "") -> None:
         self._stream, self._left, self._reason = stream, most_bytes, reason
 
     def readable(self) -> bool:
@@ -79,7 +79,7 @@ def _members(deb: Path, wanted: str) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 @contextmanager
-def _unpacked(deb: Path, wanted: str) -> Iterator[IO[bytes]]:
+def _unpacked(deb: Path, wanted: str) -> Iterator[io.BufferedReader]:
     """The tar archive of this name inside the package, as a stream of bytes."""
     most_bytes = _MOST_INFLATED * deb.stat().st_size + _ALWAYS_ALLOWED_BYTES
     with deb.open("rb") as stream:
@@ -89,10 +89,10 @@ def _unpacked(deb: Path, wanted: str) -> Iterator[IO[bytes]]:
         if suffix and opened is None:
             raise DebError(f"its {name} has a compression that is not read here: xz and gz are")
         inner = opened(part) if opened else part
-        yield io.BufferedReader(_Bounded(inner, most_bytes, _TOO_MUCH))  # pyright: ignore[reportArgumentType]
+        yield io.BufferedReader(_Bounded(inner, most_bytes, _TOO_MUCH))
 
 
-def _find(stream: IO[bytes], wanted: str) -> tuple[str, int]:
+def _find(stream: io.BufferedReader, wanted: str) -> tuple[str, int]:
     """Name and size of an entry of the `ar` archive, at whose first byte the stream then is."""
     if stream.read(len(_MAGIC)) != _MAGIC:
         raise DebError("no Debian package: it does not begin as one")

@@ -24,7 +24,7 @@ _LOUD_BLOCK_S = 0.05
 Waveform = Float32[np.ndarray, " sample"]
 
 
-def trim(waveform: Waveform, sample_rate: int) -> Waveform:
+def trim(waveform: Waveform, sample_rate: int) -> Float32[np.ndarray, " trimmed"]:
     """Without blocks below -65 dBFS at the ends, but for 50 ms; perhaps empty."""
     size = round(_BLOCK_S * sample_rate)
     loud = np.flatnonzero(_levels_db(waveform, size) > _SILENCE_DB)
@@ -34,7 +34,7 @@ def trim(waveform: Waveform, sample_rate: int) -> Waveform:
     return waveform[start * size : end * size]
 
 
-def cut(waveform: Waveform, sample_rate: int, kind: Kind) -> list[Waveform]:
+def cut(waveform: Waveform, sample_rate: int, kind: Kind) -> list[Float32[np.ndarray, " piece"]]:
     """Pieces spread evenly over the recording, as many as the kind allows; silent ones left out."""
     duration_s = len(waveform) / sample_rate
     if kind in ("instrument", "background"):
@@ -52,7 +52,7 @@ def cut(waveform: Waveform, sample_rate: int, kind: Kind) -> list[Waveform]:
 def is_heard(waveform: Waveform, sample_rate: int) -> bool:
     """Whether the loudest 50 ms reach -60 dBFS."""
     levels_db = _levels_db(waveform, round(_LOUD_BLOCK_S * sample_rate))
-    return len(levels_db) > 0 and levels_db.max() >= _QUIET_DB
+    return bool((levels_db >= _QUIET_DB).any())
 
 
 def _levels_db(waveform: Waveform, size: int) -> Float32[np.ndarray, " block"]:

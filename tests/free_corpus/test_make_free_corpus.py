@@ -11,7 +11,7 @@ import soundfile
 from byola_diff.commands import make_free_corpus
 from byola_diff.free_corpus import build, plan
 from byola_diff.tables.manifest import read_manifest
-from tests.free_corpus.debs import RATE, deb, noise, sound, street, tone
+from tests.free_corpus.debs import deb, noise, sound, street, tone
 
 PACKAGES = """package,version,licence,small,installed,source
 alpha,1.0,,small,,
@@ -158,23 +158,122 @@ def test_attribution_names_packages_licences_and_origin(tmp_path, debs):
 
 def test_same_packages_give_same_bytes_also_after_a_stop(tmp_path, debs, monkeypatch):
     make(tmp_path / "whole", debs)
-    written = []
+    write, written = build.write_ogg, []
 
-    def stop_in_beta(path, *rest):
-        written.append(path)
+    def stop_at_horn(path, *rest):
+        written.append(path.parent.name)
         if "horn" in path.name:
             raise KeyboardInterrupt
         write(path, *rest)
 
-    write = build.write_ogg
-    monkeypatch.setattr(build, "write_ogg", stop_in_beta)
-    assert make(tmp_path / "out", debs) == 130
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "write_ogg", stop_at_horn)
+        assert make(tmp_path / "out", debs) == 130
+    assert written == ["alpha"] * 5 + ["beta"]
     assert not (tmp_path / "out/manifest.csv").exists()
-    monkeypatch.undo()
-    again = []
-    monkeypatch.setattr(build, "write_ogg", lambda path, *rest: (again.append(path), write(path, *rest)))
-    # The table is that of the test again: `undo` has taken it away.
-    monkeypatch.setattr(make_free_corpus, "read_table", TABLES[0])
+    half = tmp_path / "out/audio/music/beta/left_from_the_stopped_run__0.ogg"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"")
+    kept = (tmp_path / "out" / rows(tmp_path / "whole/manifest.csv")[0]["file"]).stat()
     assert make(tmp_path / "out", debs) == 0
-    assert not any("alpha" in str(path) for path in again)  # was finished
     assert digests(tmp_path / "out") == digests(tmp_path / "whole")
+    first = tmp_path / "out" / rows(tmp_path / "out/manifest.csv")[0]["file"]
+    assert first.stat().st_mtime_ns == kept.st_mtime_ns
+
+
+def test_a_package_that_comes_later_keeps_what_it_has_first(tmp_path, debs):
+    make(tmp_path / "whole", debs)
+    (debs / "alpha.deb").rename(tmp_path / "alpha.deb")
+    make(tmp_path / "out", debs)
+    assert sources(tmp_path / "out/manifest.csv")["bell.wav"]["package"] == "beta"
+    (tmp_path / "alpha.deb").rename(debs / "alpha.deb")
+    make(tmp_path / "out", debs)
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
+
+
+def test_what_is_missing_is_made_again(tmp_path, debs):
+    make(tmp_path / "whole", debs)
+    make(tmp_path / "out", debs)
+    (tmp_path / "out" / rows(tmp_path / "out/manifest.csv")[0]["file"]).unlink()
+    record = tmp_path / "out/parts/gamma.json"
+    record.write_text(record.read_text().replace("drum", "dram"))
+    make(tmp_path / "out", debs)
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
+
+
+def test_other_settings_make_everything_anew(tmp_path, debs):
+    make(tmp_path / "out", debs, "--keep-unclear")
+    make(tmp_path / "out", debs, "--sample-rate", "8000")
+    make(tmp_path / "whole", debs, "--sample-rate", "8000")
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
+
+
+def test_missing_other_and_damaged_packages_are_told(tmp_path, debs, capsys):
+    (debs / "beta.deb").unlink()
+    deb(debs, "gamma", GAMMA, version="1.1", copyright_text=GAMMA_COPYRIGHT)
+    (debs / "noise.deb").write_bytes(b"no package")
+    assert make(tmp_path / "out", debs) == 0
+    told = capsys.readouterr().err
+    assert f"beta: not in {debs}; version 1.0 was tested" in told
+    assert "gamma: version 1.1, tested was 1.0" in told
+    assert "noise.deb: no Debian package: it does not begin as one" in told
+    assert {row["package"] for row in rows(tmp_path / "out/manifest.csv")} == {"alpha", "gamma"}
+
+
+def test_a_package_cut_short_leaves_nothing(tmp_path, debs, capsys):
+    deb(debs, "beta", BETA, damage=lambda content: content[: len(content) * 2 // 3])
+    assert make(tmp_path / "out", debs) == 0
+    assert "beta: damaged" in capsys.readouterr().err
+    assert not (tmp_path / "out/parts/beta.json").exists()
+    assert "beta" not in {row["package"] for row in rows(tmp_path / "out/manifest.csv")}
+    assert not [*(tmp_path / "out").rglob("beta/*.ogg")]
+
+
+def test_nothing_to_be_had_is_an_error(tmp_path, capsys):
+    (tmp_path / "none").mkdir()
+    assert make(tmp_path / "out", tmp_path / "none") == 2
+    assert "no package could be had" in capsys.readouterr().err
+
+
+def test_small_and_named_packages(tmp_path, debs, capsys):
+    make(tmp_path / "small", debs, "--small")
+    assert {row["package"] for row in rows(tmp_path / "small/manifest.csv")} == {"alpha"}
+    make(tmp_path / "named", debs, "--packages", "beta", "gamma")
+    assert {row["package"] for row in rows(tmp_path / "named/manifest.csv")} == {"beta", "gamma"}
+    with pytest.raises(SystemExit):
+        make(tmp_path / "x", debs, "--packages", "delta")
+    assert "not in the table: delta" in capsys.readouterr().err
+
+
+def test_members_are_never_written_by_their_own_paths(tmp_path, debs):
+    deb(debs, "beta", {"../../../escaped/horn.wav": sound(tone(300))})
+    make(tmp_path / "out", debs)
+    assert sources(tmp_path / "out/manifest.csv")["horn.wav"]["file"] == (
+        "audio/effects/beta/escaped_horn__0.ogg"
+    )
+    assert not [*tmp_path.parent.rglob("escaped")]
+
+
+def test_packages_are_downloaded_by_apt(tmp_path, debs, monkeypatch, capsys):
+    apt = tmp_path / "bin/apt-get"
+    apt.parent.mkdir()
+    apt.write_text(
+        f"#!{sys.executable}\n"
+        "import pathlib, shutil, sys\n"
+        "assert sys.argv[1:3] == ['--quiet', 'download']\n"
+        f"deb = pathlib.Path({str(debs)!r}) / (sys.argv[3] + '.deb')\n"
+        "if not deb.exists(): sys.exit('E: Unable to locate package ' + sys.argv[3])\n"
+        "shutil.copy(deb, '.')\n"
+    )
+    apt.chmod(0o755)
+    (debs / "gamma.deb").unlink()
+    monkeypatch.setenv("PATH", str(apt.parent), prepend=os.pathsep)
+    assert make_free_corpus.main([str(tmp_path / "out")]) == 0
+    assert {path.name for path in (tmp_path / "out/debs").iterdir()} == {"alpha.deb", "beta.deb"}
+    assert "gamma: E: Unable to locate package gamma" in capsys.readouterr().err
+
+
+def test_without_apt_folders_are_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert make_free_corpus.main([str(tmp_path / "out")]) == 2
+    assert "there is no apt-get here: give --debs" in capsys.readouterr().err
