@@ -5,6 +5,7 @@ places of RIFF files, and OpenClonk's group, a gzip with another magic and a scr
 container is untrusted: what it says of sizes is bounded by its own.
 """
 
+import io
 import shutil
 import struct
 import tempfile
@@ -12,7 +13,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
-from typing import IO
 
 from byola_diff.audio.files import AUDIO_SUFFIXES
 
@@ -41,7 +41,7 @@ def is_container(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in _READERS
 
 
-def sounds_within(path: str, file: IO[bytes]) -> Named:
+def sounds_within(path: str, file: io.BufferedIOBase) -> Named:
     """Names and contents of the sounds in a container.
 
     Raises:
@@ -54,7 +54,7 @@ def sounds_within(path: str, file: IO[bytes]) -> Named:
         raise ContainerError(f"damaged: {error}") from error
 
 
-def read_zip(file: IO[bytes]) -> Named:
+def read_zip(file: io.BufferedIOBase) -> Named:
     """Sounds of a zip archive, such as id Tech's pk3, sorted by name."""
     with tempfile.TemporaryFile() as seekable:  # of a GiB and more, which memory may not have
         shutil.copyfileobj(file, seekable, 1 << 20)
@@ -65,7 +65,7 @@ def read_zip(file: IO[bytes]) -> Named:
                 yield entry.filename, archive.read(entry)
 
 
-def read_cat(file: IO[bytes]) -> Named:
+def read_cat(file: io.BufferedIOBase) -> Named:
     """RIFF files of OpenTTD's sound set, each named by its place and its description."""
     content = file.read()
     count = (struct.unpack_from("<I", content)[0] & 0x7FFF_FFFF) // 8
@@ -79,7 +79,7 @@ def read_cat(file: IO[bytes]) -> Named:
             yield f"{place:02d} {text}.wav", content[begin:end]
 
 
-def read_group(file: IO[bytes]) -> Named:
+def read_group(file: io.BufferedIOBase) -> Named:
     """Files of an OpenClonk group and of the groups in it."""
     yield from _group(file.read(), "", 0)
 
@@ -91,7 +91,7 @@ def _group(content: bytes, prefix: str, nested: int) -> Named:
     for place in range(0, _GROUP_HEADER_BYTES - 2, 3):
         head[place], head[place + 2] = head[place + 2], head[place]
     if not head.startswith(_GROUP_TITLE) or nested > _MOST_NESTED:
-        return
+        raise ContainerError("damaged: no group file")
     count = struct.unpack_from("<i", head, 36)[0]
     base = _GROUP_HEADER_BYTES + _GROUP_ENTRY_BYTES * count
     for place in range(count):
@@ -118,7 +118,7 @@ def _check_inflated(size: int, n_bytes: int) -> None:
         raise ContainerError(f"its {size} bytes stand for {n_bytes} or more")
 
 
-_READERS: dict[str, Callable[[IO[bytes]], Named]] = {
+_READERS: dict[str, Callable[[io.BufferedIOBase], Named]] = {
     **dict.fromkeys((".zip", ".pk3"), read_zip),
     **dict.fromkeys((".ocd", ".ocf", ".ocg"), read_group),
     ".cat": read_cat,

@@ -8,14 +8,15 @@ import gzip
 import io
 import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 _MAGIC = b"!<arch>\n"
 _HEADER_BYTES = 60
 _OPEN = {".xz": lzma.open, ".gz": gzip.open}
+_DAMAGE = (lzma.LZMAError, zlib.error, gzip.BadGzipFile, EOFError)
 _MOST_INFLATED = 20
 _ALWAYS_ALLOWED_BYTES = 64 << 20
 _TOO_MUCH = "it unpacks to far more than its own size"
@@ -27,7 +28,10 @@ class DebError(ValueError):
 
 
 class _Bounded(io.RawIOBase):
-    """The next bytes of a stream, up to so many: then it ends, or fails with a reason."""
+    """So many bytes of a stream, or with a reason up to so many, for which it fails beyond them.
+
+    All damage is a `DebError`, whoever reads.
+    """
 
     def __init__(self, stream: io.BufferedIOBase, most_bytes: int, reason: str = "") -> None:
         self._stream, self._left, self._reason = stream, most_bytes, reason
@@ -36,7 +40,12 @@ class _Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        content = self._stream.read(min(len(buffer), self._left + bool(self._reason)))
+        try:
+            content = self._stream.read(min(len(buffer), self._left + bool(self._reason)))
+        except _DAMAGE as error:
+            raise DebError(f"damaged: {error}") from error
+        if not content and self._left and not self._reason:
+            raise DebError(f"truncated: {self._left} bytes of a part are missing")
         self._left -= len(content)
         if self._left < 0:
             raise DebError(self._reason)
@@ -58,7 +67,7 @@ def read_control(deb: Path) -> dict[str, str]:
     raise DebError("no Debian package: it has no control file")
 
 
-def package_files(deb: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def package_files(deb: Path) -> Iterator[tuple[str, io.BufferedIOBase]]:
     """Path from the root and content of each regular file; the content is to be read at once.
 
     Raises:
@@ -67,14 +76,14 @@ def package_files(deb: Path) -> Iterator[tuple[str, IO[bytes]]]:
     yield from _members(deb, "data.tar")
 
 
-def _members(deb: Path, wanted: str) -> Iterator[tuple[str, IO[bytes]]]:
+def _members(deb: Path, wanted: str) -> Iterator[tuple[str, io.BufferedIOBase]]:
     try:
         with _unpacked(deb, wanted) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 content = archive.extractfile(member) if member.isreg() else None
-                if content is not None and member.size <= _MOST_MEMBER_BYTES:
+                if isinstance(content, io.BufferedIOBase) and member.size <= _MOST_MEMBER_BYTES:
                     yield member.name.removeprefix("./"), content
-    except (tarfile.TarError, lzma.LZMAError, EOFError, gzip.BadGzipFile) as error:
+    except tarfile.TarError as error:
         raise DebError(f"damaged: {error}") from error
 
 

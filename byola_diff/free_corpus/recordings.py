@@ -1,11 +1,11 @@
 """The recordings of a package: audio files, those within containers, and notes of sound fonts."""
 
+import io
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 import numpy as np
 from jaxtyping import Float32
@@ -62,7 +62,7 @@ def _found(deb: Path, folder: Path) -> Iterator[Recording]:
             yield Recording(path, partial(_decode, path, file.read, folder))
 
 
-def _within(path: str, file: IO[bytes], folder: Path) -> Iterator[Recording]:
+def _within(path: str, file: io.BufferedIOBase, folder: Path) -> Iterator[Recording]:
     """The recordings in a container; one that can't be decoded, if it is damaged."""
     try:
         for name, inside in sounds_within(path, file):

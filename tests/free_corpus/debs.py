@@ -15,10 +15,11 @@ def deb(folder, name, files, version="1.0", copyright_text="", compression="xz",
     if copyright_text:
         files[f"usr/share/doc/{name}/copyright"] = copyright_text.encode()
     control = f"Package: {name}\nVersion: {version}\nHomepage: origin of {name}\n".encode()
+    suffix = f".{compression}" if compression else ""
     parts = {
         "debian-binary": b"2.0\n",
-        f"control.tar.{compression}": archive({"control": control}, compression),
-        f"data.tar.{compression}": archive(files, compression),
+        f"control.tar{suffix}": archive({"control": control}, compression),
+        f"data.tar{suffix}": archive(files, compression),
     }
     content = b"!<arch>\n"
     for title, part in parts.items():

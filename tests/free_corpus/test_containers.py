@@ -78,19 +78,22 @@ def test_groups_in_groups():
         "Deep.ocd/b.wav": b"two",
     }
     assert read("Plain.ocg", group(files))["a.ogg"] == b"one"
-    assert read("Other.ocf", b"something else") == {}
+
+
+STORED = packed({"a.wav": bytes(range(256))}, zipfile.ZIP_STORED)
 
 
 @pytest.mark.parametrize(
     ("path", "content"),
     [
         ("x.zip", b"PK\3\4 and nothing"),
-        ("x.zip", packed({"a.wav": bytes(range(256)) * 9}, zipfile.ZIP_STORED).replace(b"\0\1\2", b"\1\1\1")),
+        ("x.zip", STORED.replace(b"\0\1\2", b"\1\1\1")),
         ("x.cat", b"\1"),
         ("x.cat", struct.pack("<II", 8 * 1000, 1)),
         ("x.ocd", b"\x1e\x8c broken"),
+        ("x.ocf", bytes(999)),
     ],
-)  # fmt: skip
+)
 def test_damage_is_told(path, content):
     with pytest.raises(ContainerError, match="damaged"):
         read(path, content)

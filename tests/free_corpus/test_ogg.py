@@ -34,12 +34,12 @@ def test_what_is_written_is_read(tmp_path):
     ogg.write_ogg(tmp_path / "a.ogg", TONE, 16_000)
     waveform, rate = read_audio(tmp_path / "a.ogg")
     assert (len(waveform), rate) == (16_000, 16_000)
-    assert np.abs(waveform - TONE).max() < 0.05
+    assert np.abs(waveform - TONE).max() < 0.1
 
 
 def test_louder_than_full_scale_is_made_softer(tmp_path):
     ogg.write_ogg(tmp_path / "a.ogg", 9 * TONE, 16_000)
-    assert np.abs(read_audio(tmp_path / "a.ogg")[0]).max() == pytest.approx(1, abs=0.1)
+    assert np.abs(read_audio(tmp_path / "a.ogg")[0]).max() == pytest.approx(1, abs=0.2)
 
 
 def test_checksum_is_that_of_libsndfile():

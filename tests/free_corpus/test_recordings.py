@@ -2,7 +2,7 @@
 
 import io
 import sys
-from types import SimpleNamespace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_a_damaged_container_is_told(tmp_path):
 def test_too_large_and_unreadable(tmp_path, monkeypatch):
     monkeypatch.setattr("byola_diff.free_corpus.recordings._MOST_FILE_BYTES", 100)
     for recording in recordings(deb(tmp_path, "alpha", {"a.wav": bytes(101), "b.wav": b"x"})):
-        with pytest.raises(AudioFileError, match="larger than|unreadable"):
+        with pytest.raises(AudioFileError, match=r"larger than|unreadable"):
             recording.decode()
 
 
@@ -76,14 +76,17 @@ class FakeSynth:
     def noteoff(self, channel, pitch):
         self.playing = 0, 0
 
-    sounds_off = noteoff = lambda self, *_: setattr(self, "playing", (0, 0))
+    def sounds_off(self):
+        pass
 
     def generate(self, samples):
         return memoryview(np.tile(np.float32(self.playing), samples).tobytes())
 
 
 def test_notes_of_a_sound_font(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tinysoundfont", SimpleNamespace(Synth=FakeSynth))
+    fake = ModuleType("tinysoundfont")
+    fake.Synth = FakeSynth
+    monkeypatch.setitem(sys.modules, "tinysoundfont", fake)
     names = [recording.path for recording in found(tmp_path, {"usr/gm.sf2": b"font"})]
     assert len(names) == 2 * 4 * 3 + 47 * 2
     assert "usr/gm.sf2/program 000 Instrument 0 pitch 40 velocity 85" in names
