@@ -20,7 +20,12 @@ from tqdm import tqdm
 
 from byola_diff.atomic import only_writer
 from byola_diff.command_line import exit_status, read_options
-from byola_diff.free_corpus.build import PackageRecord, build_package, finished_record
+from byola_diff.free_corpus.build import (
+    PackageRecord,
+    build_package,
+    finished_record,
+    remove_unfinished,
+)
 from byola_diff.free_corpus.deb import DebError, read_control
 from byola_diff.free_corpus.fetch import DebFolder, NotFetchedError, download
 from byola_diff.free_corpus.plan import Package, read_table
@@ -62,6 +67,7 @@ def run(options: MakeFreeCorpusOptions) -> None:
     """Build what is not there yet, then write the tables, and say what there is."""
     with only_writer(options.out):
         records, missing = _build_all(options)
+        remove_unfinished(options.out)
         if not records:
             raise ValueError(
                 f"no package could be had: {'; '.join(missing) or 'none was asked for'}"

@@ -91,10 +91,8 @@ def build_package(
         DebError: If the package can't be read.
         ModuleNotFoundError: If what is needed for a recording of it is not installed.
     """
-    for folder in (*out.glob(f"audio/*/{package.package}"), out / "backgrounds" / package.package):
-        shutil.rmtree(
-            folder, ignore_errors=True
-        )  # of a run that was stopped, or had other settings
+    record_path(out, package.package).unlink(missing_ok=True)
+    remove_unfinished(out)
     control = read_control(deb)
     text = _copyright(deb, package.package)
     making = _Making(out, package, settings, seen, read_copyright(text))
@@ -114,6 +112,13 @@ def build_package(
     )
     write_text(record_path(out, package.package), sealed_json(record, indent=1))
     return record
+
+
+def remove_unfinished(out: Path) -> None:
+    """Remove pieces of packages without a record: of a stopped run, or of a damaged package."""
+    for folder in (*out.glob("audio/*/*"), *out.glob("backgrounds/*")):
+        if not record_path(out, folder.name).exists():
+            shutil.rmtree(folder)
 
 
 def record_path(out: Path, package: str) -> Path:

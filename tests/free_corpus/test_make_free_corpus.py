@@ -223,7 +223,7 @@ def test_missing_other_and_damaged_packages_are_told(tmp_path, debs, capsys):
 def test_a_package_cut_short_leaves_nothing(tmp_path, debs, capsys):
     deb(debs, "beta", BETA, damage=lambda content: content[: len(content) * 2 // 3])
     assert make(tmp_path / "out", debs) == 0
-    assert "beta: damaged" in capsys.readouterr().err
+    assert "beta: truncated: " in capsys.readouterr().err
     assert not (tmp_path / "out/parts/beta.json").exists()
     assert "beta" not in {row["package"] for row in rows(tmp_path / "out/manifest.csv")}
     assert not [*(tmp_path / "out").rglob("beta/*.ogg")]
