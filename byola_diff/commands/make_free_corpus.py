@@ -21,6 +21,7 @@ from tqdm import tqdm
 from byola_diff.atomic import only_writer
 from byola_diff.command_line import exit_status, read_options
 from byola_diff.free_corpus.build import (
+    FORMAT_VERSION,
     PackageRecord,
     build_package,
     finished_record,
@@ -111,6 +112,7 @@ def _record(
 ) -> PackageRecord:
     """The record of a package, which is built if that was not done yet."""
     settings: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
         "sample_rate": options.sample_rate,
         "keep_unclear": options.keep_unclear,
         "table": package.digest(),

@@ -27,6 +27,8 @@ from byola_diff.free_corpus.variation import SHORTEST_S as SHORTEST_BACKGROUND_S
 from byola_diff.free_corpus.variation import nonstationary_db
 from byola_diff.storage import BrokenFileError, check_seal, sealed_json
 
+FORMAT_VERSION = 1
+"""Of pieces: packages that were built in another one are built anew."""
 LEAST_CHANGE_DB = 1.0
 """Of a background: steady rain and the cabin of an air plane have less, streets and birds more."""
 _LONGEST_NAME = 80

@@ -39,13 +39,17 @@ def licence_of(path: str, paragraphs: list[FilesParagraph]) -> str:
     """The licence of an installed file.
 
     The patterns are about the source package, where the file lies deeper or less deep: the path is
-    tried with any number of its first folders left out.
+    tried as it is, then without its first folders, as few as can be. Only if it is named in none of
+    these ways does a paragraph about all files count.
     """
     tails = [*accumulate(reversed(path.split("/")), lambda tail, folder: f"{folder}/{tail}")]
-    for paragraph in reversed(paragraphs):
-        if any(pattern.fullmatch(tail) for pattern in paragraph.patterns for tail in tails):
-            return paragraph.licence or UNCLEAR
-    return UNCLEAR
+    for tail in reversed(tails):
+        for paragraph in reversed(paragraphs):
+            named = (each for each in paragraph.patterns if each != _ALL)
+            if any(pattern.fullmatch(tail) for pattern in named):
+                return paragraph.licence or UNCLEAR
+    of_all = [paragraph.licence for paragraph in paragraphs if _ALL in paragraph.patterns]
+    return (of_all and of_all[-1]) or UNCLEAR
 
 
 def glob(pattern: str) -> re.Pattern[str]:
@@ -66,3 +70,6 @@ def _fields(paragraph: str) -> dict[str, str]:
         elif name and line[:1] in (" ", "\t"):
             fields[name] += f"\n{line.strip()}"
     return fields
+
+
+_ALL = glob("*")

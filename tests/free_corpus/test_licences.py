@@ -39,10 +39,17 @@ License: GPL-2+
         ("odd/*.wav", "CC-BY-3.0"),  # escaped
         ("odd/plain.wav", "GPL-2+"),
         ("usr/share/games/x/data/sounds/wind.ogg", "CC0-1.0"),  # as installed
+        ("usr/games/x/unnamed/wind.ogg", "GPL-2+"),
     ],
 )
 def test_licence_of_a_path(path, licence):
     assert licence_of(path, read_copyright(TEXT)) == licence
+
+
+def test_the_longest_path_that_is_named_counts():
+    text = "Files: a/game/sounds/*\nLicense: MIT\n\nFiles: game/*\nLicense: GPL-2\n"
+    assert licence_of("usr/a/game/sounds/x.ogg", read_copyright(text)) == "MIT"
+    assert licence_of("usr/a/game/x.ogg", read_copyright(text)) == "GPL-2"
 
 
 def test_without_a_paragraph_it_is_unclear():
