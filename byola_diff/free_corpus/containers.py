@@ -5,6 +5,7 @@ places of RIFF files, and OpenClonk's group, a gzip with another magic and a scr
 container is untrusted: what it says of sizes is bounded by its own.
 """
 
+import errno
 import io
 import shutil
 import struct
@@ -24,7 +25,7 @@ _GROUP_MAGIC, _GZIP_MAGIC = b"\x1e\x8c", b"\x1f\x8b"
 _GROUP_TITLE, _GROUP_HEADER_BYTES, _GROUP_ENTRY_BYTES = b"RedWolf Design GrpFolder", 204, 316
 _MOST_NESTED = 8
 _DAMAGE = (struct.error, IndexError, zlib.error, EOFError, RuntimeError, NotImplementedError)
-_DAMAGE += (zipfile.BadZipFile, OSError)
+_DAMAGE += (zipfile.BadZipFile,)
 
 
 class ContainerError(ValueError):
@@ -51,6 +52,10 @@ def sounds_within(path: str, file: io.BufferedIOBase) -> Named:
         found = _READERS[PurePosixPath(path).suffix.lower()](file)
         yield from ((name, content) for name, content in found if is_audio(name))
     except _DAMAGE as error:
+        raise ContainerError(f"damaged: {error}") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of a place before its beginning; else the disk is full
+            raise
         raise ContainerError(f"damaged: {error}") from error
 
 
