@@ -43,7 +43,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@echo "installing into $(VENV): a few minutes and some GB the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps scaper
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps scaper tinysoundfont
 	@command -v sox >/dev/null || { apt-get update && apt-get install -y sox; } \
 		|| echo "The program sox is missing: without it soundscapes are rendered by our own mixer, and" \
 			"tests that compare it with Scaper are skipped. Install the package sox to have both."

@@ -14,6 +14,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "prepare clips": ("byola_diff.commands.prepare_clips", "decode a folder of audio once"),
     "prepare task": ("byola_diff.commands.prepare_task", "write the manifest of a published task"),
     "make sounds": ("byola_diff.commands.make_sounds", "render labelled procedural sounds"),
+    "make free-corpus": (
+        "byola_diff.commands.make_free_corpus",
+        "make a corpus of real sounds, of free Debian packages",
+    ),
     "make bgknown": ("byola_diff.commands.make_bgknown", "make Background-known ESC-50"),
     "make apwd": ("byola_diff.commands.make_apwd", "make pairs of clips like APwD's"),
     "render apwd": ("byola_diff.commands.render_apwd", "render the published clips of APwD"),

@@ -16,7 +16,7 @@ FLOORS = [
     ["audio", "randomness", "config", "storage", "command_line", "allocator", "commit"],
     ["models", "losses", "augment", "tables", "store", "sounds", "workers"],
     ["clips", "corpora"],
-    ["training", "soundscapes.render", "export"],
+    ["training", "soundscapes.render", "export", "free_corpus"],
     ["soundscapes.production"],
     ["soundscapes.sources"],
     ["soundscapes.bgknown", "soundscapes.pairs"],
@@ -33,6 +33,7 @@ FLOORS = [
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 OPTIONAL = {
     *("matplotlib", "sklearn", "scipy", "transformers", "torchcrepe", "scaper", "torchaudio"),
+    *("av", "tinysoundfont"),
     *("pandas", "jinja2", "PIL"),
     *("nnAudio", "pyloudnorm", "jams", "sox"),
 }

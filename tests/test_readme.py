@@ -51,6 +51,7 @@ SCRIPTS = {
     "prepare clips": "datasets/prepare_clips.py",
     "prepare task": "datasets/prepare_task.py",
     "make sounds": "datasets/make_sounds.py",
+    "make free-corpus": "datasets/make_free_corpus.py",
     "make bgknown": "datasets/make_bgknown_esc50.py",
     "make apwd": "datasets/make_apwd.py",
     "render apwd": "datasets/render_apwd.py",

@@ -17,7 +17,7 @@ CHECKOUT = str(REPOSITORY / "byola_diff") + os.sep
 OPTIONAL = (
     *("matplotlib", "sklearn", "scipy", "pandas", "jinja2", "PIL", "transformers", "torchaudio"),
     *("torchcrepe", "scaper", "nnAudio", "pyloudnorm", "jams", "sox", "tensorboard", "onnx"),
-    *("onnxscript", "onnxruntime", "beartype", "librosa", "hypothesis"),
+    *("onnxscript", "onnxruntime", "beartype", "librosa", "hypothesis", "av", "tinysoundfont"),
 )
 
 # Read by Python when it starts: optional packages and the checkout are not to be found.

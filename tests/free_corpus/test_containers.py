@@ -1,0 +1,112 @@
+"""Containers of games, each built by hand as its engine reads it."""
+
+import gzip
+import io
+import struct
+import zipfile
+
+import pytest
+
+from byola_diff.free_corpus.containers import ContainerError, is_container, sounds_within
+
+
+def read(path, content):
+    return dict(sounds_within(path, io.BytesIO(content)))
+
+
+def packed(files, method=zipfile.ZIP_DEFLATED):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", method) as archive:
+        for name, file in files.items():
+            archive.writestr(name, file)
+    return content.getvalue()
+
+
+def riff(body):
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def cat(sounds):
+    """A table of offset and size, then for each a name, the RIFF file and a name again."""
+    table, entries = b"", b""
+    for label, sound in sounds.items():
+        offset = 8 * len(sounds) + len(entries)
+        name = bytes([len(label) + 1]) + label.encode() + b"\0"
+        table += struct.pack("<II", offset | 0x8000_0000, len(sound))
+        entries += name + sound + b"\0"
+    return table + entries
+
+
+def group(files):
+    """A group of OpenClonk; values that are dicts are groups in it."""
+    head = bytearray(b"RedWolf Design GrpFolder".ljust(36, b"\0"))
+    head += struct.pack("<i", len(files)) + bytes(204 - 40)
+    for place in range(0, 202, 3):
+        head[place], head[place + 2] = head[place + 2], head[place]
+    entries, body = b"", b""
+    for name, file in files.items():
+        content = group(file) if isinstance(file, dict) else file
+        entry = name.encode().ljust(264, b"\0")
+        entry += struct.pack("<iiii", isinstance(file, dict), len(content), 0, len(body))
+        entries += entry.ljust(316, b"\0")
+        body += content
+    return bytes(byte ^ 237 for byte in head) + entries + body
+
+
+def scrambled(content):
+    return b"\x1e\x8c" + gzip.compress(content)[2:]
+
+
+@pytest.mark.parametrize("name", ["data.zip", "0snd.PK3"])
+def test_zip(name):
+    files = {"b.ogg": b"2", "a/../../x.wav": b"1", "c.txt": b"no"}
+    assert read(name, packed(files)) == {"a/../../x.wav": b"1", "b.ogg": b"2"}
+
+
+def test_sound_set_of_openttd():
+    sounds = {"first by x": riff(b"one"), "chainsaw.wav by y": riff(b"three")}
+    assert read("opensfx.cat", cat(sounds)) == {
+        "00 first by x.wav": riff(b"one"),
+        "01 chainsaw.wav by y.wav": riff(b"three"),
+    }
+
+
+def test_groups_in_groups():
+    files = {"a.ogg": b"one", "Deep.ocd": {"b.wav": b"two", "c.txt": b"no"}}
+    assert read("Objects.ocd", scrambled(group(files))) == {
+        "a.ogg": b"one",
+        "Deep.ocd/b.wav": b"two",
+    }
+    assert read("Plain.ocg", group(files))["a.ogg"] == b"one"
+
+
+STORED = packed({"a.wav": bytes(range(256))}, zipfile.ZIP_STORED)
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("x.zip", b"PK\3\4 and nothing"),
+        ("x.zip", STORED.replace(b"\0\1\2", b"\1\1\1")),
+        ("x.cat", b"\1"),
+        ("x.cat", struct.pack("<II", 8 * 1000, 1)),
+        ("x.ocd", b"\x1e\x8c broken"),
+        ("x.ocf", bytes(999)),
+    ],
+)
+def test_damage_is_told(path, content):
+    with pytest.raises(ContainerError, match="damaged"):
+        read(path, content)
+
+
+@pytest.mark.parametrize("path", ["x.zip", "x.ocd"])
+def test_bombs_are_refused(path):
+    zeros = bytes(10 << 20)
+    content = packed({"a.wav": zeros}) if path == "x.zip" else scrambled(zeros)
+    with pytest.raises(ContainerError, match="stand for"):
+        read(path, content)
+
+
+def test_what_is_a_container():
+    assert is_container("a/b.PK3")
+    assert not is_container("a/b.tar")
