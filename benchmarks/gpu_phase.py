@@ -20,6 +20,7 @@ def parse_phase(description: str | None) -> argparse.Namespace:
     parser.add_argument("--scratch", type=Path, required=True)
     parser.add_argument("--commit", default=code_commit(), help="version of the code")
     parser.add_argument("--weight", type=float, default=0.0, help="of the difference loss")
+    parser.add_argument("--set", nargs="*", default=[], help="settings of the pretraining")
     parser.add_argument("--started", type=float, help="monotonic clock when the phase was begun")
     options = parser.parse_args()
     started = time.monotonic() if options.started is None else options.started

@@ -9,10 +9,13 @@ import json
 import shutil
 import tarfile
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import yaml
 from gpu_phase import parse_phase, write_json
 
 from byola_diff import build
@@ -68,6 +71,20 @@ def config_of(
         objective=ObjectiveConfig(difference_weight=weight),
         training=training,
     )
+
+
+def with_settings(config: PretrainConfig, settings: Sequence[str]) -> PretrainConfig:
+    """The configuration with settings as `encoder.dim=512`; a ValueError if there is no such."""
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        group, _, key = name.partition(".")
+        if not hasattr(getattr(config, group, None), key):
+            raise ValueError(f"{setting}: no setting of a pretraining run")
+        given = yaml.safe_load(value)
+        given = tuple(given) if isinstance(given, list) else given
+        changed = replace(getattr(config, group), **{key: given})
+        config = replace(config, **{group: changed})
+    return config
 
 
 def sources_in(scratch: Path) -> tuple[SourceConfig, ...]:
@@ -200,6 +217,7 @@ def main() -> None:
     name = f"weight_{options.weight:g}"
     left_s = options.deadline - time.monotonic()
     config = config_of(options.weight, left_s, options.device, options.scratch, name)
+    config = with_settings(config, options.set)
     learner = build.build_learner(config, statistics_of_run(config, None))
     trainer = build.build_trainer(config)
     # No checkpoints, which take seconds and cannot be brought back: what counts are the bundles.

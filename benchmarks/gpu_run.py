@@ -9,7 +9,7 @@ Four phases, each in processes of its own, so that a fault of one does not touch
     pretrain   at difference weights 0.5 and 0, in all time that is left    -> pretrain.json
 Encoders are written at a half and at the end of each run, as `weight_W_half.tar` and
 `weight_W_end.tar` with the log beside the bundle; above 15 MiB in parts `.tar.0`, `.tar.1`, joined
-by `cat`. Whatever is there when the command is stopped or killed is whole. OUT holds eight files,
+by `cat`. Their settings are those of diff2024.yaml but for `--set encoder.name=AudioNTT2020 ...`. Whatever is there when the command is stopped or killed is whole. OUT holds eight files,
 none above 15 MiB, as they may have to be carried away by narrow ways. Below three minutes each
 phase still gets 20 s, so that the whole takes longer than asked for.
 
@@ -64,7 +64,7 @@ def main() -> int:
         for runs_left, weight in ((2, "0.5"), (1, "0")):
             left_s = 60 * options.minutes - (time.monotonic() - start)
             seconds = max(left_s / runs_left, LEAST_S[options.device])
-            words = ("--weight", weight)
+            words = ("--weight", weight, *(("--set", *options.set) if options.set else ()))
             went_well = run_phase("pretrain", seconds, scratch, options, *words) and went_well
     except KeyboardInterrupt:
         print("\nstopped: what there is", flush=True)
@@ -155,6 +155,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for figures and encoders")
     parser.add_argument("--scratch", type=Path, help="folder for all else (default: temporary)")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="GROUP.NAME=VALUE", help="settings of both encoders"
+    )
     parser.add_argument("--commit", help="version of the code, where git cannot tell it")
     options = parser.parse_args()
     if not 0 < options.minutes < float("inf"):

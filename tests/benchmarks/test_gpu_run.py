@@ -145,3 +145,19 @@ def test_labelled_clips_that_can_not_be_used_are_told_and_not_waited_for(
     assert "run goes on without a score: UnreadableClipsError" in capsys.readouterr().out
     (corpus / "labelled" / "manifest.csv").write_text("file,label\n")
     assert "Error" in WriteEncoders(config, "run", options).figures["scores"]["fault"]
+
+
+def test_settings_of_a_run_are_given_by_name(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    from gpu_phase_pretrain import config_of, with_settings
+
+    config = config_of(0.5, 60, "cpu", tmp_path, "weight_0.5")
+    words = ["encoder.name=AudioNTT2020", "encoder.dim=512", "objective.rate_range=[0.2, 0.8]"]
+    changed = with_settings(config, words)
+    assert (changed.encoder.name, changed.encoder.dim) == ("AudioNTT2020", 512)
+    assert tuple(changed.objective.rate_range) == (0.2, 0.8)
+    assert changed.objective.difference_weight == 0.5
+    assert with_settings(config, []) == config
+    for wrong in ("encoder.width=3", "nothing.dim=3", "seed=3"):
+        with pytest.raises(ValueError, match="no setting of a pretraining run"):
+            with_settings(config, [wrong])
