@@ -9,9 +9,10 @@ Four phases, each in processes of its own, so that a fault of one does not touch
     pretrain   at difference weights 0.5 and 0, in all time that is left    -> pretrain.json
 Encoders are written at a half and at the end of each run, as `weight_W_half.tar` and
 `weight_W_end.tar` with the log beside the bundle; above 15 MiB in parts `.tar.0`, `.tar.1`, joined
-by `cat`. Their settings are those of diff2024.yaml but for `--set encoder.name=AudioNTT2020 ...`. Whatever is there when the command is stopped or killed is whole. OUT holds eight files,
-none above 15 MiB, as they may have to be carried away by narrow ways. Below three minutes each
-phase still gets 20 s, so that the whole takes longer than asked for.
+by `cat`. Their settings are those of diff2024.yaml, but for `--set encoder.name=AudioNTT2020 ...`.
+Whatever is there when the command is stopped or killed is whole. OUT holds eight files, none above
+15 MiB, as they may have to be carried away by narrow ways. Below three minutes each phase still
+gets 20 s, so that the whole takes longer than asked for.
 
 DIR is a folder of audio in any depth. With DIR/clips, that part alone is trained on, and the
 clips of DIR/labelled/manifest.csv (columns file,label and split or fold) are scored as training
