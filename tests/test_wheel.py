@@ -128,5 +128,7 @@ def test_from_nothing_to_embeddings_in_another_folder(installed, tmp_path):
     embeddings = np.load(tmp_path / "embeddings.npy")
     assert embeddings.shape == (3, 512)
     assert np.isfinite(embeddings).all()
+    run("evaluate", "embed", "--encoder", "byola-diff", *words[2:], "--out", "shipped.npy")
+    assert np.load(tmp_path / "shipped.npy").shape == (3, 3072)
     # None of it came from the checkout.
     assert str(REPOSITORY) not in (tmp_path / "run" / "run.json").read_text()
