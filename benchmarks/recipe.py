@@ -55,7 +55,7 @@ def main() -> None:
         cpu_s = _train(options.out / name, options.base, words)
         checkpoint = load_checked(options.out / name / "checkpoints" / "last.ckpt")
         encoder = encoder_from_checkpoint(checkpoint, options.out / name)
-        if name.startswith("untrained"):
+        if "untrained" in name:
             encoder = untrained_like(encoder, checkpoint["config"]["seed"])
         row = {"arm": name, "steps": checkpoint["global_step"], "cpu_s": round(cpu_s)}
         row |= scores(encoder, manifest, sounds)
