@@ -11,6 +11,7 @@ from byola_diff.evaluation.additivity.measures import (
     clips_over_snr,
     embed_all,
     embed_over_snr,
+    movement_cosines,
 )
 from byola_diff.evaluation.additivity.quadruples import Sources, event_sounds
 
@@ -205,3 +206,12 @@ def test_backgrounds_are_embedded_once_per_level(sounds):
     # Two sides of 24: one background for -10 to 0 dB, one for 5 dB, and four mixtures.
     assert sum(counted) == 2 * 24 * (2 + 4) == clips_over_snr(24, snrs_db)
     assert max(counted) == 10
+
+
+def test_which_event_each_movement_finds():
+    # Movements about their mean: over the second backgrounds, events 1 and 2 have changed places.
+    zero = torch.zeros(3, 2)
+    first = torch.tensor([[1.0, 0.0], [-0.5, 0.8], [-0.5, -0.8]])
+    cosines = movement_cosines((zero, first, zero, first[[0, 2, 1]]))
+    assert cosines.argmax(1).tolist() == [0, 2, 1]
+    torch.testing.assert_close(cosines.diagonal()[0].item(), 1.0)
