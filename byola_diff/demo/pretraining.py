@@ -45,7 +45,7 @@ def continue_pretraining(
 
 def training_of(run: Path) -> dict[str, Any]:
     """Configuration of the pretraining of a run, as its bundle has it."""
-    return json.loads((run / "bundle/config.json").read_text(encoding="utf-8"))["training"]
+    return _training(run / "bundle")
 
 
 def log_of(run: Path) -> Columns:
@@ -59,7 +59,9 @@ def log_of(run: Path) -> Columns:
 
 def _weight() -> float:
     """The weight of the difference loss that the small encoder was pretrained with."""
-    bundle = shipped_bundle(SMALL)
-    assert bundle is not None, "looked at before anything starts"
-    training = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["training"]
+    training = _training(shipped_bundle(SMALL) or Path(SMALL))
     return float(training.get("objective", {}).get("difference_weight", 0.5))
+
+
+def _training(bundle: Path) -> dict[str, Any]:
+    return json.loads((bundle / "config.json").read_text(encoding="utf-8"))["training"]

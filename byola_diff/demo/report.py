@@ -93,18 +93,17 @@ def _expected(scores: Scores) -> list[Part]:
     rows = [
         [
             one.expectation.words,
-            number(one.expectation.higher[1], one.difference, signed=True),
             one.outcome,
+            number(one.expectation.higher[1], one.difference, signed=True),
         ]
         for one in found
     ]
     table = Table(
-        ("expected", "difference", "outcome"),
+        ("expected", "outcome", "difference"),
         rows,
         note="Differences of the two figures that a line is about, in points of percent (cosines "
         "as they are), with 95 % intervals over the draws of sounds, which both encoders share. An "
         "interval with 0 in it can't tell. A line that is not as expected is a result, too.",
-        text_columns=frozenset({2}),
     )
     return [Text(summary(found)), table]
 

@@ -38,7 +38,7 @@ from byola_diff.scores import ScoreRecord
 from byola_diff.storage import BrokenFileError, sha256
 from byola_diff.tables.manifest import read_manifest
 
-_N_SHOWN = 4
+_N_SHOWN = 6
 _USER_ERRORS = (CalledProcessError, BrokenFileError, ModuleNotFoundError, OSError, ValueError)
 
 Records = dict[str, dict[str, ScoreRecord]]

@@ -24,14 +24,14 @@ from byola_diff.soundscapes.sources.library import PROCEDURAL, ProceduralSounds
 from byola_diff.tables.manifest import Clip, Manifest, read_manifest, write_manifest
 
 N_DRAWS = 4
-N_EVENTS = 60
+N_EVENTS = 100
 """Quadruples of a draw."""
-N_ITEMS = 75
+N_ITEMS = 96
 """Background-known items of a draw, at most."""
 
-LABELS = tuple(FOREGROUNDS)[::2]
+LABELS = tuple(FOREGROUNDS)[::4]
 """Families of the labelled events."""
-PER_LABEL = 5
+PER_LABEL = 12
 """Events of each, in five folds."""
 
 SNR_DB = 0.0

@@ -27,10 +27,10 @@ def test_events_are_shown_at_equal_distances():
     assert shown_events(3, 4) == [0, 1, 2]
 
 
-def test_table_has_a_tick_or_what_was_found():
+def test_table_has_a_tick_where_the_right_event_was_found():
     table = found_table({"good": [0, 1, 2], "bad": [2, 0, 1]}, LABELS, [0, 1])
     assert table.header == ["encoder", "1: bell", "2: dog"]
-    assert table.rows == [["good", "✓", "✓"], ["bad", "✗ another bell", "✗ bell"]]
+    assert table.rows == [["good", "✓", "✓"], ["bad", "✗", "✗"]]
 
 
 def test_players_of_what_was_added_and_what_was_found(sounds):
@@ -53,6 +53,12 @@ def test_players_of_what_was_added_and_what_was_found(sounds):
     # The event that is heard as found is the one that was found.
     cosine = torch.nn.functional.cosine_similarity(other, sounds.events[1], dim=0)
     assert cosine == pytest.approx(1, abs=1e-3)
+
+
+def test_another_event_of_the_same_label(sounds):
+    pytest.importorskip("matplotlib")
+    _, *players = heard_events({"bad": [2, 1, 2]}, sounds, [0], RATE)
+    assert players[3].caption == "✗ another bell\nfound by bad"
 
 
 def test_an_event_that_no_encoder_finds(sounds):

@@ -10,7 +10,6 @@ from byola_diff.encoders.log_mel_statistics import load_log_mel_statistics
 from byola_diff.evaluation.additivity.measures import additivity
 from byola_diff.evaluation.additivity.quadruples import EventSounds
 from byola_diff.evaluation.bgknown.data import VARIANTS, BgKnown
-from byola_diff.probing.task import ProbeResult
 from byola_diff.tables.manifest import Clip, Manifest, read_manifest, write_manifest
 from tests.corpus import tone
 
@@ -76,19 +75,10 @@ def test_additivity_by_draw_and_what_is_found_in_the_first():
 
 def test_background_known_of_each_draw_and_variant(monkeypatch):
     vectors = np.arange(24, dtype=np.float32).reshape(8, 3)  # two items in four variants
-    seen = []
-
     empty = Manifest(Path(), (), ())
     data = BgKnown(Path(), dict.fromkeys(VARIANTS, empty), {}, {}, {}, ())
-
-    def probe(difference, mixtures, metric, protocol):
-        seen.append((difference, protocol.seeds))
-
-        assert (mixtures, metric) == (empty, "accuracy")
-        return ProbeResult({"seed 42": {"test": float(difference[0, 0])}}, {}, {})
-
     monkeypatch.setattr(measures, "embed_clips", lambda *_: torch.from_numpy(vectors))
-    monkeypatch.setattr(measures, "probe_task", probe)
+    monkeypatch.setattr(measures, "probe_manifest", lambda given, _: {"test": float(given[0, 0])})
     found = measures.background_known(Sums(), {"draw 0": data, "draw 1": data})
     assert found.scores == {
         "mix": {"draw 0": 0.0, "draw 1": 0.0},
@@ -96,4 +86,3 @@ def test_background_known_of_each_draw_and_variant(monkeypatch):
         "b": {"draw 0": -12.0, "draw 1": -12.0},
         "c": {"draw 0": -18.0, "draw 1": -18.0},
     }
-    assert {seeds for _, seeds in seen} == {(42,)}
