@@ -4,13 +4,13 @@ import re
 import pytest
 import yaml
 
-from byola_diff.demo import encoders, pretraining, run, sounds
+from byola_diff.demo import encoders, options, page, pretraining, run, sounds
 from byola_diff.demo.encoders import COMPARED, CONTINUED, LARGE, PLAIN, SMALL
-from byola_diff.demo.run import DemoOptions, begin, check_needs, run_demo
+from byola_diff.demo.options import DemoOptions
+from byola_diff.demo.run import run_demo
 from byola_diff.encoders.open import open_encoder
 from tests import processes
 from tests.bundles import write_bundle
-from tests.corpus import write_corpus
 
 CONFIG = {
     "data": {"source": "procedural", "batch_size": 4, "num_workers": 0, "statistics_clips": 8},
@@ -62,7 +62,7 @@ def demo(tmp_path_factory, stand_ins):
     patch = pytest.MonkeyPatch()
     patch.setattr(encoders, "COMPARED", compared)
     patch.setattr(pretraining, "SMALL", shipped[SMALL])
-    patch.setattr(run, "check_shipped", lambda: None)
+    patch.setattr(options, "check_shipped", lambda: None)
     patch.setattr(sounds, "LABELS", ("alarm", "knock"))
     for name, value in SMALL_SIZES.items():
         patch.setattr(sounds, name, value)
@@ -73,20 +73,20 @@ def demo(tmp_path_factory, stand_ins):
 
     for module in (sounds, pretraining):
         patch.setattr(module, "run_script", noted)
-    options = DemoOptions(out=folder / "out", config=config)
-    run_demo(options)
-    yield options, ran
+    given = DemoOptions(out=folder / "out", config=config)
+    run_demo(given)
+    yield given, ran
     patch.undo()
 
 
 @pytest.mark.slow
 def test_writes_a_page_and_scores_of_all_encoders(demo):
-    options, _ = demo
-    page = (options.out / "report.html").read_text()
-    assert re.findall(r'(?:src|href)="(?!data:)', page) == []  # opens without a network
-    assert page.count("data:image/png;base64,") >= 3
-    assert page.count("<audio") >= 3 * run._N_SHOWN
-    facts = json.loads((options.out / "scores.json").read_text())
+    given, _ = demo
+    html = (given.out / "report.html").read_text()
+    assert re.findall(r'(?:src|href)="(?!data:)', html) == []  # opens without a network
+    assert html.count("data:image/png;base64,") >= 3
+    assert html.count("<audio") >= 3 * page._N_SHOWN
+    facts = json.loads((given.out / "scores.json").read_text())
     assert list(facts["encoders"]) == [*(each.name for each in COMPARED), CONTINUED]
     for figures in facts["encoders"].values():
         assert set(figures) == {"accuracy", "cosine", "recall@1", "recall@5", "mix", "a", "b", "c"}
@@ -97,62 +97,21 @@ def test_writes_a_page_and_scores_of_all_encoders(demo):
 
 @pytest.mark.slow
 def test_what_is_done_is_not_done_again(demo, capsys):
-    options, ran = demo
-    scores = json.loads((options.out / "scores.json").read_text())["encoders"]
+    given, ran = demo
+    scores = json.loads((given.out / "scores.json").read_text())["encoders"]
     assert len(ran) == 4  # two draws of items, the pretraining, the export
-    run_demo(options)
+    run_demo(given)
     assert len(ran) == 4
     assert "naming" not in capsys.readouterr().out
-    assert json.loads((options.out / "scores.json").read_text())["encoders"] == scores
+    assert json.loads((given.out / "scores.json").read_text())["encoders"] == scores
 
 
 @pytest.mark.slow
 def test_another_seed_needs_another_folder(demo):
-    options, _ = demo
-    other = DemoOptions(out=options.out, config=options.config, seed=1)
+    given, _ = demo
+    other = DemoOptions(out=given.out, config=given.config, seed=1)
     with pytest.raises(FileExistsError, match="choose another --out"):
         run_demo(other)
-
-
-def test_other_settings_recordings_or_sizes_are_not_mixed(tmp_path, monkeypatch):
-    write_corpus(tmp_path / "mine", column="fold")
-    table = tmp_path / "mine/manifest.csv"
-    options = DemoOptions(out=tmp_path / "out", events=table)
-    begin(options)
-    begin(options)
-    for other in (
-        DemoOptions(out=tmp_path / "out"),
-        DemoOptions(out=tmp_path / "out", events=table, steps=3),
-        DemoOptions(out=tmp_path / "out", events=table, backgrounds=tmp_path),
-    ):
-        with pytest.raises(FileExistsError, match="other settings"):
-            begin(other)
-    table.write_text(table.read_text().replace("low", "deep"))
-    with pytest.raises(FileExistsError, match="other settings"):
-        begin(options)
-    monkeypatch.setattr(sounds, "N_DRAWS", 9)
-    with pytest.raises(FileExistsError, match="other settings"):
-        begin(DemoOptions(out=tmp_path / "out", events=table))
-
-
-@pytest.mark.parametrize(
-    ("given", "error", "reason"),
-    [
-        ({"config": "none.yaml"}, FileNotFoundError, "none.yaml is missing"),
-        ({"events": "labels.csv"}, ValueError, "must be named manifest.csv"),
-        ({"events": "manifest.csv"}, (OSError, ValueError), "manifest.csv"),
-        ({"backgrounds": "none"}, FileNotFoundError, "--backgrounds .*none: there is no such"),
-        ({"audio": "none"}, FileNotFoundError, "--audio .*none: there is no such folder"),
-    ],
-)
-def test_what_is_missing_is_said_before_anything_is_done(
-    given, error, reason, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(run, "check_shipped", lambda: None)
-    paths = {name: tmp_path / word for name, word in given.items()}
-    with pytest.raises(error, match=reason):
-        check_needs(DemoOptions(out=tmp_path / "out", **paths))
-    assert not (tmp_path / "out").exists()
 
 
 def test_a_failure_is_said_in_a_line(tmp_path, capsys):
@@ -160,12 +119,3 @@ def test_a_failure_is_said_in_a_line(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "none.yaml is missing: run the demo in a checkout" in error
     assert "Traceback" not in error
-
-
-def test_sources_in_words(tmp_path):
-    options = DemoOptions(events=tmp_path / "bells/manifest.csv", audio=tmp_path / "trains")
-    assert run.sources(options) == {
-        "events": "recordings in bells",
-        "backgrounds": "procedural sounds",
-        "training": "recordings in trains",
-    }

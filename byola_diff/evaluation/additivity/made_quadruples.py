@@ -44,8 +44,10 @@ class Quadruple(NamedTuple):
 class QuadrupleSource(Protocol):
     """Quadruples, wherever they come from."""
 
-    name: str
-    """The task in records."""
+    @property
+    def name(self) -> str:
+        """The task in records."""
+        ...
 
     def __len__(self) -> int:
         """How many there are."""

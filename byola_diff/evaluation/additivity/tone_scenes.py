@@ -25,8 +25,8 @@ class Timbre(NamedTuple):
 
     ratio: float
     """Of the frequency of the modulator to that of the tone."""
-    index: float
-    """Depth of the modulation when the tone begins."""
+    depth: float
+    """Index of the modulation when the tone begins."""
     decay_s: float
     """In which tone and modulation fall to a share of 1 / e."""
 
@@ -107,7 +107,8 @@ def mixed(
 ) -> tuple[Float32[np.ndarray, " sample"], ...]:
     """Waveforms of A, A + T, C and C + T; scaled alike where one would leave [-1, 1]."""
     one, other, event = (
-        sum(tone(each, duration_s) for each in objects) for objects in (first, second, added)
+        np.sum([tone(each, duration_s) for each in objects], axis=0)
+        for objects in (first, second, added)
     )
     sides = [one, one + event, other, other + event]
     gain = 1 / max(1.0, *(float(np.abs(side).max()) for side in sides))
@@ -120,6 +121,6 @@ def tone(one: ToneObject, duration_s: float) -> Float[np.ndarray, " sample"]:
     seconds = np.arange(round(duration_s * SAMPLE_RATE)) / SAMPLE_RATE
     since = seconds % (1 / RATES_HZ[one.rate])  # since the latest stroke
     fall = np.exp(-since / timbre.decay_s)
-    modulation = timbre.index * fall * np.sin(2 * np.pi * timbre.ratio * pitch_hz * since)
+    modulation = timbre.depth * fall * np.sin(2 * np.pi * timbre.ratio * pitch_hz * since)
     sound = np.sin(2 * np.pi * pitch_hz * since + modulation)
     return AMPLITUDES[one.amplitude] * np.minimum(since / _ATTACK_S, 1) * fall * sound
