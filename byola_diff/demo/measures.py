@@ -73,7 +73,7 @@ def background_known(encoder: Encoder, draws: Mapping[str, BgKnown]) -> Measured
     scores: dict[str, dict[str, float]] = defaultdict(dict)
     for draw, data in draws.items():
         embeddings = embed_clips(encoder, data.clips, _OPTIONS).numpy()
-        of_variant = dict(zip(VARIANTS, np.split(embeddings, len(VARIANTS)), strict=True))
-        for variant, vectors in difference_embeddings(of_variant).items():
+        of_variant = zip(VARIANTS, np.split(embeddings, len(VARIANTS)), strict=True)
+        for variant, vectors in difference_embeddings(dict(of_variant)).items():
             scores[variant][draw] = probe_manifest(vectors, data.mixtures)["test"]
     return Measured(scores)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from byola_diff.atomic import write_text
-from byola_diff.demo import measures, sounds
+from byola_diff.demo import measures
 from byola_diff.demo.expectations import Scores
 from byola_diff.demo.heard import found_table, heard_events, shown_events
 from byola_diff.demo.options import DemoOptions
@@ -34,7 +34,7 @@ def write_page(
         draws=len(held_out.draws),
         clips=sum(len(manifest.clips) for manifest in labelled),
         labels=len(next(iter(labelled)).classes),
-        events=sounds.N_EVENTS,
+        events=held_out.n_events,
         items=sum(len(each.mixtures.clips) for each in sets),
         steps=int(log["step"][-1] or 0),
         seed=options.seed,

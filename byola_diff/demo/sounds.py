@@ -25,7 +25,7 @@ from byola_diff.tables.manifest import Clip, Manifest, read_manifest, write_mani
 
 N_DRAWS = 4
 N_EVENTS = 100
-"""Quadruples of a draw."""
+"""Quadruples of a draw, at most."""
 N_ITEMS = 96
 """Background-known items of a draw, at most."""
 
@@ -104,8 +104,14 @@ class HeldOut:
 
     def quadruples(self, draw: str, sample_rate: int) -> EventSounds:
         """Waveforms of events and of two backgrounds for each."""
-        how = (N_EVENTS, (SNR_DB,), QUADRUPLE_S, self.draws[draw], sample_rate)
+        how = (self.n_events, (SNR_DB,), QUADRUPLE_S, self.draws[draw], sample_rate)
         return event_sounds(self._sources, *how)
+
+    @property
+    def n_events(self) -> int:
+        """Quadruples of a draw: as many as there are recordings of events, if those are fewer."""
+        files = self._sources.events
+        return N_EVENTS if files is None else min(N_EVENTS, len(files))
 
     @cached_property
     def _sources(self) -> Sources:

@@ -81,6 +81,14 @@ def test_quadruples_of_draws_differ(tmp_path, commands):
     assert not torch.equal(first.events, second.events)
 
 
+def test_no_more_quadruples_than_recordings(tmp_path, commands, monkeypatch):
+    write_corpus(tmp_path / "mine", n_clips=6, column="fold")
+    held_out = HeldOut(tmp_path / "out", 0, tmp_path / "mine/manifest.csv")
+    assert len(held_out.quadruples("draw 0", 8000).labels) == 4
+    monkeypatch.setattr(sounds, "N_EVENTS", 50)
+    assert len(held_out.quadruples("draw 0", 8000).labels) == held_out.n_events == 6
+
+
 def test_backgrounds_of_a_user_are_those_of_quadruples(tmp_path, commands):
     (tmp_path / "grounds").mkdir()
     with pytest.raises((ValueError, AudioFileError), match="grounds"):

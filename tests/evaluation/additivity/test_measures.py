@@ -209,9 +209,12 @@ def test_backgrounds_are_embedded_once_per_level(sounds):
 
 
 def test_which_event_each_movement_finds():
-    # Movements about their mean: over the second backgrounds, events 1 and 2 have changed places.
-    zero = torch.zeros(3, 2)
-    first = torch.tensor([[1.0, 0.0], [-0.5, 0.8], [-0.5, -0.8]])
-    cosines = movement_cosines((zero, first, zero, first[[0, 2, 1]]))
-    assert cosines.argmax(1).tolist() == [0, 2, 1]
-    torch.testing.assert_close(cosines.diagonal()[0].item(), 1.0)
+    # All events move embeddings in one direction, and each in one of its own beside it. Over the
+    # second backgrounds, that of event k has become that of event k - 1.
+    zero = torch.zeros(3, 3)
+    own = torch.tensor([[1.0, 0.0], [-0.5, 0.75**0.5], [-0.5, -(0.75**0.5)]])
+    first = torch.cat([own, torch.full((3, 1), 5.0)], dim=1)
+    cosines = movement_cosines((zero, first, zero, first.roll(1, 0)))
+    assert cosines.argmax(1).tolist() == [1, 2, 0]
+    # What is common to all is left out: the three directions are 120 degrees apart.
+    torch.testing.assert_close(cosines[0].tolist(), [-0.5, 1.0, -0.5], atol=1e-4, rtol=0)
