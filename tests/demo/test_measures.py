@@ -63,7 +63,7 @@ class Sums(torch.nn.Module):
 def test_additivity_by_draw_and_what_is_found_in_the_first():
     noise = torch.randn(3, 5, 800, generator=torch.Generator().manual_seed(0)) / 50
     first = EventSounds(*noise, tuple("abcde"))
-    second = EventSounds(*noise.flip(1), tuple("edcba"))
+    second = EventSounds(*noise[:, :3], tuple("abc"))
     found = measures.additive(Sums(), {"draw 0": first, "draw 1": second})
     assert found.chosen == {"found": [0, 1, 2, 3, 4]}
     assert set(found.scores) == {"cosine", "raw_cosine", "recall@1", "recall@5"}
