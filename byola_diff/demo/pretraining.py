@@ -24,7 +24,7 @@ def continue_pretraining(
     Clips are procedural sounds, or of the recordings in the folder `audio`.
 
     Raises:
-        CalledProcessError: If the pretraining fails; its own messages are above.
+        ScriptError: If the pretraining fails; its own messages are above.
     """
     run, bundle = stages.out / "continued", stages.out / "continued/bundle"
     with stages.stage("continued pretraining", done=bundle.is_dir()) as to_do:

@@ -13,7 +13,6 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from subprocess import CalledProcessError
 
 from byola_diff.atomic import write_text
 from byola_diff.command_line import exit_status, read_options
@@ -23,12 +22,12 @@ from byola_diff.demo.options import DemoOptions, begin, check_needs
 from byola_diff.demo.page import Records, write_page
 from byola_diff.demo.pretraining import continue_pretraining
 from byola_diff.demo.sounds import HeldOut
-from byola_diff.demo.stages import Stages
+from byola_diff.demo.stages import ScriptError, Stages
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.quadruples import EventSounds
 from byola_diff.storage import BrokenFileError
 
-_USER_ERRORS = (CalledProcessError, BrokenFileError, ModuleNotFoundError, OSError, ValueError)
+_USER_ERRORS = (ScriptError, BrokenFileError, ModuleNotFoundError, OSError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m byola_diff.demo") -> int:
@@ -44,7 +43,7 @@ def run_demo(options: DemoOptions) -> Path:
         FileExistsError: If the folder holds a demo with other settings.
         FileNotFoundError: If scripts of the repository, shipped encoders or recordings are missing.
         ModuleNotFoundError: If a package is missing that a later stage needs.
-        CalledProcessError: If a stage fails; its own messages are above.
+        ScriptError: If a stage fails; its own messages are above.
         ValueError: If recordings can't be used.
     """
     check_needs(options)

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from subprocess import CalledProcessError
 
-from byola_diff.demo.stages import REPOSITORY, run_script
+from byola_diff.demo.stages import REPOSITORY, ScriptError, run_script
 from byola_diff.evaluation.additivity.quadruples import (
     EventSounds,
     Sources,
@@ -72,7 +71,7 @@ class HeldOut:
         """Write the labelled events of a draw and the Background-known items made of them.
 
         Raises:
-            CalledProcessError: If no item can be made. Single items that can't are left out, as the
+            ScriptError: If no item can be made. Single items that can't are left out, as the
                 command that makes them says.
         """
         if self.events is None:
@@ -86,7 +85,7 @@ class HeldOut:
                 *("--out", out, "--seed", self.draws[draw], "--limit", N_ITEMS),
                 *("--sample-rate", _SAMPLE_RATE, "--renderer", "mixer", "--workers", 2),
             )
-        except CalledProcessError:
+        except ScriptError:
             if not (out / FACTS).is_file():
                 raise
 

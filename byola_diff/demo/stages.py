@@ -65,11 +65,14 @@ class Stages:
         return record
 
 
-def run_script(*command: object) -> None:
-    """Run a script or module of the repository with this Python.
+class ScriptError(Exception):
+    """A script of the repository failed; its own messages are above."""
 
-    Raises:
-        CalledProcessError: If it fails; its own messages are above.
-    """
+
+def run_script(*command: object) -> None:
+    """Run a script or module of the repository with this Python; a ScriptError if it fails."""
     with ending_with_this():
-        run([sys.executable, *map(str, command)], check=True)
+        done = run([sys.executable, *map(str, command)], check=False)
+    if done.returncode:
+        name = " ".join(map(str, command[: 2 if command[0] == "-m" else 1]))
+        raise ScriptError(f"{name} failed with status {done.returncode}: see above")

@@ -63,7 +63,7 @@ def demo(tmp_path_factory, stand_ins):
     patch.setattr(encoders, "COMPARED", compared)
     patch.setattr(pretraining, "SMALL", shipped[SMALL])
     patch.setattr(options, "check_shipped", lambda: None)
-    patch.setattr(sounds, "LABELS", ("alarm", "knock"))
+    patch.setattr(sounds, "LABELS", ("alarm", "knocking"))
     for name, value in SMALL_SIZES.items():
         patch.setattr(sounds, name, value)
 

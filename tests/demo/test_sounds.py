@@ -1,11 +1,10 @@
-from subprocess import CalledProcessError
-
 import pytest
 import torch
 
 from byola_diff.audio.files import AudioFileError
 from byola_diff.demo import sounds
 from byola_diff.demo.sounds import HeldOut
+from byola_diff.demo.stages import ScriptError
 from byola_diff.tables.manifest import read_manifest
 from tests.corpus import write_corpus
 
@@ -60,11 +59,11 @@ def test_recordings_stand_in_place_of_procedural_sounds(tmp_path, commands):
 
 def test_items_that_can_not_be_made_are_left_out(tmp_path, commands, monkeypatch):
     def refuse(*words):
-        raise CalledProcessError(2, words)
+        raise ScriptError(words)
 
     monkeypatch.setattr(sounds, "run_script", refuse)
     held_out = HeldOut(tmp_path, 0)
-    with pytest.raises(CalledProcessError):
+    with pytest.raises(ScriptError):
         held_out.make("draw 0")
     (tmp_path / "sounds/draw_0/bgknown").mkdir()
     (tmp_path / "sounds/draw_0/bgknown/bgknown.json").write_text("{}")

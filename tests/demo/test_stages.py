@@ -1,8 +1,6 @@
-from subprocess import CalledProcessError
-
 import pytest
 
-from byola_diff.demo.stages import Measured, Stages, run_script
+from byola_diff.demo.stages import Measured, ScriptError, Stages, run_script
 from byola_diff.encoders.log_mel_statistics import load_log_mel_statistics
 from byola_diff.encoders.open import NamedEncoder
 
@@ -48,5 +46,5 @@ def test_a_record_is_kept_for_the_same_weights_alone(stages):
 
 def test_a_script_that_fails(tmp_path):
     (tmp_path / "fails.py").write_text("raise SystemExit(3)\n")
-    with pytest.raises(CalledProcessError, match="exit status 3"):
+    with pytest.raises(ScriptError, match=r"fails.py failed with status 3"):
         run_script(tmp_path / "fails.py")
