@@ -9,7 +9,7 @@ from byola_diff.command_line import choose_command
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "pretrain": ("byola_diff.commands.pretrain", "pretrain an encoder"),
     "export": ("byola_diff.export", "write a training checkpoint as a bundle"),
-    "demo": ("byola_diff.demo", "train, export and probe on procedural sounds; a few minutes"),
+    "demo": ("byola_diff.demo.run", "what the shipped encoders do, and a pretraining to watch"),
     "evaluate": ("byola_diff.commands.evaluate", "evaluate frozen encoders, and report"),
     "prepare clips": ("byola_diff.commands.prepare_clips", "decode a folder of audio once"),
     "prepare task": ("byola_diff.commands.prepare_task", "write the manifest of a published task"),

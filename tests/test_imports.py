@@ -26,7 +26,7 @@ FLOORS = [
     ["reports"],
     ["evaluation"],
     [f"evaluation.{name}" for name in ("linear", "hear", "bgknown", "additivity", "retrieval")],
-    ["build", "hear", "demo_report"],
+    ["build", "hear"],
     ["demo", "commands"],
     ["__main__"],
 ]
@@ -34,7 +34,7 @@ FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 OPTIONAL = {
     *("matplotlib", "sklearn", "scipy", "transformers", "torchcrepe", "scaper", "torchaudio"),
     *("av", "tinysoundfont"),
-    *("pandas", "jinja2", "PIL"),
+    *("pandas", "pyarrow", "jinja2", "PIL"),
     *("nnAudio", "pyloudnorm", "jams", "sox"),
 }
 SCRIPTS = ["train.py", "evaluate.py", "datasets/*.py", "benchmarks/*.py"]

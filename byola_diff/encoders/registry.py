@@ -1,10 +1,12 @@
 """The kinds of encoders that a spec can name, and how each is opened.
 
 byola-diff, byola-diff-small              encoders that come with this package
+byola-diff-small-weight-0
 runs/demo/bundle                          a bundle folder
 untrained:BUNDLE, untrained:vggish        random weights; all may end in :SEED
 untrained:AudioNTT2022:3072
 log-mel-statistics                        baseline that nothing was trained for
+mean-power                                one that is additive for nothing: powers add up
 byola:FILE.pth, byola-layers:FILE.pth     released BYOL-A; layers of v1 side by side
 vggish:FILE, cnn14:FILE, cnn14-32k:FILE
 ast:FILE_OR_FOLDER
@@ -31,6 +33,7 @@ from byola_diff.encoders.crepe import load_crepe
 from byola_diff.encoders.hear_module import load_hear_module
 from byola_diff.encoders.log_mel_statistics import load_log_mel_statistics
 from byola_diff.encoders.manifest_statistics import Corpus
+from byola_diff.encoders.mean_power import load_mean_power
 from byola_diff.encoders.options import call_with_options, unknown_name
 from byola_diff.encoders.speech import load_speech
 from byola_diff.encoders.vggish import load_vggish, untrained_vggish
@@ -109,19 +112,15 @@ def of_file(usage: str, loader: Loader, **given: Any) -> Callable[[str], Call]:
     return call
 
 
-def _shipped(name: str) -> Callable[[str], Call]:
+def _alone(name: str, loader: Loader) -> Callable[[str], Call]:
+    """An entry of `KINDS` for a word that nothing follows."""
+
     def call(argument: str) -> Call:
         if argument:
             raise ValueError(f"nothing follows {name}, not {argument!r}")
-        return partial(load_encoder, name), {}
+        return loader, {}
 
     return call
-
-
-def _log_mel_statistics(argument: str) -> Call:
-    if argument:
-        raise ValueError(f"nothing follows log-mel-statistics, not {argument!r}")
-    return load_log_mel_statistics, {}
 
 
 def _crepe(argument: str) -> Call:
@@ -183,9 +182,10 @@ _UNTRAINED: dict[str, Call] = {
 }
 
 KINDS: dict[str, Callable[[str], Call]] = {
-    **{name: _shipped(name) for name in SHIPPED},
+    **{name: _alone(name, partial(load_encoder, name)) for name in SHIPPED},
     "untrained": _untrained,
-    "log-mel-statistics": _log_mel_statistics,
+    "log-mel-statistics": _alone("log-mel-statistics", load_log_mel_statistics),
+    "mean-power": _alone("mean-power", load_mean_power),
     "byola": of_file("byola:FILE.pth", load_byola),
     "byola-layers": of_file("byola-layers:FILE.pth", load_byola, layered=True),
     "vggish": of_file("vggish:FILE", load_vggish),

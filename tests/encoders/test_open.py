@@ -22,6 +22,7 @@ from byola_diff.encoders.open import (
 from byola_diff.encoders.registry import KINDS
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
+from byola_diff.models.shipped import SHIPPED
 from byola_diff.tables.preprocessing import Preprocessing
 from tests.bundles import write_bundle
 from tests.corpus import write_corpus
@@ -87,6 +88,7 @@ def test_on_a_device(bundle):
         ("byola:a.pth", "load_byola", {"weights": "a.pth", "corpus": None}),
         ("byola-layers:a.pth", "load_byola", {"weights": "a.pth", "layered": True, "corpus": None}),
         ("log-mel-statistics", "load_log_mel_statistics", {}),
+        ("mean-power", "load_mean_power", {}),
         ("untrained:vggish", "untrained_vggish", {"seed": 0}),
         ("untrained:cnn14:7", "untrained_cnn14", {"seed": 7, "sample_rate": 16_000}),
         ("untrained:cnn14-32k:7", "untrained_cnn14", {"seed": 7, "sample_rate": 32_000}),
@@ -107,7 +109,8 @@ def test_what_each_spec_opens(calls, encoder_spec, loader, arguments):
 def test_every_kind_has_a_spec_in_the_test_above_or_its_own():
     assert set(KINDS) == {
         *("vggish", "cnn14", "cnn14-32k", "ast", "wav2vec2", "hubert", "crepe", "hear"),
-        *("byola", "byola-layers", "log-mel-statistics", "untrained", "python"),
+        *("byola", "byola-layers", "log-mel-statistics", "mean-power", "untrained", "python"),
+        *SHIPPED,
     }
     assert all(kind in registry.__doc__ for kind in KINDS)
 
@@ -162,6 +165,7 @@ def test_statistics_come_from_the_manifest(bundle, tmp_path):
         ("crepe:small", ValueError, "no such file .* no size 'small'. There are: full, tiny"),
         ("crepe:tinny", ValueError, "no size 'tinny', did you mean 'tiny'"),
         ("log-mel-statistics:3", ValueError, "nothing follows"),
+        ("mean-power:3", ValueError, "nothing follows mean-power, not '3'"),
         ("untrained:vgish", ValueError, "neither a bundle nor one of .*'vgish', did you mean 'vgg"),
         ("untrained:", ValueError, "neither a bundle"),
         ("untrained:vggish:one", ValueError, "expected one whole number, not 'one'"),

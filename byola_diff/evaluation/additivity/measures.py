@@ -97,7 +97,7 @@ def additivity(
     if not all(side.isfinite().all() for side in embeddings):
         raise ValueError("an embedding is NaN or infinite")
     first, second = unit_movements(embeddings)
-    cosines = _centred_directions(first) @ _centred_directions(second).T  # [first, second]
+    cosines = movement_cosines(embeddings)
     figures = {
         "cosine": cosines.diagonal().mean().item(),
         "raw_cosine": (first * second).sum(1).mean().item(),
@@ -106,6 +106,15 @@ def additivity(
     # As many queries either way: their share is the mean of both.
     ranks = torch.cat([pessimistic_ranks(way, own) for way in (cosines, cosines.T)])
     return figures | {name: recall_at_k(ranks, k) for name, k in RECALLS.items()}
+
+
+def movement_cosines(embedded: Quadruples) -> Float64[Tensor, "first second"]:
+    """Cosines of all centred movements over the first backgrounds with all over the second ones.
+
+    The largest of row k is at the event that the movement of event k finds; at k, if it is right.
+    """
+    first, second = unit_movements(embedded)
+    return _centred_directions(first) @ _centred_directions(second).T
 
 
 def unit_movements(

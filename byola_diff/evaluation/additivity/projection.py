@@ -66,9 +66,12 @@ def labels_to_show(labels: Sequence[str], limit: int = MAX_LABELS) -> list[str]:
 
 
 def write_projection(
-    folder: Path, named: NamedEncoder, task: str, projection: Projection, seed: int, snr_db: float
+    folder: Path, named: NamedEncoder, task: str, projection: Projection, how: str = ""
 ) -> None:
-    """Write the picture for the report; without Matplotlib, say so: the scores stand without it."""
+    """Write the picture for the report; without Matplotlib, say so: the scores stand without it.
+
+    `how` is what else is to be said of the sounds, such as "seed 0, at 0 dB".
+    """
     shown = labels_to_show(projection.labels)
     try:
         png = projection_figure(projection, shown)
@@ -76,10 +79,10 @@ def write_projection(
         print(f"no picture of {named.name}: {error}", file=sys.stderr)
         return
     caption = (
-        f"{named.name} on {task}, seed {seed}: where an event moves the embedding at {snr_db:g} "
-        f"dB, of length 1, less the mean over all {len(projection.labels)} events, in the two "
-        "directions of most variance. Circle: over the first background; cross: over the second; "
-        "a line joins the same event, and is short if the encoder is additive."
+        f"{named.name} on {task}{', ' * bool(how)}{how}: where an event moves the embedding, of "
+        f"length 1, less the mean over all {len(projection.labels)} events, in the two directions "
+        "of most variance. Circle: over the first background; cross: over the second; a line joins "
+        "the same event, and is short if the encoder is additive."
     )
     if n_left := len(set(projection.labels)) - len(shown):
         caption += f" {n_left} more labels are left out."

@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
+from pathlib import Path
 from typing import Annotated, Any
 
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.folders import SHORTEST_EVENT_S, choose_events
+from byola_diff.evaluation.additivity.made_quadruples import open_quadruples
 from byola_diff.evaluation.additivity.measures import (
     METRICS,
     RECALLS,
@@ -26,12 +28,15 @@ from byola_diff.evaluation.additivity.polyphony import (
     usable_labels,
 )
 from byola_diff.evaluation.additivity.projection import project, write_projection
+from byola_diff.evaluation.additivity.quadruple_run import quadruple_job
 from byola_diff.evaluation.additivity.quadruples import (
+    PROCEDURAL,
     EventSounds,
     Sources,
     event_sounds,
     open_sources,
 )
+from byola_diff.evaluation.additivity.tone_scenes import ToneScenes
 from byola_diff.evaluation.jobs import Job
 from byola_diff.evaluation.options import (
     Folder,
@@ -67,6 +72,11 @@ def _whole(word: str | int) -> int:
 class AdditivityOptions(ScoreOptions):
     """Options of the verb `additivity`."""
 
+    quadruples: Folder | None = None
+    """Quadruples that come made, in place of all below: a folder of A-COAT-2k, or one with
+    quadruples.csv (columns A, B, C, D); or the word procedural, for scenes of tones like them."""
+    limit: Count | None = None
+    """At most so many of those quadruples."""
     event_folder: Folder | None = None
     """Events: a folder per label, a folder with manifest.csv, or a manifest (default:
     procedural)."""
@@ -138,19 +148,19 @@ class AdditivityRun:
         """The record of all seeds; then the picture, in the folder `exhibits` beside it."""
         start, projection = time.monotonic(), None
         options, encoder, task = self.options, named.encoder, self.sources.name
-        how = (options.batch_size, options.device)
+        where = (options.batch_size, options.device)
         # By metric, x and seed.
         values: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
         for seed in options.seeds:
             sounds = self.sounds(seed, encoder.sample_rate)
-            for snr_db, embedded in embed_over_snr(encoder.scene, sounds, options.snr_db, *how):
+            for snr_db, embedded in embed_over_snr(encoder.scene, sounds, options.snr_db, *where):
                 for metric, value in additivity(*embedded).items():
                     values[metric][f"{snr_db:g}"][f"seed {seed}"] = value
                 if projection is None and snr_db == self.main_snr_db:
                     projection = project(embedded, sounds.labels)
             if options.polyphony_clips:
                 pool = self._pool(seed, encoder.sample_rate)
-                found = polyphony_curve(encoder.scene, pool, options.polyphony_clips, seed, *how)
+                found = polyphony_curve(encoder.scene, pool, options.polyphony_clips, seed, *where)
                 for n_sources, share in found.items():
                     values["polyphony"][f"{n_sources}"][f"seed {seed}"] = share
         scores = {metric: values[metric][f"{self.main_snr_db:g}"] for metric in METRICS}
@@ -158,8 +168,8 @@ class AdditivityRun:
         about = (self.settings(), time.monotonic() - start)
         yield score_record("additivity", task, named, scores, *about, curves=curves)
         if projection is not None:
-            drawn = (projection, options.seeds[0], self.main_snr_db)
-            write_projection(options.out / "exhibits", named, task, *drawn)
+            how = f"seed {options.seeds[0]}, at {self.main_snr_db:g} dB"
+            write_projection(options.out / "exhibits", named, task, projection, how)
 
     def plan(self, named: NamedEncoder) -> Iterator[str]:
         """What `records` would do, in words."""
@@ -196,10 +206,14 @@ class AdditivityRun:
 def additivity_job(options: AdditivityOptions) -> Job:
     """Additivity and polyphony on procedural sounds, or on those of one or two folders.
 
+    Or additivity alone, on quadruples that come made.
+
     Raises:
         ValueError: If there are too few events, labels or polyphonic mixtures, sounds are too
-            short, or a seed occurs twice; else as `open_sources`.
+            short, or a seed occurs twice; else as `open_sources` or `open_quadruples`.
     """
+    if options.quadruples is not None:
+        return _of_made_quadruples(options, options.quadruples)
     if len(set(options.seeds)) < len(options.seeds):
         raise ValueError(f"a seed occurs twice in {' '.join(map(str, options.seeds))}")
     if options.duration_s < SHORTEST_EVENT_S:
@@ -217,3 +231,16 @@ def additivity_job(options: AdditivityOptions) -> Job:
             f"{run.max_sources} sources, so many are the least, or 0 for none"
         )
     return Job("additivity", sources.name, run.settings(), run.records, run.plan)
+
+
+def _of_made_quadruples(options: AdditivityOptions, folder: Path) -> Job:
+    """Additivity of what is in a folder, or of tone scenes: as many, and as long, as events are."""
+    if options.event_folder or options.background_folder:
+        raise ValueError(
+            "--quadruples has events and backgrounds of its own: give no folder of any"
+        )
+    if str(folder) == PROCEDURAL:
+        source = ToneScenes(options.events, options.duration_s, options.seeds[0])
+    else:
+        source = open_quadruples(folder)
+    return quadruple_job(source, options.limit or len(source), options)

@@ -11,6 +11,7 @@ from byola_diff.evaluation.additivity.measures import (
     clips_over_snr,
     embed_all,
     embed_over_snr,
+    movement_cosines,
 )
 from byola_diff.evaluation.additivity.quadruples import Sources, event_sounds
 
@@ -205,3 +206,15 @@ def test_backgrounds_are_embedded_once_per_level(sounds):
     # Two sides of 24: one background for -10 to 0 dB, one for 5 dB, and four mixtures.
     assert sum(counted) == 2 * 24 * (2 + 4) == clips_over_snr(24, snrs_db)
     assert max(counted) == 10
+
+
+def test_which_event_each_movement_finds():
+    # All events move embeddings in one direction, and each in one of its own beside it. Over the
+    # second backgrounds, that of event k has become that of event k - 1.
+    zero = torch.zeros(3, 3)
+    own = torch.tensor([[1.0, 0.0], [-0.5, 0.75**0.5], [-0.5, -(0.75**0.5)]])
+    first = torch.cat([own, torch.full((3, 1), 5.0)], dim=1)
+    cosines = movement_cosines((zero, first, zero, first.roll(1, 0)))
+    assert cosines.argmax(1).tolist() == [1, 2, 0]
+    # What is common to all is left out: the three directions are 120 degrees apart.
+    torch.testing.assert_close(cosines[0].tolist(), [-0.5, 1.0, -0.5], atol=1e-4, rtol=0)

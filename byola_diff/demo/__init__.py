@@ -1,0 +1,4 @@
+"""The demo: what the encoders that come with the package do, and a pretraining to watch.
+
+Public: `run.main`, which `python -m byola_diff.demo` calls.
+"""
