@@ -14,5 +14,9 @@ SHIPPED: tuple[str, ...] = tuple(sorted(path.name for path in _FOLDER.glob("byol
 
 
 def shipped_bundle(name: str | Path) -> Path | None:
-    """Folder of the shipped encoder of this name; None for any other word, such as a path."""
-    return _FOLDER / name if str(name) in SHIPPED else None
+    """Folder of the shipped encoder of this name; None for any other word, and for every `Path`.
+
+    A `Path` does not know whether it was written as `byola-diff` or as `./byola-diff`, which is a
+    folder.
+    """
+    return _FOLDER / name if isinstance(name, str) and name in SHIPPED else None
