@@ -1,6 +1,6 @@
 """The kinds of encoders that a spec can name, and how each is opened.
 
-byola-diff, byola-diff-small              encoders that come with this package
+byola-diff                                the encoder that comes with this package
 runs/demo/bundle                          a bundle folder
 untrained:BUNDLE, untrained:vggish        random weights; all may end in :SEED
 untrained:AudioNTT2022:3072

@@ -1,8 +1,6 @@
 """The encoders that come with the package, by name.
 
-byola-diff                   the best we have: AudioNTT2022, 3072 dimensions
-byola-diff-small             AudioNTT2020, 512 dimensions
-byola-diff-small-weight-0    its twin without the difference loss, for comparison
+byola-diff    AudioNTT2022, 3072 dimensions; its model card says what it was trained on
 """
 
 from pathlib import Path
