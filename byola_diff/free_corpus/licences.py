@@ -38,18 +38,25 @@ def read_copyright(text: str) -> list[FilesParagraph]:
 def licence_of(path: str, paragraphs: list[FilesParagraph]) -> str:
     """The licence of an installed file.
 
-    The patterns are about the source package, where the file lies deeper or less deep: the path is
-    tried as it is, then without its first folders, as few as can be. Only if it is named in none of
-    these ways does a paragraph about all files count.
+    The patterns are about the source package, where the file lies deeper or less deep: its path
+    there is taken to be the longest end of the installed path that a pattern without a wildcard in
+    front names. The last paragraph that matches it counts; one about all files only if no other
+    does.
     """
     tails = [*accumulate(reversed(path.split("/")), lambda tail, folder: f"{folder}/{tail}")]
-    for tail in reversed(tails):
-        for paragraph in reversed(paragraphs):
-            named = (each for each in paragraph.patterns if each != _ALL)
-            if any(pattern.fullmatch(tail) for pattern in named):
-                return paragraph.licence or UNCLEAR
+    places = (tail for tail in reversed(tails) if any(_names(each, tail) for each in paragraphs))
+    place = next(places, path)
+    for paragraph in reversed(paragraphs):
+        if any(each != _ALL and each.fullmatch(place) for each in paragraph.patterns):
+            return paragraph.licence or UNCLEAR
     of_all = [paragraph.licence for paragraph in paragraphs if _ALL in paragraph.patterns]
     return (of_all and of_all[-1]) or UNCLEAR
+
+
+def _names(paragraph: FilesParagraph, path: str) -> bool:
+    return any(
+        not each.pattern.startswith(".") and each.fullmatch(path) for each in paragraph.patterns
+    )
 
 
 def glob(pattern: str) -> re.Pattern[str]:

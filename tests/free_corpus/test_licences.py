@@ -52,6 +52,15 @@ def test_the_longest_path_that_is_named_counts():
     assert licence_of("usr/a/game/x.ogg", read_copyright(text)) == "GPL-2"
 
 
+def test_a_wildcard_in_front_names_no_place():
+    text = "Files: *.ogg\nLicense: MIT\n\nFiles: sounds/*\nLicense: GPL-2\n"
+    paragraphs = read_copyright(text)
+    assert licence_of("usr/share/x/sounds/a.ogg", paragraphs) == "GPL-2"  # the last that matches
+    assert licence_of("usr/share/x/music/a.ogg", paragraphs) == "MIT"
+    turned_round = "Files: sounds/*\nLicense: GPL-2\n\nFiles: *.ogg\nLicense: MIT\n"
+    assert licence_of("usr/share/x/sounds/a.ogg", read_copyright(turned_round)) == "MIT"
+
+
 def test_without_a_paragraph_it_is_unclear():
     assert (
         licence_of("a.ogg", read_copyright("It was downloaded.\n\nLicense:\n\n  GPL\n"))
