@@ -55,15 +55,27 @@ def licence_of(path: str, paragraphs: list[FilesParagraph]) -> str:
 
 def _names(paragraph: FilesParagraph, path: str) -> bool:
     return any(
-        not each.pattern.startswith(".") and each.fullmatch(path) for each in paragraph.patterns
+        not each.pattern.startswith(_WILD) and each.fullmatch(path) for each in paragraph.patterns
     )
 
 
 def glob(pattern: str) -> re.Pattern[str]:
-    """What matches the paths that a pattern stands for."""
-    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
-    wild = {"*": ".*", "?": "."}
-    return re.compile("".join(wild.get(p) or re.escape(p.removeprefix("\\")) for p in parts), re.S)
+    """What matches the paths that a pattern stands for.
+
+    In time that grows with the path and the pattern, however many stars a stranger's pattern has:
+    what follows a star is looked for once, at the first place where it is.
+    """
+    fixed = [""]
+    for part in re.findall(r"\\.|.", pattern, re.DOTALL):
+        if part == "*":
+            fixed.append("")
+        else:
+            fixed[-1] += "." if part == "?" else re.escape(part.removeprefix("\\"))
+    if len(fixed) == 1:
+        return re.compile(fixed[0], re.DOTALL)
+    first, *middle, last = fixed
+    found = "".join(f"(?>.*?{part})" for part in middle if part)
+    return re.compile(f"{first}{found}.*{last}", re.DOTALL)
 
 
 def _fields(paragraph: str) -> dict[str, str]:
@@ -80,3 +92,5 @@ def _fields(paragraph: str) -> dict[str, str]:
 
 
 _ALL = glob("*")
+_WILD = (".", "(?>")
+"""How the regular expression of a pattern with a wildcard in front begins."""

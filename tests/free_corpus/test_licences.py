@@ -78,3 +78,14 @@ def test_patterns_on_lines_of_their_own():
 def test_brackets_are_plain():
     assert glob("a[b]*").fullmatch("a[b]c")
     assert not glob("a[b]*").fullmatch("abc")
+
+
+def test_stars_in_the_middle():
+    assert glob("a*b*c").fullmatch("a1b2b3c4c")
+    assert not glob("a*b*c").fullmatch("a1c2b")
+    assert glob("*a?*").fullmatch("aab")
+    assert not glob("*ab*b").fullmatch("ab")
+
+
+def test_many_stars_take_no_time():
+    assert not glob("*a" * 30 + "*b").fullmatch("a" * 200)
