@@ -24,6 +24,7 @@ from byola_diff.optional import require
 _MOST_READ_S = 600
 """Of one recording: its pieces are spread over these minutes."""
 _MOST_FILE_BYTES = 256 << 20
+_G722_BYTES_PER_S = 8000
 _SOUND_FONT = ".sf2"
 
 Decoded = tuple[Float32[np.ndarray, " sample"], int]
@@ -91,6 +92,8 @@ def _decode(path: str, read: Callable[[int], bytes], folder: Path) -> Decoded:
     if len(content) > _MOST_FILE_BYTES:
         raise AudioFileError(path, f"larger than {_MOST_FILE_BYTES >> 20} MiB")
     suffix = PurePosixPath(path).suffix.lower()
+    if suffix == ".g722":
+        content = content[: _MOST_READ_S * _G722_BYTES_PER_S]
     file = folder / f"recording{suffix}"  # never under a name from the package
     file.write_bytes(content)
     if suffix == ".g722":
