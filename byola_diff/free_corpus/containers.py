@@ -7,6 +7,7 @@ container is untrusted: what it says of sizes is bounded by its own, and its fil
 
 import errno
 import io
+import lzma
 import shutil
 import struct
 import tempfile
@@ -26,7 +27,7 @@ _GROUP_MAGIC, _GZIP_MAGIC = b"\x1e\x8c", b"\x1f\x8b"
 _GROUP_TITLE, _GROUP_HEADER_BYTES, _GROUP_ENTRY_BYTES = b"RedWolf Design GrpFolder", 204, 316
 _MOST_NESTED = 8
 _DAMAGE = (struct.error, IndexError, zlib.error, EOFError, RuntimeError, NotImplementedError)
-_DAMAGE += (zipfile.BadZipFile,)
+_DAMAGE += (zipfile.BadZipFile, lzma.LZMAError, UnicodeDecodeError)
 
 
 class ContainerError(ValueError):
@@ -55,7 +56,8 @@ def sounds_within(path: str, file: io.BufferedIOBase) -> Named:
     except _DAMAGE as error:
         raise ContainerError(f"damaged: {error}") from error
     except OSError as error:
-        if error.errno != errno.EINVAL:  # of a place before its beginning; else the disk is full
+        # Of a place before its beginning, or (None) of bzip2; else the disk is full.
+        if error.errno not in (errno.EINVAL, None):
             raise
         raise ContainerError(f"damaged: {error}") from error
 

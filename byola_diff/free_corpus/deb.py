@@ -85,7 +85,9 @@ def _members(deb: Path, wanted: str) -> Iterator[tuple[str, io.BufferedIOBase]]:
                 content = archive.extractfile(member) if plain else None
                 if isinstance(content, io.BufferedIOBase) and member.size <= _MOST_MEMBER_BYTES:
                     yield member.name.removeprefix("./"), content
-    except tarfile.TarError as error:
+    except DebError:
+        raise
+    except (tarfile.TarError, ValueError) as error:  # the latter of numbers in headers
         raise DebError(f"damaged: {error}") from error
 
 

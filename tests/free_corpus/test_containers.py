@@ -84,10 +84,20 @@ def test_groups_in_groups():
 STORED = packed({"a.wav": bytes(range(256))}, zipfile.ZIP_STORED)
 
 
+def with_damage(method):
+    """A zip archive whose compressed content is altered."""
+    content = bytearray(packed({"a.wav": random.Random(0).randbytes(999)}, method))
+    start = 30 + len("a.wav")
+    content[start : start + 40] = bytes(40)
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("path", "content"),
     [
         ("x.zip", b"PK\3\4 and nothing"),
+        *(("x.zip", with_damage(method)) for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)),
+        ("x.zip", packed({"\u00fc.wav": b""}).replace("\u00fc".encode(), b"\xff\xff")),
         ("x.zip", STORED.replace(b"\0\1\2", b"\1\1\1")),
         ("x.cat", b"\1"),
         ("x.cat", struct.pack("<II", 8 * 1000, 1)),
