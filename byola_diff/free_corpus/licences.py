@@ -49,8 +49,8 @@ def licence_of(path: str, paragraphs: list[FilesParagraph]) -> str:
     for paragraph in reversed(paragraphs):
         if any(each != _ALL and each.fullmatch(place) for each in paragraph.patterns):
             return paragraph.licence or UNCLEAR
-    of_all = [paragraph.licence for paragraph in paragraphs if _ALL in paragraph.patterns]
-    return (of_all and of_all[-1]) or UNCLEAR
+    of_all = (paragraph.licence for paragraph in paragraphs if _ALL in paragraph.patterns)
+    return [UNCLEAR, *of_all][-1] or UNCLEAR
 
 
 def _names(paragraph: FilesParagraph, path: str) -> bool:

@@ -55,12 +55,20 @@ def recordings(deb: Path) -> Iterator[Recording]:
 def _found(deb: Path, folder: Path) -> Iterator[Recording]:
     for path, file in package_files(deb):
         if path.lower().endswith(_SOUND_FONT):
-            for name, waveform in notes(file.read()):
-                yield Recording(f"{path}/{name}", partial(_rendered, waveform))
+            yield from _of_font(path, file)
         elif is_container(path):
             yield from _within(path, file, folder)
         elif is_audio(path):
             yield Recording(path, partial(_decode, path, file.read, folder))
+
+
+def _of_font(path: str, file: io.BufferedIOBase) -> Iterator[Recording]:
+    """The notes of a sound font; one that can't be decoded, if it is damaged."""
+    try:
+        for name, waveform in notes(file.read()):
+            yield Recording(f"{path}/{name}", partial(_rendered, waveform))
+    except ContainerError as error:
+        yield Recording(path, partial(_refuse, path, str(error)))
 
 
 def _within(path: str, file: io.BufferedIOBase, folder: Path) -> Iterator[Recording]:

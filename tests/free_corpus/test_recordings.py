@@ -103,6 +103,13 @@ def test_notes_of_a_sound_font(tmp_path, monkeypatch):
     assert waveform[-1] == 0
 
 
+def test_a_damaged_sound_font_is_told(tmp_path):
+    pytest.importorskip("tinysoundfont")
+    [recording] = found(tmp_path, {"gm.sf2": b"no font"})
+    with pytest.raises(AudioFileError, match="damaged"):
+        recording.decode()
+
+
 def test_without_a_synthesizer_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tinysoundfont", None)
     with pytest.raises(ModuleNotFoundError, match="pip install --no-deps tinysoundfont"):
