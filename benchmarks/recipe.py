@@ -4,16 +4,16 @@
 
 ARMS.csv has the columns `arm,options`: a name, and options of train.py beside `--config BASE`. Each
 arm not yet in OUT is trained and scored, with a row added to OUT/scores.csv. Several commands with
-one OUT share the arms among them.
+one OUT share the arms among them. Tables of what was tried so far lie in benchmarks/tried.
 """
 
 import argparse
 import csv
 import json
+import resource
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -68,7 +68,7 @@ def _next_arm(arms: Path, out: Path) -> tuple[str, list[str]] | None:
     """The first that no command has begun; read anew, so that arms can be added meanwhile."""
     with arms.open(newline="") as file:
         for row in csv.DictReader(file):
-            (out).mkdir(parents=True, exist_ok=True)
+            out.mkdir(parents=True, exist_ok=True)
             try:
                 (out / row["arm"]).mkdir()
             except FileExistsError:
@@ -81,10 +81,16 @@ def _train(folder: Path, base: str, words: list[str]) -> float:
     """CPU seconds of the training."""
     command = [sys.executable, ROOT / "train.py", "--config", base, "--out_dir", folder]
     command += ["--training.tensorboard", "false", *words]
-    start = time.monotonic()
+    before_s = _children_s()
     with (folder / "log").open("w") as log:
         subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
-    return time.monotonic() - start
+    return _children_s() - before_s
+
+
+def _children_s() -> float:
+    """CPU seconds of all programs that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def scores(encoder: AudioEncoder, manifest: Manifest, sounds: list) -> dict[str, float]:

@@ -24,6 +24,7 @@ from byola_diff.free_corpus.build import (
     FORMAT_VERSION,
     PackageRecord,
     build_package,
+    claim_folder,
     finished_record,
     remove_unfinished,
 )
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "make_free_corpus.p
 def run(options: MakeFreeCorpusOptions) -> None:
     """Build what is not there yet, then write the tables, and say what there is."""
     with only_writer(options.out):
+        claim_folder(options.out)
         records, missing = _build_all(options)
         remove_unfinished(options.out)
         if not records:

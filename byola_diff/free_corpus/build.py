@@ -32,6 +32,7 @@ FORMAT_VERSION = 1
 LEAST_CHANGE_DB = 1.0
 """Of a background: steady rain and the cabin of an air plane have less, streets and birds more."""
 _LONGEST_NAME = 80
+_WRITTEN = ("audio", "backgrounds", "manifest.csv", "backgrounds.csv", "left_out.csv", "licences")
 
 
 class Piece(TypedDict):
@@ -116,10 +117,25 @@ def build_package(
     return record
 
 
+def claim_folder(out: Path) -> None:
+    """Mark a folder as one of this corpus, in which pieces without a record are removed.
+
+    Raises:
+        ValueError: If it is not yet, and has what would be removed or written over.
+    """
+    records = record_path(out, "").parent
+    if records.is_dir():
+        return
+    if others := [name for name in _WRITTEN if (out / name).exists()]:
+        reason = f"has {', '.join(others)}, and is no corpus of this command: choose another folder"
+        raise ValueError(f"{out} {reason}")
+    records.mkdir(parents=True)
+
+
 def remove_unfinished(out: Path) -> None:
     """Remove pieces of packages without a record: of a stopped run, or of a damaged package."""
     for folder in (*out.glob("audio/*/*"), *out.glob("backgrounds/*")):
-        if not record_path(out, folder.name).exists():
+        if folder.is_dir() and not record_path(out, folder.name).exists():
             shutil.rmtree(folder)
 
 

@@ -2,17 +2,19 @@
 
 Zip is that of Python. The two others are read as their engines do: OpenTTD's sound set, a table of
 places of RIFF files, and OpenClonk's group, a gzip with another magic and a scrambled header. A
-container is untrusted: what it says of sizes is bounded by its own.
+container is untrusted: what it says of sizes is bounded by its own, and its files do not overlap.
 """
 
 import errno
 import io
+import lzma
 import shutil
 import struct
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from byola_diff.audio.files import AUDIO_SUFFIXES
@@ -25,7 +27,7 @@ _GROUP_MAGIC, _GZIP_MAGIC = b"\x1e\x8c", b"\x1f\x8b"
 _GROUP_TITLE, _GROUP_HEADER_BYTES, _GROUP_ENTRY_BYTES = b"RedWolf Design GrpFolder", 204, 316
 _MOST_NESTED = 8
 _DAMAGE = (struct.error, IndexError, zlib.error, EOFError, RuntimeError, NotImplementedError)
-_DAMAGE += (zipfile.BadZipFile,)
+_DAMAGE += (zipfile.BadZipFile, lzma.LZMAError, UnicodeDecodeError)
 
 
 class ContainerError(ValueError):
@@ -54,7 +56,8 @@ def sounds_within(path: str, file: io.BufferedIOBase) -> Named:
     except _DAMAGE as error:
         raise ContainerError(f"damaged: {error}") from error
     except OSError as error:
-        if error.errno != errno.EINVAL:  # of a place before its beginning; else the disk is full
+        # Of a place before its beginning, or (None) of bzip2; else the disk is full.
+        if error.errno not in (errno.EINVAL, None):
             raise
         raise ContainerError(f"damaged: {error}") from error
 
@@ -73,6 +76,7 @@ def read_zip(file: io.BufferedIOBase) -> Named:
 def read_cat(file: io.BufferedIOBase) -> Named:
     """RIFF files of OpenTTD's sound set, each named by its place and its description."""
     content = file.read()
+    left = len(content)
     count = (struct.unpack_from("<I", content)[0] & 0x7FFF_FFFF) // 8
     for place in range(count):
         start = struct.unpack_from("<I", content, 8 * place)[0] & 0x7FFF_FFFF
@@ -81,41 +85,57 @@ def read_cat(file: io.BufferedIOBase) -> Named:
         if begin >= 0:
             end = begin + 8 + struct.unpack_from("<I", content, begin + 4)[0]
             text = label.rstrip(b"\0").decode("utf-8", "replace")
-            yield f"{place:02d} {text}.wav", content[begin:end]
+            left = _less(left, sound := content[begin:end])
+            yield f"{place:02d} {text}.wav", sound
 
 
 def read_group(file: io.BufferedIOBase) -> Named:
     """Files of an OpenClonk group and of the groups in it."""
-    yield from _group(file.read(), "", 0)
+    content = file.read()
+    yield from _group(content, "", 0, _Inflater(len(content)))
 
 
-def _group(content: bytes, prefix: str, nested: int) -> Named:
+def _group(content: bytes, prefix: str, nested: int, inflater: "_Inflater") -> Named:
     if content[:2] == _GROUP_MAGIC:
-        content = _gunzip(_GZIP_MAGIC + content[2:])
+        content = inflater.gunzip(_GZIP_MAGIC + content[2:])
     head = bytearray(byte ^ 237 for byte in content[:_GROUP_HEADER_BYTES])
     for place in range(0, _GROUP_HEADER_BYTES - 2, 3):
         head[place], head[place + 2] = head[place + 2], head[place]
     if not head.startswith(_GROUP_TITLE) or nested > _MOST_NESTED:
         raise ContainerError("damaged: no group file")
     count = struct.unpack_from("<i", head, 36)[0]
-    base = _GROUP_HEADER_BYTES + _GROUP_ENTRY_BYTES * count
+    base, left = _GROUP_HEADER_BYTES + _GROUP_ENTRY_BYTES * count, len(content)
     for place in range(count):
         at = _GROUP_HEADER_BYTES + _GROUP_ENTRY_BYTES * place
         name = prefix + content[at : at + 260].split(b"\0")[0].decode("latin-1")
         is_group, size, _, offset = struct.unpack_from("<iiii", content, at + 264)
-        inside = content[base + offset : base + offset + size]
+        left = _less(left, inside := content[base + offset : base + offset + size])
         if is_group:
-            yield from _group(inside, f"{name}/", nested + 1)
+            yield from _group(inside, f"{name}/", nested + 1, inflater)
         else:
             yield name, inside
 
 
-def _gunzip(content: bytes) -> bytes:
-    most_bytes = min(_MOST_INFLATED * len(content), _MOST_BYTES)
-    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    inflated = inflater.decompress(content, most_bytes)
-    _check_inflated(len(content), len(inflated) + len(inflater.unconsumed_tail))
-    return inflated
+def _less(left: int, content: bytes) -> int:
+    """What is left of a container for its other files: none lies in two of them."""
+    if len(content) > left:
+        raise ContainerError("damaged: its files overlap")
+    return left - len(content)
+
+
+@dataclass
+class _Inflater:
+    """Inflates parts of a container of this size, together to a bounded number of bytes."""
+
+    size: int
+    n_bytes: int = 0
+
+    def gunzip(self, content: bytes) -> bytes:
+        left = min(_MOST_INFLATED * self.size, _MOST_BYTES) - self.n_bytes
+        inflated = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(content, left + 1)
+        self.n_bytes += len(inflated)
+        _check_inflated(self.size, self.n_bytes)
+        return inflated
 
 
 def _check_inflated(size: int, n_bytes: int) -> None:

@@ -80,10 +80,14 @@ def _members(deb: Path, wanted: str) -> Iterator[tuple[str, io.BufferedIOBase]]:
     try:
         with _unpacked(deb, wanted) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
-                content = archive.extractfile(member) if member.isreg() else None
+                # What a sparse file reads as zeros is nowhere in the stream that is bounded.
+                plain = member.isreg() and not member.issparse()
+                content = archive.extractfile(member) if plain else None
                 if isinstance(content, io.BufferedIOBase) and member.size <= _MOST_MEMBER_BYTES:
                     yield member.name.removeprefix("./"), content
-    except tarfile.TarError as error:
+    except DebError:
+        raise
+    except (tarfile.TarError, ValueError) as error:  # the latter of numbers in headers
         raise DebError(f"damaged: {error}") from error
 
 

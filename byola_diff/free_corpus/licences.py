@@ -38,25 +38,44 @@ def read_copyright(text: str) -> list[FilesParagraph]:
 def licence_of(path: str, paragraphs: list[FilesParagraph]) -> str:
     """The licence of an installed file.
 
-    The patterns are about the source package, where the file lies deeper or less deep: the path is
-    tried as it is, then without its first folders, as few as can be. Only if it is named in none of
-    these ways does a paragraph about all files count.
+    The patterns are about the source package, where the file lies deeper or less deep: its path
+    there is taken to be the longest end of the installed path that a pattern without a wildcard in
+    front names. The last paragraph that matches it counts; one about all files only if no other
+    does.
     """
     tails = [*accumulate(reversed(path.split("/")), lambda tail, folder: f"{folder}/{tail}")]
-    for tail in reversed(tails):
-        for paragraph in reversed(paragraphs):
-            named = (each for each in paragraph.patterns if each != _ALL)
-            if any(pattern.fullmatch(tail) for pattern in named):
-                return paragraph.licence or UNCLEAR
-    of_all = [paragraph.licence for paragraph in paragraphs if _ALL in paragraph.patterns]
-    return (of_all and of_all[-1]) or UNCLEAR
+    places = (tail for tail in reversed(tails) if any(_names(each, tail) for each in paragraphs))
+    place = next(places, path)
+    for paragraph in reversed(paragraphs):
+        if any(each != _ALL and each.fullmatch(place) for each in paragraph.patterns):
+            return paragraph.licence or UNCLEAR
+    of_all = (paragraph.licence for paragraph in paragraphs if _ALL in paragraph.patterns)
+    return [UNCLEAR, *of_all][-1] or UNCLEAR
+
+
+def _names(paragraph: FilesParagraph, path: str) -> bool:
+    return any(
+        not each.pattern.startswith(_WILD) and each.fullmatch(path) for each in paragraph.patterns
+    )
 
 
 def glob(pattern: str) -> re.Pattern[str]:
-    """What matches the paths that a pattern stands for."""
-    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
-    wild = {"*": ".*", "?": "."}
-    return re.compile("".join(wild.get(p) or re.escape(p.removeprefix("\\")) for p in parts), re.S)
+    """What matches the paths that a pattern stands for.
+
+    In time that grows with the path and the pattern, however many stars a stranger's pattern has:
+    what follows a star is looked for once, at the first place where it is.
+    """
+    fixed = [""]
+    for part in re.findall(r"\\.|.", pattern, re.DOTALL):
+        if part == "*":
+            fixed.append("")
+        else:
+            fixed[-1] += "." if part == "?" else re.escape(part.removeprefix("\\"))
+    if len(fixed) == 1:
+        return re.compile(fixed[0], re.DOTALL)
+    first, *middle, last = fixed
+    found = "".join(f"(?>.*?{part})" for part in middle if part)
+    return re.compile(f"{first}{found}.*{last}", re.DOTALL)
 
 
 def _fields(paragraph: str) -> dict[str, str]:
@@ -73,3 +92,5 @@ def _fields(paragraph: str) -> dict[str, str]:
 
 
 _ALL = glob("*")
+_WILD = (".", "(?>")
+"""How the regular expression of a pattern with a wildcard in front begins."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from byola_diff.free_corpus.containers import ContainerError
 from byola_diff.optional import require
 
 NOTE_RATE = 44_100
@@ -27,6 +28,7 @@ def notes(sound_font: bytes) -> Iterator[tuple[str, Float32[np.ndarray, " sample
     """Name and mono waveform, at `NOTE_RATE`, of each note; General MIDI's, then percussion's.
 
     Raises:
+        ContainerError: If it is no sound font, or damaged.
         ModuleNotFoundError: If TinySoundFont is not installed; says what to install.
     """
     try:
@@ -35,7 +37,10 @@ def notes(sound_font: bytes) -> Iterator[tuple[str, Float32[np.ndarray, " sample
         reason = f"notes of a sound font need tinysoundfont: {_INSTALL}"
         raise ModuleNotFoundError(reason, name=error.name) from error
     synth = tinysoundfont.Synth(samplerate=NOTE_RATE)
-    font = synth.sfload(sound_font)
+    try:
+        font = synth.sfload(sound_font)
+    except RuntimeError as error:
+        raise ContainerError(f"damaged: {error}") from error
     for program in _PROGRAMS:
         if name := synth.sfpreset_name(font, 0, program):
             synth.program_change(0, program)

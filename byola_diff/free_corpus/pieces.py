@@ -1,4 +1,4 @@
-"""Pieces of a recording: without the silence at its ends, and none longer than 15 s."""
+"""Pieces of a recording: without the silence at its ends; but of backgrounds, at most 15 s."""
 
 from typing import Literal
 

@@ -24,6 +24,7 @@ from byola_diff.optional import require
 _MOST_READ_S = 600
 """Of one recording: its pieces are spread over these minutes."""
 _MOST_FILE_BYTES = 256 << 20
+_G722_BYTES_PER_S = 8000
 _SOUND_FONT = ".sf2"
 
 Decoded = tuple[Float32[np.ndarray, " sample"], int]
@@ -54,12 +55,20 @@ def recordings(deb: Path) -> Iterator[Recording]:
 def _found(deb: Path, folder: Path) -> Iterator[Recording]:
     for path, file in package_files(deb):
         if path.lower().endswith(_SOUND_FONT):
-            for name, waveform in notes(file.read()):
-                yield Recording(f"{path}/{name}", partial(_rendered, waveform))
+            yield from _of_font(path, file)
         elif is_container(path):
             yield from _within(path, file, folder)
         elif is_audio(path):
             yield Recording(path, partial(_decode, path, file.read, folder))
+
+
+def _of_font(path: str, file: io.BufferedIOBase) -> Iterator[Recording]:
+    """The notes of a sound font; one that can't be decoded, if it is damaged."""
+    try:
+        for name, waveform in notes(file.read()):
+            yield Recording(f"{path}/{name}", partial(_rendered, waveform))
+    except ContainerError as error:
+        yield Recording(path, partial(_refuse, path, str(error)))
 
 
 def _within(path: str, file: io.BufferedIOBase, folder: Path) -> Iterator[Recording]:
@@ -91,6 +100,8 @@ def _decode(path: str, read: Callable[[int], bytes], folder: Path) -> Decoded:
     if len(content) > _MOST_FILE_BYTES:
         raise AudioFileError(path, f"larger than {_MOST_FILE_BYTES >> 20} MiB")
     suffix = PurePosixPath(path).suffix.lower()
+    if suffix == ".g722":
+        content = content[: _MOST_READ_S * _G722_BYTES_PER_S]
     file = folder / f"recording{suffix}"  # never under a name from the package
     file.write_bytes(content)
     if suffix == ".g722":

@@ -71,7 +71,7 @@ def _split(group: str) -> str:
 def _attribution(record: PackageRecord) -> str:
     licences = ", ".join(sorted({piece["licence"] for piece in record["pieces"]}))
     cells = (record["package"], record["version"], licences, record["homepage"])
-    return f"| {' | '.join(cells)} | {len(record['pieces'])} |\n".replace("\n|", "|")
+    return f"| {' | '.join(cells)} | {len(record['pieces'])} |\n"
 
 
 def hours_by_kind(records: Sequence[PackageRecord]) -> list[tuple[str, int, float]]:

@@ -1,8 +1,6 @@
 """The encoders that come with the package, by name.
 
-byola-diff                   the best we have: AudioNTT2022, 3072 dimensions
-byola-diff-small             AudioNTT2020, 512 dimensions
-byola-diff-small-weight-0    its twin without the difference loss, for comparison
+byola-diff    AudioNTT2022, 3072 dimensions; its model card says what it was trained on
 """
 
 from pathlib import Path
@@ -14,5 +12,9 @@ SHIPPED: tuple[str, ...] = tuple(sorted(path.name for path in _FOLDER.glob("byol
 
 
 def shipped_bundle(name: str | Path) -> Path | None:
-    """Folder of the shipped encoder of this name; None for any other word, such as a path."""
-    return _FOLDER / name if str(name) in SHIPPED else None
+    """Folder of the shipped encoder of this name; None for any other word, and for every `Path`.
+
+    A `Path` does not know whether it was written as `byola-diff` or as `./byola-diff`, which is a
+    folder.
+    """
+    return _FOLDER / name if isinstance(name, str) and name in SHIPPED else None

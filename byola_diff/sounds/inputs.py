@@ -19,6 +19,8 @@ SLOTS = 256
 
 _TABLE_SIZE = 1 << 21
 _TINY = 1e-9
+_BELOW_1 = 1 - 2.0**-24
+"""The largest float32 below 1."""
 
 
 def uniform_rows(
@@ -42,7 +44,7 @@ def uniform_rows(
     draws = counter_uniform(derive_seed(seed, "moved"), places).double()
     steps = torch.special.ndtri(draws.clamp(_TINY, 1 - _TINY)) * moved
     turned = (uniforms + steps).abs() % 2
-    return torch.minimum(turned, 2 - turned).clamp_max(1 - _TINY)
+    return torch.minimum(turned, 2 - turned).float().clamp_max(_BELOW_1)
 
 
 class Draw:

@@ -64,20 +64,16 @@ class Objective(ObjectiveConfig):
         parts = [pair.target.represent(view) for view in (first, second)]
         targets = [pair.target.projector(part).float() for part in parts][::-1]
         projections = [pair.online.projector(each) for each in online]
-        one_way, other_way = (
-            byol_loss(pair.predictor(projection).float(), target)
-            for projection, target in zip(projections, targets, strict=True)
-        )
-        byol = one_way + other_way
+        predictions = [pair.predictor(each).float() for each in projections]
+        byol = byol_loss(predictions[0], targets[0]) + byol_loss(predictions[1], targets[1])
         if short:
             byol = byol + 2 * self._short(pair, short, targets)
         terms = {"total": byol, "byol": byol.detach(), "representation": online[0].detach()}
-        terms["view_mean"] = torch.stack([first.mean(), second.mean()]).mean()
+        terms["view_mean"] = _mean([first, second])
         if mixtures:
-            terms["mixture_mean"] = torch.stack([each.content.mean() for each in mixtures]).mean()
-        if self.difference_weight > 0:
+            terms["mixture_mean"] = _mean([each.content for each in mixtures])
+        if (weight := self.difference_weight) > 0:
             difference = self._difference(pair, mixed, online, targets)
-            weight = self.difference_weight
             terms["total"] = (1 - weight) * byol + weight * difference
             terms["difference"] = difference.detach()
         if self.sum_weight > 0:
@@ -164,3 +160,8 @@ class Objective(ObjectiveConfig):
     @staticmethod
     def _predict(pair: OnlineTargetPair, predictor: nn.Module, representation: Tensor) -> Tensor:
         return predictor(pair.online.projector(representation)).float()
+
+
+def _mean(parts: Sequence[Tensor]) -> Tensor:
+    """Mean of the means, for parts of one size that of all values."""
+    return torch.stack([part.mean() for part in parts]).mean()

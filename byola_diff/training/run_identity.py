@@ -23,6 +23,7 @@ from byola_diff.training.start import weights_file
 from byola_diff.training.together import is_first
 
 _LENGTH = {"training.epochs", "training.steps", "training.minutes"}
+_SCHEDULES = ("schedule", "ema_schedule")
 
 # What may differ: where things lie, how long to go on, what is logged, on which hardware. What
 # comes of some of these must not: see `identity_of_run`.
@@ -116,7 +117,8 @@ def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any]) -> None
     # A setting that the checkpoint does not know yet had its default.
     old, new = _defaults() | _BEFORE | _flat(saved), _flat(current)
     # A schedule depends on the length of the run.
-    free = _FREE if new.get("training.schedule") == "constant" else _FREE - _LENGTH
+    constant = all(new.get(f"training.{name}") == "constant" for name in _SCHEDULES)
+    free = _FREE if constant else _FREE - _LENGTH
     if "run.precision" in old:  # "auto" is resolved there
         free = free | {"training.precision"}
     changed = [key for key in sorted(old) if old[key] != new.get(key)]
@@ -159,8 +161,7 @@ def statistics_of_run(
     """Mean and deviation of the corpus; the run folder gets these, configuration and identity.
 
     A checkpoint brings its own, and so may an encoder that the run starts from (`known`): then none
-    are computed. The first process gives
-    its own to the others (`Learner.setup`).
+    are computed. The first process gives its own to the others (`Learner.setup`).
     """
     if checkpoint is not None or not is_first():
         return 0.0, 1.0

@@ -31,7 +31,7 @@ def read_start(config: PretrainConfig) -> Start:
     """
     if config.init_from is None:
         return Start(config)
-    path = shipped_bundle(config.init_from) or config.init_from.expanduser()
+    path = _place(config.init_from)
     if path.is_file():  # weights alone
         network = read_byola(path)
         if network.n_mels != (given := config.front_end.n_mels):
@@ -47,10 +47,14 @@ def read_start(config: PretrainConfig) -> Start:
     return Start(config, encoder.network, statistics)
 
 
-def weights_file(init_from: Path) -> Path:
+def weights_file(init_from: str) -> Path:
     """The file whose bytes say which encoder a run starts from."""
-    path = shipped_bundle(init_from) or init_from.expanduser()
+    path = _place(init_from)
     return path / "model.safetensors" if path.is_dir() else path
+
+
+def _place(init_from: str) -> Path:
+    return shipped_bundle(init_from) or Path(init_from).expanduser()
 
 
 def _with_network(config: PretrainConfig, network: AudioNTT) -> PretrainConfig:

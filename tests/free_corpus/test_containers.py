@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import random
 import struct
 import zipfile
 
@@ -83,10 +84,20 @@ def test_groups_in_groups():
 STORED = packed({"a.wav": bytes(range(256))}, zipfile.ZIP_STORED)
 
 
+def with_damage(method):
+    """A zip archive whose compressed content is altered."""
+    content = bytearray(packed({"a.wav": random.Random(0).randbytes(999)}, method))
+    start = 30 + len("a.wav")
+    content[start : start + 40] = bytes(40)
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("path", "content"),
     [
         ("x.zip", b"PK\3\4 and nothing"),
+        *(("x.zip", with_damage(method)) for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)),
+        ("x.zip", packed({"\u00fc.wav": b""}).replace("\u00fc".encode(), b"\xff\xff")),
         ("x.zip", STORED.replace(b"\0\1\2", b"\1\1\1")),
         ("x.cat", b"\1"),
         ("x.cat", struct.pack("<II", 8 * 1000, 1)),
@@ -105,6 +116,29 @@ def test_bombs_are_refused(path):
     content = packed({"a.wav": zeros}) if path == "x.zip" else scrambled(zeros)
     with pytest.raises(ContainerError, match="stand for"):
         read(path, content)
+
+
+def test_files_that_overlap_are_refused():
+    # Thirty names for one group, eight levels deep, would be 30 ** 8 files.
+    inner = group({"a.ogg": bytes(10_000)})
+    content = bytearray(group(dict.fromkeys(map(str, range(30)), b"")) + inner)
+    for place in range(30):
+        struct.pack_into("<iiii", content, 204 + 316 * place + 264, 1, len(inner), 0, 0)
+    with pytest.raises(ContainerError, match="overlap"):
+        read("x.ocd", bytes(content))
+    table = struct.pack("<IIII", 16 | 0x8000_0000, 30, 16, 30)
+    with pytest.raises(ContainerError, match="overlap"):
+        read("x.cat", table + b"\2a\0" + riff(bytes(20)))
+
+
+def test_bombs_within_groups_are_refused():
+    # Each level is inflated to less than 50 times its size, both together to far more.
+    inner = scrambled(group({"a.ogg": random.Random(0).randbytes(250) + bytes(10_000)}))
+    content = bytearray(group({f"{place}.ocd": inner for place in range(40)}))
+    for place in range(40):
+        struct.pack_into("<i", content, 204 + 316 * place + 264, 1)
+    with pytest.raises(ContainerError, match="stand for"):
+        read("x.ocd", scrambled(bytes(content)))
 
 
 def test_what_is_a_container():

@@ -1,6 +1,7 @@
 """Debian packages read in Python, whole, damaged and hostile."""
 
 import io
+from contextlib import nullcontext
 
 import pytest
 
@@ -46,6 +47,22 @@ def test_a_bomb_is_refused(tmp_path, monkeypatch):
     path = deb(tmp_path, "alpha", {"zeros.wav": bytes(3 << 20)})
     with pytest.raises(DebError, match="far more than its own size"):
         [file.read() for _, file in package_files(path)]
+
+
+@pytest.mark.parametrize("size", [str(4 << 30), "many"])
+def test_what_a_sparse_file_stands_for_is_not_read(tmp_path, monkeypatch, size):
+    import tarfile
+
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        about = tarfile.TarInfo("./zeros.sf2")
+        about.size = 1
+        about.pax_headers = {"GNU.sparse.map": "0,1", "GNU.sparse.size": size}
+        tar.addfile(about, io.BytesIO(b"x"))
+    monkeypatch.setattr("tests.free_corpus.debs.archive", lambda *_: content.getvalue())
+    path = deb(tmp_path, "alpha", {}, compression="")
+    with pytest.raises(DebError) if size == "many" else nullcontext():
+        assert list(package_files(path)) == []
 
 
 def test_links_and_folders_are_no_files(tmp_path):

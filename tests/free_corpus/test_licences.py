@@ -52,6 +52,15 @@ def test_the_longest_path_that_is_named_counts():
     assert licence_of("usr/a/game/x.ogg", read_copyright(text)) == "GPL-2"
 
 
+def test_a_wildcard_in_front_names_no_place():
+    text = "Files: *.ogg\nLicense: MIT\n\nFiles: sounds/*\nLicense: GPL-2\n"
+    paragraphs = read_copyright(text)
+    assert licence_of("usr/share/x/sounds/a.ogg", paragraphs) == "GPL-2"  # the last that matches
+    assert licence_of("usr/share/x/music/a.ogg", paragraphs) == "MIT"
+    turned_round = "Files: sounds/*\nLicense: GPL-2\n\nFiles: *.ogg\nLicense: MIT\n"
+    assert licence_of("usr/share/x/sounds/a.ogg", read_copyright(turned_round)) == "MIT"
+
+
 def test_without_a_paragraph_it_is_unclear():
     assert (
         licence_of("a.ogg", read_copyright("It was downloaded.\n\nLicense:\n\n  GPL\n"))
@@ -69,3 +78,14 @@ def test_patterns_on_lines_of_their_own():
 def test_brackets_are_plain():
     assert glob("a[b]*").fullmatch("a[b]c")
     assert not glob("a[b]*").fullmatch("abc")
+
+
+def test_stars_in_the_middle():
+    assert glob("a*b*c").fullmatch("a1b2b3c4c")
+    assert not glob("a*b*c").fullmatch("a1c2b")
+    assert glob("*a?*").fullmatch("aab")
+    assert not glob("*ab*b").fullmatch("ab")
+
+
+def test_many_stars_take_no_time():
+    assert not glob("*a" * 30 + "*b").fullmatch("a" * 200)

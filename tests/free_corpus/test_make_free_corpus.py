@@ -277,3 +277,12 @@ def test_without_apt_folders_are_asked_for(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert make_free_corpus.main([str(tmp_path / "out")]) == 2
     assert "there is no apt-get here: give --debs" in capsys.readouterr().err
+
+
+def test_sounds_of_others_are_left_where_they_are(tmp_path, debs, capsys):
+    mine = tmp_path / "data" / "audio" / "train" / "birds" / "mine.wav"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(sound(tone(400)))
+    assert make(tmp_path / "data", debs) == 2
+    assert mine.exists()
+    assert "is no corpus of this command" in capsys.readouterr().err

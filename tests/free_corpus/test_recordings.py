@@ -38,19 +38,21 @@ def test_too_large_and_unreadable(tmp_path, monkeypatch):
             recording.decode()
 
 
-def test_g722(tmp_path):
+@pytest.mark.parametrize(("most_s", "length"), [(600, 24_000), (1, 16_000)])
+def test_g722(tmp_path, monkeypatch, most_s, length):
+    monkeypatch.setattr("byola_diff.free_corpus.recordings._MOST_READ_S", most_s)
     av = pytest.importorskip("av")
     content = io.BytesIO()
     with av.open(content, "w", format="g722") as container:
         stream = container.add_stream("g722", rate=16_000, layout="mono")
-        samples = (8000 * np.sin(np.arange(16_000) / 5)).astype("<i2")[None]
+        samples = (8000 * np.sin(np.arange(24_000) / 5)).astype("<i2")[None]
         frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
         frame.sample_rate = 16_000
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
     for recording in recordings(deb(tmp_path, "alpha", {"hello.g722": content.getvalue()})):
         waveform, rate = recording.decode()
-        assert (len(waveform), rate) == (16_000, 16_000)
+        assert (len(waveform), rate) == (length, 16_000)
         assert np.abs(waveform).max() == pytest.approx(8000 / 32768, abs=0.02)
 
 
@@ -99,6 +101,13 @@ def test_notes_of_a_sound_font(tmp_path, monkeypatch):
     assert (len(waveform), rate) == (3 * 44_100, 44_100)
     assert waveform[0] == (40 + 50) / 2
     assert waveform[-1] == 0
+
+
+def test_a_damaged_sound_font_is_told(tmp_path):
+    pytest.importorskip("tinysoundfont")
+    [recording] = found(tmp_path, {"gm.sf2": b"no font"})
+    with pytest.raises(AudioFileError, match="damaged"):
+        recording.decode()
 
 
 def test_without_a_synthesizer_it_says_what_to_install(tmp_path, monkeypatch):

@@ -25,3 +25,10 @@ def test_collapse_costs_one_and_still_has_a_gradient():
 
 def test_uncorrelated_unit_variance_costs_little():
     assert variance_covariance_loss(normal_noise(4000, 4, seed=0)).item() < 0.03
+
+
+def test_autocast_rounds_nothing():
+    projection = 1 + normal_noise(64, 16, seed=1)
+    expected = variance_covariance_loss(projection)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(variance_covariance_loss(projection), expected)

@@ -50,7 +50,9 @@ def test_a_name_is_that_encoder_wherever_one_works(tmp_path, monkeypatch):
     other.normalize.mean.fill_(0.0)
     write_bundle(tmp_path / "byola-diff", other)
     assert byola_diff.load_encoder("byola-diff").normalize.mean.item() != 0
-    assert byola_diff.load_encoder("./byola-diff").normalize.mean.item() == 0
+    for folder in ("./byola-diff", Path("byola-diff")):
+        assert byola_diff.load_encoder(folder).normalize.mean.item() == 0
+    assert open_encoder("byola-diff").content_hash != open_encoder("./byola-diff").content_hash
 
 
 def test_any_other_word_is_none_of_them():

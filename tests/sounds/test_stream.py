@@ -67,7 +67,8 @@ def test_moved_clips_are_alike_and_not_the_same():
 def test_moved_parameters_are_normal_and_reflected():
     indices, purposes = torch.arange(2000), ["tone"] * 2000
     plain = uniform_rows(3, indices, purposes).double()
-    moved = uniform_rows(3, indices, purposes, moved=0.1).double()
+    moved = uniform_rows(3, indices, purposes, moved=0.1)
+    assert moved.dtype == torch.float32  # as sounds are rendered in
     assert ((moved >= 0) & (moved < 1)).all()
     inside = (plain > 0.4) & (plain < 0.6)  # four deviations from either end
     steps = (moved - plain)[inside]

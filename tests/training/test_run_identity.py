@@ -98,9 +98,10 @@ def test_what_may_change_between_the_parts_of_a_run(small_config, tmp_path):
         check_same_run(saved, {**saved, "views": {"mixup_share": 0.2, "fader_gain": 1.0}})
 
 
-def test_length_of_a_run_with_a_schedule_is_part_of_it(small_config, tmp_path):
+@pytest.mark.parametrize("name", ["schedule", "ema_schedule"])
+def test_length_of_a_run_with_a_schedule_is_part_of_it(small_config, tmp_path, name):
     saved, longer = (
-        to_plain(small_config(tmp_path, training={"schedule": "cosine", "steps": steps}))
+        to_plain(small_config(tmp_path, training={name: "cosine", "steps": steps}))
         for steps in (3, 6)
     )
     check_same_run(saved, saved)

@@ -32,7 +32,7 @@ def bundle(tmp_path):
 
 
 def starting_from(config, path):
-    return dataclasses.replace(config, init_from=path)
+    return dataclasses.replace(config, init_from=None if path is None else str(path))
 
 
 def assert_same_network(first, second):
@@ -70,6 +70,14 @@ def test_both_networks_start_there_and_the_heads_do_not(small_config, tmp_path, 
     drawn = build.build_learner(config, statistics).pair
     assert_same_network(pair.online.projector, drawn.online.projector)
     assert not torch.equal(pair.online.encoder.fc[0].weight, drawn.online.encoder.fc[0].weight)
+
+
+def test_a_folder_of_a_shipped_name_is_written_as_a_path(small_config, bundle, monkeypatch):
+    bundle.rename(bundle.with_name("byola-diff"))
+    monkeypatch.chdir(bundle.parent)
+    config = small_config(bundle.parent)
+    assert read_start(starting_from(config, "./byola-diff")).config.encoder.dim == 64
+    assert read_start(starting_from(config, "byola-diff")).config.encoder.dim == 3072
 
 
 def test_what_cannot_be_started_from_is_refused(small_config, tmp_path, bundle):
