@@ -1,6 +1,10 @@
 """The encoders that come with the package, by name.
 
-byola-diff    AudioNTT2022, 3072 dimensions; its model card says what it was trained on
+byola-diff                   AudioNTT2022, 3072 dimensions
+byola-diff-small             AudioNTT2020, 512 dimensions
+byola-diff-small-weight-0    its twin without the difference loss, for comparison
+
+The model card of each says what it was trained on, and what it is worth.
 """
 
 from pathlib import Path
