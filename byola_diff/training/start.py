@@ -7,7 +7,7 @@ from typing import NamedTuple
 from byola_diff.config import EncoderConfig, FrontEndConfig, PretrainConfig
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.cnn import AudioNTT
-from byola_diff.models.shipped import shipped_bundle
+from byola_diff.models.shipped import SHIPPED, shipped_bundle
 from byola_diff.models.weights import read_byola
 
 
@@ -32,6 +32,12 @@ def read_start(config: PretrainConfig) -> Start:
     if config.init_from is None:
         return Start(config)
     path = _place(config.init_from)
+    if not path.exists():
+        named = f"a bundle folder, a .pth file of BYOL-A weights, or one of {', '.join(SHIPPED)}"
+        raise FileNotFoundError(
+            f"init_from: nothing at {path}, where {named} was to be; a run that is resumed needs "
+            "it too, to see that it is the same"
+        )
     if path.is_file():  # weights alone
         network = read_byola(path)
         if network.n_mels != (given := config.front_end.n_mels):
