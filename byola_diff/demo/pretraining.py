@@ -1,10 +1,10 @@
-"""The pretraining that one watches: the small encoder goes on for about a minute."""
+"""The pretraining that one watches: a shipped encoder goes on for about a minute."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from byola_diff.demo.encoders import SMALL
+from byola_diff.demo.encoders import START
 from byola_diff.demo.stages import REPOSITORY, Stages, run_script
 from byola_diff.models.shipped import shipped_bundle
 from byola_diff.training.monitors import read_metrics
@@ -30,7 +30,7 @@ def continue_pretraining(
     with stages.stage("continued pretraining", done=bundle.is_dir()) as to_do:
         if to_do:
             # With "auto", a run that was stopped goes on, and one that was complete ends at once.
-            options: list[object] = ["--resume", "auto", "--seed", seed, "--init_from", SMALL]
+            options: list[object] = ["--resume", "auto", "--seed", seed, "--init_from", START]
             options += ["--objective.difference_weight", _weight()]
             if steps is not None:
                 options += ["--training.steps", steps]
@@ -58,8 +58,8 @@ def log_of(run: Path) -> Columns:
 
 
 def _weight() -> float:
-    """The weight of the difference loss that the small encoder was pretrained with."""
-    training = _training(shipped_bundle(SMALL) or Path(SMALL))
+    """The weight of the difference loss that the encoder was pretrained with."""
+    training = _training(shipped_bundle(START) or Path(START))
     return float(training.get("objective", {}).get("difference_weight", 0.5))
 
 

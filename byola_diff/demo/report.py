@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from byola_diff.demo.encoders import COMPARED, CONTINUED, LARGE, MEAN_POWER, SMALL
+from byola_diff.demo.encoders import COMPARED, CONTINUED, LARGE, MEAN_POWER, START
 from byola_diff.demo.expectations import (
     AS_EXPECTED,
     OTHERWISE,
@@ -73,9 +73,9 @@ def demo_report(
     ]
     lead = (
         f"{len(compared)} encoders are compared on sounds that none was trained with "
-        f"(events: {sources['events']}; backgrounds: {sources['backgrounds']}): two that come with "
-        "this package, a twin without the difference loss, and four that nothing was trained for. "
-        f"Then {SMALL} was pretrained for {sizes.steps} steps more, on {sources['training']}."
+        f"(events: {sources['events']}; backgrounds: {sources['backgrounds']}): what "
+        "comes with this package, and others that nothing was trained for. "
+        f"Then {START} was pretrained for {sizes.steps} steps more, on {sources['training']}."
     )
     return render_html(TITLE, lead, sections, f"Seed {sizes.seed}.")
 
@@ -165,8 +165,8 @@ def _about_second(sizes: Sizes) -> Text:
 
 
 def _before_and_after(scores: Scores) -> list[Part]:
-    """The small encoder before and after, and how many figures changed."""
-    before, after = scores[SMALL], scores[CONTINUED]
+    """The encoder that was trained on, before and after, and how many figures changed."""
+    before, after = scores[START], scores[CONTINUED]
     rows, changes = [], []
     for metric, title in _TITLES.items():
         difference = paired_difference(after[metric], before[metric])

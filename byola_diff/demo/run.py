@@ -2,11 +2,10 @@
 
     byola-diff demo --out runs/demo
 
-Compares the shipped encoders with a twin without the difference loss and with baselines: on naming,
-additivity and Background-known, with sounds that none was trained with. Then the small one is
-pretrained for about a minute more and measured again. All is on a page with players. Run again
-after a stop, it goes on where it was. Needs a checkout of the repository, for `train.py` and
-`datasets/`.
+Compares the shipped encoders with baselines: on naming, additivity and Background-known, with
+sounds that none was trained with. Then one of them is pretrained for about a minute more and
+measured again. All is on a page with players. Run again after a stop, it goes on where it was.
+Needs a checkout of the repository, for `train.py` and `datasets/`.
 """
 
 import json

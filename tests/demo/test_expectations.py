@@ -1,6 +1,14 @@
 import pytest
 
-from byola_diff.demo.encoders import COMPARED, LARGE, MEAN_POWER, SMALL
+from byola_diff.demo.encoders import (
+    COMPARED,
+    LARGE,
+    MEAN_POWER,
+    PLAIN,
+    SMALL,
+    UNTRAINED_LARGE,
+    UNTRAINED_SMALL,
+)
 from byola_diff.demo.expectations import (
     AS_EXPECTED,
     OTHERWISE,
@@ -79,7 +87,15 @@ def test_every_expectation_is_of_scores_that_there_are():
 
 def test_mean_power_is_compared_with_the_best_other():
     scores = scores_of_all()
-    scores[SMALL]["cosine"] = score(0.7, 0.8)
+    scores[UNTRAINED_LARGE]["cosine"] = score(0.7, 0.8)
     [one] = [each for each in expectations(scores) if each.higher == (MEAN_POWER, "cosine")]
-    assert one.lower == (SMALL, "cosine")
-    assert SMALL in one.words
+    assert one.lower == (UNTRAINED_LARGE, "cosine")
+    assert UNTRAINED_LARGE in one.words
+
+
+def test_of_the_pair_is_expected_only_where_it_is():
+    scores = scores_of_all()
+    pair = dict.fromkeys((SMALL, PLAIN, UNTRAINED_SMALL), scores[LARGE])
+    without = {name: row for name, row in scores.items() if name not in pair}
+    assert not any(SMALL in (*each.higher, *each.lower) for each in expectations(without))
+    assert len(expectations(without | pair)) == len(expectations(without)) + 4

@@ -18,7 +18,7 @@ def commands(monkeypatch, tmp_path):
     start.mkdir()
     training = {"objective": {"difference_weight": 0.2}}
     (start / "config.json").write_text(json.dumps({"training": training}))
-    monkeypatch.setattr(pretraining, "SMALL", str(start))
+    monkeypatch.setattr(pretraining, "START", str(start))
     return noted
 
 
@@ -26,7 +26,7 @@ def after(words, option):
     return words[words.index(option) + 1]
 
 
-def test_goes_on_from_the_small_encoder_with_its_weight(commands, tmp_path):
+def test_goes_on_from_the_shipped_encoder_with_its_weight(commands, tmp_path):
     config = tmp_path / "some.yaml"
     run = continue_pretraining(Stages(tmp_path / "out"), config, 3, None, None)
     assert run == tmp_path / "out/continued"

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from byola_diff.demo import encoders, options, page, pretraining, run, sounds
-from byola_diff.demo.encoders import COMPARED, CONTINUED, LARGE, PLAIN, SMALL
+from byola_diff.demo.encoders import COMPARED, CONTINUED, LARGE, PLAIN, SMALL, START
 from byola_diff.demo.options import DemoOptions
 from byola_diff.demo.run import run_demo
 from byola_diff.encoders.open import open_encoder
@@ -61,7 +61,7 @@ def demo(tmp_path_factory, stand_ins):
     config.write_text(yaml.safe_dump(CONFIG))
     patch = pytest.MonkeyPatch()
     patch.setattr(encoders, "COMPARED", compared)
-    patch.setattr(pretraining, "SMALL", shipped[SMALL])
+    patch.setattr(pretraining, "START", shipped[START])
     patch.setattr(options, "check_shipped", lambda: None)
     patch.setattr(sounds, "LABELS", ("alarm", "knocking"))
     for name, value in SMALL_SIZES.items():
