@@ -100,7 +100,8 @@ def test_mixup_memory_in_clips_or_in_batches():
 def test_a_name_that_is_no_packaged_configuration_is_refused_with_those_there_are(capsys):
     with pytest.raises(SystemExit):
         parse_args(["--config", "diff2023"])
-    assert "'diff2023' is neither a file nor one of adapt, best, byola_v1" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "'diff2023' is neither a file nor one of adapt, best, byola_v1" in told
 
 
 def test_a_value_in_place_of_a_group_is_refused(tmp_path, capsys):
