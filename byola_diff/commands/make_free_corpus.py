@@ -48,7 +48,7 @@ class MakeFreeCorpusOptions:
     packages: Annotated[list[str], "NAME"] | None = None
     """Only these packages of the table."""
     sample_rate: Annotated[Count, "HZ"] = 16_000
-    """Of the corpus."""
+    """Sample rate of the corpus."""
     keep_unclear: bool = False
     """Keep sounds whose package does not say their licence in a form that can be read."""
 

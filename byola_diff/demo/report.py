@@ -46,7 +46,7 @@ class Sizes:
     items: int
     """Background-known items, in all draws."""
     steps: int
-    """Of the continued pretraining."""
+    """Steps of the continued pretraining."""
     seed: int
 
 

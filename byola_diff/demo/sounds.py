@@ -34,7 +34,7 @@ PER_LABEL = 12
 """Events of each, in five folds."""
 
 SNR_DB = 0.0
-"""Of an event over its background, in quadruples."""
+"""Level of an event over its background, in quadruples."""
 QUADRUPLE_S = 2.0
 _SAMPLE_RATE = 16_000
 _FIRST_SEED = 1000

@@ -28,9 +28,9 @@ from byola_diff.free_corpus.variation import nonstationary_db
 from byola_diff.storage import BrokenFileError, check_seal, sealed_json
 
 FORMAT_VERSION = 1
-"""Of pieces: packages that were built in another one are built anew."""
+"""Format of pieces: packages that were built in another one are built anew."""
 LEAST_CHANGE_DB = 1.0
-"""Of a background: steady rain and the cabin of an air plane have less, streets and birds more."""
+"""Least change of a background: steady rain and plane cabins have less, streets and birds more."""
 _LONGEST_NAME = 80
 _WRITTEN = ("audio", "backgrounds", "manifest.csv", "backgrounds.csv", "left_out.csv", "licences")
 
@@ -41,13 +41,13 @@ class Piece(TypedDict):
     file: str
     kind: str
     group: str
-    """Of the recording it was cut from."""
+    """The recording it was cut from: equal for all pieces of one."""
     licence: str
     seconds: float
     source: str
     """Path of the recording in its package."""
     nonstationary_db: float | None
-    """Of backgrounds."""
+    """How much a background changes; None of other kinds."""
 
 
 class PackageRecord(TypedDict):

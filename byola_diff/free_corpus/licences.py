@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 UNCLEAR = "unclear"
-"""Of a file that no paragraph is about, or of a package without a machine-readable file."""
+"""Licence of a file that no paragraph is about, or of a package that a program can't read it of."""
 
 _FIELD = re.compile(r"([A-Za-z-]+):[ \t]*(.*)")
 

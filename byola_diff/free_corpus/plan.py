@@ -54,7 +54,7 @@ class Package:
     version: str
     """That was tested."""
     licence: str
-    """Of its sounds, where the copyright file does not say it; else empty."""
+    """Licence of its sounds, where the copyright file does not say it; else empty."""
     small: bool
     """Whether it is part of the small corpus."""
     installed: str

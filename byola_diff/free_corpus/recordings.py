@@ -22,7 +22,7 @@ from byola_diff.free_corpus.notes import NOTE_RATE, notes
 from byola_diff.optional import require
 
 _MOST_READ_S = 600
-"""Of one recording: its pieces are spread over these minutes."""
+"""Seconds read of one recording, over which its pieces are spread."""
 _MOST_FILE_BYTES = 256 << 20
 _G722_BYTES_PER_S = 8000
 _SOUND_FONT = ".sf2"

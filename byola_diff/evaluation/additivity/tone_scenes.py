@@ -24,7 +24,7 @@ class Timbre(NamedTuple):
     """Frequency modulation by one sine."""
 
     ratio: float
-    """Of the frequency of the modulator to that of the tone."""
+    """Ratio of the frequency of the modulator to that of the tone."""
     depth: float
     """Index of the modulation when the tone begins."""
     decay_s: float
