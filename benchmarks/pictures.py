@@ -55,14 +55,16 @@ def seeds() -> Figure:
 
 
 def recall_by_loudness() -> Figure:
-    """Recall of events over the ratio of event to background, by encoder."""
+    """Recall of events over the ratio of event to background; without mean-power, which is at 99 %."""
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.add_subplot()
     records = [json.loads(path.read_text()) for path in sorted(HERE.glob("shipped/add*.json"))]
     curves = {record["encoder"]["name"]: _means(record) for record in records}
+    del curves["mean-power"]
     for name, means in sorted(curves.items(), key=lambda item: -max(item[1].values())):
-        axes.plot(list(means), list(means.values()), marker="o", label=name)
-        axes.set_xticks(list(means))
+        style = "o--" if name.startswith("untrained") else "o-"
+        axes.plot(list(means), list(means.values()), style, label=name)
+    axes.set_xticks(list(curves["byola-diff"]))
     axes.set(xlabel="event over background (dB)", ylabel="recall@1 (%)", ylim=(0, None))
     figure.legend(loc="outside right center", frameon=False)
     return figure
