@@ -55,7 +55,7 @@ def seeds() -> Figure:
 
 
 def recall_by_loudness() -> Figure:
-    """Recall of events over the ratio of event to background; without mean-power, which is at 99 %."""
+    """Recall of events over the ratio of event to background; mean-power, at 99 %, is left out."""
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.add_subplot()
     records = [json.loads(path.read_text()) for path in sorted(HERE.glob("shipped/add*.json"))]
