@@ -149,7 +149,7 @@ class EncoderConfig:
     """The network that is kept."""
 
     name: Literal["AudioNTT2020", "AudioNTT2022"] = "AudioNTT2022"
-    """Of BYOL-A v1 or v2."""
+    """Network of BYOL-A v1 or v2."""
     dim: int = 3072
     """Length of an embedding."""
 

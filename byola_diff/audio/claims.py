@@ -24,7 +24,7 @@ _NIST_HEADER_BYTES = 1024
 _NO_CHUNK = "Exiting parser"
 SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4}
 SAMPLE_BYTES |= {"DOUBLE": 8, "ULAW": 1, "ALAW": 1}
-"""Of the subtypes in which every sample has the same number of bytes."""
+"""Bytes of a sample, by subtype, where all samples have the same number."""
 
 # Programs that write to a pipe can't know the size and leave a placeholder near 2 or 4 GiB, or 0.
 _PLACEHOLDER_BYTES = 0x7FFF_0000
