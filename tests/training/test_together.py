@@ -23,7 +23,8 @@ for rank in range(2):
             raise_together(DivergedError("the loss is nan") if rank else None)
         except BaseException as error:
             end = repr(error)
-        print(rank, seen, end, flush=True)
+        # In one write: unbuffered, print writes the end of the line apart, after the other's line.
+        os.write(1, f"{rank} {seen} {end}\n".encode())
         os._exit(0)
     children.append(child)
 for child in children:
