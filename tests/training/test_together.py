@@ -24,7 +24,7 @@ for rank in range(2):
         except BaseException as error:
             end = repr(error)
         # In one write: unbuffered, print writes the end of the line apart, after the other's line.
-        os.write(1, f"{rank} {seen} {end}\n".encode())
+        os.write(1, f"{rank} {seen} {end}\\n".encode())
         os._exit(0)
     children.append(child)
 for child in children:
