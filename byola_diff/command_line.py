@@ -13,6 +13,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_pa
 from byola_diff.atomic import UNDECODABLE
 from byola_diff.option_fields import arguments_of
 from byola_diff.stopping import TerminatedError, stoppable
+from byola_diff.threads import HELP, sharing_cores
 
 Options = TypeVar("Options")
 
@@ -45,7 +46,8 @@ def read_options(
     those of this process. In the help, `prog` stands instead of `python SCRIPT`. A `ValueError`
     of `kind`, for options that do not go together, ends the program.
     """
-    texts = {"description": called(prog, description), "epilog": called(prog, epilog)}
+    below = f"{epilog}\n\n{HELP}" if epilog else HELP
+    texts = {"description": called(prog, description), "epilog": called(prog, below)}
     parser = HelpfulParser(prog=prog, **texts)
     for flag, how, text in arguments_of(kind):
         parser.add_argument(flag, **how).whole_help = text  # type: ignore[attr-defined]
@@ -97,7 +99,7 @@ def exit_status(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors=UNDECODABLE)
     try:
-        with stoppable():
+        with stoppable(), sharing_cores():
             return run() or 0
     except errors as error:
         print(f"{prog}: {error}", file=sys.stderr)

@@ -17,6 +17,7 @@ from typing import TypeVar
 import torch
 
 from byola_diff.allocator import keep_freed_memory
+from byola_diff.threads import one_thread
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,17 +46,6 @@ def outcomes(
     with one_thread():
         for place, item in enumerate(items):
             yield place, partial(work, item)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch in one thread: the last bits of sums depend on the number of threads."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def _in_processes(

@@ -6,7 +6,8 @@ from contextlib import closing
 import pytest
 import torch
 
-from byola_diff.workers import one_thread, outcomes
+from byola_diff.threads import one_thread
+from byola_diff.workers import outcomes
 
 IN_PROCESSES = pytest.param(2, marks=pytest.mark.slow)  # which import anew for seconds
 

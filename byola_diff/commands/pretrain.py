@@ -32,6 +32,7 @@ from byola_diff.stopping import TerminatedError, ending_with_this, stoppable
 from byola_diff.storage import BrokenFileError
 from byola_diff.store.packed import PackedStoreError
 from byola_diff.tables.reading import UnreadableClipsError
+from byola_diff.threads import HELP, sharing_cores
 from byola_diff.training.checkpoints import StoppedError
 from byola_diff.training.monitors import DivergedError
 from byola_diff.training.progress import hide_lightning_noise
@@ -76,7 +77,8 @@ def parse_args(
     args: Sequence[str] | None = None, prog: str = "train.py"
 ) -> tuple[PretrainConfig, str]:
     """Configuration, and what to resume: "no", "auto" or a path."""
-    parser = HelpfulParser(prog=prog, description=called(prog, __doc__))
+    epilog = f"{HELP} So does --training.deterministic true."
+    parser = HelpfulParser(prog=prog, description=called(prog, __doc__), epilog=epilog)
     parser.add_argument(
         "--config",
         action="config",
@@ -138,8 +140,9 @@ def main(arguments: Sequence[str] | None = None, prog: str = "train.py") -> None
     hide_lightning_noise()
     # Of several processes, one speaks for all and holds the folder.
     folder = only_writer(config.out_dir) if is_first() else nullcontext()
+    threads = nullcontext() if config.training.deterministic else sharing_cores()
     try:
-        with stoppable(), _at_once(), folder:
+        with stoppable(), _at_once(), folder, threads:
             run(config, resume)
     except (*RUN_ERRORS, StartError) as error:
         sys.exit(f"{prog}: {error}")

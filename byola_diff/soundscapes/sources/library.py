@@ -27,7 +27,7 @@ from byola_diff.tables.manifest import (
     read_manifest,
 )
 from byola_diff.tables.rows import located
-from byola_diff.workers import one_thread
+from byola_diff.threads import one_thread
 
 PROCEDURAL = "procedural"
 """Given to commands instead of a folder of recordings."""

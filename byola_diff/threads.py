@@ -1,0 +1,188 @@
+"""Fewer threads while other programs need the cores, and all of them again when they are free.
+
+The threads of an operation share it evenly and wait for the last of them. Where one has to wait for
+its core, all do, at every operation: a busy program on each of two cores leaves two threads a tenth
+of their speed, and one thread half of its own.
+"""
+
+import _thread
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+_LOOK_EVERY_S = 1.0
+_PROCESSORS = Path("/proc/stat")
+_OWN_THREADS = Path("/proc/self/task")
+_KEEP = "BYOLA_DIFF_FIXED_THREADS"
+_SIGNAL = signal.SIGRTMAX - 1 if hasattr(signal, "SIGRTMAX") else 0
+HELP = f"""\
+While other programs need the cores, fewer threads are taken, which is said in a line and can change
+the last bits of results; {_KEEP}=1 in the environment keeps their number."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """What the cores that this process may use did, in seconds since some time in the past."""
+
+    wall_s: float
+    n_cores: int
+    busy_s: float
+    """Of all programs, summed over the cores."""
+    own_s: float
+    """Of this process."""
+    waited_s: float
+    """In which a thread of this process could have run, but had no core."""
+
+
+@dataclass
+class Chooser:
+    """How many threads to take, from looks at the cores, about one in a second."""
+
+    n_full: int
+    """Threads on a machine that does nothing else."""
+    n_threads: int = 0
+    _crowded: int = 0
+    _free: int = 0
+    _patience: int = 3
+    _since_raise: int = 1000
+
+    def __post_init__(self) -> None:
+        self.n_threads = self.n_threads or self.n_full
+
+    def look(self, before: Use, now: Use) -> int:
+        """The number of threads to go on with.
+
+        Fewer after two looks in a row at threads that waited for cores; more after three or
+        more at which others left room, twice as many each time that more were at once too many.
+        """
+        wall_s = now.wall_s - before.wall_s
+        waiting = (now.waited_s - before.waited_s) / wall_s
+        others = (now.busy_s - before.busy_s - now.own_s + before.own_s) / wall_s
+        room = now.n_cores - max(others, 0.0)
+        self._crowded = self._crowded + 1 if waiting > _CROWDED else 0
+        self._free = self._free + 1 if room > self.n_threads + _MARGIN else 0
+        self._since_raise += 1
+        if self._crowded >= 2 and self.n_threads > 1:
+            if self._since_raise <= 2 * self._patience:
+                self._patience = min(2 * self._patience, _LONGEST_PATIENCE)
+            self._set(min(math.floor(room + 0.5), self.n_threads - 1))
+        elif self._free >= self._patience and self.n_threads < self.n_full:
+            self._set(math.floor(room + 1 - _MARGIN))
+            self._since_raise = 0
+        return self.n_threads
+
+    def _set(self, n_threads: int) -> None:
+        self.n_threads = min(max(n_threads, 1), self.n_full)
+        self._crowded = self._free = 0
+
+
+_CROWDED = 0.2
+"""Threads that wait for a core at a time, on average; well below 0.1 on a quiet machine."""
+_MARGIN = 0.7
+"""Cores left by others, beyond those in use, at which one more is taken."""
+_LONGEST_PATIENCE = 60
+
+
+def use_of_cores() -> Use:
+    """The counters of the system (Linux) as they are now."""
+    cores = os.sched_getaffinity(0)
+    ticks_per_s = os.sysconf("SC_CLK_TCK")
+    busy = 0
+    for line in _PROCESSORS.read_text().splitlines():
+        name, *counts = line.split()
+        if name[:3] == "cpu" and name[3:].isdigit() and int(name[3:]) in cores:
+            user, nice, system, _idle, _wait, *interrupts = map(int, counts[:8])
+            busy += user + nice + system + sum(interrupts)
+    waited_ns = 0
+    for thread in _OWN_THREADS.iterdir():
+        try:
+            waited_ns += int((thread / "schedstat").read_text().split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended meanwhile
+    return Use(
+        time.monotonic(), len(cores), busy / ticks_per_s, time.process_time(), waited_ns / 1e9
+    )
+
+
+class _Holder:
+    """What the main thread is to use, and whether something holds it at another number."""
+
+    wanted: int | None = None
+    held = 0
+
+
+@contextmanager
+def sharing_cores() -> Iterator[None]:
+    """In the block, PyTorch's threads in the main thread follow what other programs leave.
+
+    Once a second another thread looks at the cores; it is a matter of microseconds. The main thread
+    changes the number between two operations. Nothing happens where there is one thread anyway,
+    outside Linux, in other threads than the main one, or with `BYOLA_DIFF_FIXED_THREADS` set.
+    """
+    n_full = torch.get_num_threads()
+    is_main = threading.current_thread() is threading.main_thread()
+    can_see = _OWN_THREADS.is_dir() and _PROCESSORS.is_file()
+    if n_full == 1 or not is_main or not can_see or os.environ.get(_KEEP):
+        yield
+        return
+    _Holder.wanted = n_full
+    before = signal.signal(_SIGNAL, _take_wanted)
+    ended = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(Chooser(n_full), ended), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+        signal.signal(_SIGNAL, before or signal.SIG_DFL)
+        _Holder.wanted = None
+        torch.set_num_threads(n_full)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch in one thread: the last bits of sums depend on the number of threads."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    _Holder.held += 1
+    try:
+        yield
+    finally:
+        _Holder.held -= 1
+        torch.set_num_threads(_Holder.wanted or n_threads)
+
+
+def _watch(chooser: Chooser, ended: threading.Event) -> None:
+    before = use_of_cores()
+    while not ended.wait(_LOOK_EVERY_S):
+        now, n_threads = use_of_cores(), chooser.n_threads
+        if chooser.look(before, now) != n_threads:
+            _say(chooser)
+            _Holder.wanted = chooser.n_threads
+            _thread.interrupt_main(_SIGNAL)  # runs `_take_wanted` there; nothing is interrupted
+        before = now
+
+
+def _take_wanted(*_: object) -> None:
+    # The number is a thread's own: only the main thread can change that of the main thread.
+    if _Holder.wanted is not None and not _Holder.held:
+        torch.set_num_threads(_Holder.wanted)
+
+
+def _say(chooser: Chooser) -> None:
+    n, n_full = chooser.n_threads, chooser.n_full
+    if n == n_full:
+        line = f"the cores are free again: {n} threads"
+    else:
+        line = f"other programs need the cores: {n} of {n_full} threads ({_KEEP}=1 keeps all)"
+    print(line, file=sys.stderr, flush=True)
