@@ -1,0 +1,82 @@
+"""C++ of this package, compiled on the machine that runs it, where there is a compiler."""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+
+_OFF = "BYOLA_DIFF_COMPILED"
+_FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp")
+_LONGEST_S = 120
+
+
+@cache
+def compiled_library(source: Path) -> ctypes.CDLL | None:
+    """The functions of a C++ file, which is compiled for this machine once and then kept.
+
+    None, which is said once, where there is no compiler, where it fails, or where the threads of
+    what it makes are not PyTorch's; and None with `BYOLA_DIFF_COMPILED=0` in the environment. The
+    file has to have a function `max_threads`, of OpenMP.
+    """
+    if os.environ.get(_OFF) == "0":
+        return None
+    try:
+        library = ctypes.CDLL(str(_compile(source)))
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "stderr", "") or str(error)
+        print(f"{source.name} is not compiled, which is slower: {reason.strip()}", file=sys.stderr)
+        return None
+    if not _shares_threads(library):
+        print(f"{source.name} is not used: its threads are not PyTorch's", file=sys.stderr)
+        return None
+    return library
+
+
+def _compile(source: Path) -> Path:
+    """Path of the shared library."""
+    compiler = shutil.which(os.environ.get("CXX", "c++"))
+    if compiler is None:
+        raise FileNotFoundError("there is no C++ compiler (as of `apt-get install g++`)")
+    asked = [compiler, "--version"]
+    version = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+    known_by = "\0".join([version, *_FLAGS, _processor(), source.read_text()])
+    name = f"{source.stem}-{hashlib.sha256(known_by.encode()).hexdigest()[:16]}.so"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "byola_diff"
+    path = folder / name
+    if path.is_file():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        part = Path(made) / name
+        command = [compiler, *_FLAGS, "-shared", "-fPIC", "-o", str(part), str(source)]
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_LONGEST_S)
+        part.replace(path)
+    return path
+
+
+def _processor() -> str:
+    """What `-march=native` depends on."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.is_file():
+        return f"{platform.machine()} {platform.processor()}"
+    lines = cpuinfo.read_text().splitlines()
+    named = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
+    return "\n".join(sorted(set(named)))
+
+
+def _shares_threads(library: ctypes.CDLL) -> bool:
+    """Whether PyTorch's number of threads is the library's: two pools would fight over the cores."""
+    n_threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(n_threads + 1)
+        return library.max_threads() == n_threads + 1
+    finally:
+        torch.set_num_threads(n_threads)
