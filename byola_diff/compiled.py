@@ -73,7 +73,7 @@ def _processor() -> str:
 
 
 def _shares_threads(library: ctypes.CDLL) -> bool:
-    """Whether PyTorch's number of threads is the library's: two pools would fight over the cores."""
+    """Whether its threads are PyTorch's, since two pools would fight over the cores."""
     n_threads = torch.get_num_threads()
     try:
         torch.set_num_threads(n_threads + 1)

@@ -1,12 +1,15 @@
 """What the tests of several folders share."""
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 REPOSITORY = Path(__file__).parents[1]
+HAS_COMPILER = shutil.which("c++") is not None
+needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="there is no C++ compiler")
 
 
 def uniform_noise(*shape, seed=0):

@@ -12,7 +12,7 @@ PACKAGE = "byola_diff"
 
 # Every file of the top folder and every folder, also those inside another: a folder of its own.
 FLOORS = [
-    ["atomic", "option_fields", "optional", "stopping"],
+    ["atomic", "option_fields", "optional", "stopping", "threads", "compiled"],
     ["audio", "randomness", "config", "storage", "command_line", "allocator", "commit"],
     ["models", "losses", "augment", "tables", "store", "sounds", "workers"],
     ["clips", "corpora"],

@@ -5,9 +5,7 @@ than the convolution. Scaling and ReLU are monotone, so they can act on the pool
 max(relu(a x + b)) = relu(a max(x) + b), with the minimum for the maximum where a < 0.
 """
 
-import ctypes
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -15,10 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import max_pool2d
 
-from byola_diff.compiled import compiled_library
-
-_SOURCE = Path(__file__).with_suffix(".cpp")
-_SUFFIX = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+from byola_diff.models.kernels import Kernels
 
 
 def norm_relu_pool(
@@ -32,17 +27,17 @@ def norm_relu_pool(
     """
     assert norm.num_batches_tracked is not None
     assert norm.momentum is not None
-    library = compiled_library(_SOURCE) if _is_channels_last(maps) else None
-    if library is None and maps.dtype == torch.bfloat16:
+    is_channels_last = maps.is_contiguous(memory_format=torch.channels_last)
+    kernels = Kernels.of(maps) if is_channels_last else None
+    if kernels is None and maps.dtype == torch.bfloat16:
         return max_pool2d(torch.relu(norm(maps)), 2)
     norm.num_batches_tracked += norm.track_running_stats
-    if library is None:
+    if kernels is None:
         kept = (norm.running_mean, norm.running_var) if norm.track_running_stats else (None, None)
         mean, variance = torch.batch_norm_update_stats(maps.detach(), *kept, norm.momentum)
         inverse_std = torch.rsqrt(variance + norm.eps)
         return _NormReluPool.apply(maps, norm.weight, norm.bias, mean, inverse_std)
-    compiled = _Compiled(library, _SUFFIX[maps.dtype])
-    mean, variance = compiled.statistics(maps.detach())
+    mean, variance = kernels.statistics(maps.detach())
     if norm.track_running_stats:
         assert norm.running_mean is not None
         assert norm.running_var is not None
@@ -50,17 +45,13 @@ def norm_relu_pool(
         norm.running_mean.lerp_(mean, norm.momentum)
         norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
     inverse_std = torch.rsqrt(variance + norm.eps)
-    return _CompiledNormReluPool.apply(compiled, maps, norm.weight, norm.bias, mean, inverse_std)
-
-
-def _is_channels_last(maps: Tensor) -> bool:
-    return maps.dtype in _SUFFIX and maps.is_contiguous(memory_format=torch.channels_last)
+    return _CompiledNormReluPool.apply(kernels, maps, norm.weight, norm.bias, mean, inverse_std)
 
 
 class _Slope(NamedTuple):
-    """What batch normalisation sends back to each value x: scale * gradient + slope * x + offset.
+    """What batch normalisation sends back to a value x: scale * gradient + slope * x + offset.
 
-    With g for the gradient and z for the normalised value it is scale * (g - mean(g) - z mean(g z)).
+    It is scale * (g - mean(g) - z mean(g z)), with g for the gradient and z for the normalised x.
     """
 
     scale: Tensor
@@ -116,10 +107,10 @@ class _CompiledNormReluPool(torch.autograd.Function):
     """The same in one pass over the maps each way."""
 
     @staticmethod
-    def forward(ctx, compiled, maps, weight, bias, mean, inverse_std):
+    def forward(ctx, kernels, maps, weight, bias, mean, inverse_std):
         scale = weight * inverse_std
-        output, largest, which = compiled.pool(maps, scale, bias - scale * mean)
-        ctx.compiled = compiled
+        output, largest, which = kernels.pool(maps, scale, bias - scale * mean)
+        ctx.kernels = kernels
         ctx.save_for_backward(maps, largest, which, weight, mean, inverse_std)
         return output
 
@@ -128,55 +119,10 @@ class _CompiledNormReluPool(torch.autograd.Function):
     def backward(ctx, grad):  # pyright: ignore[reportIncompatibleMethodOverride]
         maps, largest, which, weight, mean, inverse_std = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
-        total, products = ctx.compiled.sums(grad, largest, which)
+        total, products = ctx.kernels.sums(grad, largest, which)
         grad_bias = total.float()
         grad_weight = ((products - mean * total) * inverse_std).float()
         count, sums = maps.numel() // maps.shape[1], (grad_weight, grad_bias)
         back = _Slope.of(count, weight, mean, inverse_std, sums)
-        grad_maps = ctx.compiled.spread(maps, grad, which, back)
+        grad_maps = ctx.kernels.spread(maps, grad, which, back)
         return None, grad_maps, grad_weight, grad_bias, None, None
-
-
-class _Compiled(NamedTuple):
-    """The functions of `norm_relu_pool.cpp` for channels-last maps of one type."""
-
-    library: ctypes.CDLL
-    suffix: str
-
-    def statistics(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance (of the population) of each channel."""
-        mean, variance = torch.empty(2, maps.shape[1]).unbind()
-        self._call("statistics", maps, _sizes(maps), mean, variance)
-        return mean, variance
-
-    def pool(self, maps: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Output; the value that each is of; its place among four, 4 where the output is 0."""
-        batch, channel, mel, frame = maps.shape
-        like = {"memory_format": torch.channels_last}
-        output = torch.empty(batch, channel, mel // 2, frame // 2, dtype=maps.dtype, **like)
-        largest, which = torch.empty_like(output), torch.empty_like(output, dtype=torch.uint8)
-        self._call("pool", maps, _sizes(maps), scale, shift, output, largest, which)
-        return output, largest, which
-
-    def sums(self, grad: Tensor, largest: Tensor, which: Tensor) -> Float[Tensor, "2 channel"]:
-        """Gradients that flow, and gradients times values, summed for each channel."""
-        sums = torch.empty(2, grad.shape[1], dtype=torch.float64)
-        batch, channel, half_mel, half_frame = grad.shape
-        sizes = torch.tensor([batch, 2 * half_mel, 2 * half_frame, channel])
-        self._call("sums", grad, largest, which, sizes, sums)
-        return sums
-
-    def spread(self, maps: Tensor, grad: Tensor, which: Tensor, back: _Slope) -> Tensor:
-        """Gradient of the maps."""
-        output = torch.empty_like(maps)
-        self._call("spread", maps, grad, which, _sizes(maps), *back, output)
-        return output
-
-    def _call(self, name: str, *tensors: Tensor) -> None:
-        pointers: list[Any] = [ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors]
-        getattr(self.library, f"{name}_{self.suffix}")(*pointers)
-
-
-def _sizes(maps: Tensor) -> Tensor:
-    batch, channel, mel, frame = maps.shape
-    return torch.tensor([batch, mel, frame, channel])

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from byola_diff.models.cnn import AudioNTT
-from byola_diff.models.pooling import mean_max_pool
+from byola_diff.models.pooling import mean_max_pool_float32
 
 
 class Branch(nn.Module):
@@ -20,7 +20,7 @@ class Branch(nn.Module):
 
     def represent(self, view: Float[Tensor, "batch 1 mel frame"]) -> Float[Tensor, "batch dim"]:
         """Pooled representation, always float32: losses must not see autocast's rounding."""
-        return mean_max_pool(self.encoder(view).float())
+        return mean_max_pool_float32(self.encoder(view))
 
     def forward(
         self, view: Float[Tensor, "batch 1 mel frame"]

@@ -2,8 +2,12 @@
 
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from byola_diff.models.kernels import Kernels
 
 Pooling = Literal["mean+max", "mean", "first"]
 
@@ -35,3 +39,36 @@ def mean_max_pool(
         of a pre-trained model", Eq. 3.
     """
     return frame_embeddings.mean(dim=1) + frame_embeddings.amax(dim=1)
+
+
+def mean_max_pool_float32(
+    frame_embeddings: Float[Tensor, "batch frame dim"],
+) -> Float[Tensor, "batch dim"]:
+    """`mean_max_pool` of the frames in float32; on a CPU in one pass each way.
+
+    That pass gives the whole gradient of a maximum to the first of equal frames, as the published
+    code does; `mean_max_pool` shares it among them.
+    """
+    kernels = Kernels.of(frame_embeddings) if frame_embeddings.is_contiguous() else None
+    if kernels is None or frame_embeddings.shape[1] > _MOST_FRAMES:
+        return mean_max_pool(frame_embeddings.float())
+    return _CompiledMeanMax.apply(kernels, frame_embeddings)
+
+
+_MOST_FRAMES = 256
+"""Whose numbers fit a byte."""
+
+
+class _CompiledMeanMax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, kernels, frames):
+        output, which = kernels.mean_max(frames)
+        ctx.kernels, ctx.n_frames = kernels, frames.shape[1]
+        ctx.save_for_backward(which)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):  # pyright: ignore[reportIncompatibleMethodOverride]
+        (which,) = ctx.saved_tensors
+        return None, ctx.kernels.mean_max_back(grad.contiguous(), which, ctx.n_frames)

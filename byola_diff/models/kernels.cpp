@@ -1,8 +1,8 @@
-// Batch normalisation by batch statistics, ReLU and 2 x 2 max-pooling of maps in one pass, and back.
+// Operations of training on a CPU, each in one pass over its values and one back.
 //
-// Maps lie as [clip, mel, frame, channel]. Sums are taken clip by clip and then added in the order of
-// the clips, so that results do not depend on the number of threads. Arithmetic is in float32 (sums
-// over clips in float64), whatever the type of the maps.
+// Arithmetic is in float32 (sums over clips in float64), whatever the type of the values. Sums are
+// taken clip by clip and then added in the order of the clips, so that results do not depend on the
+// number of threads.
 
 #include <omp.h>
 
@@ -36,6 +36,9 @@ struct BFloat16 {
     return {uint16_t((wide & 0x7fffffff) > 0x7f800000 ? quiet_nan : rounded)};
   }
 };
+
+// ---- Batch normalisation by batch statistics, ReLU and 2 x 2 max-pooling of maps that lie as
+// [clip, mel, frame, channel].
 
 // Which of the four pixels under an output is the largest; none where the output is 0.
 constexpr uint8_t NONE = 4;
@@ -184,6 +187,59 @@ void spread(const T* maps, const T* gradient, const uint8_t* which, Shape shape,
   }
 }
 
+// ---- Mean over frames plus maximum over frames of [clip, frame, dim].
+
+template <typename T>
+void mean_max(const T* frames, int64_t clips, int64_t n_frames, int64_t dim, float* output,
+              uint8_t* which) {
+#pragma omp parallel for schedule(static)
+  for (int64_t clip = 0; clip < clips; ++clip) {
+    std::vector<float> sum(dim, 0.0f), top(dim);
+    uint8_t* index = which + clip * dim;
+    std::memset(index, 0, dim);
+    for (int64_t frame = 0; frame < n_frames; ++frame) {
+      const T* x = frames + (clip * n_frames + frame) * dim;
+#pragma omp simd
+      for (int64_t d = 0; d < dim; ++d) {
+        const float value = x[d].value();
+        // The first of equal values; NaN, which is no value's equal, counts as the largest.
+        const bool above = frame == 0 || value > top[d] || value != value;
+        sum[d] += value;
+        top[d] = above ? value : top[d];
+        index[d] = above ? uint8_t(frame) : index[d];
+      }
+    }
+    for (int64_t d = 0; d < dim; ++d) output[clip * dim + d] = sum[d] / n_frames + top[d];
+  }
+}
+
+template <typename T>
+void mean_max_back(const float* gradient, const uint8_t* which, int64_t clips, int64_t n_frames,
+                   int64_t dim, T* output) {
+  const float share = 1.0f / n_frames;
+#pragma omp parallel for schedule(static)
+  for (int64_t clip = 0; clip < clips; ++clip) {
+    const float* g = gradient + clip * dim;
+    const uint8_t* index = which + clip * dim;
+    for (int64_t frame = 0; frame < n_frames; ++frame) {
+      T* out = output + (clip * n_frames + frame) * dim;
+#pragma omp simd
+      for (int64_t d = 0; d < dim; ++d)
+        out[d] = T::of(g[d] * share + (index[d] == frame ? g[d] : 0.0f));
+    }
+  }
+}
+
+// ---- Dropout by 16 random bits for each value: those below the threshold are dropped.
+
+template <typename T>
+void scale_kept(const T* values, const int16_t* bits, int64_t count, int64_t threshold, float scale,
+                T* output) {
+#pragma omp parallel for simd schedule(static)
+  for (int64_t i = 0; i < count; ++i)
+    output[i] = T::of(bits[i] >= threshold ? values[i].value() * scale : 0.0f);
+}
+
 }  // namespace
 
 #define FOR_TYPE(T, SUFFIX)                                                                        \
@@ -203,6 +259,17 @@ void spread(const T* maps, const T* gradient, const uint8_t* which, Shape shape,
                        const float* offset, T* output) {                                           \
     spread(maps, gradient, which, {sizes[0], sizes[1], sizes[2], sizes[3]}, scale, slope, offset,  \
            output);                                                                                \
+  }                                                                                                \
+  void mean_max_##SUFFIX(const T* frames, const int64_t* sizes, float* output, uint8_t* which) {   \
+    mean_max(frames, sizes[0], sizes[1], sizes[2], output, which);                                 \
+  }                                                                                                \
+  void mean_max_back_##SUFFIX(const float* gradient, const uint8_t* which, const int64_t* sizes,   \
+                              T* output) {                                                         \
+    mean_max_back(gradient, which, sizes[0], sizes[1], sizes[2], output);                          \
+  }                                                                                                \
+  void scale_kept_##SUFFIX(const T* values, const int16_t* bits, const int64_t* sizes,             \
+                           const float* scale, T* output) {                                        \
+    scale_kept(values, bits, sizes[0], sizes[1], *scale, output);                                  \
   }
 
 extern "C" {
