@@ -68,15 +68,16 @@ class Chooser:
         waiting = (now.waited_s - before.waited_s) / wall_s
         others = (now.busy_s - before.busy_s - now.own_s + before.own_s) / wall_s
         room = now.n_cores - max(others, 0.0)
+        fitting = math.floor(room + 1 - _MARGIN)
         self._crowded = self._crowded + 1 if waiting > _CROWDED else 0
-        self._free = self._free + 1 if room > self.n_threads + _MARGIN else 0
+        self._free = self._free + 1 if fitting > self.n_threads else 0
         self._since_raise += 1
         if self._crowded >= 2 and self.n_threads > 1:
             if self._since_raise <= 2 * self._patience:
                 self._patience = min(2 * self._patience, _LONGEST_PATIENCE)
             self._set(min(math.floor(room + 0.5), self.n_threads - 1))
         elif self._free >= self._patience and self.n_threads < self.n_full:
-            self._set(math.floor(room + 1 - _MARGIN))
+            self._set(fitting)
             self._since_raise = 0
         return self.n_threads
 

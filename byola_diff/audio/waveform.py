@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+import torch
 from torch import Tensor
 
 LOUDEST = 4.0
@@ -10,6 +11,11 @@ LOUDEST = 4.0
 
 _MOST_CHANNELS, _SHORTEST_RECORDING = 8, 1000
 """So few samples each of so many clips are the channels of one recording."""
+
+
+def as_waveform(samples: Tensor) -> Tensor:
+    """The same samples in [-1, 1] as float32, if they have 16 bits; any others as they are."""
+    return samples.float() / 32768 if samples.dtype == torch.int16 else samples
 
 
 def checked_waveform(waveform: Any) -> Tensor:

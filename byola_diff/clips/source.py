@@ -40,6 +40,12 @@ class ClipSource:
         """Crops of the given clips in their order, on `device`."""
         raise NotImplementedError
 
+    def stored_batch(
+        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
+    ) -> Tensor:
+        """`batch`, or 16-bit samples that `as_waveform` makes the same of: half as much to move."""
+        return self.batch(epoch, clips, device)
+
     def second_batch(
         self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
     ) -> Float[Tensor, "batch sample"] | None:

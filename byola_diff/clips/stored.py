@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int, Int16
 from torch import Tensor
 
+from byola_diff.audio.waveform import as_waveform
 from byola_diff.clips.order import crop_draws, crop_starts
 from byola_diff.clips.source import ClipSource
 from byola_diff.store.packed import SAMPLE_BYTES, PackedStore
@@ -27,15 +28,17 @@ class PackedSource(ClipSource):
         self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
     ) -> Float[Tensor, "batch sample"]:
         """As of the base class."""
+        return as_waveform(self.stored_batch(epoch, clips).to(device))
+
+    def stored_batch(
+        self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
+    ) -> Int16[Tensor, "batch sample"]:
+        """As of the base class: the samples as they are stored, on the host."""
         clips = clips.cpu()
-        lengths = self.store.index[clips.numpy(), 2]
-        draws = crop_draws(self.seed, epoch, clips)
-        starts = crop_starts(draws, torch.from_numpy(lengths), self.crop_samples).tolist()
-        samples = np.zeros((len(clips), self.crop_samples), np.int16)
-        for row, clip in enumerate(clips.tolist()):
-            n_samples = min(self.crop_samples, int(lengths[row]))
-            samples[row, :n_samples] = self.store.read(clip, starts[row], n_samples)
-        return torch.from_numpy(samples).to(device).float() / 32768
+        lengths = torch.from_numpy(self.store.index[clips.numpy(), 2])
+        starts = crop_starts(crop_draws(self.seed, epoch, clips), lengths, self.crop_samples)
+        crops = self.store.read_crops(clips.tolist(), starts.tolist(), self.crop_samples)
+        return torch.from_numpy(crops)
 
     def identity(self) -> str:
         """As of the base class, by the recorded hashes of all samples."""
@@ -80,7 +83,7 @@ class ResidentSource(ClipSource):
         inside = positions < lengths[:, None]  # [batch, sample]
         # Past the end of a short clip lies another clip, and past that perhaps nothing.
         where = ((self._first[clips] + starts)[:, None] + positions).where(inside, 0)
-        waveform = self._samples[where].float().where(inside, 0.0) / 32768
+        waveform = as_waveform(self._samples[where]).where(inside, 0.0)
         return waveform if device is None else waveform.to(device)
 
 

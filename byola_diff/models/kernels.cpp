@@ -202,8 +202,7 @@ void mean_max(const T* frames, int64_t clips, int64_t n_frames, int64_t dim, flo
 #pragma omp simd
       for (int64_t d = 0; d < dim; ++d) {
         const float value = x[d].value();
-        // The first of equal values; NaN, which is no value's equal, counts as the largest.
-        const bool above = frame == 0 || value > top[d] || value != value;
+        const bool above = frame == 0 || value > top[d];  // the first of equal values
         sum[d] += value;
         top[d] = above ? value : top[d];
         index[d] = above ? uint8_t(frame) : index[d];

@@ -18,6 +18,8 @@ of format 1 have no hashes of blocks or index: `verify` and a resident store che
 
 import hashlib
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ from byola_diff.storage import BrokenFileError, check_seal, load_fault, sha256
 FORMAT_VERSION = 2
 SAMPLE_BYTES = 2
 BLOCK_SAMPLES = 32_768
+_MOST_OPEN = 64
+"""Shards: a process may not keep thousands of files open."""
 
 _KEYS = ("sample_rate", "counts", "shards", "resampler", "decoder")
 
@@ -53,9 +57,10 @@ class PackedStore:
         self.sample_rate: int = meta["sample_rate"]
         self.shard_samples = np.array([shard["samples"] for shard in meta["shards"]], np.int64)
         ends = np.cumsum(-(-self.shard_samples // BLOCK_SAMPLES))
-        self._first_block = np.concatenate(([0], ends))  # of each shard
+        self._first_block: list[int] = [0, *ends.tolist()]  # of each shard
         self._blocks = np.zeros(self._first_block[-1], np.uint64) if blocks is None else blocks
-        self._checked = np.full(len(self._blocks), blocks is None)
+        self._checked = bytearray([blocks is None]) * len(self._blocks)  # by block: 0 or 1
+        self._files: dict[int, int] = {}
 
     @classmethod
     def open(cls, path: Path | str) -> "PackedStore":
@@ -100,16 +105,46 @@ class PackedStore:
         length = clip_length - start if length is None else length
         if start < 0 or not 0 <= length <= clip_length - start:
             raise ValueError(f"clip {clip} has {clip_length} samples, not {start}:{start + length}")
-        first = offset + start
+        self._check(shard, offset + start, length)
+        samples = np.empty(length, "<i2")
+        self._read_into(samples, shard, offset + start)
+        return samples.astype(np.int16, copy=False)
+
+    def read_crops(
+        self, clips: Sequence[int], starts: Sequence[int], n_samples: int
+    ) -> Int16[np.ndarray, "crop sample"]:
+        """`n_samples` of each clip from its start on; zeros past the end of a clip.
+
+        Raises:
+            ValueError: If a clip or a start does not exist.
+            PackedStoreError: If they are not those that were written.
+        """
+        if clips and not (min(clips) >= 0 and max(clips) < len(self)):
+            raise ValueError(f"clips {min(clips)} to {max(clips)} of a store of {len(self)}")
+        crops = np.empty((len(clips), n_samples), "<i2")
+        places = self.index[np.asarray(clips, np.int64)].tolist()
+        for row, (start, (shard, offset, length)) in enumerate(zip(starts, places, strict=True)):
+            if not 0 <= start <= length:
+                raise ValueError(f"clip {clips[row]} has {length} samples, none at {start}")
+            taken = min(n_samples, length - start)
+            self._check(shard, offset + start, taken)
+            self._read_into(crops[row, :taken], shard, offset + start)
+            crops[row, taken:] = 0
+        return crops.astype(np.int16, copy=False)
+
+    def _check(self, shard: int, first: int, length: int) -> None:
+        """Compare the blocks with these samples with their hashes, once in a process."""
         begin, end = first // BLOCK_SAMPLES, -(-(first + length) // BLOCK_SAMPLES)
-        numbers = self._first_block[shard] + np.arange(begin, end)
-        if self._checked[numbers].all():
-            return self._samples(shard, first, length)
-        whole = self._samples(shard, begin * BLOCK_SAMPLES, (end - begin) * BLOCK_SAMPLES)
+        before = self._first_block[shard]
+        numbers = slice(before + begin, before + end)
+        if 0 not in self._checked[numbers]:
+            return
+        end_sample = min(end * BLOCK_SAMPLES, int(self.shard_samples[shard]))
+        whole = np.empty(end_sample - begin * BLOCK_SAMPLES, "<i2")
+        self._read_into(whole, shard, begin * BLOCK_SAMPLES)
         if not np.array_equal(block_digests(whole), self._blocks[numbers]):
             raise PackedStoreError(f"{self.shard_path(shard)}: altered since packed; {_REPACK}")
-        self._checked[numbers] = True
-        return whole[first - begin * BLOCK_SAMPLES :][:length]
+        self._checked[numbers] = b"\1" * (end - begin)
 
     def read_shard(self, shard: int) -> Int16[np.ndarray, " sample"]:
         """All samples of a shard.
@@ -117,17 +152,35 @@ class PackedStore:
         Raises:
             PackedStoreError: If they are not those that were written.
         """
-        samples = self._samples(shard, 0, int(self.shard_samples[shard]))
-        digest = hashlib.sha256(samples.astype("<i2", copy=False).data).hexdigest()
+        samples = np.empty(int(self.shard_samples[shard]), "<i2")
+        self._read_into(samples, shard, 0)
+        digest = hashlib.sha256(samples.data).hexdigest()
         if digest != self.meta["shards"][shard]["sha256"]:
             raise PackedStoreError(f"{self.shard_path(shard)}: altered since packed; {_REPACK}")
-        return samples
-
-    def _samples(self, shard: int, first: int, length: int) -> Int16[np.ndarray, " sample"]:
-        # Opened for each read, since thousands of shards are more than a process may keep open.
-        offset = first * SAMPLE_BYTES
-        samples = np.fromfile(self.shard_path(shard), "<i2", length, offset=offset)
         return samples.astype(np.int16, copy=False)
+
+    def _read_into(self, samples: np.ndarray, shard: int, first: int) -> None:
+        """Fill dense little-endian samples from a place in a shard."""
+        offset = first * SAMPLE_BYTES
+        if hasattr(os, "preadv"):
+            n_read = os.preadv(self._descriptor(shard), [samples], offset)
+        else:  # as on Windows
+            found = np.fromfile(self.shard_path(shard), "<i2", len(samples), offset=offset)
+            n_read, samples[: len(found)] = found.nbytes, found
+        if n_read != samples.nbytes:
+            raise PackedStoreError(f"{self.shard_path(shard)}: truncated since opened; {_REPACK}")
+
+    def _descriptor(self, shard: int) -> int:
+        """Of the shard, kept open; the one opened first is closed where there would be many."""
+        if shard not in self._files:
+            if len(self._files) >= _MOST_OPEN:
+                os.close(self._files.pop(next(iter(self._files))))
+            self._files[shard] = os.open(self.shard_path(shard), os.O_RDONLY)
+        return self._files[shard]
+
+    def __del__(self) -> None:
+        for descriptor in getattr(self, "_files", {}).values():
+            os.close(descriptor)
 
     @property
     def checks_blocks(self) -> bool:

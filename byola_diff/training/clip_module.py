@@ -120,7 +120,7 @@ class StepBatches(Dataset):
     device: torch.device | str = "cpu"
 
     def __getitem__(self, step: int) -> dict[str, Any]:
-        """The batch of a step, on the device.
+        """The batch of a step, on the device; perhaps as 16-bit samples.
 
         There is a `second_waveform` where the second view is of another sound.
         """
@@ -129,7 +129,7 @@ class StepBatches(Dataset):
         epoch, clips = self.clips_of(step)
         batch: dict[str, Any] = {"step": step, "epoch": epoch}
         try:
-            batch["waveform"] = self.source.batch(epoch, clips, self.device)
+            batch["waveform"] = self.source.stored_batch(epoch, clips, self.device)
             second = self.source.second_batch(epoch, clips, self.device)
             if second is not None:
                 batch["second_waveform"] = second

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
+from byola_diff.audio.waveform import as_waveform
 from byola_diff.commit import code_commit
 from byola_diff.config import PretrainConfig, TrainingConfig, to_plain
 from byola_diff.models.pair import OnlineTargetPair, update_target
@@ -54,19 +55,18 @@ class Learner(LightningModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Loss terms of one batch; `loss` is what is minimised."""
-        waveform: Float[Tensor, "batch sample"] = batch["waveform"]
-        step, rank = batch["step"], self.global_rank
+        device, step, rank = batch["waveform"].device, batch["step"], self.global_rank
         # Every draw of the step is a function of (seed, step, rank): resuming needs no state.
         torch.manual_seed(derive_seed(self.seed, "dropout", step, rank))
-        generator = torch_generator(self.seed, "views", step, rank, device=waveform.device)
+        generator = torch_generator(self.seed, "views", step, rank, device=device)
         with torch.no_grad():
             log_mels = [
-                self.normalize(self.log_mel(batch[name]))
+                self.normalize(self.log_mel(as_waveform(batch[name])))
                 for name in ("waveform", "second_waveform")
                 if name in batch
             ]
             views = self.make_views(log_mels[0], generator, log_mels[-1])
-        rates = torch_generator(self.seed, "rates", step, rank, device=waveform.device)
+        rates = torch_generator(self.seed, "rates", step, rank, device=device)
         # What a step of 1 in the views is in the logarithm of power.
         log_scale = self.normalize.std * views.std
         terms = self.loss_terms(views.first, views.second, rates, log_scale, views.short)

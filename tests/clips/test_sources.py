@@ -6,6 +6,7 @@ from torch.utils.data import DataLoader
 
 from byola_diff.audio.files import read_audio
 from byola_diff.audio.resample import resample
+from byola_diff.audio.waveform import as_waveform
 from byola_diff.clips.folder import FolderSource
 from byola_diff.clips.order import crop_draws, crop_starts
 from byola_diff.clips.source import ClipSource, TooManyRejectedError
@@ -46,6 +47,14 @@ def test_same_crops_from_all(three, epoch):
     assert packed.shape == (6, CROP)
     assert torch.equal(packed, resident)
     assert torch.equal(packed, folder)
+
+
+def test_stored_samples_are_the_same_waveform(three):
+    clips = torch.tensor([3, 2, 1])
+    stored = [source.stored_batch(1, clips, "cpu") for source in three]
+    assert [samples.dtype for samples in stored] == [torch.int16, torch.float32, torch.float32]
+    for samples, source in zip(stored, three, strict=True):
+        assert torch.equal(as_waveform(samples), source.batch(1, clips, "cpu"))
 
 
 def test_crop_is_the_stretch_by_the_law(three, store):

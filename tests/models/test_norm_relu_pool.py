@@ -257,3 +257,16 @@ def test_running_statistics_can_be_held():
     norm_relu_pool(maps, norm)
     for name, buffer in norm.named_buffers():
         assert torch.equal(buffer, before[name])
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_layout_of_the_gradient_does_not_matter(dtype):
+    maps, gradients = channels_last(2, N_CHANNELS, 4, 6).to(dtype), []
+    share = torch.randn(2, N_CHANNELS, 2, 3, generator=torch.Generator().manual_seed(4)).to(dtype)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        inputs = maps.clone(memory_format=torch.preserve_format).requires_grad_()
+        out = norm_relu_pool(inputs, make_norm(dtype=dtype))
+        out.backward(share.contiguous(memory_format=layout))
+        gradients.append(inputs.grad)
+    assert torch.equal(*gradients)

@@ -73,3 +73,12 @@ def test_one_pass_does_not_hide_what_is_not_finite():
 def test_frames_in_another_layout_are_pooled_too():
     frames = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)).transpose(1, 2)
     torch.testing.assert_close(mean_max_pool_float32(frames), mean_max_pool(frames))
+
+
+@needs_compiler
+def test_the_layout_of_the_gradient_of_one_pass_does_not_matter():
+    frames = torch.tensor([[[1.0, 2.0], [3.0, 0.0]], [[5.0, 6.0], [7.0, 9.0]]], requires_grad=True)
+    share = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    mean_max_pool_float32(frames).backward(share.T.contiguous().T)
+    expected = [[[0.5, 3.0], [1.5, 1.0]], [[1.5, 2.0], [4.5, 6.0]]]
+    assert frames.grad.tolist() == expected

@@ -1,11 +1,15 @@
+import gc
 import json
+import os
 import pickle
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from byola_diff.store import packed
 from byola_diff.store.packed import PackedStore, PackedStoreError
 from tests.store.store_maker import RATE, files_of, pack, write_sounds, write_synthetic_store
 
@@ -32,6 +36,57 @@ def test_reads_outside_are_refused(store):
     for clip, start, length in [(5, 0, 1), (-1, 0, 1), (2, 0, 101), (2, 100, 1), (2, -1, 1)]:
         with pytest.raises(ValueError, match="clip"):
             store.read(clip, start, length)
+
+
+def test_crops_are_parts_of_clips_with_zeros_behind(store):
+    # Clip 2 has 100 samples.
+    crops = store.read_crops([3, 2, 3], [7, 90, 0], 11)
+    assert crops.dtype == np.int16
+    np.testing.assert_array_equal(crops[0], store.read(3, 7, 11))
+    np.testing.assert_array_equal(crops[1], [*store.read(2, 90), 0])
+    np.testing.assert_array_equal(crops[2], store.read(3, 0, 11))
+
+
+@pytest.mark.parametrize(("clip", "start"), [(5, 0), (-1, 0), (2, 101), (2, -1)])
+def test_crops_outside_are_refused(store, clip, start):
+    with pytest.raises(ValueError, match="clip"):
+        store.read_crops([0, clip], [0, start], 10)
+
+
+def open_shards():
+    paths = (os.path.realpath(path) for path in Path("/proc/self/fd").iterdir())
+    return [path for path in paths if Path(path).name.startswith("shard-")]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the list of open files is Linux's")
+def test_few_of_many_shards_are_open_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(packed, "_MOST_OPEN", 2)
+    store = pack(write_sounds(tmp_path / "source", [200_000 + n for n in range(7)]), tmp_path / "s")
+    clips = [0, 6, 2, 4, 0, 6]
+    crops = store.read_crops(clips, [0] * 6, 200_000)
+    assert len(open_shards()) == 2
+    for crop, clip in zip(crops, clips, strict=True):
+        np.testing.assert_array_equal(crop, store.read(clip, 0, 200_000))
+    del store, crops
+    gc.collect()
+    assert not open_shards()
+
+
+@pytest.mark.parametrize("system", ["posix", "another"])
+def test_every_system_reads_the_same(store, monkeypatch, system):
+    if system == "another":
+        monkeypatch.delattr(os, "preadv", raising=False)
+    np.testing.assert_array_equal(store.read_crops([3], [7], 11)[0], store.read(3)[7:18])
+    os.truncate(store.shard_path(0), 1000)
+    with pytest.raises(PackedStoreError, match="truncated since opened"):
+        store.read_crops([3], [20_000], 100)
+
+
+def test_a_shard_that_shrinks_while_it_is_read_is_told(store):
+    store.read(3)
+    os.truncate(store.shard_path(0), 1000)
+    with pytest.raises(PackedStoreError, match="truncated since opened"):
+        store.read_crops([3], [0], 100)
 
 
 def test_description(store, tmp_path):
