@@ -17,6 +17,7 @@ from byola_diff.audio.normalize import Normalize
 from byola_diff.clips.open import count_files, open_source
 from byola_diff.clips.order import steps_per_epoch
 from byola_diff.config import PretrainConfig
+from byola_diff.devices import count_devices, use_gpu
 from byola_diff.models.cnn import ENCODERS, AudioNTT
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.pair import OnlineTargetPair
@@ -30,7 +31,7 @@ from byola_diff.training.learner import Learner
 from byola_diff.training.monitors import ListRejectedFiles, Meter, ScoreDuringTraining
 from byola_diff.training.objective import Objective
 from byola_diff.training.progress import UNBOUNDED_STEPS, Progress, TimeLimit
-from byola_diff.training.run_identity import count_devices, use_bfloat16, use_gpu
+from byola_diff.training.run_identity import use_bfloat16
 from byola_diff.training.views import ViewMaker
 
 

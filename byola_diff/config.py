@@ -44,7 +44,7 @@ class FrontEndConfig:
         _require_at_least(1, self, "front_end", *sizes)
 
 
-SourceKind = Literal["folder", "packed", "resident", "procedural"]
+SourceKind = Literal["folder", "packed", "resident", "procedural", "shards"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +69,10 @@ class DataConfig:
 
     source: SourceKind = "folder"
     """A folder of audio decoded as needed; a packed store read from disk; the same store held on
-    the device; or procedural sounds, which take no `root`."""
+    the device; tar shards of audio read in sequence; or procedural sounds, which take no `root`."""
     root: Path | None = None
-    """Folder of the audio or of the packed store."""
+    """Folder of the audio or of the packed store; of shards a folder, or a path or URL with braces,
+    such as `s3://mine/part-{0000..0099}.tar`."""
     sources: tuple[SourceConfig, ...] = ()
     """Several sources mixed at stated shares, in place of `source` and `root`, such as
     `[{source: packed, root: packed/mine, share: 0.7}, {source: procedural, share: 0.3}]`."""

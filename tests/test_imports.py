@@ -14,7 +14,7 @@ PACKAGE = "byola_diff"
 FLOORS = [
     ["atomic", "option_fields", "optional", "stopping", "threads", "compiled"],
     ["audio", "randomness", "config", "storage", "command_line", "allocator", "commit"],
-    ["models", "losses", "augment", "tables", "store", "sounds", "workers"],
+    ["models", "losses", "augment", "tables", "store", "sounds", "workers", "devices"],
     ["clips", "corpora"],
     ["training", "soundscapes.render", "export", "free_corpus"],
     ["soundscapes.production"],
@@ -36,6 +36,7 @@ OPTIONAL = {
     *("av", "tinysoundfont"),
     *("pandas", "pyarrow", "jinja2", "PIL"),
     *("nnAudio", "pyloudnorm", "jams", "sox"),
+    "webdataset",
 }
 SCRIPTS = ["train.py", "evaluate.py", "datasets/*.py", "benchmarks/*.py"]
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
-from byola_diff.audio.files import AudioFileError, AudioReader, find_audio, open_audio
+from byola_diff.audio.files import AudioFileError, find_audio, open_audio
 from byola_diff.audio.resample import resample, resampled_length, source_stretch
 from byola_diff.clips.order import crop_draws, crop_starts
 from byola_diff.clips.source import ClipSource, Rejection, RejectionLog, UnreadableSourceError
@@ -86,8 +86,7 @@ class FolderSource(ClipSource):
         for offset in range(self.n_clips):
             path = self.files[(clip + offset) % self.n_clips]
             try:
-                with open_audio(path) as reader:
-                    return self._crop(reader, path, draw)
+                return read_crop(path, draw, self.sample_rate, self.crop_samples)
             except AudioFileError as error:
                 rejection = Rejection(path.relative_to(self.root).as_posix(), error.reason)
                 self._fresh.append(rejection)
@@ -96,19 +95,27 @@ class FolderSource(ClipSource):
             f"none of the {self.n_clips} files below {self.root} can be read"
         )
 
-    def _crop(
-        self, reader: AudioReader, path: Path, draw: Tensor
-    ) -> Float32[np.ndarray, " sample"]:
-        """Decode the crop and its margins only, resample, and cut the margins off."""
-        rates = reader.sample_rate, self.sample_rate
+
+def read_crop(
+    path: Path, draw: Int[Tensor, " 1"], sample_rate: int, crop_samples: int
+) -> Float32[np.ndarray, " sample"]:
+    """The crop of an audio file that a draw of `crop_draws` stands for; shorter if the file is.
+
+    The crop and its margins alone are decoded.
+
+    Raises:
+        AudioFileError: If the file can't be read.
+    """
+    with open_audio(path) as reader:
+        rates = reader.sample_rate, sample_rate
         length = resampled_length(reader.n_samples, *rates)
         if length == 0:
-            raise AudioFileError(path, f"empty at {self.sample_rate} Hz")
-        start = int(crop_starts(draw, torch.tensor([length]), self.crop_samples))
-        first, n_samples, cut = source_stretch(start, self.crop_samples, *rates)
+            raise AudioFileError(path, f"empty at {sample_rate} Hz")
+        start = int(crop_starts(draw, torch.tensor([length]), crop_samples))
+        first, n_samples, cut = source_stretch(start, crop_samples, *rates)
         waveform = resample(reader.read(first, n_samples), *rates)
-        # Lossy codecs and resampling overshoot; a packed store has such peaks clipped too.
-        return np.clip(waveform[cut : cut + self.crop_samples], -1, 1)
+    # Lossy codecs and resampling overshoot; a packed store has such peaks clipped too.
+    return np.clip(waveform[cut : cut + crop_samples], -1, 1)
 
 
 def _files_sha256(names: Sequence[str], files: Sequence[Path]) -> str:

@@ -7,9 +7,11 @@ import torch
 
 from byola_diff.clips.endless import MixedSource, ProceduralSource
 from byola_diff.clips.folder import FolderSource
+from byola_diff.clips.shards import ShardSource, find_shards
 from byola_diff.clips.source import ClipSource
 from byola_diff.clips.stored import PackedSource, ResidentSource
 from byola_diff.config import DataConfig, PretrainConfig, SourceKind
+from byola_diff.devices import count_devices
 from byola_diff.store.packed import PackedStore
 
 
@@ -48,7 +50,7 @@ def _parts(data: DataConfig) -> list[tuple[SourceKind, Path | None]]:
 
 
 def _needs_host(data: DataConfig, kind: SourceKind) -> bool:
-    return kind in ("folder", "packed") or (kind == "procedural" and data.num_workers > 0)
+    return kind in ("folder", "packed", "shards") or (kind == "procedural" and data.num_workers > 0)
 
 
 def _open_one(
@@ -59,6 +61,18 @@ def _open_one(
         on_device = config.data.num_workers == 0
         moved = config.data.procedural_moved
         return ProceduralSource(config.seed, n_samples, rate, on_device=on_device, moved=moved)
+    if kind == "shards":
+        assert root is not None
+        training, data = config.training, config.data
+        return ShardSource(
+            find_shards(root),
+            sample_rate=rate,
+            crop_samples=n_samples,
+            seed=config.seed,
+            batch_size=data.batch_size,
+            n_lanes=max(data.num_workers, 1) * count_devices(config) * training.nodes,
+            max_rejected=data.max_rejected,
+        )
     if root is None or not root.exists():
         raise FileNotFoundError(f"data.root {root} does not exist")
     if kind == "folder":

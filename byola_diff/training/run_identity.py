@@ -14,6 +14,7 @@ from byola_diff.clips.open import count_files, identify_clips, open_source
 from byola_diff.clips.source import ClipSource
 from byola_diff.commit import code_commit
 from byola_diff.config import DataConfig, PretrainConfig, to_plain
+from byola_diff.devices import count_devices, use_gpu
 from byola_diff.models.precision import resolved_precision
 from byola_diff.randomness import torch_generator
 from byola_diff.storage import BrokenFileError, check_hash, load_tensors, sha256
@@ -63,24 +64,10 @@ def identity_of_run(config: PretrainConfig) -> dict[str, Any]:
     return facts
 
 
-def count_devices(config: PretrainConfig) -> int:
-    """Processes on this node."""
-    training = config.training
-    if training.devices != "auto":
-        return training.devices
-    gpus_wanted = training.accelerator in ("auto", "gpu", "cuda")
-    return max(torch.cuda.device_count(), 1) if gpus_wanted else 1
-
-
 def use_bfloat16(config: PretrainConfig) -> bool:
     """Whether the networks run in bfloat16: for "auto", where the hardware computes it."""
     device = "cuda" if use_gpu(config) else "cpu"
     return resolved_precision(config.training.precision, device) == "bfloat16"
-
-
-def use_gpu(config: PretrainConfig) -> bool:
-    """Whether training runs on a GPU."""
-    return torch.cuda.is_available() and config.training.accelerator != "cpu"
 
 
 def check_resumed(config: PretrainConfig, checkpoint: Path, identity: Mapping[str, Any]) -> None:
