@@ -17,6 +17,7 @@ from typing import TypeVar
 import torch
 
 from byola_diff.allocator import keep_freed_memory
+from byola_diff.cluster import in_cluster
 from byola_diff.threads import one_thread
 
 T = TypeVar("T")
@@ -28,7 +29,11 @@ _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 def outcomes(
-    items: Sequence[T], work: Callable[[T], R], n_workers: int, slow_to_import: Sequence[str] = ()
+    items: Sequence[T],
+    work: Callable[[T], R],
+    n_workers: int,
+    slow_to_import: Sequence[str] = (),
+    cluster: str | None = None,
 ) -> Generator[tuple[int, Callable[[], R]]]:
     """Place of each item as it is finished, and a function that gives its result or its error.
 
@@ -39,7 +44,11 @@ def outcomes(
         work: A function that can be pickled, for more than one process.
         n_workers: Processes; 1 is this one.
         slow_to_import: Packages that `work` imports, to be imported once for all processes.
+        cluster: Address of a Ray cluster, as of `in_cluster`, to work there instead.
     """
+    if cluster is not None:
+        yield from in_cluster(items, work, cluster)
+        return
     if n_workers > 1:
         yield from _in_processes(items, work, n_workers, slow_to_import)
         return

@@ -14,6 +14,7 @@ PACKAGE = "byola_diff"
 FLOORS = [
     ["atomic", "option_fields", "optional", "stopping", "threads", "compiled"],
     ["audio", "randomness", "config", "storage", "command_line", "allocator", "commit"],
+    ["cluster"],
     ["models", "losses", "augment", "tables", "store", "sounds", "workers", "devices"],
     ["clips", "corpora"],
     ["training", "soundscapes.render", "export", "free_corpus"],
@@ -36,7 +37,7 @@ OPTIONAL = {
     *("av", "tinysoundfont"),
     *("pandas", "pyarrow", "jinja2", "PIL"),
     *("nnAudio", "pyloudnorm", "jams", "sox"),
-    "webdataset",
+    *("webdataset", "ray"),
 }
 SCRIPTS = ["train.py", "evaluate.py", "datasets/*.py", "benchmarks/*.py"]
 

@@ -47,6 +47,8 @@ class PrepareClipsOptions:
     """Such as 16000."""
     workers: Count = 1
     """Processes."""
+    cluster: Annotated[str, "ADDRESS"] | None = None
+    """Work on a Ray cluster instead: auto, or its address; the machines share the folders."""
     shard_mib: Count = 256
     """Approximate size of a shard."""
     max_rejected: Annotated[float, "SHARE"] = 0.05
@@ -89,21 +91,21 @@ def write_store(plan: PackPlan, args: PrepareClipsOptions) -> None:
     """
     begin(plan, args.out)
     if not (args.out / "meta.json").exists():
-        records = pack(plan, args.out, args.workers, args.max_rejected)
+        records = pack(plan, args)
         write_index(plan, args.out, records)
     shutil.rmtree(args.out / "parts", ignore_errors=True)  # superfluous with an index
 
 
-def pack(plan: PackPlan, out: Path, workers: int, max_rejected: float) -> list[ShardRecord]:
+def pack(plan: PackPlan, args: PrepareClipsOptions) -> list[ShardRecord]:
     """Records of all shards, in order.
 
     Raises:
         TooManyRejectedError: As soon as more than the allowed share is rejected.
     """
-    log = RejectionLog(len(plan.files), max_rejected)
+    log = RejectionLog(len(plan.files), args.max_rejected)
     records: dict[int, ShardRecord] = {}
-    shards = [(plan.of_shard(shard), out, shard) for shard in range(plan.n_shards)]
-    packed = outcomes(shards, _pack_shard, min(workers, len(shards)))
+    shards = [(plan.of_shard(shard), args.out, shard) for shard in range(plan.n_shards)]
+    packed = outcomes(shards, _pack_shard, min(args.workers, len(shards)), cluster=args.cluster)
     with tqdm(total=len(plan.files), unit="file", disable=None) as bar, closing(packed):
         for shard, record_of in packed:
             record = records[shard] = record_of()
@@ -111,7 +113,7 @@ def pack(plan: PackPlan, out: Path, workers: int, max_rejected: float) -> list[S
             try:
                 log.add(record["rejected"])
             except TooManyRejectedError:
-                write_rejected(out, sorted(log.reasons.items()))
+                write_rejected(args.out, sorted(log.reasons.items()))
                 raise
     return [records[shard] for shard in range(plan.n_shards)]
 

@@ -105,10 +105,9 @@ def make_bgknown(
         split: {"foreground": plan.events.root, "background": plan.backgrounds[part].root}
         for split, part in PART_OF_SPLIT.items()
     }
-    work, n_workers = partial(make_item, options, roots, renderer), options.workers
-    done, refused = produce(
-        plan.items, work, lambda item: item.name, n_workers=n_workers, title="items"
-    )
+    work = partial(make_item, options, roots, renderer)
+    how = {"n_workers": options.workers, "cluster": options.cluster}
+    done, refused = produce(plan.items, work, lambda item: item.name, **how, title="items")
     refused += [Refusal(*file) for file in plan.events.unreadable_files]
     write_refused(out / "refused.csv", refused)
     if not done:

@@ -38,6 +38,8 @@ class CorpusOptions:
     """Seed of all draws."""
     workers: Count = 1
     """Processes."""
+    cluster: Annotated[str, "ADDRESS"] | None = None
+    """Work on a Ray cluster instead: auto, or its address; the machines share the folders."""
     renderer: RendererName = "auto"
     """Scaper or our own mixer; auto is Scaper where it is installed."""
     output_rate: Annotated[Count, "HZ"] | None = None

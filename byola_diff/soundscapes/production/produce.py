@@ -43,10 +43,12 @@ def produce(
     *,
     n_workers: int,
     title: str,
+    cluster: str | None = None,
 ) -> tuple[list[tuple[T, R]], list[Refusal]]:
     """Items with the results of `work`, and the refused items, with a bar on the error output.
 
-    For more than one process, `work` has to be one that can be pickled. An item for which it raises
+    For more than one process, or a `cluster` as of `outcomes`, `work` has to be one that can be
+    pickled. An item for which it raises
     AudioFileError, ValueError or OSError is refused.
 
     Raises:
@@ -56,7 +58,7 @@ def produce(
     done: dict[int, tuple[T, R]] = {}
     refused: dict[int, Refusal] = {}
     n_workers = min(n_workers, len(items))
-    attempts = outcomes(items, partial(attempt, work), n_workers, ["pyloudnorm"])
+    attempts = outcomes(items, partial(attempt, work), n_workers, ["pyloudnorm"], cluster)
     with tqdm(total=len(items), desc=title, unit="item") as bar, closing(attempts):
         for place, result_of in attempts:
             name = name_of(items[place])

@@ -1,0 +1,75 @@
+"""Work on the machines of a Ray cluster, which share the folders that are read and written."""
+
+import os
+import socket
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
+
+import torch
+
+from byola_diff.allocator import keep_freed_memory
+from byola_diff.optional import require
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_WAITING_PER_CORE = 3
+_ATTEMPTS_AFTER_A_LOSS = 3
+_REACHED_WITHIN_S = 10
+
+
+def in_cluster(
+    items: Sequence[T], work: Callable[[T], R], address: str
+) -> Generator[tuple[int, Callable[[], R]]]:
+    """As `byola_diff.workers.outcomes`, on one core of the cluster for each item at a time.
+
+    An item whose worker or machine is lost is worked on again, up to three times; so `work` has to
+    give the same however often it is begun. Close the iterator to stop.
+
+    Args:
+        items: What is worked on, in any order.
+        work: A function that can be pickled; this package has to be installed on all machines.
+        address: Such as "10.0.0.1:6379"; "auto" is the cluster that this machine is part of.
+
+    Raises:
+        ConnectionError: If there is no such cluster.
+    """
+    ray = require("ray", "cluster", "--cluster")
+    try:
+        _reach(address)
+        ray.init(address, log_to_driver=False, configure_logging=False)
+    except OSError as error:
+        raise ConnectionError(f"--cluster {address}: no such Ray cluster: {error}") from error
+    remote = ray.remote(max_retries=_ATTEMPTS_AFTER_A_LOSS)(_work_there)
+    waiting: dict[Any, int] = {}
+    left = iter(enumerate(items))
+    try:
+        while True:
+            room = _WAITING_PER_CORE * int(ray.cluster_resources().get("CPU", 1)) - len(waiting)
+            for place, item in islice(left, max(room, 0)):
+                waiting[remote.remote(work, item, os.getcwd())] = place  # noqa: PTH109
+            if not waiting:
+                break
+            done, _ = ray.wait(list(waiting), num_returns=1)
+            for reference in done:
+                yield waiting.pop(reference), partial(ray.get, reference)
+    finally:
+        for reference in waiting:
+            ray.cancel(reference)
+        ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Knock at the door, as Ray itself would wait for minutes where there is none."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), _REACHED_WITHIN_S).close()
+
+
+def _work_there(work: Callable[[T], R], item: T, folder: str) -> R:
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    os.chdir(folder)
+    return work(item)
