@@ -170,7 +170,8 @@ def _watch(chooser: Chooser, ended: threading.Event) -> None:
         if chooser.look(before, now) != n_threads:
             _say(chooser)
             _Holder.wanted = chooser.n_threads
-            _thread.interrupt_main(_SIGNAL)  # runs `_take_wanted` there; nothing is interrupted
+            # Runs `_take_wanted` there; nothing is interrupted.
+            _thread.interrupt_main(_SIGNAL)  # pyright: ignore[reportArgumentType]
         before = now
 
 

@@ -163,7 +163,7 @@ class PackedStore:
         """Fill dense little-endian samples from a place in a shard."""
         offset = first * SAMPLE_BYTES
         if hasattr(os, "preadv"):
-            n_read = os.preadv(self._descriptor(shard), [samples], offset)
+            n_read = os.preadv(self._descriptor(shard), [samples.data], offset)
         else:  # as on Windows
             found = np.fromfile(self.shard_path(shard), "<i2", len(samples), offset=offset)
             n_read, samples[: len(found)] = found.nbytes, found
