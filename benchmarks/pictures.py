@@ -43,11 +43,11 @@ def weights() -> Figure:
 
 def seeds() -> Figure:
     """Each score without and with the difference loss, a line for each pretraining seed."""
-    rows = {row["arm"]: row for row in _table("seeds")}
+    rows = {row["arm"]: row for row in _table("six_seeds")}
     figure, panels = _panels()
     for axes, (column, label) in zip(panels, SHOWN.items(), strict=True):
-        for seed in range(3):
-            pair = [float(rows[f"free_w{weight}_s{seed}"][column]) for weight in ("0", ".5")]
+        for seed in range(6):
+            pair = [float(rows[f"w{weight}_s{seed}"][column]) for weight in ("0", ".5")]
             axes.plot(["weight 0", "weight 0.5"], pair, marker="o", label=f"seed {seed}")
         axes.set(ylabel=label, xlim=(-0.3, 1.3))
     panels[0].legend(frameon=False)
