@@ -46,7 +46,7 @@ def read_options(
     those of this process. In the help, `prog` stands instead of `python SCRIPT`. A `ValueError`
     of `kind`, for options that do not go together, ends the program.
     """
-    below = f"{epilog}\n\n{HELP}" if epilog else HELP
+    below = f"{HELP}\n\n{epilog}" if epilog else HELP
     texts = {"description": called(prog, description), "epilog": called(prog, below)}
     parser = HelpfulParser(prog=prog, **texts)
     for flag, how, text in arguments_of(kind):

@@ -7,6 +7,7 @@ import torch
 
 from byola_diff import build
 from byola_diff.audio.normalize import normalize_views
+from byola_diff.audio.waveform import as_waveform
 from byola_diff.clips.open import open_source
 from byola_diff.models.pair import update_target
 from byola_diff.randomness import derive_seed, torch_generator
@@ -186,7 +187,7 @@ class OneProcess:
         batch = StepBatches(source, seed, self.config.data.batch_size, rank, 2)[number]
         torch.manual_seed(derive_seed(seed, "dropout", number, rank))
         with torch.no_grad():
-            log_mel = learner.normalize(learner.log_mel(batch["waveform"]))
+            log_mel = learner.normalize(learner.log_mel(as_waveform(batch["waveform"])))
             views = learner.make_views(log_mel, torch_generator(seed, "views", number, rank))
         rates = torch_generator(seed, "rates", number, rank)
         return learner.loss_terms(*views[:2], rates)["total"]

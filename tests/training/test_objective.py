@@ -10,6 +10,7 @@ from byola_diff.losses.variance import variance_covariance_loss
 from byola_diff.models import cnn
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.pair import Branch, OnlineTargetPair, update_target
+from byola_diff.models.pooling import mean_max_pool_float32
 from byola_diff.randomness import torch_generator
 from byola_diff.training import objective as objective_module
 from byola_diff.training.objective import Objective
@@ -456,8 +457,7 @@ def plain_byol(pair, first, second, step):
     """BYOL-A as published: both views through the online network, then through the target."""
 
     def project(branch, view):
-        frames = branch.encoder(view)
-        return frames.mean(1) + frames.amax(1)
+        return mean_max_pool_float32(branch.encoder(view))
 
     def distance(prediction, target):
         return (2 - 2 * cosine_similarity(prediction, target, dim=-1)).mean()
@@ -547,10 +547,8 @@ def test_bfloat16_steps_stay_near_float32():
             assert all(term.dtype == torch.float32 for term in terms.values())
             return terms["total"]
 
-        losses[bfloat16] = torch.tensor(train(small_pair(), loss_of, n_steps=5, lr=1e-3))
-    # Adam's first steps follow the sign of each gradient, and small ones lose theirs to rounding.
-    torch.testing.assert_close(losses[True][:2], losses[False][:2], rtol=0, atol=0.1)
-    torch.testing.assert_close(losses[True], losses[False], rtol=0, atol=0.2)
+        losses[bfloat16] = torch.tensor(train(small_pair(), loss_of, n_steps=5, lr=1e-4))
+    torch.testing.assert_close(losses[True], losses[False], rtol=0, atol=0.1)
     assert not torch.equal(losses[True], losses[False])
 
 
