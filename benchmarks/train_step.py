@@ -81,7 +81,7 @@ def our_step(
         with clock("log-mel"), torch.no_grad():
             log_mel = learner.normalize(learner.log_mel(waveform))
         with clock("views"), torch.no_grad():
-            first, second = learner.make_views(log_mel, generator)
+            first, second, *_ = learner.make_views(log_mel, generator)
         with clock("forward"):
             loss = learner.loss_terms(first, second, generator)["total"]
         with clock("backward"):
