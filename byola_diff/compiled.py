@@ -30,7 +30,7 @@ def compiled_library(source: Path) -> ctypes.CDLL | None:
         return None
     try:
         library = ctypes.CDLL(str(_compile(source)))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # as without a home
         reason = getattr(error, "stderr", "") or str(error)
         print(f"{source.name} is not compiled, which is slower: {reason.strip()}", file=sys.stderr)
         return None

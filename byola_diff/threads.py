@@ -36,11 +36,11 @@ class Use:
     wall_s: float
     n_cores: int
     busy_s: float
-    """Of all programs, summed over the cores."""
+    """Time that all programs ran, summed over the cores."""
     own_s: float
-    """Of this process."""
+    """Time that the threads of this process ran, summed."""
     waited_s: float
-    """In which a thread of this process could have run, but had no core."""
+    """Time that threads of this process could have run, but had no core, summed."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Chooser:
     _crowded: int = 0
     _free: int = 0
     _patience: int = 3
-    _since_raise: int = 1000
+    _since_raise: int = 1000  # looks; there was none yet
 
     def __post_init__(self) -> None:
         self.n_threads = self.n_threads or self.n_full

@@ -91,5 +91,16 @@ def test_a_folder_that_cannot_be_written_is_no_reason_to_stop(
     assert "is not compiled" in capsys.readouterr().err
 
 
+@needs_compiler
+def test_a_user_without_a_home_is_no_reason_to_stop(source, monkeypatch, capsys):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(compiled.Path, "home", no_home)
+    assert compiled_library(source) is None
+    assert "Could not determine home directory" in capsys.readouterr().err
+
+
 def test_the_file_is_part_of_the_package():
     assert compiled.Path(compiled.__file__).with_name("models").joinpath("kernels.cpp").is_file()

@@ -4,6 +4,7 @@ import itertools
 import os
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from byola_diff import threads
+from byola_diff.commands import pretrain
 from byola_diff.threads import Chooser, Use, one_thread, sharing_cores, use_of_cores
 
 NO_TIME = Use(wall_s=0.0, n_cores=2, busy_s=0.0, own_s=0.0, waited_s=0.0)
@@ -178,3 +180,14 @@ def test_one_thread_for_a_block():
     with one_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("option", "expected"), [("false", ["shares"]), ("true", [])])
+def test_deterministic_training_keeps_its_threads(monkeypatch, tmp_path, option, expected):
+    found = []
+    for name in ("keep_freed_memory", "hide_lightning_noise", "run"):
+        monkeypatch.setattr(pretrain, name, lambda *_: None)
+    monkeypatch.setattr(pretrain, "sharing_cores", lambda: found.append("shares") or nullcontext())
+    words = ["--data.source=procedural", f"--training.deterministic={option}"]
+    pretrain.main([*words, f"--out_dir={tmp_path}"])
+    assert found == expected

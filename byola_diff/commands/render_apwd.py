@@ -116,9 +116,8 @@ def render_clips(
     possible = [clip for clip in clips if clip.name not in unmade]
     pairs = [list(both) for _, both in groupby(possible, key=lambda clip: clip.pair)]
     work = partial(render, options)
-    how = {"n_workers": options.workers, "cluster": options.cluster}
     # Whatever is wrong with a clip is told of that clip: no pair as such is refused.
-    done, _ = produce(pairs, work, lambda pair: pair[0].pair, **how, title="pairs")
+    done, _ = produce(pairs, work, lambda pair: pair[0].pair, **options.crew, title="pairs")
     made = [one for _, both in done for one in both]
     unmade |= {one.name: one for one in made if isinstance(one, Refusal)}
     in_order = [unmade[clip.name] for clip in clips if clip.name in unmade]

@@ -50,40 +50,45 @@ struct Shape {
   int64_t pixel(int64_t mel, int64_t frame) const { return (mel * frames + frame) * channels; }
 };
 
-void add_in_order(const std::vector<double>& parts, int64_t clips, int64_t width, double* sums) {
-  for (int64_t column = 0; column < width; ++column) sums[column] = 0;
+// Sums over all rows of all clips of what `add_row(clip, row, sums)` adds to float32 sums.
+template <typename AddRow>
+std::vector<double> sum_rows(int64_t clips, int64_t rows, int64_t width, AddRow add_row) {
+  std::vector<double> parts(clips * width), sums(width);
+#pragma omp parallel for schedule(static)
+  for (int64_t clip = 0; clip < clips; ++clip) {
+    std::vector<float> of_row(width);
+    for (int64_t row = 0; row < rows; ++row) {
+      std::fill(of_row.begin(), of_row.end(), 0.0f);
+      add_row(clip, row, of_row.data());
+      for (int64_t column = 0; column < width; ++column)
+        parts[clip * width + column] += of_row[column];
+    }
+  }
   for (int64_t clip = 0; clip < clips; ++clip)
     for (int64_t column = 0; column < width; ++column) sums[column] += parts[clip * width + column];
+  return sums;
 }
 
 template <typename T>
 void take_statistics(const T* maps, Shape shape, float* mean, float* variance) {
   const int64_t channels = shape.channels;
   // Squares are of the distance to one of the values: those of a large mean would cancel.
-  std::vector<float> pivot(channels);
-  for (int64_t c = 0; c < channels; ++c) pivot[c] = maps[c].value();
-  std::vector<double> parts(shape.clips * 2 * channels);
-#pragma omp parallel for schedule(static)
-  for (int64_t clip = 0; clip < shape.clips; ++clip) {
-    std::vector<float> row(2 * channels);
-    float *sum = row.data(), *squares = sum + channels;
-    double* part = &parts[clip * 2 * channels];
-    for (int64_t mel = 0; mel < shape.mels; ++mel) {
-      std::fill(row.begin(), row.end(), 0.0f);
-      for (int64_t frame = 0; frame < shape.frames; ++frame) {
-        const T* x = maps + clip * shape.clip_size() + shape.pixel(mel, frame);
+  std::vector<float> pivots(channels);
+  for (int64_t c = 0; c < channels; ++c) pivots[c] = maps[c].value();
+  const float* pivot = pivots.data();
+  const auto sums = sum_rows(
+      shape.clips, shape.mels, 2 * channels, [=](int64_t clip, int64_t mel, float* sum) {
+        float* squares = sum + channels;
+        for (int64_t frame = 0; frame < shape.frames; ++frame) {
+          const T* x = maps + clip * shape.clip_size() + shape.pixel(mel, frame);
 #pragma omp simd
-        for (int64_t c = 0; c < channels; ++c) {
-          const float distance = x[c].value() - pivot[c];
-          sum[c] += distance;
-          squares[c] += distance * distance;
+          for (int64_t c = 0; c < channels; ++c) {
+            const float distance = x[c].value() - pivot[c];
+            sum[c] += distance;
+            squares[c] += distance * distance;
+          }
         }
-      }
-      for (int64_t c = 0; c < 2 * channels; ++c) part[c] += row[c];
-    }
-  }
-  std::vector<double> sums(2 * channels);
-  add_in_order(parts, shape.clips, 2 * channels, sums.data());
+      });
   const double count = double(shape.clips) * shape.mels * shape.frames;
   for (int64_t c = 0; c < channels; ++c) {
     const double shifted = sums[c] / count;
@@ -131,29 +136,22 @@ template <typename T>
 void sum_gradients(const T* gradient, const T* largest, const uint8_t* which, Shape shape,
                    double* sums) {
   const int64_t channels = shape.channels, row_size = (shape.frames / 2) * channels;
-  std::vector<double> parts(shape.clips * 2 * channels);
-#pragma omp parallel for schedule(static)
-  for (int64_t clip = 0; clip < shape.clips; ++clip) {
-    std::vector<float> row(2 * channels);
-    float *sum = row.data(), *products = sum + channels;
-    double* part = &parts[clip * 2 * channels];
-    for (int64_t mel = 0; mel < shape.mels / 2; ++mel) {
-      std::fill(row.begin(), row.end(), 0.0f);
-      const int64_t start = clip * shape.pooled_size() + mel * row_size;
-      for (int64_t place = start; place < start + row_size; place += channels) {
-        const T *g = gradient + place, *x = largest + place;
-        const uint8_t* index = which + place;
+  const auto found = sum_rows(
+      shape.clips, shape.mels / 2, 2 * channels, [=](int64_t clip, int64_t mel, float* sum) {
+        float* products = sum + channels;
+        const int64_t start = clip * shape.pooled_size() + mel * row_size;
+        for (int64_t place = start; place < start + row_size; place += channels) {
+          const T *g = gradient + place, *x = largest + place;
+          const uint8_t* index = which + place;
 #pragma omp simd
-        for (int64_t c = 0; c < channels; ++c) {
-          const float flowing = index[c] == NONE ? 0.0f : g[c].value();
-          sum[c] += flowing;
-          products[c] += flowing * x[c].value();
+          for (int64_t c = 0; c < channels; ++c) {
+            const float flowing = index[c] == NONE ? 0.0f : g[c].value();
+            sum[c] += flowing;
+            products[c] += flowing * x[c].value();
+          }
         }
-      }
-      for (int64_t c = 0; c < 2 * channels; ++c) part[c] += row[c];
-    }
-  }
-  add_in_order(parts, shape.clips, 2 * channels, sums);
+      });
+  std::copy(found.begin(), found.end(), sums);
 }
 
 // slope * x + offset for every value x, and scale * gradient more for the largest of each four.

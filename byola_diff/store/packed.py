@@ -171,7 +171,7 @@ class PackedStore:
             raise PackedStoreError(f"{self.shard_path(shard)}: truncated since opened; {_REPACK}")
 
     def _descriptor(self, shard: int) -> int:
-        """Of the shard, kept open; the one opened first is closed where there would be many."""
+        """A shard's file, kept open; the one opened first is closed where there would be many."""
         if shard not in self._files:
             if len(self._files) >= _MOST_OPEN:
                 os.close(self._files.pop(next(iter(self._files))))

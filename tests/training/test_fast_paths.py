@@ -13,7 +13,7 @@ N_STEPS, WINDOW, N_MELS = 200, 20, 16
 
 
 def losses(monkeypatch, bfloat16, compiled, nudge=0.0):
-    """Of a small pair; `nudge` changes each weight at the start by about that share."""
+    """Losses of a small pair; `nudge` changes each weight at first by about that share."""
     torch.manual_seed(0)
     pair = OnlineTargetPair(AudioNTT2020(N_MELS, 64), 32, 16).to(memory_format=torch.channels_last)
     objective, found = Objective(), []

@@ -106,8 +106,7 @@ def make_bgknown(
         for split, part in PART_OF_SPLIT.items()
     }
     work = partial(make_item, options, roots, renderer)
-    how = {"n_workers": options.workers, "cluster": options.cluster}
-    done, refused = produce(plan.items, work, lambda item: item.name, **how, title="items")
+    done, refused = produce(plan.items, work, lambda item: item.name, **options.crew, title="items")
     refused += [Refusal(*file) for file in plan.events.unreadable_files]
     write_refused(out / "refused.csv", refused)
     if not done:

@@ -90,8 +90,7 @@ def produce_items(
     n_copies, lost, unmade = prepare_sources(options, required)
     possible = [item for item in items if name_of(item) not in unmade]
     work = partial(render, options)
-    how = {"n_workers": options.workers, "cluster": options.cluster}
-    done, refused = produce(possible, work, name_of, **how, title=title)
+    done, refused = produce(possible, work, name_of, **options.crew, title=title)
     unmade |= {refusal.name: refusal for refusal in refused}
     in_order = [unmade[name] for item in items if (name := name_of(item)) in unmade]
     return done, [*lost, *in_order], n_copies
@@ -109,8 +108,9 @@ def prepare_sources(
     for name in required.missing:
         (folder / name).unlink(missing_ok=True)
     work = partial(prepare, folder=folder)
-    how = {"n_workers": options.workers, "cluster": options.cluster}
-    copies, lost = produce(required.files, work, lambda one: one.name, **how, title="sources")
+    copies, lost = produce(
+        required.files, work, lambda one: one.name, **options.crew, title="sources"
+    )
     causes = {one.name: f"was refused: {one.reason}" for one in lost} | {**required.missing}
     unmade = {}
     for item, sources in required.of_item.items():

@@ -51,6 +51,11 @@ class CorpusOptions:
     dry_run: bool = False
     """Say what there is to make, and stop; nothing is written."""
 
+    @property
+    def crew(self) -> dict[str, Any]:
+        """Who works, as `produce` takes it."""
+        return {"n_workers": self.workers, "cluster": self.cluster}
+
 
 def in_own_folder(run: Callable[[Options], int], options: Options) -> int:
     """What `run` returns, with no other command at work in the folder unless nothing is written.

@@ -48,8 +48,7 @@ def produce(
     """Items with the results of `work`, and the refused items, with a bar on the error output.
 
     For more than one process, or a `cluster` as of `outcomes`, `work` has to be one that can be
-    pickled. An item for which it raises
-    AudioFileError, ValueError or OSError is refused.
+    pickled. An item for which it raises AudioFileError, ValueError or OSError is refused.
 
     Raises:
         ModuleNotFoundError: If `work` needs a package that is not installed.
