@@ -298,9 +298,10 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         bounded = self.training.steps is not None or self.training.minutes is not None
-        if (self.data.sources or self.data.source == "procedural") and not bounded:
+        if (self.data.sources or self.data.source in ("procedural", "shards")) and not bounded:
             raise ValueError(
-                "procedural and mixed sources never end: give training.steps or training.minutes"
+                "procedural, mixed and sharded sources never end: give training.steps or "
+                "training.minutes"
             )
 
     @property

@@ -93,6 +93,10 @@ def test_keys_are_documented():
             ["--training.steps=null"],
             "never end: give training.steps or training.minutes",
         ),
+        (
+            ["--data.source=shards", "--data.root=a.tar", "--training.steps=null"],
+            "never end: give training.steps or training.minutes",
+        ),
         (["--resum=auto"], "Did you mean 'resume'"),
     ],
 )

@@ -188,6 +188,7 @@ def test_deterministic_training_keeps_its_threads(monkeypatch, tmp_path, option,
     for name in ("keep_freed_memory", "hide_lightning_noise", "run"):
         monkeypatch.setattr(pretrain, name, lambda *_: None)
     monkeypatch.setattr(pretrain, "sharing_cores", lambda: found.append("shares") or nullcontext())
-    words = ["--data.source=procedural", f"--training.deterministic={option}"]
-    pretrain.main([*words, f"--out_dir={tmp_path}"])
+    words = ["--data.source=procedural", "--training.steps=1"]
+    words += [f"--training.deterministic={option}", f"--out_dir={tmp_path}"]
+    pretrain.main(words)
     assert found == expected
