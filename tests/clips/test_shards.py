@@ -90,6 +90,22 @@ def test_clips_are_shuffled_within_and_between_shards_anew_in_each_epoch(folder)
     assert sum(a != b for a, b in pairwise(shards)) > N_SHARDS
 
 
+def test_neighbours_change_in_each_epoch_also_within_a_shard(tmp_path):
+    write_shard(tmp_path / "a.tar", range(1, 13))
+    source = open_shards(tmp_path, n_lanes=1)
+    first, second = numbers(source, range(4)), numbers(source, range(4, 8))
+    assert sorted(first) == sorted(second) == list(range(1, 13))
+    assert first != second
+
+
+def test_shards_come_in_another_order_in_each_epoch(folder):
+    source = open_shards(folder, n_lanes=1, shuffled=1)
+    first, second = numbers(source, range(10)), numbers(source, range(10, 20))
+    assert first[:2] != second[:2]
+    orders = [[number // N_CLIPS for number in np.array(epoch) - 1] for epoch in (first, second)]
+    assert orders[0] != orders[1]
+
+
 def test_batches_are_the_same_from_any_place(folder):
     whole = numbers(open_shards(folder), range(24))
     for start in (0, 1, 7, 13, 20):

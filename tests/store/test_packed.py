@@ -203,6 +203,15 @@ def test_an_altered_sample_is_found_when_its_block_is_read(store):
     np.testing.assert_array_equal(fresh.read(4), opened.read(4))  # the last, a short block
 
 
+def test_a_block_is_compared_once_in_a_process(store, monkeypatch):
+    compared, digests = [], packed.block_digests
+    monkeypatch.setattr(packed, "block_digests", lambda s: compared.append(len(s)) or digests(s))
+    for _ in range(3):
+        store.read_crops([0, 2], [0, 0], 50)
+        store.read(2)
+    assert compared == [packed.BLOCK_SAMPLES, 65_301 - packed.BLOCK_SAMPLES]  # a clip in each
+
+
 def test_stores_of_format_1_are_read(store):
     before = [store.read(clip) for clip in range(5)]
     as_format_1(store)
