@@ -21,7 +21,7 @@ import torch
 from byola_diff.embeddings.extract import ExtractionOptions, embed_clips
 from byola_diff.encoders.byola import untrained_like
 from byola_diff.evaluation.additivity.measures import additivity, embed_over_snr
-from byola_diff.evaluation.additivity.quadruples import event_sounds, open_sources
+from byola_diff.evaluation.additivity.quadruples import EventSounds, event_sounds, open_sources
 from byola_diff.export import encoder_from_checkpoint
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.probing.logistic import probe_manifest
@@ -47,12 +47,11 @@ def main() -> None:
     parser.add_argument("--backgrounds", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    sources = open_sources(options.esc10, options.backgrounds, 2.0)
-    sounds = [event_sounds(sources, 200, SNRS_DB, 2.0, seed, 16_000) for seed in SEEDS]
+    sounds = draws_of_sounds(options.esc10, options.backgrounds)
     manifest = read_manifest(options.esc10)
     while arm := _next_arm(options.arms, options.out):
         name, words = arm
-        cpu_s = _train(options.out / name, options.base, words)
+        cpu_s = train(options.out / name, options.base, words)
         checkpoint = load_checked(options.out / name / "checkpoints" / "last.ckpt")
         encoder = encoder_from_checkpoint(checkpoint, options.out / name)
         if "untrained" in name:
@@ -77,7 +76,7 @@ def _next_arm(arms: Path, out: Path) -> tuple[str, list[str]] | None:
     return None
 
 
-def _train(folder: Path, base: str, words: list[str]) -> float:
+def train(folder: Path, base: str, words: list[str]) -> float:
     """CPU seconds of the training."""
     command = [sys.executable, ROOT / "train.py", "--config", base, "--out_dir", folder]
     command += ["--training.tensorboard", "false", *words]
@@ -93,7 +92,15 @@ def _children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def scores(encoder: AudioEncoder, manifest: Manifest, sounds: list) -> dict[str, float]:
+def draws_of_sounds(esc10: Path, backgrounds: Path) -> list[EventSounds]:
+    """Three draws of 200 events over two backgrounds each, for the scores of additivity."""
+    sources = open_sources(esc10, backgrounds, 2.0)
+    return [event_sounds(sources, 200, SNRS_DB, 2.0, seed, 16_000) for seed in SEEDS]
+
+
+def scores(
+    encoder: AudioEncoder, manifest: Manifest, sounds: list[EventSounds]
+) -> dict[str, float]:
     """ESC-10 over its folds; additivity over draws of the quadruples and ratios."""
     embeddings = embed_clips(encoder, manifest, options=ExtractionOptions(progress=False)).numpy()
     accuracy = student_interval(list(probe_manifest(embeddings, manifest).values()))
