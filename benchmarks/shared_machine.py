@@ -21,16 +21,14 @@ from pathlib import Path
 
 import torch
 from probe import N_CLASSES, make_stacks
+from train_step import learner_step
 
 from byola_diff.allocator import keep_freed_memory
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.build import build_learner
 from byola_diff.commit import code_commit
-from byola_diff.config import DataConfig, PretrainConfig, TrainingConfig
 from byola_diff.models.cnn import AudioNTT2022
 from byola_diff.models.encoder import AudioEncoder
-from byola_diff.models.pair import update_target
 from byola_diff.probing.protocols import EVAR, LEARNING_RATES, ProbeSettings
 from byola_diff.probing.trainer import train_probes
 from byola_diff.threads import sharing_cores
@@ -41,21 +39,11 @@ BUSY_LOOP = "while True: pass"
 
 def training_job() -> Callable[[int], int]:
     """Steps of 64 clips of AudioNTT2022 in float32; returns clips."""
-    config = PretrainConfig(
-        data=DataConfig(source="procedural"),
-        training=TrainingConfig(steps=1, precision="float32"),
-    )
-    learner = build_learner(config, (-10.0, 4.0))
-    optimizer = learner.configure_optimizers()
-    waveform = torch.randn(64, 15_200) / 10
+    step = learner_step("float32", 0.5, 64, torch.device("cpu"))
 
     def run(index: int) -> int:
-        loss = learner.training_step({"waveform": waveform, "step": index}, index)["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        update_target(learner.pair.online, learner.pair.target, 0.99)
-        return len(waveform)
+        step(index)
+        return 64
 
     return run
 

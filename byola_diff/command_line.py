@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_pa
 from byola_diff.atomic import UNDECODABLE
 from byola_diff.option_fields import arguments_of
 from byola_diff.stopping import TerminatedError, stoppable
-from byola_diff.threads import HELP, sharing_cores
+from byola_diff.threads import SHARING_HELP, sharing_cores
 
 Options = TypeVar("Options")
 
@@ -46,7 +46,7 @@ def read_options(
     those of this process. In the help, `prog` stands instead of `python SCRIPT`. A `ValueError`
     of `kind`, for options that do not go together, ends the program.
     """
-    below = f"{HELP}\n\n{epilog}" if epilog else HELP
+    below = f"{SHARING_HELP}\n\n{epilog}" if epilog else SHARING_HELP
     texts = {"description": called(prog, description), "epilog": called(prog, below)}
     parser = HelpfulParser(prog=prog, **texts)
     for flag, how, text in arguments_of(kind):

@@ -4,10 +4,12 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -29,7 +31,7 @@ def compiled_library(source: Path) -> ctypes.CDLL | None:
     if os.environ.get(_OFF) == "0":
         return None
     try:
-        library = ctypes.CDLL(str(_compile(source)))
+        library = _load(source)
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # as without a home
         reason = getattr(error, "stderr", "") or str(error)
         print(f"{source.name} is not compiled, which is slower: {reason.strip()}", file=sys.stderr)
@@ -40,26 +42,39 @@ def compiled_library(source: Path) -> ctypes.CDLL | None:
     return library
 
 
-def _compile(source: Path) -> Path:
-    """Path of the shared library."""
-    compiler = shutil.which(os.environ.get("CXX", "c++"))
-    if compiler is None:
+def _load(source: Path) -> ctypes.CDLL:
+    compiler = shlex.split(os.environ.get("CXX") or "c++")
+    if not compiler or shutil.which(compiler[0]) is None:
         raise FileNotFoundError("there is no C++ compiler (as of `apt-get install g++`)")
-    asked = [compiler, "--version"]
-    version = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
-    known_by = "\0".join([version, *_FLAGS, _processor(), source.read_text()])
-    name = f"{source.stem}-{hashlib.sha256(known_by.encode()).hexdigest()[:16]}.so"
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "byola_diff"
-    path = folder / name
+    path = _kept_path(source, _run([*compiler, "--version"]))
     if path.is_file():
-        return path
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as made:
-        part = Path(made) / name
-        command = [compiler, *_FLAGS, "-shared", "-fPIC", "-o", str(part), str(source)]
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_LONGEST_S)
+        try:
+            return ctypes.CDLL(str(path))
+        except OSError:  # cut short, as by a full disk: made again
+            path.unlink()
+    _compile(compiler, source, path)
+    return ctypes.CDLL(str(path))
+
+
+def _kept_path(source: Path, compiler_version: str) -> Path:
+    """Where the library is kept: another one for each compiler, processor and text."""
+    inputs = "\0".join([compiler_version, *_FLAGS, _processor(), source.read_text()])
+    name = f"{source.stem}-{hashlib.sha256(inputs.encode()).hexdigest()[:16]}.so"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return folder / "byola_diff" / name
+
+
+def _compile(compiler: Sequence[str], source: Path, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as made:
+        part = Path(made) / path.name
+        _run([*compiler, *_FLAGS, "-shared", "-fPIC", "-o", str(part), str(source)])
         part.replace(path)
-    return path
+
+
+def _run(command: Sequence[str]) -> str:
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_LONGEST_S)
+    return done.stdout
 
 
 def _processor() -> str:

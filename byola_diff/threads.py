@@ -22,29 +22,30 @@ import torch
 _LOOK_EVERY_S = 1.0
 _PROCESSORS = Path("/proc/stat")
 _OWN_THREADS = Path("/proc/self/task")
+_OWN_WAITING = Path("/proc/self/schedstat")
 _KEEP = "BYOLA_DIFF_FIXED_THREADS"
 _SIGNAL = signal.SIGRTMAX - 1 if hasattr(signal, "SIGRTMAX") else 0
-HELP = f"""\
+SHARING_HELP = f"""\
 While other programs need the cores, fewer threads are taken, which is said in a line and can change
 the last bits of results; {_KEEP}=1 in the environment keeps their number."""
 
 
 @dataclass(frozen=True)
-class Use:
+class CoreUse:
     """What the cores that this process may use did, in seconds since some time in the past."""
 
     wall_s: float
     n_cores: int
     busy_s: float
-    """Time that all programs ran, summed over the cores."""
+    """Time that all processes ran, summed over the cores."""
     own_s: float
-    """Time that the threads of this process ran, summed."""
+    """Time that the threads of this process ran, summed; those that it started count as others."""
     waited_s: float
     """Time that threads of this process could have run, but had no core, summed."""
 
 
 @dataclass
-class Chooser:
+class ThreadChooser:
     """How many threads to take, from looks at the cores, about one in a second."""
 
     n_full: int
@@ -53,12 +54,12 @@ class Chooser:
     _crowded: int = 0
     _free: int = 0
     _patience: int = 3
-    _since_raise: int = 1000  # looks; there was none yet
+    _looks_since_raise: int | None = None
 
     def __post_init__(self) -> None:
         self.n_threads = self.n_threads or self.n_full
 
-    def look(self, before: Use, now: Use) -> int:
+    def look(self, before: CoreUse, now: CoreUse) -> int:
         """The number of threads to go on with.
 
         Fewer after two looks in a row at threads that waited for cores; more after three or
@@ -71,14 +72,17 @@ class Chooser:
         fitting = math.floor(room + 1 - _MARGIN)
         self._crowded = self._crowded + 1 if waiting > _CROWDED else 0
         self._free = self._free + 1 if fitting > self.n_threads else 0
-        self._since_raise += 1
+        if self._looks_since_raise is not None:
+            self._looks_since_raise += 1
         if self._crowded >= 2 and self.n_threads > 1:
-            if self._since_raise <= 2 * self._patience:
+            since = self._looks_since_raise
+            if since is not None and since <= 2 * self._patience:
                 self._patience = min(2 * self._patience, _LONGEST_PATIENCE)
-            self._set(min(math.floor(room + 0.5), self.n_threads - 1))
+            running = round(self.n_threads - waiting)
+            self._set(min(math.floor(room + 0.5), running, self.n_threads - 1))
         elif self._free >= self._patience and self.n_threads < self.n_full:
             self._set(fitting)
-            self._since_raise = 0
+            self._looks_since_raise = 0
         return self.n_threads
 
     def _set(self, n_threads: int) -> None:
@@ -93,7 +97,7 @@ _MARGIN = 0.7
 _LONGEST_PATIENCE = 60
 
 
-def use_of_cores() -> Use:
+def use_of_cores() -> CoreUse:
     """The counters of the system (Linux) as they are now."""
     cores = os.sched_getaffinity(0)
     ticks_per_s = os.sysconf("SC_CLK_TCK")
@@ -109,16 +113,20 @@ def use_of_cores() -> Use:
             waited_ns += int((thread / "schedstat").read_text().split()[1])
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has ended meanwhile
-    return Use(
+    return CoreUse(
         time.monotonic(), len(cores), busy / ticks_per_s, time.process_time(), waited_ns / 1e9
     )
 
 
-class _Holder:
-    """What the main thread is to use, and whether something holds it at another number."""
+@dataclass
+class _MainThread:
+    """How many threads the main one is to use, and how many blocks hold it at one."""
 
     wanted: int | None = None
-    held = 0
+    held: int = 0
+
+
+_main_thread = _MainThread()
 
 
 @contextmanager
@@ -131,14 +139,14 @@ def sharing_cores() -> Iterator[None]:
     """
     n_full = torch.get_num_threads()
     is_main = threading.current_thread() is threading.main_thread()
-    can_see = _OWN_THREADS.is_dir() and _PROCESSORS.is_file()
+    can_see = _PROCESSORS.is_file() and _OWN_WAITING.is_file()
     if n_full == 1 or not is_main or not can_see or os.environ.get(_KEEP):
         yield
         return
-    _Holder.wanted = n_full
+    _main_thread.wanted = n_full
     before = signal.signal(_SIGNAL, _take_wanted)
     ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(Chooser(n_full), ended), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(ThreadChooser(n_full), ended), daemon=True)
     watcher.start()
     try:
         yield
@@ -146,7 +154,7 @@ def sharing_cores() -> Iterator[None]:
         ended.set()
         watcher.join()
         signal.signal(_SIGNAL, before or signal.SIG_DFL)
-        _Holder.wanted = None
+        _main_thread.wanted = None
         torch.set_num_threads(n_full)
 
 
@@ -154,37 +162,46 @@ def sharing_cores() -> Iterator[None]:
 def one_thread() -> Iterator[None]:
     """PyTorch in one thread: the last bits of sums depend on the number of threads."""
     n_threads = torch.get_num_threads()
+    _main_thread.held += 1  # first: a wish that comes in between must not undo the next line
     torch.set_num_threads(1)
-    _Holder.held += 1
     try:
         yield
     finally:
-        _Holder.held -= 1
-        torch.set_num_threads(_Holder.wanted or n_threads)
+        _main_thread.held -= 1
+        torch.set_num_threads(1 if _main_thread.held else _main_thread.wanted or n_threads)
 
 
-def _watch(chooser: Chooser, ended: threading.Event) -> None:
-    before = use_of_cores()
-    while not ended.wait(_LOOK_EVERY_S):
-        now, n_threads = use_of_cores(), chooser.n_threads
-        if chooser.look(before, now) != n_threads:
-            _say(chooser)
-            _Holder.wanted = chooser.n_threads
-            # Runs `_take_wanted` there; nothing is interrupted.
-            _thread.interrupt_main(_SIGNAL)  # pyright: ignore[reportArgumentType]
-        before = now
+def _watch(chooser: ThreadChooser, ended: threading.Event) -> None:
+    try:
+        before = use_of_cores()
+        while not ended.wait(_LOOK_EVERY_S):
+            now, n_threads = use_of_cores(), chooser.n_threads
+            if chooser.look(before, now) != n_threads:
+                _say(n_threads, chooser)
+                _ask_for(chooser.n_threads)
+            before = now
+    except (OSError, ValueError, IndexError) as error:
+        print(f"the use of cores can't be read, all threads are taken: {error}", file=sys.stderr)
+        _ask_for(chooser.n_full)
+
+
+def _ask_for(n_threads: int) -> None:
+    _main_thread.wanted = n_threads
+    # Runs `_take_wanted` there; nothing is interrupted.
+    _thread.interrupt_main(_SIGNAL)  # pyright: ignore[reportArgumentType]
 
 
 def _take_wanted(*_: object) -> None:
     # The number is a thread's own: only the main thread can change that of the main thread.
-    if _Holder.wanted is not None and not _Holder.held:
-        torch.set_num_threads(_Holder.wanted)
+    if _main_thread.wanted is not None and not _main_thread.held:
+        torch.set_num_threads(_main_thread.wanted)
 
 
-def _say(chooser: Chooser) -> None:
+def _say(n_before: int, chooser: ThreadChooser) -> None:
+    """A line when the first threads go, and one when all are there again."""
     n, n_full = chooser.n_threads, chooser.n_full
     if n == n_full:
-        line = f"the cores are free again: {n} threads"
-    else:
+        print(f"the cores are free again: {n} threads", file=sys.stderr, flush=True)
+    elif n_before == n_full:
         line = f"other programs need the cores: {n} of {n_full} threads ({_KEEP}=1 keeps all)"
-    print(line, file=sys.stderr, flush=True)
+        print(line, file=sys.stderr, flush=True)

@@ -53,6 +53,21 @@ def test_what_was_compiled_is_kept_until_the_source_changes(source, tmp_path, mo
     assert len(list((tmp_path / "cache" / "byola_diff").glob("*.so"))) == 2
 
 
+@needs_compiler
+def test_a_kept_file_that_is_cut_short_is_made_again(source):
+    kept = compiled._kept_path(source, compiled._run(["c++", "--version"]))
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"")
+    assert compiled_library(source).answer() == 42
+    assert kept.stat().st_size > 0
+
+
+@needs_compiler
+def test_a_compiler_may_be_given_with_words_before_and_behind(source, monkeypatch):
+    monkeypatch.setenv("CXX", "env c++ -O1")
+    assert compiled_library(source).answer() == 42
+
+
 def test_it_can_be_switched_off(source, monkeypatch, tmp_path):
     monkeypatch.setenv("BYOLA_DIFF_COMPILED", "0")
     assert compiled_library(source) is None

@@ -13,14 +13,14 @@ import torch
 
 from byola_diff import threads
 from byola_diff.commands import pretrain
-from byola_diff.threads import Chooser, Use, one_thread, sharing_cores, use_of_cores
+from byola_diff.threads import CoreUse, ThreadChooser, one_thread, sharing_cores, use_of_cores
 
-NO_TIME = Use(wall_s=0.0, n_cores=2, busy_s=0.0, own_s=0.0, waited_s=0.0)
+NO_TIME = CoreUse(wall_s=0.0, n_cores=2, busy_s=0.0, own_s=0.0, waited_s=0.0)
 
 
 def seconds(n_cores, others, own, waiting):
     """A second of a machine: cores used by others and by this process, and threads that wait."""
-    return Use(1.0, n_cores, float(others + own), float(own), float(waiting))
+    return CoreUse(1.0, n_cores, float(others + own), float(own), float(waiting))
 
 
 def after(chooser, *looks):
@@ -36,39 +36,48 @@ LEFT_ALONE = seconds(2, others=0.02, own=1.0, waiting=0.0)
 
 
 def test_a_quiet_machine_keeps_all_threads():
-    assert after(Chooser(2), *[QUIET] * 100) == [2] * 100
+    assert after(ThreadChooser(2), *[QUIET] * 100) == [2] * 100
 
 
 def test_threads_that_wait_for_cores_become_fewer_at_the_second_look():
-    assert after(Chooser(2), CROWDED, CROWDED, FULL) == [2, 1, 1]
+    assert after(ThreadChooser(2), CROWDED, CROWDED, FULL) == [2, 1, 1]
 
 
 def test_a_single_busy_second_changes_nothing():
-    assert after(Chooser(2), CROWDED, QUIET, CROWDED, QUIET) == [2] * 4
+    assert after(ThreadChooser(2), CROWDED, QUIET, CROWDED, QUIET) == [2] * 4
 
 
 def test_one_busy_core_of_many_costs_one_thread():
     # It runs half of the time of one core; 15.5 cores are left, but no thread is to wait.
     crowded = seconds(16, others=0.5, own=15.5, waiting=0.5)
-    assert after(Chooser(16), crowded, crowded)[-1] == 15
+    assert after(ThreadChooser(16), crowded, crowded)[-1] == 15
+
+
+def test_many_threads_without_cores_go_in_one_step():
+    # 64 busy loops beside 64 threads; and a quota of 8 cores, whose rest nobody uses.
+    busy = seconds(64, others=32, own=32, waiting=32)
+    assert after(ThreadChooser(64), busy, busy)[-1] == 32
+    quota = seconds(64, others=0, own=8, waiting=56)
+    assert after(ThreadChooser(64), quota, quota)[-1] == 8
 
 
 def test_others_at_a_low_priority_who_leave_the_cores_cost_nothing():
-    assert after(Chooser(2), *[seconds(2, others=1.2, own=0.8, waiting=0.05)] * 10) == [2] * 10
+    second = seconds(2, others=1.2, own=0.8, waiting=0.05)
+    assert after(ThreadChooser(2), *[second] * 10) == [2] * 10
 
 
 def test_free_cores_are_taken_again_after_three_looks():
-    chooser = Chooser(2, n_threads=1)
+    chooser = ThreadChooser(2, n_threads=1)
     assert after(chooser, LEFT_ALONE, LEFT_ALONE, FULL, *[LEFT_ALONE] * 3) == [1] * 5 + [2]
 
 
 def test_half_a_core_of_others_is_no_room_for_two_threads():
     half = seconds(2, others=0.5, own=1.0, waiting=0.0)
-    assert after(Chooser(2, n_threads=1), *[half] * 50) == [1] * 50
+    assert after(ThreadChooser(2, n_threads=1), *[half] * 50) == [1] * 50
 
 
 def test_each_raise_that_was_too_much_doubles_the_patience():
-    chooser, waits = Chooser(2, n_threads=1), []
+    chooser, waits = ThreadChooser(2, n_threads=1), []
     for _ in range(6):
         waits.append(next(n for n in itertools.count(1) if after(chooser, LEFT_ALONE) == [2]))
         assert after(chooser, CROWDED, CROWDED) == [2, 1]
@@ -76,7 +85,7 @@ def test_each_raise_that_was_too_much_doubles_the_patience():
 
 
 def test_there_is_always_one_thread_and_never_more_than_at_first():
-    chooser = Chooser(4)
+    chooser = ThreadChooser(4)
     assert min(after(chooser, *[seconds(4, others=4, own=0, waiting=3)] * 10)) == 1
     assert max(after(chooser, *[seconds(4, others=0, own=1, waiting=0)] * 10)) == 4
 
@@ -154,6 +163,48 @@ def test_work_in_one_thread_stays_so_and_is_followed_by_what_is_wanted_then(mach
         wait_for(2)
 
 
+def test_blocks_of_one_thread_inside_one_another(machine):
+    with sharing_cores():
+        with one_thread():
+            with one_thread():
+                pass
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+
+
+def test_a_wish_that_comes_as_a_block_of_one_thread_begins_is_kept_for_later(machine, monkeypatch):
+    set_threads = torch.set_num_threads
+
+    def set_after_a_wish(n_threads):
+        set_threads(n_threads)
+        threads._take_wanted()
+
+    with sharing_cores():
+        monkeypatch.setattr(torch, "set_num_threads", set_after_a_wish)
+        with one_thread():
+            monkeypatch.setattr(torch, "set_num_threads", set_threads)
+            assert torch.get_num_threads() == 1
+
+
+def test_counters_that_can_no_longer_be_read_give_all_threads_back(machine, monkeypatch, capsys):
+    with sharing_cores():
+        machine.append(CROWDED)
+        wait_for(1)
+        monkeypatch.setattr(threads, "use_of_cores", lambda: [][0])
+        wait_for(2)
+    assert "the use of cores can't be read" in capsys.readouterr().err
+
+
+def test_only_the_first_fall_and_the_full_number_are_said(capsys):
+    chooser = ThreadChooser(4)
+    for n_before, n_threads in ((4, 3), (3, 2), (2, 3), (3, 4)):
+        chooser.n_threads = n_threads
+        threads._say(n_before, chooser)
+    fell, back = capsys.readouterr().err.splitlines()
+    assert "3 of 4 threads" in fell
+    assert back == "the cores are free again: 4 threads"
+
+
 def test_threads_can_be_kept(machine, monkeypatch):
     monkeypatch.setenv("BYOLA_DIFF_FIXED_THREADS", "1")
     monkeypatch.setattr(threads, "_watch", lambda *_: pytest.fail("watches"))
@@ -182,13 +233,22 @@ def test_one_thread_for_a_block():
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize(("option", "expected"), [("false", ["shares"]), ("true", [])])
-def test_deterministic_training_keeps_its_threads(monkeypatch, tmp_path, option, expected):
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], ["shares"]),
+        (["--training.deterministic=true"], []),
+        (["--training.accelerator=cpu", "--training.devices=2"], []),
+        (["--training.accelerator=cpu", "--training.devices=1", "--training.nodes=2"], []),
+    ],
+)
+def test_threads_stay_in_deterministic_training_and_in_several_processes(
+    monkeypatch, tmp_path, options, expected
+):
     found = []
     for name in ("keep_freed_memory", "hide_lightning_noise", "run"):
         monkeypatch.setattr(pretrain, name, lambda *_: None)
     monkeypatch.setattr(pretrain, "sharing_cores", lambda: found.append("shares") or nullcontext())
     words = ["--data.source=procedural", "--training.steps=1"]
-    words += [f"--training.deterministic={option}", f"--out_dir={tmp_path}"]
-    pretrain.main(words)
+    pretrain.main([*words, *options, f"--out_dir={tmp_path}"])
     assert found == expected

@@ -26,6 +26,7 @@ from byola_diff.randomness import counter_uniform, derive_seed
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
 from byola_diff.soundscapes.sources.library import is_complete
 from byola_diff.tables.manifest import Clip, write_manifest
+from byola_diff.threads import one_thread
 
 _CHUNK = 16
 
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "make_sounds.py") -
 def run(options: MakeSoundsOptions) -> None:
     """Plan and write both parts."""
     shares = options.test_share, options.valid_share
-    with only_writer(options.out):
+    with only_writer(options.out), one_thread():  # the same bytes on any machine
         clips = plan("audio", tuple(FOREGROUNDS), options.clips, *shares)
         write_corpus(options, "manifest.csv", clips, render_events, options.duration_s)
         if options.backgrounds:

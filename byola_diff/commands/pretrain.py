@@ -28,11 +28,12 @@ from byola_diff.clips.source import TooManyRejectedError, UnreadableSourceError
 from byola_diff.clips.stored import StoreTooLargeError
 from byola_diff.command_line import HelpfulParser, called
 from byola_diff.config import PretrainConfig
+from byola_diff.devices import count_devices
 from byola_diff.stopping import TerminatedError, ending_with_this, stoppable
 from byola_diff.storage import BrokenFileError
 from byola_diff.store.packed import PackedStoreError
 from byola_diff.tables.reading import UnreadableClipsError
-from byola_diff.threads import HELP, sharing_cores
+from byola_diff.threads import SHARING_HELP, sharing_cores
 from byola_diff.training.checkpoints import StoppedError
 from byola_diff.training.monitors import DivergedError
 from byola_diff.training.progress import hide_lightning_noise
@@ -77,7 +78,7 @@ def parse_args(
     args: Sequence[str] | None = None, prog: str = "train.py"
 ) -> tuple[PretrainConfig, str]:
     """Configuration, and what to resume: "no", "auto" or a path."""
-    epilog = f"{HELP} So does --training.deterministic true."
+    epilog = f"{SHARING_HELP} So does --training.deterministic true."
     parser = HelpfulParser(prog=prog, description=called(prog, __doc__), epilog=epilog)
     parser.add_argument(
         "--config",
@@ -140,7 +141,10 @@ def main(arguments: Sequence[str] | None = None, prog: str = "train.py") -> None
     hide_lightning_noise()
     # Of several processes, one speaks for all and holds the folder.
     folder = only_writer(config.out_dir) if is_first() else nullcontext()
-    threads = nullcontext() if config.training.deterministic else sharing_cores()
+    # Lightning divides the cores among the processes of a node; none of them is to take more.
+    n_processes = count_devices(config) * config.training.nodes
+    keeps = config.training.deterministic or n_processes > 1
+    threads = nullcontext() if keeps else sharing_cores()
     try:
         with stoppable(), _at_once(), folder, threads:
             run(config, resume)

@@ -20,8 +20,8 @@ class FastDropout(nn.Dropout):
         if not self.training or input.device.type != "cpu" or dropped == 65536:
             return super().forward(input)
         # Four 16-bit values from each 64-bit draw, over the whole signed range.
-        draws = torch.empty((input.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-        bits = draws.view(torch.int16)[: input.numel()]
+        draws = torch.empty((input.numel() + 3) // 4, dtype=torch.int64, device=input.device)
+        bits = draws.random_(-(2**63), None).view(torch.int16)[: input.numel()]
         threshold, scale = dropped - 32768, 65536 / (65536 - dropped)
         kernels = Kernels.of(input) if input.is_contiguous() else None
         if kernels is not None:

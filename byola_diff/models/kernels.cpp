@@ -1,4 +1,4 @@
-// Operations of training on a CPU, each in one pass over its values and one back.
+// Operations of training on a CPU that go through memory as few times as they can.
 //
 // Arithmetic is in float32 (sums over clips in float64), whatever the type of the values. Sums are
 // taken clip by clip and then added in the order of the clips, so that results do not depend on the
@@ -72,9 +72,13 @@ std::vector<double> sum_rows(int64_t clips, int64_t rows, int64_t width, AddRow 
 template <typename T>
 void take_statistics(const T* maps, Shape shape, float* mean, float* variance) {
   const int64_t channels = shape.channels;
-  // Squares are of the distance to one of the values: those of a large mean would cancel.
+  // Squares are of the distance to the mean of the first clip: those of a large mean would cancel.
+  std::vector<double> first(channels);
+  for (int64_t at = 0; at < shape.clip_size(); at += channels)
+    for (int64_t c = 0; c < channels; ++c) first[c] += maps[at + c].value();
   std::vector<float> pivots(channels);
-  for (int64_t c = 0; c < channels; ++c) pivots[c] = maps[c].value();
+  for (int64_t c = 0; c < channels; ++c)
+    pivots[c] = float(first[c] * channels / shape.clip_size());
   const float* pivot = pivots.data();
   const auto sums = sum_rows(
       shape.clips, shape.mels, 2 * channels, [=](int64_t clip, int64_t mel, float* sum) {
@@ -93,7 +97,7 @@ void take_statistics(const T* maps, Shape shape, float* mean, float* variance) {
   for (int64_t c = 0; c < channels; ++c) {
     const double shifted = sums[c] / count;
     mean[c] = float(shifted + pivot[c]);
-    variance[c] = float(sums[channels + c] / count - shifted * shifted);
+    variance[c] = float(std::max(sums[channels + c] / count - shifted * shifted, 0.0));
   }
 }
 

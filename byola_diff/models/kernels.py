@@ -32,7 +32,7 @@ class Kernels(NamedTuple):
         self, maps: Float[Tensor, "batch channel mel frame"]
     ) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
         """Mean and variance (of the population) of each channel of channels-last maps."""
-        mean, variance = torch.empty(2, maps.shape[1]).unbind()
+        mean, variance = _empty(2, maps.shape[1]).unbind()
         self._call("statistics", maps, _channels_last_sizes(maps), mean, variance)
         return mean, variance
 
@@ -53,6 +53,7 @@ class Kernels(NamedTuple):
             mel // 2,
             frame // 2,
             dtype=maps.dtype,
+            device=maps.device,
             memory_format=torch.channels_last,
         )
         largest, which = torch.empty_like(output), torch.empty_like(output, dtype=torch.uint8)
@@ -61,9 +62,9 @@ class Kernels(NamedTuple):
 
     def sums(self, grad: Tensor, largest: Tensor, which: Tensor) -> Float[Tensor, "2 channel"]:
         """Gradients of what `pool` gave, and gradients times `largest`, summed in each channel."""
-        sums = torch.empty(2, grad.shape[1], dtype=torch.float64)
+        sums = _empty(2, grad.shape[1], dtype=torch.float64)
         batch, channel, half_mel, half_frame = grad.shape
-        sizes = torch.tensor([batch, 2 * half_mel, 2 * half_frame, channel])
+        sizes = _sizes(batch, 2 * half_mel, 2 * half_frame, channel)
         self._call("sums", grad, largest, which, sizes, sums)
         return sums
 
@@ -72,11 +73,14 @@ class Kernels(NamedTuple):
         maps: Float[Tensor, "batch channel mel frame"],
         grad: Tensor,
         which: Tensor,
-        back: tuple[Tensor, Tensor, Tensor],
+        scale: Float[Tensor, " channel"],
+        slope: Float[Tensor, " channel"],
+        offset: Float[Tensor, " channel"],
     ) -> Float[Tensor, "batch channel mel frame"]:
         """Slope * maps + offset, and scale * grad more at the places that `pool` found."""
         output = torch.empty_like(maps)
-        self._call("spread", maps, grad, which, _channels_last_sizes(maps), *back, output)
+        sizes = _channels_last_sizes(maps)
+        self._call("spread", maps, grad, which, sizes, scale, slope, offset, output)
         return output
 
     def mean_max(
@@ -84,8 +88,8 @@ class Kernels(NamedTuple):
     ) -> tuple[Float[Tensor, "batch dim"], UInt8[Tensor, "batch dim"]]:
         """Mean plus maximum over at most 256 frames, in float32; the frame of the maximum."""
         batch, _, dim = frames.shape
-        output, which = torch.empty(batch, dim), torch.empty(batch, dim, dtype=torch.uint8)
-        self._call("mean_max", frames, torch.tensor(frames.shape), output, which)
+        output, which = _empty(batch, dim), _empty(batch, dim, dtype=torch.uint8)
+        self._call("mean_max", frames, _sizes(*frames.shape), output, which)
         return output, which
 
     def mean_max_back(
@@ -93,8 +97,8 @@ class Kernels(NamedTuple):
     ) -> Float[Tensor, "batch {n_frames} dim"]:
         """Gradient of the frames that `mean_max` was given."""
         batch, dim = grad.shape
-        output = torch.empty(batch, n_frames, dim, dtype=self.dtype)
-        self._call("mean_max_back", grad, which, torch.tensor(output.shape), output)
+        output = _empty(batch, n_frames, dim, dtype=self.dtype)
+        self._call("mean_max_back", grad, which, _sizes(*output.shape), output)
         return output
 
     def scale_kept(
@@ -102,8 +106,8 @@ class Kernels(NamedTuple):
     ) -> Tensor:
         """Dense values times `scale`; 0 where their bits, in the order of memory, are less."""
         output = torch.empty_like(values)
-        sizes = torch.tensor([values.numel(), threshold])
-        self._call("scale_kept", values, bits, sizes, torch.tensor(scale), output)
+        factor = torch.full((), scale, dtype=torch.float32, device="cpu")
+        self._call("scale_kept", values, bits, _sizes(values.numel(), threshold), factor, output)
         return output
 
     def _call(self, name: str, *tensors: Tensor) -> None:
@@ -113,4 +117,13 @@ class Kernels(NamedTuple):
 
 def _channels_last_sizes(maps: Tensor) -> Tensor:
     batch, channel, mel, frame = maps.shape
-    return torch.tensor([batch, mel, frame, channel])
+    return _sizes(batch, mel, frame, channel)
+
+
+def _sizes(*values: int) -> Tensor:
+    return torch.tensor(values, dtype=torch.int64, device="cpu")
+
+
+def _empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Whatever PyTorch's default type and device are: the C++ takes an address for granted."""
+    return torch.empty(shape, dtype=dtype, device="cpu")

@@ -23,8 +23,14 @@ def norm_relu_pool(
 
     The result is that of the three modules but for rounding, and so are all gradients. Only at a
     weight of 0, where all values tie, may its gradient differ: here it is the slope towards a
-    weight above 0. In bfloat16 nothing is rounded on the way from maps to output.
+    weight above 0. In bfloat16 nothing is rounded on the way from maps to output where it is
+    compiled; elsewhere it is the three modules.
+
+    Raises:
+        ValueError: If maps have fewer than two mel bands or frames.
     """
+    if min(maps.shape[2:]) < 2:
+        raise ValueError(f"maps of {tuple(maps.shape[2:])} can't be pooled by 2 x 2")
     assert norm.num_batches_tracked is not None
     assert norm.momentum is not None
     is_channels_last = maps.is_contiguous(memory_format=torch.channels_last)
@@ -60,10 +66,16 @@ class _Slope(NamedTuple):
 
     @classmethod
     def of(
-        cls, count: int, weight: Tensor, mean: Tensor, inverse_std: Tensor, sums: tuple[Tensor, ...]
+        cls,
+        count: int,
+        weight: Tensor,
+        mean: Tensor,
+        inverse_std: Tensor,
+        *,
+        grad_weight: Tensor,
+        grad_bias: Tensor,
     ) -> "_Slope":
         """From the gradients of weight and bias over `count` values of a channel."""
-        grad_weight, grad_bias = sums
         scale = weight * inverse_std
         slope = -scale * inverse_std * grad_weight / count
         return cls(scale, slope, -scale * grad_bias / count - slope * mean)
@@ -92,8 +104,9 @@ class _NormReluPool(torch.autograd.Function):
         grad = torch.ops.aten.threshold_backward(grad, output, 0)
         grad_bias = grad.sum((0, 2, 3))
         grad_weight = ((grad * pooled).sum((0, 2, 3)) - mean * grad_bias) * inverse_std
-        count, sums = maps.numel() // maps.shape[1], (grad_weight, grad_bias)
-        back = _Slope.of(count, weight, mean, inverse_std, sums)
+        of_affine = {"grad_weight": grad_weight, "grad_bias": grad_bias}
+        count = maps.numel() // maps.shape[1]
+        back = _Slope.of(count, weight, mean, inverse_std, **of_affine)
         # Only the maxima have a gradient of their own.
         shares = grad * back.scale[:, None, None]
         grad_maps = torch.ops.aten.max_pool2d_with_indices_backward(
@@ -104,7 +117,7 @@ class _NormReluPool(torch.autograd.Function):
 
 
 class _CompiledNormReluPool(torch.autograd.Function):
-    """The same in one pass over the maps each way."""
+    """The same in C++: maps are read twice forward, for statistics and output, and once back."""
 
     @staticmethod
     def forward(ctx, kernels, maps, weight, bias, mean, inverse_std):
@@ -122,7 +135,8 @@ class _CompiledNormReluPool(torch.autograd.Function):
         total, products = ctx.kernels.sums(grad, largest, which)
         grad_bias = total.float()
         grad_weight = ((products - mean * total) * inverse_std).float()
-        count, sums = maps.numel() // maps.shape[1], (grad_weight, grad_bias)
-        back = _Slope.of(count, weight, mean, inverse_std, sums)
-        grad_maps = ctx.kernels.spread(maps, grad, which, back)
+        of_affine = {"grad_weight": grad_weight, "grad_bias": grad_bias}
+        count = maps.numel() // maps.shape[1]
+        back = _Slope.of(count, weight, mean, inverse_std, **of_affine)
+        grad_maps = ctx.kernels.spread(maps, grad, which, *back)
         return None, grad_maps, grad_weight, grad_bias, None, None

@@ -46,12 +46,13 @@ def mean_max_pool_float32(
 ) -> Float[Tensor, "batch dim"]:
     """`mean_max_pool` of the frames in float32; on a CPU in one pass each way.
 
-    That pass gives the whole gradient of a maximum to the first of equal frames, as the published
-    code does; `mean_max_pool` shares it among them.
+    The whole gradient of a maximum goes to the first of equal frames, as in the published code;
+    `mean_max_pool` shares it among them.
     """
     kernels = Kernels.of(frame_embeddings) if frame_embeddings.is_contiguous() else None
     if kernels is None or frame_embeddings.shape[1] > _MOST_FRAMES:
-        return mean_max_pool(frame_embeddings.float())
+        frames = frame_embeddings.float()
+        return frames.mean(dim=1) + frames.max(dim=1).values
     return _CompiledMeanMax.apply(kernels, frame_embeddings)
 
 

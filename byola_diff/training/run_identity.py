@@ -15,6 +15,7 @@ from byola_diff.clips.source import ClipSource
 from byola_diff.commit import code_commit
 from byola_diff.config import DataConfig, PretrainConfig, to_plain
 from byola_diff.devices import count_devices, use_gpu
+from byola_diff.models.kernels import Kernels
 from byola_diff.models.precision import resolved_precision
 from byola_diff.randomness import torch_generator
 from byola_diff.storage import BrokenFileError, check_hash, load_tensors, sha256
@@ -36,6 +37,7 @@ _FREE = _LENGTH | {
     *(f"training.{name}" for name in ("log_every", "checkpoint_every", "keep_checkpoints")),
     "training.tensorboard",
     *(f"monitor.{name}" for name in ("manifest", "every")),
+    "run.compiled",  # last bits alone, which is said
 }
 
 
@@ -57,6 +59,7 @@ def identity_of_run(config: PretrainConfig) -> dict[str, Any]:
     facts = {
         "precision": "bfloat16" if use_bfloat16(config) else "float32",
         "processes": count_devices(config) * config.training.nodes,
+        "compiled": not use_gpu(config) and Kernels.of(torch.zeros(1, device="cpu")) is not None,
         "clips": identify_clips(config),
     }
     if config.init_from:
@@ -87,6 +90,12 @@ def check_resumed(config: PretrainConfig, checkpoint: Path, identity: Mapping[st
     old, new = saved["config"], to_plain(config)
     if "identity" in saved:
         old, new = {**old, "run": saved["identity"]}, {**new, "run": identity}
+        if saved["identity"].get("compiled", identity.get("compiled")) != identity.get("compiled"):
+            began, goes_on = ("without", "with") if identity["compiled"] else ("with", "without")
+            _say(
+                f"the run began {began} compiled operations and goes on {goes_on}: its last bits "
+                "are not those of a run that was never stopped"
+            )
     else:
         _say(
             f"{checkpoint} is of an older version: it does not say on which clips, on how many "

@@ -9,7 +9,8 @@ from byola_diff.augment.crop import Span, resize_crop
 from byola_diff.augment.fader import fade
 from byola_diff.augment.mixup import MixupMemory
 from byola_diff.clips.stored import PackedSource, ResidentSource
-from byola_diff.models.cnn import AudioNTT2022, norm_relu_pool
+from byola_diff.models.cnn import AudioNTT2022
+from byola_diff.models.norm_relu_pool import norm_relu_pool
 from byola_diff.models.pair import OnlineTargetPair
 from byola_diff.sounds import training_batch
 from byola_diff.store.packed import PackedStore

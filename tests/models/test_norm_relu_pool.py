@@ -270,3 +270,10 @@ def test_the_layout_of_the_gradient_does_not_matter(dtype):
         out.backward(share.contiguous(memory_format=layout))
         gradients.append(inputs.grad)
     assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 4), (2, 4, 1), (1, 1, 1)])
+def test_maps_too_small_to_pool_are_refused(shape):
+    n_clips, *size = shape
+    with pytest.raises(ValueError, match="can't be pooled"):
+        norm_relu_pool(channels_last(n_clips, N_CHANNELS, *size), make_norm())

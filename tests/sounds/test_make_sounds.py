@@ -6,6 +6,7 @@ import wave
 from collections import Counter
 
 import pytest
+import torch
 
 from byola_diff.commands import make_sounds
 
@@ -63,6 +64,17 @@ def test_backgrounds_have_their_own_manifest(corpus):
     assert len(manifest) == 4
     with wave.open(str(corpus / manifest[0]["file"])) as file:
         assert file.getnframes() == 8000
+
+
+def test_same_bytes_with_any_number_of_threads(script, tmp_path):
+    found = []
+    before = torch.get_num_threads()
+    for n_threads in (1, 2):
+        torch.set_num_threads(n_threads)
+        script.main([str(tmp_path / str(n_threads)), "--clips", "230", "--sample-rate", "16000"])
+        found.append(digests(tmp_path / str(n_threads)))
+    torch.set_num_threads(before)
+    assert found[0] == found[1]
 
 
 def test_same_seed_gives_same_bytes_also_after_an_interruption(script, corpus, tmp_path):

@@ -10,7 +10,6 @@ from byola_diff.losses.variance import variance_covariance_loss
 from byola_diff.models import cnn
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.pair import Branch, OnlineTargetPair, update_target
-from byola_diff.models.pooling import mean_max_pool_float32
 from byola_diff.randomness import torch_generator
 from byola_diff.training import objective as objective_module
 from byola_diff.training.objective import Objective
@@ -457,7 +456,8 @@ def plain_byol(pair, first, second, step):
     """BYOL-A as published: both views through the online network, then through the target."""
 
     def project(branch, view):
-        return mean_max_pool_float32(branch.encoder(view))
+        frames = branch.encoder(view)
+        return frames.mean(dim=1) + frames.max(dim=1).values
 
     def distance(prediction, target):
         return (2 - 2 * cosine_similarity(prediction, target, dim=-1)).mean()
@@ -534,22 +534,6 @@ def test_bfloat16_changes_terms_and_gradient_by_its_rounding_alone(seed):
         terms[1]["representation"], terms[0]["representation"], rtol=0, atol=0.03
     )
     assert cosine_similarity(*gradients, dim=0) > 0.93
-
-
-@pytest.mark.slow
-def test_bfloat16_steps_stay_near_float32():
-    losses = {}
-    for bfloat16 in (False, True):
-
-        def loss_of(pair, first, second, step, bfloat16=bfloat16):
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                terms = Objective()(pair, first, second, torch_generator(step))
-            assert all(term.dtype == torch.float32 for term in terms.values())
-            return terms["total"]
-
-        losses[bfloat16] = torch.tensor(train(small_pair(), loss_of, n_steps=5, lr=1e-4))
-    torch.testing.assert_close(losses[True], losses[False], rtol=0, atol=0.1)
-    assert not torch.equal(losses[True], losses[False])
 
 
 # Further terms, and the other kind of mixture

@@ -256,6 +256,20 @@ def test_a_run_goes_on_with_its_own_clips_alone(small_config, pretrain, sounds, 
         check_resumed(config(3), tmp_path / "weights.ckpt", identity_of_run(config(3)))
 
 
+def test_a_run_that_goes_on_without_what_was_compiled_says_so(
+    small_config, pretrain, tmp_path, capsys
+):
+    config = small_config(tmp_path / "run")
+    pretrain(config)
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    identity = identity_of_run(config)
+    capsys.readouterr()
+    check_resumed(config, checkpoint, identity)
+    assert capsys.readouterr().out == ""
+    check_resumed(config, checkpoint, {**identity, "compiled": not identity["compiled"]})
+    assert "its last bits are not those of a run" in capsys.readouterr().out
+
+
 def test_only_the_first_process_finds_out_about_the_clips(small_config, tmp_path, monkeypatch):
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     monkeypatch.setattr(run_identity, "compute_statistics", None)
