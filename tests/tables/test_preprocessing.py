@@ -217,5 +217,5 @@ def test_resampled_crops_are_those_of_the_resampled_file(tmp_path):
 def test_clip_shorter_than_a_sample_of_the_encoder(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.array([0.5]), 48_000)
     manifest = Manifest(tmp_path, (clip(),), ("x",))
-    [(rows, waveform)] = read_batches(manifest, [0], 16_000, Preprocessing(), 4, 1)
+    [(rows, waveform)] = read_batches(manifest, [[0]], 16_000, Preprocessing(), 1)
     assert (rows, waveform.tolist()) == ([0], [[0.0]])
