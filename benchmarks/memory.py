@@ -1,7 +1,7 @@
 """Peak memory of training, packing, embedding and generating, beyond what the imports take.
 
     python benchmarks/memory.py --json memory.json
-    python benchmarks/memory.py --minutes 40 --cases embed pack       # of cases named so
+    python benchmarks/memory.py --minutes 40 --cases 'embed*' 'pack*'
 
 Each case runs in a process of its own, on sounds made here. Figures are resident memory in MiB as
 Linux counts it: what the process holds after the imports, and its peak beyond that. With two
@@ -18,6 +18,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +42,7 @@ from byola_diff.tables.preprocessing import Preprocessing
 RATE, CHANNELS = 44_100, 2
 N_SHORT, SHORT_S = 60, 10
 LONG = "long.wav"
-MANY_STEPS = 3  # the second has the optimiser's state, the third nothing new
+N_STEPS = 2  # the second has the state of the optimiser
 LOOK_EVERY_S = 0.02
 
 
@@ -57,10 +58,10 @@ def write_recordings(folder: Path, minutes: float) -> None:
 
 
 def train(batch: int, precision: Precision, weight: float, _: Path) -> None:
-    """Some steps, of which each makes its clips."""
+    """Steps, each of which makes its clips."""
     cpu = torch.device("cpu")
     step = our_step(precision, weight, cpu)
-    for index in range(MANY_STEPS):
+    for index in range(N_STEPS):
         step(index, batch, Clock(cpu))
 
 
@@ -176,7 +177,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=20, help="length of the long recording")
-    parser.add_argument("--cases", nargs="+", default=[""], help="beginnings of their names")
+    parser.add_argument("--cases", nargs="+", default=["*"], help="their names, with * and ?")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -189,7 +190,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_recordings(Path(folder) / "recordings", options.minutes)
         for case in CASES:
-            if case.startswith(tuple(options.cases)):
+            if any(fnmatchcase(case, pattern) for pattern in options.cases):
                 figures[case] = _in_own_process(case, Path(folder))
                 baseline, beyond = figures[case].values()
                 print(f"{case:44}{baseline:7.0f} {beyond:7.0f}", flush=True)

@@ -1,6 +1,5 @@
 import os
 import shutil
-import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -13,6 +12,7 @@ from byola_diff.store import packing
 from byola_diff.store.packed import PackedStoreError
 from byola_diff.store.packing import begin, pack_shard, plan_store, record_path
 from tests.file_hashes import file_hashes
+from tests.helpers import peak_bytes
 from tests.store.store_maker import RATE, files_of, pack, write_sounds
 
 
@@ -74,16 +74,6 @@ def test_a_file_of_many_blocks_has_the_bytes_of_one(tmp_path, monkeypatch, rate)
     monkeypatch.setattr(files, "_BLOCK_SAMPLES", 777)
     monkeypatch.setattr(packing, "_BLOCKS_AT_ONCE", 1)
     assert file_hashes(pack(source, tmp_path / "parts").path) == file_hashes(whole.path)
-
-
-def peak_bytes(work):
-    """The most that Python and NumPy held at a time while it ran."""
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def test_a_file_twice_as_long_needs_no_more_memory(tmp_path, monkeypatch):
