@@ -90,7 +90,7 @@ def _result(reference: Any) -> Any:
         raise error.cause from error
 
 
-def _work_there(sent: Sequence[Any], item: T, folder: str) -> Any:
+def _work_there(sent: Sequence[Any], item: Any, folder: str) -> Any:
     torch.set_num_threads(1)
     keep_freed_memory()
     os.chdir(folder)

@@ -36,7 +36,7 @@ def resample_blocks(
         return
     import soxr
 
-    stream = soxr.ResampleStream(from_rate, to_rate, 1, np.float32, _QUALITY)
+    stream = soxr.ResampleStream(from_rate, to_rate, 1, "float32", _QUALITY)
     for block in blocks:
         yield stream.resample_chunk(block)
     yield stream.resample_chunk(np.empty(0, np.float32), last=True)
