@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Generator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -30,11 +30,13 @@ def in_cluster(
 
     Args:
         items: What is worked on, in any order.
-        work: A function that can be pickled; this package has to be installed on all machines.
+        work: A function that can be pickled; this package has to be installed on all machines. It
+            is sent once to each process, and may hold much, such as an encoder.
         address: Such as "10.0.0.1:6379"; "auto" is the cluster that this machine is part of.
 
     Raises:
         ConnectionError: If there is no such cluster.
+        ValueError: If `work` can't be sent.
     """
     ray = require("ray", "cluster", "--cluster")
     try:
@@ -46,15 +48,17 @@ def in_cluster(
     waiting: dict[Any, int] = {}
     left = iter(enumerate(items))
     try:
+        # In a list, as Ray would read a bare reference for each item anew.
+        sent = [_sent(work)]
         while True:
             room = _WAITING_PER_CORE * int(ray.cluster_resources().get("CPU", 1)) - len(waiting)
             for place, item in islice(left, max(room, 0)):
-                waiting[remote.remote(work, item, os.getcwd())] = place  # noqa: PTH109
+                waiting[remote.remote(sent, item, os.getcwd())] = place  # noqa: PTH109
             if not waiting:
                 break
             done, _ = ray.wait(list(waiting), num_returns=1)
             for reference in done:
-                yield waiting.pop(reference), partial(ray.get, reference)
+                yield waiting.pop(reference), partial(_result, reference)
     finally:
         for reference in waiting:
             ray.cancel(reference)
@@ -68,8 +72,32 @@ def _reach(address: str) -> None:
         socket.create_connection((host, int(port)), _REACHED_WITHIN_S).close()
 
 
-def _work_there(work: Callable[[T], R], item: T, folder: str) -> R:
+def _sent(work: Callable[[T], R]) -> Any:
+    """A reference to `work`, for all machines."""
+    try:
+        return require("ray", "cluster", "--cluster").put(work)
+    except Exception as error:  # objects of others raise anything where they can't be pickled
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        raise ValueError(f"--cluster: this can't be sent to other machines: {reason}") from error
+
+
+def _result(reference: Any) -> Any:
+    """What the work gave; of its errors the one that it raised, which Ray wraps in its own."""
+    ray = require("ray", "cluster", "--cluster")
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+
+
+def _work_there(sent: Sequence[Any], item: Any, folder: str) -> Any:
     torch.set_num_threads(1)
     keep_freed_memory()
     os.chdir(folder)
-    return work(item)
+    return _received(sent[0])(item)
+
+
+@lru_cache(maxsize=1)
+def _received(reference: Any) -> Callable[[Any], Any]:
+    """The work that was sent, read once in a process."""
+    return require("ray", "cluster", "--cluster").get(reference)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,13 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def peak_bytes(work):
+    """The most that Python and NumPy held at a time while it ran."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

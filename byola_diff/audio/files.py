@@ -9,7 +9,7 @@ import os
 import stat
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -56,6 +56,8 @@ class AudioReader:
     def __init__(self, file: "soundfile.SoundFile | _Decoded", path: Path) -> None:
         self.sample_rate: int = file.samplerate
         self.n_samples: int = file.frames
+        self.n_read = 0
+        """Samples of the stretch that were read so far."""
         self._file = file
         self._path = path
 
@@ -63,6 +65,15 @@ class AudioReader:
         """Mean of the channels from `start` on, shorter than `n_samples` where the file ends.
 
         Call it once: it does not go back in a file.
+        """
+        return joined(self.blocks(start, n_samples))
+
+    def blocks(
+        self, start: int = 0, n_samples: int | None = None
+    ) -> Iterator[Float32[np.ndarray, " _"]]:
+        """What `read` gives, block by block: of a file of any length in the memory of a block.
+
+        That a file ends too soon, or has samples that can't be used, is told when it is met.
         """
         if not 0 <= start < self.n_samples:
             raise AudioFileError(self._path, f"no sample {start}: {self.n_samples} samples long")
@@ -73,31 +84,34 @@ class AudioReader:
             raise AudioFileError(self._path, f"{reason}: is its header right? Else cut it")
         with _decoding(self._path):
             self._go_to(start)
-            waveform = self._mono(expected)
+        size = max(1, _BLOCK_SAMPLES // self._file.channels)
+        while self.n_read < expected:  # by blocks also to be joined: headers may state any length
+            wanted = min(size, expected - self.n_read)
+            block = self._mono(wanted)
+            self.n_read += len(block)
+            if len(block):
+                self._check(block)
+                yield block
+            if len(block) < wanted:
+                break
         tolerance = MP3_TOLERANCE_S * self.sample_rate if self._file.format == "MP3" else 0
-        if len(waveform) == 0 or len(waveform) < expected - tolerance:
-            reason = f"truncated: {len(waveform)} of {expected} samples from {start} are there"
+        if self.n_read == 0 or self.n_read < expected - tolerance:
+            reason = f"truncated: {self.n_read} of {expected} samples from {start} are there"
             raise AudioFileError(self._path, reason)
+
+    def _mono(self, n_samples: int) -> Float32[np.ndarray, " sample"]:
+        """Mean of the channels of the next samples."""
+        with _decoding(self._path):
+            block = self._file.read(n_samples, dtype="float32", always_2d=True)
+            return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+
+    def _check(self, waveform: Float32[np.ndarray, " sample"]) -> None:
         peak = max(waveform.max(), -waveform.min())
         if not np.isfinite(peak):
             raise AudioFileError(self._path, "has NaN or infinite samples")
         if peak > LOUDEST:
             reason = f"samples reach {peak:.5g}, far beyond full scale: were integers not scaled?"
             raise AudioFileError(self._path, reason)
-        return waveform
-
-    def _mono(self, n_samples: int) -> Float32[np.ndarray, " sample"]:
-        """Mean of the channels of the next samples, by blocks: headers may state any length."""
-        blocks = []
-        size = max(1, _BLOCK_SAMPLES // self._file.channels)
-        while n_samples > 0:
-            wanted = min(size, n_samples)
-            block = self._file.read(wanted, dtype="float32", always_2d=True)
-            blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
-            n_samples -= wanted
-            if len(block) < wanted:
-                break
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
     def _go_to(self, start: int) -> None:
         """Seek where that is exact, else decode and drop what comes before.
@@ -113,6 +127,14 @@ class AudioReader:
         size = max(1, _BLOCK_SAMPLES // 16 // self._file.channels)
         for dropped in range(0, start, size):
             self._file.read(min(size, start - dropped), dtype="float32")
+
+
+def joined(
+    blocks: Iterable[Float32[np.ndarray, " _"]],
+) -> Float32[np.ndarray, " joined"]:
+    """Blocks one after the other, at least one; a single one as it is, not copied."""
+    parts = list(blocks)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class _Decoded:

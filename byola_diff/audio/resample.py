@@ -1,5 +1,6 @@
 """Change of sample rate, by one named resampler: results depend on which one is used."""
 
+from collections.abc import Iterable, Iterator
 from math import gcd
 
 import numpy as np
@@ -24,6 +25,21 @@ def resample(
     import soxr  # here, so that audio at the rate of training can be used without it
 
     return soxr.resample(waveform, from_rate, to_rate, quality=_QUALITY)
+
+
+def resample_blocks(
+    blocks: Iterable[Float32[np.ndarray, " _"]], from_rate: int, to_rate: int
+) -> Iterator[Float32[np.ndarray, " _"]]:
+    """What `resample` makes of all blocks joined, block by block; some may be empty."""
+    if from_rate == to_rate:
+        yield from blocks
+        return
+    import soxr
+
+    stream = soxr.ResampleStream(from_rate, to_rate, 1, "float32", _QUALITY)
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.empty(0, np.float32), last=True)
 
 
 def resampled_length(n_samples: int, from_rate: int, to_rate: int) -> int:

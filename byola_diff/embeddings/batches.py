@@ -16,26 +16,40 @@ _BATCH_S = 600
 """Audio in a batch, at most, unless one clip is longer: bounds the memory that long clips take."""
 
 
-def read_batches(
+def plan_batches(
     manifest: Manifest,
     rows: Sequence[int],
     sample_rate: int,
     preprocessing: Preprocessing,
     batch_size: int,
     n_workers: int,
-) -> Iterator[tuple[list[int], Float32[Tensor, "clip _"]]]:
-    """Waveforms of the clips with these numbers, and which they are.
+) -> list[list[int]]:
+    """Which of the clips with these numbers are read together, from the headers of their files.
 
-    The headers of all are read before the first batch. Which clips are together follows from
-    their lengths and order, and from what is left to do: leaving out whole batches, as a run
-    does that goes on, does not change the others.
+    That follows from their lengths and order, and from what is left to do: leaving out whole
+    batches, as a run does that goes on, does not change the others.
 
     Raises:
-        UnreadableClipsError: If files can't be opened, or, once all others are read, decoded.
+        UnreadableClipsError: If files can't be opened, or end before their clip.
     """
     clips = [manifest.clips[row] for row in rows]
     lengths = clip_lengths(manifest, clips, sample_rate, preprocessing, n_workers)
-    batches = _planned(dict(zip(rows, lengths, strict=True)), batch_size, _BATCH_S * sample_rate)
+    length_of, most_samples = dict(zip(rows, lengths, strict=True)), _BATCH_S * sample_rate
+    return list(_planned(length_of, batch_size, most_samples))
+
+
+def read_batches(
+    manifest: Manifest,
+    batches: Iterable[Sequence[int]],
+    sample_rate: int,
+    preprocessing: Preprocessing,
+    n_workers: int,
+) -> Iterator[tuple[list[int], Float32[Tensor, "clip _"]]]:
+    """Waveforms of the clips of each batch, by their numbers, and which they are.
+
+    Raises:
+        UnreadableClipsError: If files can't be decoded, once all others are read.
+    """
 
     def waveform(row: int) -> Tensor:
         return read_clip(manifest, manifest.clips[row], sample_rate, preprocessing)

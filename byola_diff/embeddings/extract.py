@@ -1,7 +1,8 @@
 """Embeddings of the clips of a manifest: computed in batches, kept in a cache."""
 
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,19 +11,16 @@ from jaxtyping import Float32
 from torch import Tensor
 from tqdm import tqdm
 
-from byola_diff.audio.files import decoder_name
-from byola_diff.audio.resample import resampler_name
-from byola_diff.embeddings.batches import read_batches
+from byola_diff.embeddings.batches import plan_batches
 from byola_diff.embeddings.cache import EmbeddingCache, clip_digests
-from byola_diff.embeddings.extracted import FRAME_VALUES, Extracted, Readout, clip_embeddings
-from byola_diff.encoders.code_digest import code_digest
+from byola_diff.embeddings.clustered import embed_in_cluster
+from byola_diff.embeddings.encoding import Encoding
+from byola_diff.embeddings.extracted import ClipEmbeddings, Extracted, Readout
 from byola_diff.encoders.contract import Encoder
-from byola_diff.encoders.fusion import layer_scenes
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.models.precision import Precision, bfloat16_networks, resolved_precision
+from byola_diff.models.precision import Precision, resolved_precision
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
-from byola_diff.tables.reading import read_clip
 
 
 class NonFiniteEmbeddingError(ValueError):
@@ -44,12 +42,18 @@ class ExtractionOptions:
     ends and results are float32."""
     n_workers: int = 2
     """Threads that read ahead; the results do not depend on it."""
+    cluster: str | None = None
+    """Address of a Ray cluster to embed on instead, as of `byola_diff.cluster.in_cluster`: each
+    batch on one core there, whose vectors are to the bit those of one thread of its kind of
+    processor here."""
     progress: bool = True
     """Whether to show a bar, on the standard error."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.n_workers < 1:
             raise ValueError("batch_size and n_workers must be at least 1")
+        if self.cluster is not None and self.device_type != "cpu":
+            raise ValueError(f"a cluster embeds on its processors: no device {self.device} there")
 
     @property
     def resolved_precision(self) -> Literal["float32", "bfloat16"]:
@@ -84,13 +88,12 @@ def embed(
     Raises:
         UnreadableClipsError: If clips can't be read, with all of those that can't.
         NonFiniteEmbeddingError: If an embedding has NaN or infinite values.
-        ValueError: If there are no clips.
+        ValueError: If there are no clips, or as of `embed_in_cluster`.
+        ConnectionError: If there is no such cluster.
     """
-    encoder, precision = named.encoder, options.resolved_precision
-    store = _store(named, readout, preprocessing, options)
-    extracted = Extracted(len(manifest.clips), readout, tuple(encoder.layer_strides))
-    with bfloat16_networks(options.device_type) if precision == "bfloat16" else nullcontext():
-        _fill(extracted, encoder, manifest, preprocessing, options, store)
+    encoding = _encoding(named.encoder, manifest, readout, preprocessing, options)
+    extracted = Extracted(len(manifest.clips), readout, tuple(named.encoder.layer_strides))
+    _fill(extracted, encoding, options, _store(named, encoding, options))
     return extracted
 
 
@@ -102,7 +105,8 @@ def count_cached(
     options: ExtractionOptions,
 ) -> int:
     """Clips whose embeddings `embed` would find in the cache, unless they are damaged."""
-    store = _store(named, readout, preprocessing, options)
+    encoding = _encoding(named.encoder, manifest, readout, preprocessing, options)
+    store = _store(named, encoding, options)
     return store.count(clip_digests(manifest, preprocessing)) if store else 0
 
 
@@ -114,69 +118,57 @@ def embed_clips(
     Networks run in float32 whatever the precision of the options, and nothing is kept in a cache:
     an encoder in training has no content to know it by. All else, errors too, is as of `embed`.
     """
+    unrounded = replace(options, precision="float32")
+    encoding = _encoding(encoder, manifest, "scene", Preprocessing(), unrounded)
     extracted = Extracted(len(manifest.clips), "scene")
-    _fill(extracted, encoder, manifest, Preprocessing(), options, None)
+    _fill(extracted, encoding, options, None)
     return extracted.scene
 
 
+def _encoding(
+    encoder: Encoder,
+    manifest: Manifest,
+    readout: Readout,
+    preprocessing: Preprocessing,
+    options: ExtractionOptions,
+) -> Encoding:
+    how = (options.resolved_precision, options.device)
+    return Encoding(encoder, manifest, readout, preprocessing, *how)
+
+
 def _store(
-    named: NamedEncoder, readout: Readout, preprocessing: Preprocessing, options: ExtractionOptions
+    named: NamedEncoder, encoding: Encoding, options: ExtractionOptions
 ) -> EmbeddingCache | None:
     """The cache, under all that embeddings depend on besides their clips."""
     if options.cache is None:
         return None
-    settings = {
-        "encoder": named.content_hash,
-        "readout": readout,
-        "unit_s": preprocessing.unit_s,
-        "precision": options.resolved_precision,
-        "device": options.device_type,  # convolutions on GPUs round to TensorFloat-32
-        "decoder": decoder_name(),
-        "resampler": resampler_name(),
-        "code": code_digest((read_batches, Preprocessing, read_clip, layer_scenes, Extracted)),
-        "torch": ".".join(torch.__version__.split(".")[:2]),
-    }
-    return EmbeddingCache(options.cache, settings)
-
-
-def _encode(encoder: Encoder, readout: Readout, waveform: Tensor) -> dict[str, Tensor]:
-    """Values of a readout of waveforms [batch, sample], by name."""
-    if readout == "scene":
-        return {"scene": encoder.scene(waveform)}
-    if readout == "layers":
-        return layer_scenes(encoder, waveform)
-    return dict(zip(FRAME_VALUES, encoder.timestamps(waveform), strict=True))
+    return EmbeddingCache(options.cache, encoding.settings(named.content_hash))
 
 
 def _fill(
     extracted: Extracted,
-    encoder: Encoder,
-    manifest: Manifest,
-    preprocessing: Preprocessing,
+    encoding: Encoding,
     options: ExtractionOptions,
     store: EmbeddingCache | None,
 ) -> None:
     """Take what the store has, compute the rest, and store that."""
-    n_clips, readout = len(manifest.clips), extracted.readout
-    if not n_clips:
+    manifest = encoding.manifest
+    if not manifest.clips:
         raise ValueError("there are no clips to embed")
-    digests = clip_digests(manifest, preprocessing) if store else []
+    is_asked = store is not None or options.cluster is not None
+    digests = clip_digests(manifest, encoding.preprocessing) if is_asked else []
     if store:
         store.load(extracted, digests)
-    missing, how = extracted.missing(), (options.batch_size, options.n_workers)
-    batches = read_batches(manifest, missing, encoder.sample_rate, preprocessing, *how)
     bar = tqdm(
-        total=n_clips,
+        total=len(manifest.clips),
         initial=extracted.n_cached,
         unit=" clips",
         disable=not options.progress,
         leave=False,
     )
-    with bar, store or nullcontext():
-        for rows, waveform in batches:
-            with torch.no_grad():
-                values = _encode(encoder, readout, waveform.to(options.device))
-            embeddings = clip_embeddings(values, readout)
+    computed = _computed(encoding, extracted.missing(), digests, options)
+    with bar, store or nullcontext(), closing(computed):
+        for rows, embeddings in computed:
             if bad := embeddings.not_finite():
                 files = [str(manifest.path(manifest.clips[rows[clip]])) for clip in bad]
                 raise NonFiniteEmbeddingError(
@@ -187,3 +179,18 @@ def _fill(
             if store:
                 store.add([digests[row] for row in rows], embeddings)
             bar.update(len(rows))
+
+
+def _computed(
+    encoding: Encoding, rows: Sequence[int], digests: Sequence[bytes], options: ExtractionOptions
+) -> Generator[tuple[list[int], ClipEmbeddings]]:
+    """Embeddings of the clips with these numbers, in batches, here or on the cluster."""
+    if not rows:
+        return
+    how = (encoding.encoder.sample_rate, encoding.preprocessing)
+    sizes = (options.batch_size, options.n_workers)
+    batches = plan_batches(encoding.manifest, rows, *how, *sizes)
+    if options.cluster is None:
+        yield from encoding.embeddings(batches, options.n_workers)
+    else:
+        yield from embed_in_cluster(encoding, batches, digests, options.cluster)

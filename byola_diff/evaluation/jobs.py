@@ -120,6 +120,7 @@ def extraction_options(options: EmbeddingOptions) -> ExtractionOptions:
         device=options.device,
         precision=options.precision,
         n_workers=options.workers,
+        cluster=options.cluster,
     )
 
 

@@ -76,6 +76,12 @@ class EmbeddingOptions(ComputeOptions):
     """Threads."""
     cache: Folder = Path("runs/cache")
     """Folder of embeddings that were computed before."""
+    cluster: Annotated[str, "ADDRESS"] | None = None
+    """Embed on a Ray cluster instead: auto, or its address; the machines share the folders."""
+
+    def __post_init__(self) -> None:
+        if self.cluster is not None and self.device.type != "cpu":
+            raise ValueError("--cluster embeds on processors: leave out --device")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, BinaryIO, NotRequired, TypedDict
 
 import numpy as np
-from jaxtyping import Int16
 
 from byola_diff.atomic import UNDECODABLE, atomic_path, remove_left_over, write_text
 from byola_diff.audio.files import (
@@ -23,12 +22,12 @@ from byola_diff.audio.files import (
     decoder_name,
     find_audio,
     open_audio,
-    read_audio,
     to_pcm16,
 )
-from byola_diff.audio.resample import resample, resampler_name
+from byola_diff.audio.resample import resample_blocks, resampler_name
 from byola_diff.storage import BrokenFileError, check_seal, read_json, sealed_json, sha256
 from byola_diff.store.packed import (
+    BLOCK_SAMPLES,
     FORMAT_VERSION,
     SAMPLE_BYTES,
     PackedStoreError,
@@ -36,6 +35,7 @@ from byola_diff.store.packed import (
     shard_name,
 )
 
+_BLOCKS_AT_ONCE = 256  # 16 MiB
 _N_PROBED = 200  # files whose length is looked up to estimate how many fill a shard
 
 
@@ -151,22 +151,21 @@ def pack_shard(plan: PackPlan, out: Path, shard: int) -> ShardRecord:
         if record and sha256(path) == record["sha256"]:
             return record  # else either file is damaged, and both are written anew
     record = ShardRecord(clips=[], rejected=[], samples=0, sha256="", blocks=[])
-    digest = hashlib.sha256()
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         for file in plan.files:
+            start = stream.tell()
             try:
-                clip, samples = _decode(plan, file)
+                clip = _append(plan, file, stream)
             except AudioFileError as error:
                 record["rejected"].append((file, error.reason))
+                stream.seek(start)
+                stream.truncate()
                 continue
-            raw = samples.astype("<i2").tobytes()
-            stream.write(raw)
-            digest.update(raw)
             record["clips"].append(clip)
             record["samples"] += clip["samples"]
         stream.flush()
-        record["blocks"] = block_digests(np.fromfile(temporary, "<i2")).tolist()
-    record["sha256"] = digest.hexdigest()
+        record["blocks"] = _block_digests(temporary)
+        record["sha256"] = sha256(temporary)
     write_text(marker, sealed_json(record, indent=1))
     return record
 
@@ -249,24 +248,39 @@ def _mean_duration_s(source: Path, files: tuple[str, ...]) -> float:
     return sum(durations_s) / max(1, len(durations_s))
 
 
-def _decode(plan: PackPlan, file: str) -> tuple[PackedClip, Int16[np.ndarray, " sample"]]:
+def _append(plan: PackPlan, file: str, stream: BinaryIO) -> PackedClip:
+    """Write the samples of a file, some at a time: it may be a recording of hours."""
     path = plan.source / file
-    waveform, source_rate = read_audio(path)
-    try:
-        resampled = resample(waveform, source_rate, plan.sample_rate)
-    except ModuleNotFoundError as error:
-        raise AudioFileError(path, f"{source_rate} Hz needs {error.name}") from error
-    if len(resampled) == 0:
+    n_samples, peak = 0, 0.0
+    with open_audio(path) as reader:
+        source_rate = reader.sample_rate
+        try:
+            for block in resample_blocks(reader.blocks(), source_rate, plan.sample_rate):
+                if len(block):
+                    stream.write(to_pcm16(block).astype("<i2", copy=False).data)
+                    n_samples += len(block)
+                    peak = max(peak, float(np.abs(block).max()))
+        except ModuleNotFoundError as error:
+            raise AudioFileError(path, f"{source_rate} Hz needs {error.name}") from error
+        seconds = round(reader.n_read / source_rate, 6)
+    if n_samples == 0:
         raise AudioFileError(path, f"empty at {plan.sample_rate} Hz")
-    seconds = round(len(waveform) / source_rate, 6)
-    clip = PackedClip(
+    return PackedClip(
         file=file,
-        samples=len(resampled),
+        samples=n_samples,
         source_rate=source_rate,
         seconds=seconds,
-        peak=round(float(np.abs(resampled).max()), 4),
+        peak=round(peak, 4),
     )
-    return clip, to_pcm16(resampled)
+
+
+def _block_digests(shard: Path) -> list[int]:
+    """Hashes of the blocks of a shard, as it lies on the disk; some are read at a time."""
+    digests: list[int] = []
+    with shard.open("rb") as stream:
+        while len(samples := np.fromfile(stream, "<i2", _BLOCKS_AT_ONCE * BLOCK_SAMPLES)):
+            digests += block_digests(samples).tolist()
+    return digests
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from byola_diff.audio.files import AudioFileError, AudioReader, open_audio
-from byola_diff.audio.resample import resample, resampled_length, source_stretch
+from byola_diff.audio.files import AudioFileError, AudioReader, joined, open_audio
+from byola_diff.audio.resample import resample_blocks, resampled_length, source_stretch
 from byola_diff.tables.manifest import ROUNDING_S, Clip, Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 
@@ -48,7 +48,9 @@ def read_clip(
         offset, n_samples = preprocessing.crop(clip, n_samples, sample_rate)
         rates = reader.sample_rate, sample_rate
         start, n_read, cut = source_stretch(first + offset, n_samples, *rates)
-        waveform = resample(reader.read(start, n_read), *rates)[cut : cut + n_samples]
+        blocks = resample_blocks(reader.blocks(start, n_read), *rates)
+        # By blocks, as a long file at its own rate may not fit into memory beside this.
+        waveform = joined(blocks)[cut : cut + n_samples]
     clip_waveform = torch.from_numpy(waveform) if len(waveform) else torch.zeros(1)
     return preprocessing.fit(clip_waveform, sample_rate)
 

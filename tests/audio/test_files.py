@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from byola_diff.atomic import atomic_path
+from byola_diff.audio import files
 from byola_diff.audio.files import (
     AudioFileError,
     decoder_name,
@@ -148,6 +149,30 @@ def test_reader_knows_rate_and_length(tmp_path):
     soundfile.write(tmp_path / "a.flac", np.zeros((123, 2)), 22_050)
     with open_audio(tmp_path / "a.flac") as reader:
         assert (reader.sample_rate, reader.n_samples) == (22_050, 123)
+
+
+def test_blocks_are_what_is_read_at_once(tmp_path, monkeypatch):
+    samples = np.random.default_rng(0).uniform(-1, 1, (1000, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
+    whole, _ = read_audio(tmp_path / "a.wav")
+    monkeypatch.setattr(files, "_BLOCK_SAMPLES", 200)  # of both channels
+    with open_audio(tmp_path / "a.wav") as reader:
+        blocks = list(reader.blocks(50, 310))
+    assert [len(block) for block in blocks] == [100, 100, 100, 10]
+    assert reader.n_read == 310
+    np.testing.assert_array_equal(np.concatenate(blocks), whole[50:360])
+
+
+def test_a_bad_sample_is_told_when_its_block_is_met(tmp_path, monkeypatch):
+    samples = np.zeros(1000, np.float32)
+    samples[450] = np.nan
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
+    monkeypatch.setattr(files, "_BLOCK_SAMPLES", 200)
+    with open_audio(tmp_path / "a.wav") as reader:
+        blocks = reader.blocks()
+        assert [len(next(blocks)) for _ in range(2)] == [200, 200]
+        with pytest.raises(AudioFileError, match="NaN"):
+            next(blocks)
 
 
 def test_find_is_nested_sorted_and_skips_hidden(tmp_path):

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from byola_diff.audio.resample import resample, resampled_length, resampler_name
+from byola_diff.audio.resample import (
+    resample,
+    resample_blocks,
+    resampled_length,
+    resampler_name,
+)
 
 
 def tone(frequency_hz, rate, n_samples):
@@ -49,6 +54,15 @@ def test_length_by_hand():
 def test_same_rate_changes_nothing():
     waveform = tone(440, 16_000, 100)
     assert resample(waveform, 16_000, 16_000) is waveform
+
+
+@pytest.mark.parametrize("from_rate", [44_100, 48_000, 8_000, 44_099, 16_000])
+@pytest.mark.parametrize("sizes", [[1], [2, 1, 7], [10_000, 1, 33_333], [300_000]])
+def test_blocks_are_resampled_as_one(from_rate, sizes):
+    noise = np.random.default_rng(0).standard_normal(sum(sizes)).astype(np.float32)
+    blocks = np.split(noise, np.cumsum(sizes)[:-1])
+    found = np.concatenate(list(resample_blocks(blocks, from_rate, 16_000)))
+    np.testing.assert_array_equal(found, resample(noise, from_rate, 16_000))
 
 
 def test_name_has_version_and_quality():

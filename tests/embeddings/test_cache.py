@@ -232,7 +232,7 @@ def test_seeds_count_where_clips_are_cut_at_random(manifest, tmp_path):
 
 def test_resamplers_do_not_share(manifest, tmp_path, monkeypatch):
     run(named(), manifest, tmp_path)
-    monkeypatch.setattr("byola_diff.embeddings.extract.resampler_name", lambda: "other")
+    monkeypatch.setattr("byola_diff.embeddings.encoding.resampler_name", lambda: "other")
     assert run(named(), manifest, tmp_path).n_cached == 0
 
 

@@ -368,7 +368,7 @@ def _watch(death: int | None) -> list[str]:
         *((Learner, "loss_terms", "a forward pass"), (torch.Tensor, "backward", "a backward pass")),
         *((nearest, "nearest_neighbour_accuracy", "validation"), (os, "fsync", "a flush")),
         *((Path, "replace", "a rename"), (Path, "hardlink_to", "a link")),
-        *((Path, "unlink", "a removal"), (packing, "_decode", "a decoding")),
+        *((Path, "unlink", "a removal"), (packing, "_append", "a decoding")),
         (items, "_write_wav24", "a sound"),
     ):
         around(*place)

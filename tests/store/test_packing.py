@@ -1,14 +1,18 @@
 import os
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 import soundfile
 
+from byola_diff.audio import files
 from byola_diff.audio.resample import resample
+from byola_diff.store import packing
 from byola_diff.store.packed import PackedStoreError
 from byola_diff.store.packing import begin, pack_shard, plan_store, record_path
 from tests.file_hashes import file_hashes
+from tests.helpers import peak_bytes
 from tests.store.store_maker import RATE, files_of, pack, write_sounds
 
 
@@ -47,6 +51,41 @@ def test_unusable_files_are_listed_and_the_others_kept(tmp_path):
     assert lines[2].startswith("002.wav,unreadable: ")
     assert lines[3] == "003.wav,empty at 16000 Hz"
     assert lines[4].startswith("004.wav,unreadable: ")
+
+
+@pytest.mark.parametrize("bad", [0, 5000, 9999])
+def test_a_file_that_breaks_off_leaves_no_samples(tmp_path, monkeypatch, bad):
+    source = write_sounds(tmp_path / "source", [10_000] * 3, subtype="FLOAT")
+    samples, _ = soundfile.read(source / "001.wav", dtype="float32")
+    samples[bad] = np.nan
+    soundfile.write(source / "001.wav", samples, RATE, subtype="FLOAT")
+    monkeypatch.setattr(files, "_BLOCK_SAMPLES", 1000)
+    store = pack(source, tmp_path / "store")
+    assert files_of(store) == ["000.wav", "002.wav"]
+    for clip, file in enumerate(files_of(store)):
+        expected, _ = soundfile.read(source / file, dtype="float32")
+        np.testing.assert_array_equal(store.read(clip), np.rint(expected * 32768))
+
+
+@pytest.mark.parametrize("rate", [RATE, 44_100])
+def test_a_file_of_many_blocks_has_the_bytes_of_one(tmp_path, monkeypatch, rate):
+    source = write_sounds(tmp_path / "source", [50_001, 10], rate=rate)
+    whole = pack(source, tmp_path / "whole")
+    monkeypatch.setattr(files, "_BLOCK_SAMPLES", 777)
+    monkeypatch.setattr(packing, "_BLOCKS_AT_ONCE", 1)
+    assert file_hashes(pack(source, tmp_path / "parts").path) == file_hashes(whole.path)
+
+
+def test_a_file_twice_as_long_needs_no_more_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_BLOCK_SAMPLES", 1 << 16)
+    monkeypatch.setattr(packing, "_BLOCKS_AT_ONCE", 4)
+    peaks = []
+    for number, seconds in enumerate((3, 60, 120)):  # the first imports
+        source = write_sounds(tmp_path / f"source{number}", [44_100 * seconds], rate=44_100)
+        out = tmp_path / f"store{number}"
+        peaks.append(peak_bytes(partial(pack, source, out, 256)))
+    assert peaks[2] < 1.1 * peaks[1]
+    assert peaks[2] < 4 * 44_100 * 60  # half of its samples as they are read
 
 
 def test_name_that_is_no_utf8(tmp_path):

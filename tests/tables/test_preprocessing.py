@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from byola_diff.audio import files
 from byola_diff.audio.files import AudioFileError, write_wav
 from byola_diff.embeddings.batches import read_batches
 from byola_diff.tables.manifest import Clip, Manifest
@@ -15,6 +16,7 @@ from byola_diff.tables.reading import (
     read_clip,
     read_stretch,
 )
+from tests.helpers import peak_bytes
 
 RATE = 8000
 RAMP = np.arange(8000) / 32768  # sample i holds i
@@ -217,5 +219,15 @@ def test_resampled_crops_are_those_of_the_resampled_file(tmp_path):
 def test_clip_shorter_than_a_sample_of_the_encoder(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.array([0.5]), 48_000)
     manifest = Manifest(tmp_path, (clip(),), ("x",))
-    [(rows, waveform)] = read_batches(manifest, [0], 16_000, Preprocessing(), 4, 1)
+    [(rows, waveform)] = read_batches(manifest, [[0]], 16_000, Preprocessing(), 1)
     assert (rows, waveform.tolist()) == ([0], [[0.0]])
+
+
+def test_a_long_file_is_never_held_at_its_own_rate(tmp_path, monkeypatch):
+    seconds, rate = 60, 48_000
+    soundfile.write(tmp_path / "a.wav", np.zeros(seconds * rate), rate)
+    manifest = Manifest(tmp_path, (clip(),), ("x",))
+    read_clip(manifest, clip(), 8000)  # which imports
+    monkeypatch.setattr(files, "_BLOCK_SAMPLES", 1 << 16)
+    held = peak_bytes(lambda: read_clip(manifest, clip(), 8000))
+    assert 4 * 8000 * seconds <= held < 4 * rate * seconds / 2
