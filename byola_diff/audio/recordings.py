@@ -18,8 +18,8 @@ from torch import Tensor
 from byola_diff.audio.files import SAMPLE_RATES, find_audio, open_audio
 from byola_diff.audio.resample import resample, resampler_name
 
-Source = Path | Shaped[np.ndarray, "channel sample"]
-"""One recording, before it is read or changed."""
+Source = Path | Shaped[np.ndarray, "_ _"]
+"""One recording, before it is read or changed: a file, or samples [channel, sample]."""
 
 LAYOUTS = (
     *("channel sample", "sample channel", "batch sample"),

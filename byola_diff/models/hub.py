@@ -24,7 +24,8 @@ def fetch_bundle(word: str) -> Path:
 
     A revision is a branch, a tag or a commit; without one it is the newest commit of the main
     branch. Of the repository config.json and model.safetensors are fetched, of one commit, and
-    nothing else; what the cache has is not fetched again. Its content is not checked here.
+    nothing else; what the cache has is not fetched again, and is taken as it is where the hub can't
+    be reached. Its content is not checked here.
 
     Raises:
         ValueError: If the word is of another form.
