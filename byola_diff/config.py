@@ -284,10 +284,10 @@ class PretrainConfig:
     seed: int = 42
     """Seed of all draws."""
     init_from: str | None = None
-    """Encoder to start from, in place of random weights: a bundle folder, a `.pth` of BYOL-A, or
-    the name of a shipped one (a folder of such a name is `./NAME`). Its network goes before
-    `encoder`, and the front end and statistics of a bundle before `front_end` and those of the
-    clips. Projector and predictors are new."""
+    """Encoder to start from, in place of random weights: a bundle folder, `hf:OWNER/NAME` on the
+    Hugging Face hub, a `.pth` of BYOL-A, or the name of a shipped one (a folder of such a name is
+    `./NAME`). Its network goes before `encoder`, and the front end and statistics of a bundle
+    before `front_end` and those of the clips. Projector and predictors are new."""
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
     data: DataConfig
     views: ViewsConfig = field(default_factory=ViewsConfig)

@@ -7,7 +7,7 @@ import json
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +31,7 @@ def export(
     onnx: bool = False,
     licence: str = "not stated",
     data: str | None = None,
+    datasets: Sequence[str] = (),
     half: bool = False,
 ) -> list[Path]:
     """Write the bundle of a training checkpoint; returns its files.
@@ -51,6 +52,7 @@ def export(
     facts = {
         "steps": content.get("global_step"),
         "data": data or json.dumps(config.get("data", "not stated")),
+        "datasets": datasets,
         "licence": licence,
         "commit": content.get("commit"),
         "training": config,
@@ -140,6 +142,8 @@ class ExportOptions:
     """Licence of the weights."""
     data: str | None = None
     """What the training data was, for the model card."""
+    datasets: list[Annotated[str, "OWNER/NAME"]] = field(default_factory=list)
+    """Those data sets it was trained on that the Hugging Face hub has, for the model card."""
     half: bool = False
     """Half precision, for small files."""
 

@@ -3,6 +3,7 @@ import sys
 
 import pytest
 import torch
+import yaml
 
 from byola_diff import export as export_module
 from byola_diff.audio.log_mel import LogMel
@@ -143,6 +144,17 @@ def test_command_says_what_it_wrote_and_how_to_load_it(tmp_path, capsys):
         assert name in out
     assert "0.0 MB" not in out
     assert f'load_encoder("{tmp_path / "out"}")' in out
+
+
+def test_data_sets_of_the_hub_are_kept_and_told(tmp_path):
+    path, out = saved(make_checkpoint(), tmp_path), tmp_path / "out"
+    main([str(path), str(out), "--datasets", "agkphysics/AudioSet", "someone/drums"])
+    names = ["agkphysics/AudioSet", "someone/drums"]
+    assert json.loads((out / "config.json").read_text())["datasets"] == names
+    front = yaml.safe_load((out / "README.md").read_text().split("---\n")[1])
+    assert front["datasets"] == names
+    assert front["license"] == "unknown"
+    assert "difference-loss" in front["tags"]
 
 
 def test_command_fails_in_one_line(tmp_path, capsys):

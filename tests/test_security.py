@@ -13,8 +13,13 @@ TREES = {path.relative_to(ROOT.parent).as_posix(): ast.parse(path.read_text()) f
 
 NETWORK = {"socket", "urllib", "http", "ftplib", "requests", "httpx", "aiohttp", "smtplib"}
 UNSAFE = {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "marshal", "shelve", "runpy"}
-REACHES_OUT = {"byola_diff/clips/shards.py": "fsspec", "byola_diff/cluster.py": "ray"}
-"""Where the URL of a corpus or the address of a cluster, which a user names, is opened, by what."""
+REACHES_OUT = {
+    "byola_diff/clips/shards.py": "fsspec",
+    "byola_diff/cluster.py": "ray",
+    "byola_diff/models/hub.py": "huggingface_hub",
+}
+"""Where the URL of a corpus, the address of a cluster or a repository of the Hugging Face hub is
+opened, which a user names, and by what."""
 PROGRAMS = {
     "byola_diff/commit.py",
     "byola_diff/compiled.py",
@@ -66,7 +71,8 @@ def faults(file, tree):
             "full_load": False,
             "unsafe_load": False,
             "snapshot_download": words.get("local_files_only") == "True",
-            "hf_hub_download": words.get("local_files_only") == "True",
+            "hf_hub_download": words.get("local_files_only") == "True"
+            or REACHES_OUT.get(file) == "huggingface_hub",
             "from_pretrained": words.get("local_files_only") == "True"
             and ("AutoConfig" not in name or words.get("trust_remote_code") == "False"),
             "extractall": False,
@@ -90,6 +96,7 @@ def test_nothing_is_unpickled_fetched_or_run(file):
         *("yaml.load(text)", "eval(text)", "os.system(text)", "tar.extract(member, folder)"),
         *("x.from_pretrained(name)", "AutoConfig.from_pretrained(name, local_files_only=True)"),
         *("run(words, shell=True)", "require('fsspec', 'shards').open(url)"),
+        *("hub.hf_hub_download(name, file)", "require('huggingface_hub', 'hub').HfApi()"),
     ],
 )
 def test_what_the_reader_finds(code):

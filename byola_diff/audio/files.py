@@ -32,7 +32,8 @@ AUDIO_SUFFIXES = {
 MOST_SAMPLES = 1 << 30
 """Read at once: 6 hours at 48 kHz, 4 GiB."""
 _BLOCK_SAMPLES = 1 << 22
-_SAMPLE_RATES = range(100, 1_000_001)
+SAMPLE_RATES = range(100, 1_000_001)
+"""Hz; of any recording."""
 
 # Where libsndfile's seek is exact, with subtypes of `SAMPLE_BYTES`.
 _EXACT_FORMATS = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "FLAC"}
@@ -51,11 +52,12 @@ class AudioFileError(Exception):
 
 
 class AudioReader:
-    """An open audio file: its length, and one stretch of its samples."""
+    """An open audio file: its rate, length and channels, and one stretch of its samples."""
 
     def __init__(self, file: "soundfile.SoundFile | _Decoded", path: Path) -> None:
         self.sample_rate: int = file.samplerate
         self.n_samples: int = file.frames
+        self.n_channels: int = file.channels
         self.n_read = 0
         """Samples of the stretch that were read so far."""
         self._file = file
@@ -178,8 +180,8 @@ def open_audio(path: Path | str) -> Iterator[AudioReader]:
     with closing(file):
         if file.frames < 1:
             raise AudioFileError(path, "empty: no samples")
-        if file.samplerate not in _SAMPLE_RATES:
-            reason = f"a rate of {file.samplerate} Hz, outside {_SAMPLE_RATES[0]} Hz to 1 MHz"
+        if file.samplerate not in SAMPLE_RATES:
+            reason = f"a rate of {file.samplerate} Hz, outside {SAMPLE_RATES[0]} Hz to 1 MHz"
             raise AudioFileError(path, f"{reason}: its header is wrong")
         yield AudioReader(file, path)
 

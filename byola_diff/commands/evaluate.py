@@ -12,10 +12,11 @@
     python evaluate.py embed --encoder runs/mine/bundle --manifest my.csv --out embeddings.npy
     python evaluate.py report runs/scores --out report.html --csv scores.csv
 
-An encoder is one word: a bundle folder, or a kind with what belongs to it (vggish, cnn14,
-cnn14-32k, ast, wav2vec2, hubert, crepe, byola, hear:MODULE, log-mel-statistics, mean-power,
-untrained:...), or a YAML file such as those in configs/evaluate. Layers in brackets are fused. A
-manifest is a CSV file with the columns file, label, and split or fold. Nothing is downloaded.
+An encoder is one word: a bundle, which is a folder or hf:OWNER/NAME on the Hugging Face hub, or a
+kind with what belongs to it (vggish, cnn14, cnn14-32k, ast, wav2vec2, hubert, crepe, byola,
+hear:MODULE, log-mel-statistics, mean-power, untrained:...), or a YAML file such as those in
+configs/evaluate. Layers in brackets are fused. A manifest is a CSV file with the columns file,
+label, and split or fold. Nothing is downloaded but what hf: names.
 
 Each score is written as a JSON record, and so is each failure: the other encoders go on, and the
 exit status is 2. Embeddings are cached: what was done is not done again.

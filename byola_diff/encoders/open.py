@@ -2,7 +2,7 @@
 
     vggish[10,15]:weights/pytorch_vggish.pth
 
-    encoder: vggish                       # a kind (see `registry.py`), or a bundle folder
+    encoder: vggish                       # a kind (see `registry.py`), or a bundle
     weights: weights/pytorch_vggish.pth   # relative to the working directory
     layers: [10, 15]
     options: {}                           # keyword options of the loader
@@ -37,6 +37,7 @@ from byola_diff.encoders.fusion import FusedEncoder
 from byola_diff.encoders.manifest_statistics import Corpus, Moments
 from byola_diff.encoders.options import Options, check_options, unknown_name
 from byola_diff.encoders.registry import CODE_KINDS, check_kind, open_kind
+from byola_diff.models.hub import HUB
 from byola_diff.models.pooling import Pooling
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
@@ -69,8 +70,8 @@ def open_encoder(
 ) -> NamedEncoder:
     """The encoder that a user asks for, on the device, or where it was made if None.
 
-    The spec is a bundle folder; a kind, with what the kind asks for after a colon; or a YAML file.
-    Layers in brackets are fused.
+    The spec is a bundle, a folder or one of the Hugging Face hub; a kind, with what the kind asks
+    for after a colon; or a YAML file. Layers in brackets are fused.
 
     The manifest is for the statistics of encoders that come without: of its training split, or of
     the training part of its first fold, cut as for embeddings (whole clips if `preprocessing` is
@@ -80,6 +81,7 @@ def open_encoder(
     Raises:
         ValueError: If the spec is malformed, or names no kind, layer or option that there is.
         FileNotFoundError: If there is no such bundle or file.
+        PermissionError, ConnectionError: If a bundle can't be fetched from the hub.
         BrokenFileError: If the weights can't be used.
         ModuleNotFoundError: If the kind needs a package that is not installed.
     """
@@ -105,16 +107,18 @@ def open_encoder(
 
 def check_spec(encoder_spec: str) -> None:
     """Raise what `open_encoder` would of the spec, its file or its kind; nothing is loaded."""
-    spec, _ = _read(encoder_spec)
-    for each in [spec] if isinstance(spec, EncoderSpec) else spec.ensemble.members:
-        check_kind(split_layers(each.short)[0])
+    for short in _shorts(encoder_spec):
+        check_kind(short)
 
 
 def names_code(encoder_spec: str) -> bool:
     """Whether the spec, or its file, names a module to be imported; errors are of `check_spec`."""
-    spec, _ = _read(encoder_spec)
-    every = [spec] if isinstance(spec, EncoderSpec) else spec.ensemble.members
-    return any(split_layers(each.short)[0].partition(":")[0] in CODE_KINDS for each in every)
+    return any(short.partition(":")[0] in CODE_KINDS for short in _shorts(encoder_spec))
+
+
+def names_hub(encoder_spec: str) -> bool:
+    """Whether the spec, or its file, names a bundle of the hub; errors are of `check_spec`."""
+    return any(short.removeprefix("untrained:").startswith(HUB) for short in _shorts(encoder_spec))
 
 
 def split_layers(encoder_spec: str) -> tuple[str, tuple[str, ...]]:
@@ -139,6 +143,13 @@ def split_layers(encoder_spec: str) -> tuple[str, tuple[str, ...]]:
     return f"{_LAYERS.sub('', head)}{colon}{path}", layers
 
 
+def _shorts(encoder_spec: str) -> list[str]:
+    """The spec, or each of its file, as a short text without layers."""
+    spec, _ = _read(encoder_spec)
+    every = [spec] if isinstance(spec, EncoderSpec) else spec.ensemble.members
+    return [split_layers(each.short)[0] for each in every]
+
+
 def _no_file(encoder: str) -> str:
     if encoder.endswith(_SUFFIXES):
         raise ValueError(f"{encoder!r} is a file of its own: write here what it says")
@@ -147,7 +158,7 @@ def _no_file(encoder: str) -> str:
 
 class _OneSpec(Options):
     encoder: Annotated[str, AfterValidator(_no_file)]
-    """A kind or a bundle folder; with what follows the kind, as in `untrained:cnn14`."""
+    """A kind or a bundle; with what follows the kind, as in `untrained:cnn14`."""
     weights: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 

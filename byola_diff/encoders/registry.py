@@ -3,6 +3,7 @@
 byola-diff, byola-diff-small              encoders that come with this package
 byola-diff-small-weight-0
 runs/demo/bundle                          a bundle folder
+hf:OWNER/NAME, hf:OWNER/NAME@REVISION     a bundle on the Hugging Face hub, which is downloaded
 untrained:BUNDLE, untrained:vggish        random weights; all may end in :SEED
 untrained:AudioNTT2022:3072
 log-mel-statistics                        baseline that nothing was trained for
@@ -161,6 +162,9 @@ def _untrained(argument: str) -> Call:
         if not dim:
             raise ValueError(f"untrained:{name} lacks a width, as in untrained:{name}:2048")
         loader, given = untrained_network, {"name": name, "dim": _whole(dim)}
+    elif name == "hf":
+        repository, _, rest = rest.partition(":")
+        loader, given = untrained_like, {"encoder": load_encoder(f"hf:{repository}")}
     elif name in SHIPPED or (name and Path(name).expanduser().is_dir()):
         loader, given = untrained_like, {"encoder": load_encoder(name)}
     else:
@@ -183,6 +187,7 @@ _UNTRAINED: dict[str, Call] = {
 
 KINDS: dict[str, Callable[[str], Call]] = {
     **{name: _alone(name, partial(load_encoder, name)) for name in SHIPPED},
+    "hf": lambda argument: (partial(load_encoder, f"hf:{argument}"), {}),
     "untrained": _untrained,
     "log-mel-statistics": _alone("log-mel-statistics", load_log_mel_statistics),
     "mean-power": _alone("mean-power", load_mean_power),

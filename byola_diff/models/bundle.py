@@ -5,7 +5,6 @@ config.json          front end, corpus statistics, architecture, training, licen
 README.md            model card
 """
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,8 @@ from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.models.cnn import AudioNTT
 from byola_diff.models.encoder import AudioEncoder
+from byola_diff.models.hub import HUB, fetch_bundle, upload
+from byola_diff.models.model_card import card_on_hub, model_card
 from byola_diff.models.shipped import SHIPPED, shipped_bundle
 from byola_diff.models.weights import build_network, read_byola, read_safetensors
 from byola_diff.storage import BrokenFileError, check_seal, read_json, sealed_json, sha256
@@ -33,12 +34,14 @@ def load_encoder(
     statistics: Sequence[float] | None = None,
     front_end: Mapping[str, Any] | None = None,
 ) -> AudioEncoder:
-    """Encoder by the name of a shipped one, from a bundle folder, or from a `.pth` of BYOL-A.
+    """Encoder by the name of a shipped one, from a bundle, or from a `.pth` of BYOL-A.
 
     The names are those of `byola_diff.models.shipped`; a folder of such a name is `./byola-diff`. A
-    `.pth` holds weights alone: it needs the statistics, mean and standard deviation of the
-    log-mels of its training data, and may be given arguments of `LogMel` for its front end; what is
-    left out is as in BYOL-A (1024-sample window, 60 to 7800 Hz). Nothing is downloaded.
+    bundle is a folder, or `hf:OWNER/NAME` on the Hugging Face hub, `hf:OWNER/NAME@REVISION` for one
+    branch, tag or commit: only such a word downloads anything (see `models.hub.fetch_bundle`, whose
+    errors it adds). A `.pth` holds weights alone: it needs the statistics, mean and standard
+    deviation of the log-mels of its training data, and may be given arguments of `LogMel` for its
+    front end; what is left out is as in BYOL-A (1024-sample window, 60 to 7800 Hz).
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
@@ -46,7 +49,7 @@ def load_encoder(
             could run code.
         ValueError: If `statistics` are missing, or a bundle, which has its own, is given some.
     """
-    path = shipped_bundle(path) or Path(path).expanduser()
+    path = place_of(path)
     if path.is_dir():
         if statistics is not None or front_end is not None:
             raise ValueError(f"{path} is a bundle with its own statistics and front end: pass none")
@@ -54,8 +57,8 @@ def load_encoder(
     if not path.is_file():
         raise FileNotFoundError(
             f"nothing at {path}: give a bundle folder (python -m byola_diff.export CHECKPOINT OUT "
-            "writes one), a .pth file of BYOL-A weights, or the name of a shipped encoder: "
-            + ", ".join(SHIPPED)
+            "writes one), hf:OWNER/NAME, a .pth file of BYOL-A weights, or the name of a shipped "
+            "encoder: " + ", ".join(SHIPPED)
         )
     network = read_byola(path)
     if statistics is None:
@@ -70,6 +73,42 @@ def load_encoder(
     return AudioEncoder(log_mel, Normalize(mean, std), network)
 
 
+def place_of(word: str | Path) -> Path:
+    """Where the encoder of a word lies: a shipped one, one of the hub, now fetched, or a path.
+
+    Errors of the hub are those of `fetch_bundle`.
+    """
+    if isinstance(word, str) and word.startswith(HUB):
+        return fetch_bundle(word)
+    return shipped_bundle(word) or Path(word).expanduser()
+
+
+def push_to_hub(bundle: str | Path, repository: str, private: bool = False) -> str:
+    """Upload a bundle to the Hugging Face hub; returns the word that loads just this upload.
+
+    The bundle, a folder or the name of a shipped encoder, is first read as `load_encoder` does.
+    Its three files become one commit of the repository OWNER/NAME, which is made if it is not
+    there. The model card gets the metadata of the hub if it has none.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        BrokenFileError: If it is no bundle, or broken.
+        ValueError, ModuleNotFoundError, PermissionError, ConnectionError: As of `hub.upload`.
+    """
+    folder = shipped_bundle(bundle) or Path(bundle).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no bundle folder at {folder}")
+    _load_bundle(folder)
+    path = folder / "README.md"
+    if not path.is_file():
+        raise BrokenFileError(folder, "its model card, README.md, is missing")
+    config, card = read_json(folder / "config.json"), path.read_text(encoding="utf-8")
+    text = card_on_hub(card, config, repository)
+    files = {name: folder / name for name in ("config.json", "model.safetensors")}
+    commit = upload(repository, {**files, "README.md": text.encode()}, private)
+    return f"{HUB}{repository}@{commit}"
+
+
 def fill_bundle(
     folder: Path,
     encoder: AudioEncoder,
@@ -78,6 +117,7 @@ def fill_bundle(
     training: Mapping[str, Any],
     steps: int | None = None,
     data: str = "not stated",
+    datasets: Sequence[str] = (),
     licence: str = "not stated",
     commit: str | None = None,
     half: bool = False,
@@ -85,9 +125,10 @@ def fill_bundle(
     """Write the three files of a bundle into an existing folder, mostly one of `whole_folder`.
 
     The model card has the name, the configuration of the pretraining run (plain values only), its
-    optimiser steps and data, the licence of the weights, and the commit of the code that trained
-    them. If `half`, kernels and matrices are kept in half precision, for files of half the size:
-    what is loaded is float32 again; embeddings move by some 1e-3 of their size.
+    optimiser steps and data, those data sets that the Hugging Face hub has by their names there,
+    the licence of the weights, and the commit of the code that trained them. If `half`, kernels and
+    matrices are kept in half precision, for files of half the size: what is loaded is float32
+    again; embeddings move by some 1e-3 of their size.
     """
     weights = folder / "model.safetensors"
     # Not save_file, which gives the file to its owner alone, whatever the umask.
@@ -101,13 +142,14 @@ def fill_bundle(
         "frame_spacing_ms": encoder.frame_spacing_ms,
         "steps": steps,
         "data": data,
+        "datasets": list(datasets),
         "licence": licence,
         "commit": commit,
         "training": training,
         "weights_sha256": sha256(weights),
     }
     (folder / "config.json").write_text(sealed_json(config), encoding="utf-8")
-    (folder / "README.md").write_text(_model_card(name, config), encoding="utf-8")
+    (folder / "README.md").write_text(model_card(name, config), encoding="utf-8")
 
 
 def _kept_state(network: nn.Module, half: bool) -> dict[str, Tensor]:
@@ -116,26 +158,6 @@ def _kept_state(network: nn.Module, half: bool) -> dict[str, Tensor]:
         return state
     # Statistics, biases and counters are few, and a variance may lie beyond float16.
     return {key: value.half() if value.ndim > 1 else value for key, value in state.items()}
-
-
-def _model_card(name: str, config: Mapping[str, Any]) -> str:
-    weight = config["training"].get("objective", {}).get("difference_weight")
-    facts = {
-        **config["front_end"],
-        **config["statistics"],
-        "encoder": config["encoder"]["name"],
-        "dim": config["encoder"]["dim"],
-        "spacing_ms": config["frame_spacing_ms"],
-        "method": "BYOL-A with the difference loss" if weight else "BYOL-A",
-        "weight": "not stated" if weight is None else weight,
-        "steps": "not stated" if config["steps"] is None else config["steps"],
-        "data": config["data"],
-        "licence": config["licence"],
-        "commit": config["commit"] or "not recorded",
-        "training": json.dumps(config["training"], indent=2),
-    }
-    template = Path(__file__).with_name("model_card.template").read_text(encoding="utf-8")
-    return template.format(name=name, **facts)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from byola_diff.audio.waveform import checked_waveform
+from byola_diff.models.embed import SceneEncoder, embed
 from byola_diff.models.pooling import Pooling, pool
 
 Timestamps = tuple[Float[Tensor, "batch frame dim"], Float[Tensor, "batch frame"]]
@@ -19,7 +20,7 @@ Timestamps = tuple[Float[Tensor, "batch frame dim"], Float[Tensor, "batch frame"
 
 
 class EvalModule(nn.Module):
-    """A module for inference only, which never leaves eval mode."""
+    """An encoder as a module for inference only, which never leaves eval mode."""
 
     def freeze(self) -> None:
         """No gradients, eval mode; to be called once the weights are in."""
@@ -30,6 +31,18 @@ class EvalModule(nn.Module):
         """Stay in eval mode: dropout or batch statistics would make embeddings random."""
         del mode
         return super().train(False)
+
+    def embed(
+        self: SceneEncoder,
+        recordings: Any,
+        sample_rate: int | float | None = None,
+        layout: str | None = None,
+    ) -> Float[Tensor, "*recording dim"]:
+        """One embedding of each recording: files, folders, arrays or a list of these.
+
+        All that may be passed, and the errors, are of `byola_diff.models.embed.embed`.
+        """
+        return embed(self, recordings, sample_rate, layout)
 
 
 class FrozenEncoder(EvalModule, ABC):

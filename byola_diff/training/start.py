@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from byola_diff.config import EncoderConfig, FrontEndConfig, PretrainConfig
-from byola_diff.models.bundle import load_encoder
+from byola_diff.models.bundle import load_encoder, place_of
 from byola_diff.models.cnn import AudioNTT
-from byola_diff.models.shipped import SHIPPED, shipped_bundle
+from byola_diff.models.shipped import SHIPPED
 from byola_diff.models.weights import read_byola
 
 
@@ -25,15 +25,19 @@ def read_start(config: PretrainConfig) -> Start:
     """What the run of a configuration starts from.
 
     Raises:
-        FileNotFoundError: If there is nothing at `init_from`.
+        FileNotFoundError: If there is nothing at `init_from`; of `hf:OWNER/NAME`, all errors of
+            `fetch_bundle`.
         BrokenFileError: If it holds no encoder that can be used.
         ValueError: If its network does not take as many mel bands as the front end gives.
     """
     if config.init_from is None:
         return Start(config)
-    path = _place(config.init_from)
+    path = place_of(config.init_from)
     if not path.exists():
-        named = f"a bundle folder, a .pth file of BYOL-A weights, or one of {', '.join(SHIPPED)}"
+        named = (
+            "a bundle folder, hf:OWNER/NAME, a .pth file of BYOL-A weights, or one of "
+            f"{', '.join(SHIPPED)}"
+        )
         raise FileNotFoundError(
             f"init_from: nothing at {path}, where {named} was to be; a run that is resumed needs "
             "it too, to see that it is the same"
@@ -55,12 +59,8 @@ def read_start(config: PretrainConfig) -> Start:
 
 def weights_file(init_from: str) -> Path:
     """The file whose bytes say which encoder a run starts from."""
-    path = _place(init_from)
+    path = place_of(init_from)
     return path / "model.safetensors" if path.is_dir() else path
-
-
-def _place(init_from: str) -> Path:
-    return shipped_bundle(init_from) or Path(init_from).expanduser()
 
 
 def _with_network(config: PretrainConfig, network: AudioNTT) -> PretrainConfig:

@@ -110,6 +110,7 @@ def test_every_kind_has_a_spec_in_the_test_above_or_its_own():
     assert set(KINDS) == {
         *("vggish", "cnn14", "cnn14-32k", "ast", "wav2vec2", "hubert", "crepe", "hear"),
         *("byola", "byola-layers", "log-mel-statistics", "mean-power", "untrained", "python"),
+        "hf",  # tests/models/test_hub.py
         *SHIPPED,
     }
     assert all(kind in registry.__doc__ for kind in KINDS)

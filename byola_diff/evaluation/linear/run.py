@@ -60,7 +60,7 @@ class EmbedOptions(EmbeddingOptions):
     """Options of the verb `embed`."""
 
     encoder: Encoder
-    """A bundle folder, a kind as in cnn14:FILE, or a YAML file: see `evaluate --help`."""
+    """A bundle, a kind as in cnn14:FILE, or a YAML file: see `evaluate --help`."""
     manifest: Table
     """The clips: columns file, label, and split or fold."""
     audio_root: Folder | None = None

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from byola_diff.atomic import write_text
 from byola_diff.audio.files import find_audio, read_audio
-from byola_diff.encoders.open import NamedEncoder, names_code, open_encoder
+from byola_diff.encoders.open import NamedEncoder, names_code, names_hub, open_encoder
 from byola_diff.evaluation.jobs import embed_whole
 from byola_diff.evaluation.options import EmbeddingOptions, Encoder, Folder
 from byola_diff.evaluation.retrieval.system import SystemAbout, load_system
@@ -162,6 +162,8 @@ def _audio_encoder(
     try:
         if word is None and names_code(about.encoder):
             raise ValueError("it is code, which runs only if you name it")
+        if word is None and names_hub(about.encoder):
+            raise ValueError("it is on the hub, from where it is fetched only if you name it")
         named = open_encoder(word or about.encoder, of_pairs, None, device, about.statistics)
     except (ValueError, FileNotFoundError) as error:
         if word is None:

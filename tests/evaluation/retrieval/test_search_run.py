@@ -12,6 +12,7 @@ import torch
 from byola_diff.audio.files import AudioFileError, write_wav
 from byola_diff.command_line import read_options
 from byola_diff.evaluation.retrieval.search_run import SearchOptions, search
+from byola_diff.models import bundle
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.storage import sealed_json
 from tests.evaluation.retrieval.retrieval_cases import RATE, write_tone_pairs
@@ -199,6 +200,13 @@ def test_no_code_runs_that_the_files_of_a_system_name(trained, tmp_path, monkeyp
     with pytest.raises(ValueError, match=r"content .{8}, and hear:.* can't be opened.*is no HEAR"):
         search_in(trained, "--encoder", "hear:named_by_a_file", system=system)
     assert (tmp_path / "ran").exists()
+
+
+def test_nothing_is_fetched_that_the_files_of_a_system_name(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(bundle, "fetch_bundle", lambda word: pytest.fail(f"{word} was fetched"))
+    system = altered(trained, tmp_path, encoder="hf:someone/encoder[conv1]")
+    with pytest.raises(ValueError, match=r"fetched only if you name it\. Say where it is"):
+        search_in(trained, system=system)
 
 
 def test_another_text_encoder_is_refused(trained, tmp_path):
