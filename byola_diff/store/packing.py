@@ -28,13 +28,8 @@ from byola_diff.audio.files import (
 )
 from byola_diff.audio.resample import resample, resampler_name
 from byola_diff.storage import BrokenFileError, check_seal, read_json, sealed_json, sha256
-from byola_diff.store.packed import (
-    FORMAT_VERSION,
-    SAMPLE_BYTES,
-    PackedStoreError,
-    block_digests,
-    shard_name,
-)
+from byola_diff.store.description import FORMAT_VERSION, PackedStoreError
+from byola_diff.store.packed import SAMPLE_BYTES, block_digests, shard_name
 
 _N_PROBED = 200  # files whose length is looked up to estimate how many fill a shard
 

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from byola_diff.audio.resample import resample
-from byola_diff.store.packed import PackedStoreError
+from byola_diff.store.description import PackedStoreError
 from byola_diff.store.packing import begin, pack_shard, plan_store, record_path
 from tests.file_hashes import file_hashes
 from tests.store.store_maker import RATE, files_of, pack, write_sounds
