@@ -13,7 +13,7 @@ TREES = {path.relative_to(ROOT.parent).as_posix(): ast.parse(path.read_text()) f
 
 NETWORK = {"socket", "urllib", "http", "ftplib", "requests", "httpx", "aiohttp", "smtplib"}
 UNSAFE = {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "marshal", "shelve", "runpy"}
-REACHES_OUT = {"byola_diff/clips/shards.py": "fsspec", "byola_diff/cluster.py": "ray"}
+REACHES_OUT = {"byola_diff/clips/tar_files.py": "fsspec", "byola_diff/cluster.py": "ray"}
 """Where the URL of a corpus or the address of a cluster, which a user names, is opened, by what."""
 PROGRAMS = {
     "byola_diff/commit.py",
