@@ -51,7 +51,7 @@ class _BadTarError(OSError):
     """A fault of the file itself, which another try does not mend."""
 
 
-_LASTING = (_BadTarError, FileNotFoundError, PermissionError, ImportError, ValueError)
+_LASTING = (_BadTarError, PermissionError, ImportError, ValueError)
 
 
 def find_shards(root: Path | str) -> list[Shard]:
@@ -151,7 +151,11 @@ def _tried_again(read: Callable[[str], Iterator[T]], url: str) -> Iterator[T]:
         except ModuleNotFoundError:  # of `require`, which says what to install
             raise
         except Exception as error:  # that of a network is mostly no `OSError`
-            if wait_s is None or isinstance(error, _LASTING):
-                kind = "" if isinstance(error, OSError) else f" ({type(error).__name__})"
+            # Whatever a web server answers but success, fsspec tells as a missing file, without a
+            # number of the system.
+            missing = isinstance(error, FileNotFoundError) and error.errno is not None
+            if wait_s is None or missing or isinstance(error, _LASTING):
+                # Whose kind often is all that is told: such as that there is no such file.
+                kind = "" if isinstance(error, _BadTarError) else f" ({type(error).__name__})"
                 raise OSError(f"{url}: {error}{kind}") from error
             time.sleep(wait_s)

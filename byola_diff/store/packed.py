@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int16, Int64, UInt8, UInt64
+from jaxtyping import Int16, Int64, UInt64
 
 from byola_diff.storage import sha256
 from byola_diff.store.description import REPACK, PackedStoreError, open_array, read_meta
@@ -156,7 +156,7 @@ class PackedStore:
         """Fill dense little-endian samples from a place in a shard."""
         offset = first * SAMPLE_BYTES
         if hasattr(os, "preadv"):
-            n_read = _read_at(self._descriptor(shard), samples.view(np.uint8), offset)
+            n_read = _read_at(self._descriptor(shard), samples.view(np.uint8).data, offset)
         else:  # as on Windows
             found = np.fromfile(self.shard_path(shard), "<i2", len(samples), offset=offset)
             n_read, samples[: len(found)] = found.nbytes, found
@@ -229,7 +229,7 @@ def shard_name(shard: int) -> str:
     return f"shard-{shard:05d}.i16"
 
 
-def _read_at(descriptor: int, content: UInt8[np.ndarray, " byte"], offset: int) -> int:
+def _read_at(descriptor: int, content: memoryview, offset: int) -> int:
     """Bytes read into `content`: all of them, unless the file ends before."""
     n_read = 0
     while n_read < len(content):

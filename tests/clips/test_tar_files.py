@@ -1,5 +1,6 @@
 """Tar shards found, counted by their headers and read, from a disk and from a store that fails."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -25,7 +26,7 @@ class Remote(AbstractFileSystem):
 
     def info(self, path, **_):
         if path not in self.files:
-            raise FileNotFoundError(path)
+            raise FileNotFoundError(errno.ENOENT, "No such file", path)
         return {"name": path, "size": len(self.files[path]), "type": "file"}
 
     def _open(self, path, mode="rb", **how):
@@ -273,6 +274,12 @@ def test_after_a_fault_of_the_network_reading_goes_on_where_it_was(tmp_path, rem
     remote.failing[7] = ClientPayloadError("cut")
     with pytest.raises(OSError, match=r"remote://bucket/a\.tar: cut.* \(ClientPayloadError\)"):
         list(read_clips(shard))
+
+
+def test_a_web_server_that_fails_once_is_asked_again(folder, remote):
+    remote.files["bucket/a.tar"] = (folder / "part-0.tar").read_bytes()
+    remote.failing[1] = FileNotFoundError("https://mine.org/a.tar")  # as fsspec tells status 500
+    assert find_shards("remote://bucket/a.tar")[0].n_clips == 5
 
 
 def test_what_will_not_come_is_not_waited_for(remote, monkeypatch):
