@@ -53,7 +53,7 @@ class SourceConfig:
 
     source: SourceKind
     """Kind of the source, as in `data.source`."""
-    root: Path | None = None
+    root: str | Path | None = None
     """Where its audio is, as in `data.root`."""
     share: float
     """Share of the clips that come from it, to 0.1 %."""
@@ -70,7 +70,7 @@ class DataConfig:
     source: SourceKind = "folder"
     """A folder of audio decoded as needed; a packed store read from disk; the same store held on
     the device; tar shards of audio read in sequence; or procedural sounds, which take no `root`."""
-    root: Path | None = None
+    root: str | Path | None = None  # a `Path` keeps but one of the two slashes of a URL
     """Folder of the audio or of the packed store; of shards a folder, or a path or URL with braces,
     such as `s3://mine/part-{0000..0099}.tar`."""
     sources: tuple[SourceConfig, ...] = ()
@@ -84,7 +84,7 @@ class DataConfig:
     """Loader processes; a resident store takes none, and with 0 procedural sounds are made on the
     device."""
     max_rejected: float = 0.05
-    """Share of unreadable files at which the run stops."""
+    """Share of unreadable files above which the run stops."""
     procedural_moved: float = 0.0
     """Where above 0, the second view of a procedural clip is of another rendering, with every
     parameter moved by a normal draw of this deviation, as a share of its range."""
@@ -106,7 +106,7 @@ class DataConfig:
         _require(0 <= self.max_rejected <= 1, "data.max_rejected", "in [0, 1]", self.max_rejected)
 
 
-def _check_root(source: SourceKind, root: Path | None, prefix: str) -> None:
+def _check_root(source: SourceKind, root: str | Path | None, prefix: str) -> None:
     if (root is None) != (source == "procedural"):
         needs = "takes no" if source == "procedural" else "needs"
         raise ValueError(f"{prefix}source '{source}' {needs} {prefix.removesuffix(': ')}root")
@@ -212,8 +212,8 @@ class TrainingConfig:
     epochs: int = 100
     """Passes over the clips; not used where `steps` or `minutes` is given."""
     steps: int | None = None
-    """Optimiser steps; these or `minutes` are needed for procedural and mixed sources, which have
-    no epoch."""
+    """Optimiser steps; these or `minutes` are needed for procedural, sharded and mixed sources,
+    which never end."""
     minutes: float | None = None
     """Time for all steps, in place of `steps`: the schedule follows the clock and ends with it, so
     two runs are not the same to the bit."""

@@ -115,3 +115,20 @@ def test_every_setting_is_explained(capsys):
     with pytest.raises(SystemExit):
         parse_args(["--help"])
     assert re.findall(r"--\S+(?: \S+)?\s+\(type", capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://mine/part-{0..9}.tar", "file:///tmp/a.tar", "https://mine.org/a//b.tar?key=x//y"],
+)
+def test_a_url_stays_as_it_is_written(tmp_path, url):
+    given = ["--data.source", "shards", "--data.root", url, "--training.steps", "1"]
+    config, _ = parse_args(given)
+    assert config.data.root == url
+    assert to_plain(config)["data"]["root"] == url
+    part = f"{{source: shards, root: '{url}', share: 0.5}}"
+    other = f"{{source: folder, root: {tmp_path}, share: 0.5}}"
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"data: {{sources: [{part}, {other}]}}\ntraining: {{steps: 1}}\n")
+    config, _ = parse_args(["--config", str(path)])
+    assert [str(part.root) for part in config.data.sources] == [url, str(tmp_path)]

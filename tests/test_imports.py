@@ -37,7 +37,7 @@ OPTIONAL = {
     *("av", "tinysoundfont"),
     *("pandas", "pyarrow", "jinja2", "PIL"),
     *("nnAudio", "pyloudnorm", "jams", "sox"),
-    *("webdataset", "ray", "huggingface_hub"),
+    *("webdataset", "braceexpand", "ray", "huggingface_hub"),
 }
 SCRIPTS = ["train.py", "evaluate.py", "datasets/*.py", "benchmarks/*.py"]
 

@@ -14,7 +14,7 @@ TREES = {path.relative_to(ROOT.parent).as_posix(): ast.parse(path.read_text()) f
 NETWORK = {"socket", "urllib", "http", "ftplib", "requests", "httpx", "aiohttp", "smtplib"}
 UNSAFE = {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "marshal", "shelve", "runpy"}
 REACHES_OUT = {
-    "byola_diff/clips/shards.py": "fsspec",
+    "byola_diff/clips/tar_files.py": "fsspec",
     "byola_diff/cluster.py": "ray",
     "byola_diff/models/hub.py": "huggingface_hub",
 }

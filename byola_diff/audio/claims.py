@@ -6,6 +6,8 @@ longer one the part that was stated: all without an error.
 
 import mmap
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,43 +51,57 @@ class Doubt(NamedTuple):
     """Whether a decoder that reads the file to its end, whatever the header says, gets it whole."""
 
 
-def doubt(file: soundfile.SoundFile, path: Path) -> Doubt | None:
-    """What is wrong with the stated length of an open file; None where nothing can be seen."""
+def doubt(file: soundfile.SoundFile, path: Path, content: bytes | None = None) -> Doubt | None:
+    """What is wrong with the stated length of an open file; None where nothing can be seen.
+
+    Of a file in memory, `content` are its bytes.
+    """
     if file.frames > _UNKNOWN:
         return Doubt("its header has no length", readable=True)
     if file.format in ("OGG", "MP3"):
-        with (
-            path.open("rb") as stream,
-            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
-            return (_doubt_ogg if file.format == "OGG" else _doubt_mp3)(file, content)
+        with _bytes_of(path, content) as held:
+            return (_doubt_ogg if file.format == "OGG" else _doubt_mp3)(file, held)
     for declared, present in _SIZE_NOTE.findall(file.extra_info):
         if int(present) < int(declared) < _PLACEHOLDER_BYTES:
             return Doubt(f"truncated: {present} of {declared} bytes are there", readable=False)
     if (note := _RF64_NOTE.search(file.extra_info)) and int(note[1]) < int(note[2]):
         return Doubt(f"truncated: {note[1]} of {note[2]} samples are there", readable=False)
     if file.format == "NIST":
-        with path.open("rb") as stream:
-            count = _NIST_COUNT.search(stream.read(_NIST_HEADER_BYTES))
+        with _bytes_of(path, content) as held:
+            count = _NIST_COUNT.search(held[:_NIST_HEADER_BYTES])
         if count and file.frames < int(count[1]):
             reason = f"truncated: {file.frames} of {int(count[1])} samples are there"
             return Doubt(reason, readable=False)
-    return _doubt_rest(file, path)
+    return _doubt_rest(file, path, content)
 
 
-def _doubt_rest(file: soundfile.SoundFile, path: Path) -> Doubt | None:
+@contextmanager
+def _bytes_of(path: Path, content: bytes | None) -> Iterator[bytes | mmap.mmap]:
+    """All bytes of a file, mapped where they are not in memory."""
+    if content is not None:
+        yield content
+        return
+    with (
+        path.open("rb") as stream,
+        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+    ):
+        yield mapped
+
+
+def _doubt_rest(file: soundfile.SoundFile, path: Path, content: bytes | None) -> Doubt | None:
     """Bytes after the stated end that are no part of the format: a header that was not updated."""
     frame_bytes = SAMPLE_BYTES.get(file.subtype, 0) * file.channels
     if not frame_bytes or not (file.format == "AU" or _NO_CHUNK in file.extra_info):
         return None
-    rest = path.stat().st_size - file.frames * frame_bytes
+    n_bytes = path.stat().st_size if content is None else len(content)
+    rest = n_bytes - file.frames * frame_bytes
     if file.format == "FLAC" or rest < 4096 + frame_bytes * file.samplerate // 4:
         return None
     reason = f"its header says {file.frames} samples, but {rest} further bytes are no part of it"
     return Doubt(reason, readable=False)
 
 
-def _doubt_ogg(file: soundfile.SoundFile, content: mmap.mmap) -> Doubt | None:
+def _doubt_ogg(file: soundfile.SoundFile, content: bytes | mmap.mmap) -> Doubt | None:
     if not _ogg_ends(content[-2 * _OGG_PAGE_BYTES :]):
         return Doubt("truncated: the Ogg stream has no end-of-stream page", readable=False)
     if (n_streams := len(_OGG_START.findall(content))) > 1:
@@ -105,7 +121,7 @@ def _ogg_ends(tail: bytes) -> bool:
     return complete and bool(tail[page + 5] & _OGG_END_OF_STREAM)
 
 
-def _doubt_mp3(file: soundfile.SoundFile, content: mmap.mmap) -> Doubt | None:
+def _doubt_mp3(file: soundfile.SoundFile, content: bytes | mmap.mmap) -> Doubt | None:
     """The stated or estimated length against that of all frames."""
     n_frames, frame_samples, stated = _mp3_frames(content)
     more = n_frames * frame_samples - file.frames
@@ -118,7 +134,7 @@ def _doubt_mp3(file: soundfile.SoundFile, content: mmap.mmap) -> Doubt | None:
     return Doubt(f"{held}, and {file.frames} are {'stated' if stated else 'estimated'}", True)
 
 
-def _mp3_frames(content: mmap.mmap) -> tuple[int, int, bool]:
+def _mp3_frames(content: bytes | mmap.mmap) -> tuple[int, int, bool]:
     """Whole frames, samples of one, and whether the first is a header that states the length."""
     at = n_frames = frame_samples = 0
     stated, in_step = False, True
@@ -144,7 +160,7 @@ def _mp3_frames(content: mmap.mmap) -> tuple[int, int, bool]:
     return n_frames, frame_samples, stated
 
 
-def _mp3_frame(content: mmap.mmap, at: int) -> tuple[int, int]:
+def _mp3_frame(content: bytes | mmap.mmap, at: int) -> tuple[int, int]:
     """Bytes and samples of the layer III frame that begins here; zeros where none does."""
     head = content[at : at + 3]
     if len(head) < 3 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import soundfile
@@ -144,8 +145,8 @@ class _Decoded:
 
     channels, format, subtype = 1, "FLAC", "FLOAT"
 
-    def __init__(self, path: Path) -> None:
-        self._samples, self.samplerate = decode(path, MOST_SAMPLES)
+    def __init__(self, path: Path, content: bytes | None) -> None:
+        self._samples, self.samplerate = decode(path, MOST_SAMPLES, content)
         self.frames = len(self._samples)
         self._at = 0
 
@@ -161,22 +162,20 @@ class _Decoded:
 
 
 @contextmanager
-def open_audio(path: Path | str) -> Iterator[AudioReader]:
+def open_audio(path: Path | str, content: bytes | None = None) -> Iterator[AudioReader]:
     """Reader of an audio file with at least one sample.
 
-    What libsndfile can't read, or not to its end, is decoded by PyAV if that is installed.
+    What libsndfile can't read, or not to its end, is decoded by PyAV if that is installed. Of a
+    file in memory, `content` are its bytes, and `path` is but its name.
 
     Raises:
         AudioFileError: If the file is missing, damaged, of an impossible rate, or needs PyAV.
     """
     path = Path(path)
     with _decoding(path):
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):  # opening a pipe or a device may wait for ever
-            raise AudioFileError(path, "unreadable: no file, but a folder, pipe or device")
-        if about.st_size == 0:
+        if (_size_of_file(path) if content is None else len(content)) == 0:
             raise AudioFileError(path, "empty: 0 bytes")
-        file = _open(path)
+        file = _open(path, content)
     with closing(file):
         if file.frames < 1:
             raise AudioFileError(path, "empty: no samples")
@@ -186,17 +185,39 @@ def open_audio(path: Path | str) -> Iterator[AudioReader]:
         yield AudioReader(file, path)
 
 
-def _open(path: Path) -> "soundfile.SoundFile | _Decoded":
+def _open_sound(path: Path, content: bytes | None) -> soundfile.SoundFile:
+    if content is None:
+        # As bytes, for names that are not UTF-8.
+        return soundfile.SoundFile(os.fsencode(path))  # pyright: ignore[reportArgumentType]
+    try:
+        return soundfile.SoundFile(io.BytesIO(content))
+    except soundfile.LibsndfileError:
+        if path.suffix.lower() != ".mp3":
+            raise
+    # With other bytes before its first frame, an MP3 is known by its name alone.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        named = Path(folder) / "named.mp3"
+        named.write_bytes(content)
+        return soundfile.SoundFile(named)
+
+
+def _size_of_file(path: Path) -> int:
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):  # opening a pipe or a device may wait for ever
+        raise AudioFileError(path, "unreadable: no file, but a folder, pipe or device")
+    return about.st_size
+
+
+def _open(path: Path, content: bytes | None) -> "soundfile.SoundFile | _Decoded":
     """The file, opened by the decoder that reads all of it."""
     try:
-        # As bytes, for names that are not UTF-8.
-        file = soundfile.SoundFile(os.fsencode(path))  # pyright: ignore[reportArgumentType]
+        file = _open_sound(path, content)
     except soundfile.LibsndfileError as error:
         if path.suffix.lower() not in OTHER_SUFFIXES:
             raise
         reason = f"unreadable: {error.error_string}"
     else:
-        wrong = doubt(file, path)
+        wrong = doubt(file, path, content)
         if wrong is None:
             return file
         file.close()
@@ -204,7 +225,7 @@ def _open(path: Path) -> "soundfile.SoundFile | _Decoded":
             raise AudioFileError(path, wrong.reason)
         reason = wrong.reason
     try:
-        return _Decoded(path)
+        return _Decoded(path, content)
     except ModuleNotFoundError:
         raise AudioFileError(path, f"{reason}; {EXTRA} reads it") from None
 

@@ -3,6 +3,7 @@
 PyAV is the extra `decode`. Without it such files are refused by name.
 """
 
+import io
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,8 +35,12 @@ def other_decoder_name() -> str:
     return f"av {require('av', 'decode').__version__}" if find_spec("av") else ""
 
 
-def decode(path: Path, most_samples: int) -> tuple[Float32[np.ndarray, " sample"], int]:
+def decode(
+    path: Path, most_samples: int, content: bytes | None = None
+) -> tuple[Float32[np.ndarray, " sample"], int]:
     """Mean of the channels and the sample rate of the first audio stream, decoded to its end.
+
+    Of a file in memory, `content` are its bytes.
 
     Raises:
         ModuleNotFoundError: If PyAV is not installed.
@@ -46,12 +51,12 @@ def decode(path: Path, most_samples: int) -> tuple[Float32[np.ndarray, " sample"
     av = require("av", "decode")
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": ""}
     blocks, n_samples = [], 0
-    with path.open("rb") as content, av.open(content, options=options) as container:
+    with _opened(path, content) as file, av.open(file, options=options) as container:
         if not container.streams.audio:
             raise ValueError("no audio in it")
         stream = container.streams.audio[0]
         is_opus = stream.codec_context.name in ("opus", "libopus")
-        if is_opus and path.read_bytes().count(b"OpusHead") > 1:
+        if is_opus and (content or path.read_bytes()).count(b"OpusHead") > 1:
             raise ValueError("several Opus streams, of which PyAV reads the first alone: split it")
         to_float = av.AudioResampler(format="fltp")
         for frame in container.decode(stream):
@@ -68,3 +73,12 @@ def decode(path: Path, most_samples: int) -> tuple[Float32[np.ndarray, " sample"
         if is_stated and n_samples / rate < stated - _TOLERANCE_S:
             raise ValueError(f"truncated: {n_samples / rate:.3f} of {stated:.3f} s are there")
     return np.concatenate(blocks), rate
+
+
+def _opened(path: Path, content: bytes | None) -> io.BufferedIOBase:
+    """The file; one in memory has its name, by which FFmpeg knows some formats."""
+    if content is None:
+        return path.open("rb")
+    file = io.BytesIO(content)
+    file.name = str(path)
+    return file

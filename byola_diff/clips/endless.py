@@ -7,11 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from byola_diff.clips.source import ClipSource, Rejection
+from byola_diff.clips.source import ANY_INDEX, ClipSource, Rejection
 from byola_diff.randomness import torch_generator
 from byola_diff.sounds import training_batch
 
-_ANY_INDEX = 2**62  # of clips: any index is one
 _PERIOD = 1000
 """Clips within which each source has its exact share."""
 
@@ -19,7 +18,7 @@ _PERIOD = 1000
 class ProceduralSource(ClipSource):
     """Clip k is a sound that depends on (seed, k) alone."""
 
-    endless, n_clips = True, _ANY_INDEX
+    endless, n_clips = True, ANY_INDEX
 
     def __init__(
         self,
@@ -66,7 +65,7 @@ class MixedSource(ClipSource):
     one sample rate, and shares add up to 1.
     """
 
-    endless, n_clips = True, _ANY_INDEX
+    endless, n_clips = True, ANY_INDEX
 
     def __init__(self, sources: Sequence[ClipSource], shares: Sequence[float], seed: int) -> None:
         self.sources, self.seed = list(sources), seed

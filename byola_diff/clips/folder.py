@@ -51,7 +51,7 @@ class FolderSource(ClipSource):
         if not self.files:
             raise ValueError(f"no audio files below {self.root}")
         self.sample_rate, self.crop_samples, self.seed = sample_rate, crop_samples, seed
-        self.n_clips = len(self.files)
+        self.n_clips = self.n_files = len(self.files)
         self.rejected = RejectionLog(self.n_clips, max_rejected)
         self._fresh: list[Rejection] = []
 
@@ -97,16 +97,20 @@ class FolderSource(ClipSource):
 
 
 def read_crop(
-    path: Path, draw: Int[Tensor, " 1"], sample_rate: int, crop_samples: int
+    path: Path,
+    draw: Int[Tensor, " 1"],
+    sample_rate: int,
+    crop_samples: int,
+    content: bytes | None = None,
 ) -> Float32[np.ndarray, " sample"]:
     """The crop of an audio file that a draw of `crop_draws` stands for; shorter if the file is.
 
-    The crop and its margins alone are decoded.
+    The crop and its margins alone are decoded. Of a file in memory, `content` are its bytes.
 
     Raises:
         AudioFileError: If the file can't be read.
     """
-    with open_audio(path) as reader:
+    with open_audio(path, content) as reader:
         rates = reader.sample_rate, sample_rate
         length = resampled_length(reader.n_samples, *rates)
         if length == 0:

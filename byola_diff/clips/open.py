@@ -7,45 +7,56 @@ import torch
 
 from byola_diff.clips.endless import MixedSource, ProceduralSource
 from byola_diff.clips.folder import FolderSource
-from byola_diff.clips.shards import ShardSource, find_shards
+from byola_diff.clips.shards import ShardSource
 from byola_diff.clips.source import ClipSource
 from byola_diff.clips.stored import PackedSource, ResidentSource
+from byola_diff.clips.tar_files import find_shards
 from byola_diff.config import DataConfig, PretrainConfig, SourceKind
 from byola_diff.devices import count_devices
 from byola_diff.store.packed import PackedStore
 
 
-def open_source(config: PretrainConfig, device: torch.device | str) -> ClipSource:
+def open_source(
+    config: PretrainConfig, device: torch.device | str, n_lanes: int | None = None
+) -> ClipSource:
     """Training clips, made on `device` if the source can; "meta" stands for none, only the host.
 
+    Tar shards are divided among `n_lanes`, if that is given, else among the loader processes of the
+    run.
+
     Raises:
-        FileNotFoundError: If `data.root` does not exist.
+        FileNotFoundError: If `data.root` does not exist, or has no tar shards.
+        ModuleNotFoundError: If it needs a package that is not installed.
+        OSError: If a tar shard can't be read, or is damaged.
         PackedStoreError: If it should be a packed store and is no whole one.
         StoreTooLargeError: If a store to be resident does not fit into the memory of the device.
-        ValueError: If it is a folder without audio, or a store at another sample rate.
+        ValueError: If it is a folder or a tar shard without audio, a store at another sample rate,
+            or fewer shards than loader processes.
     """
     data = config.data
     if not data.sources:
-        return _open_one(config, data.source, data.root, device)
+        return _open_one(config, data.source, data.root, device, n_lanes)
     if any(_needs_host(data, part.source) for part in data.sources):
         device = "meta"  # all clips are made where some have to be
-    sources = [_open_one(config, part.source, part.root, device) for part in data.sources]
+    # Of a stream of several sources each loader process takes any part: of shards it reads all.
+    sources = [_open_one(config, part.source, part.root, device, 1) for part in data.sources]
     return MixedSource(sources, [part.share for part in data.sources], config.seed)
 
 
 def count_files(config: PretrainConfig) -> int:
     """Files that are decoded as training goes on, of which some may turn out unreadable."""
-    folders = [root for kind, root in _parts(config.data) if kind == "folder"]
-    return sum(_open_one(config, "folder", root, "meta").n_clips for root in folders)
+    parts = [part for part in _parts(config.data) if part[0] in ("folder", "shards")]
+    return sum(_open_one(config, kind, root, "meta", 1).n_files for kind, root in parts)
 
 
 def identify_clips(config: PretrainConfig) -> list[str]:
     """What the clips of each source are, in words with a hash, the same wherever they lie."""
+    n_lanes = 1 if config.data.sources else None
     parts = _parts(config.data)
-    return [_open_one(config, kind, root, "meta").identity() for kind, root in parts]
+    return [_open_one(config, kind, root, "meta", n_lanes).identity() for kind, root in parts]
 
 
-def _parts(data: DataConfig) -> list[tuple[SourceKind, Path | None]]:
+def _parts(data: DataConfig) -> list[tuple[SourceKind, str | Path | None]]:
     return [(part.source, part.root) for part in data.sources] or [(data.source, data.root)]
 
 
@@ -54,36 +65,57 @@ def _needs_host(data: DataConfig, kind: SourceKind) -> bool:
 
 
 def _open_one(
-    config: PretrainConfig, kind: SourceKind, root: Path | None, device: torch.device | str
+    config: PretrainConfig,
+    kind: SourceKind,
+    root: str | Path | None,
+    device: torch.device | str,
+    n_lanes: int | None,
 ) -> ClipSource:
-    rate, n_samples = config.front_end.sample_rate, config.unit_samples
-    if kind == "procedural":
-        on_device = config.data.num_workers == 0
-        moved = config.data.procedural_moved
-        return ProceduralSource(config.seed, n_samples, rate, on_device=on_device, moved=moved)
+    if root is None:  # which procedural sounds alone may have
+        return _make_procedural(config)
     if kind == "shards":
-        assert root is not None
-        training, data = config.training, config.data
-        return ShardSource(
-            find_shards(root),
-            sample_rate=rate,
-            crop_samples=n_samples,
-            seed=config.seed,
-            batch_size=data.batch_size,
-            n_lanes=max(data.num_workers, 1) * count_devices(config) * training.nodes,
-            max_rejected=data.max_rejected,
-        )
-    if root is None or not root.exists():
+        return _open_shards(config, root, n_lanes)
+    if not Path(root).exists():
         raise FileNotFoundError(f"data.root {root} does not exist")
     if kind == "folder":
         return FolderSource(
             root,
-            sample_rate=rate,
-            crop_samples=n_samples,
+            sample_rate=config.front_end.sample_rate,
+            crop_samples=config.unit_samples,
             seed=config.seed,
             max_rejected=config.data.max_rejected,
         )
-    store = PackedStore.open(root)
+    return _open_store(config, kind, Path(root), device)
+
+
+def _make_procedural(config: PretrainConfig) -> ProceduralSource:
+    return ProceduralSource(
+        config.seed,
+        config.unit_samples,
+        config.front_end.sample_rate,
+        on_device=config.data.num_workers == 0,
+        moved=config.data.procedural_moved,
+    )
+
+
+def _open_shards(config: PretrainConfig, root: str | Path, n_lanes: int | None) -> ShardSource:
+    data, training = config.data, config.training
+    n_loaders = max(data.num_workers, 1) * count_devices(config) * training.nodes
+    return ShardSource(
+        find_shards(root),
+        sample_rate=config.front_end.sample_rate,
+        crop_samples=config.unit_samples,
+        seed=config.seed,
+        batch_size=data.batch_size,
+        n_lanes=n_lanes or n_loaders,
+        max_rejected=data.max_rejected,
+    )
+
+
+def _open_store(
+    config: PretrainConfig, kind: SourceKind, root: Path, device: torch.device | str
+) -> PackedSource | ResidentSource:
+    store, rate = PackedStore.open(root), config.front_end.sample_rate
     if store.sample_rate != rate:
         raise ValueError(
             f"the store {root} is at {store.sample_rate} Hz, front_end.sample_rate is {rate}: "
@@ -93,6 +125,7 @@ def _open_one(
     if on_disk and not store.checks_blocks:
         note = "packed by a former version, its samples are not checked as they are read"
         print(f"{root}: {note}; pack it again", file=sys.stderr)
+    size = {"crop_samples": config.unit_samples, "seed": config.seed}
     if on_disk:
-        return PackedSource(store, crop_samples=n_samples, seed=config.seed)
-    return ResidentSource(store, crop_samples=n_samples, seed=config.seed, device=device)
+        return PackedSource(store, **size)
+    return ResidentSource(store, **size, device=device)

@@ -1,4 +1,4 @@
-"""Clips read in sequence from tar shards of audio files, here or behind a URL, by WebDataset.
+"""Clips read in sequence from tar shards of audio files, here or behind a URL.
 
 For corpora that no disk of the machine holds. Clips have an order, and no place that can be looked
 up: of each epoch, a *lane* (a loader process of a process that trains) reads its share of the
@@ -10,13 +10,10 @@ decoding.
 """
 
 import hashlib
-import json
+import os
 import random
-import re
-import tarfile
-import tempfile
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,70 +22,27 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
-from byola_diff.audio.files import AUDIO_SUFFIXES, AudioFileError
+from byola_diff.audio.files import AudioFileError
 from byola_diff.clips.folder import read_crop
 from byola_diff.clips.order import crop_draws
-from byola_diff.clips.source import ClipSource, Rejection, TooManyRejectedError
-from byola_diff.optional import require
+from byola_diff.clips.source import ANY_INDEX, ClipSource, Rejection, TooManyRejectedError
+from byola_diff.clips.tar_files import Shard, read_clips
 from byola_diff.randomness import derive_seed, torch_generator
 
-_ANY_INDEX = 2**62  # of clips: any index is one
 _FEW = 1000
 """Clips seen before the share of those that can't be decoded counts."""
-
-
-class Shard(NamedTuple):
-    """A tar file, by path or URL, and the clips in it."""
-
-    url: str
-    n_clips: int
-
-
-def find_shards(root: Path) -> list[Shard]:
-    """The tar shards of a folder, of a path or of a URL, with braces such as `{0000..0099}`.
-
-    Headers of all files in them are read, once in a process, to count the clips.
-
-    Raises:
-        FileNotFoundError: If there are none.
-        OSError: If one can't be read.
-    """
-    if root.is_dir():
-        urls = [str(path) for path in sorted(root.glob("*.tar"))]
-    else:
-        # A `Path` has one of the two slashes of a URL.
-        text = re.sub(r"^(\w[\w+]+):/+", r"\1://", root.as_posix())
-        urls = require("webdataset", "shards").shardlists.expand_urls(text)
-    if not urls:
-        raise FileNotFoundError(f"no tar files in {root}")
-    return [Shard(url, _count_clips(url)) for url in urls]
-
-
-@cache
-def _count_clips(url: str) -> int:
-    try:
-        # Not as a stream: from one header to the next, without what lies between.
-        with (
-            require("fsspec", "shards").open(url, "rb") as stream,
-            tarfile.open(fileobj=stream, mode="r:") as tar,
-        ):
-            return sum(_is_clip(member) for member in tar)
-    except tarfile.TarError as error:
-        raise OSError(f"{url}: no uncompressed tar file: {error}") from error
-
-
-def _is_clip(member: tarfile.TarInfo) -> bool:
-    hidden = re.match(r"__[^/]*__($|/)", member.name)  # which WebDataset leaves out
-    return member.isreg() and not hidden and Path(member.name).suffix.lower() in AUDIO_SUFFIXES
+_MOST_IN_A_ROW = 100
+"""Clips that can't be decoded, whatever share is allowed."""
 
 
 class ShardSource(ClipSource):
     """An endless stream over the clips of tar shards; each lane goes through its own part of it.
 
-    A file that can't be decoded is noted, and another clip of its batch stands in its place.
+    In place of a file that can't be decoded stands the next one of its lane that can, which so
+    comes twice.
     """
 
-    endless, n_clips = True, _ANY_INDEX
+    endless, n_clips = True, ANY_INDEX
 
     def __init__(
         self,
@@ -100,12 +54,15 @@ class ShardSource(ClipSource):
         batch_size: int,
         n_lanes: int,
         shuffled: int = 256,
+        shuffled_bytes: int = 128 << 20,
         max_rejected: float = 0.05,
     ) -> None:
-        """Batches of the run go to the lanes in turn; `shuffled` clips wait in each lane's buffer.
+        """Batches of the run go to the lanes in turn.
+
+        In the buffer of each lane wait `shuffled` clips, or fewer that have `shuffled_bytes`.
 
         Raises:
-            ValueError: If there are fewer shards than lanes, or none has a clip.
+            ValueError: If there are fewer shards than lanes, or one has no clip.
         """
         self.shards = list(shards)
         if len(self.shards) < n_lanes:
@@ -113,12 +70,15 @@ class ShardSource(ClipSource):
                 f"{len(self.shards)} tar shards are fewer than the {n_lanes} loader processes that "
                 "share them: lower --data.num_workers, or make more shards"
             )
-        if min(shard.n_clips for shard in self.shards) < 1:
-            raise ValueError("a tar shard holds no audio file")
+        if empty := next((shard for shard in self.shards if shard.n_clips == 0), None):
+            raise ValueError(f"{empty.url}: a tar shard without any audio file")
         self.sample_rate, self.crop_samples, self.seed = sample_rate, crop_samples, seed
-        self.batch_size, self.n_lanes, self.shuffled = batch_size, n_lanes, shuffled
+        self.batch_size, self.n_lanes = batch_size, n_lanes
+        self.shuffled, self.shuffled_bytes = shuffled, shuffled_bytes
+        self.n_files = sum(shard.n_clips for shard in self.shards)
         self.max_rejected = max_rejected
         self._lanes: dict[int, _Lane] = {}
+        self._newest: tuple[list[int], Tensor] = [], torch.empty(0, crop_samples)
         self._fresh: list[Rejection] = []
         self._n_seen = self._n_rejected = 0
 
@@ -129,24 +89,21 @@ class ShardSource(ClipSource):
     def batch(
         self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
     ) -> Float[Tensor, "batch sample"]:
-        """Clips of the stream; quick where each lane is read forwards, as training does."""
-        waveform = np.zeros((len(clips), self.crop_samples), np.float32)
-        broken, whole = [], []
-        for row, clip in enumerate(clips.tolist()):
-            batch_number, place = divmod(clip, self.batch_size)
-            turn, lane = divmod(batch_number, self.n_lanes)
-            sample = self._lane(lane).at(turn * self.batch_size + place)
-            crop = self._crop(sample)
-            if crop is None:
-                broken.append(row)
-            else:
+        """Clips of the stream; quick where each lane is read forwards, as training does.
+
+        Raises:
+            OSError: If a shard can't be read.
+            TooManyRejectedError: If more than `max_rejected` of the clips so far can't be decoded,
+                once that is of a thousand; or a hundred in a row can't.
+        """
+        numbers = clips.tolist()
+        if numbers != self._newest[0]:  # a mixed source asks again, for second views
+            waveform = np.zeros((len(clips), self.crop_samples), np.float32)
+            for row, clip in enumerate(numbers):
+                crop = self._crop(clip)
                 waveform[row, : len(crop)] = crop
-                whole.append(row)
-        if not whole and len(clips):
-            raise TooManyRejectedError(f"none of {len(clips)} clips in a row can be decoded")
-        for row in broken:
-            waveform[row] = waveform[whole[row % len(whole)]]
-        return torch.from_numpy(waveform).to(device)
+            self._newest = numbers, torch.from_numpy(waveform)
+        return self._newest[1].to(device, copy=True)
 
     def take_rejected(self) -> list[Rejection]:
         """As of the base class."""
@@ -154,47 +111,53 @@ class ShardSource(ClipSource):
         return fresh
 
     def identity(self) -> str:
-        """As of the base class, by names and numbers of clips of the shards, and by the lanes."""
-        listed = [(Path(shard.url).name, shard.n_clips) for shard in self.shards]
-        digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
-        n_clips = sum(shard.n_clips for shard in self.shards)
+        """As of the base class, by what is seen of the clips (`find_shards`), and by the lanes."""
+        digest = hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode())
         return (
-            f"{n_clips} clips in {len(listed)} tar shards, SHA-256 {digest[:16]}, "
+            f"{self.n_files} clips in {len(self.shards)} tar shards, "
+            f"SHA-256 {digest.hexdigest()[:16]}, "
             f"read by {self.n_lanes} in batches of {self.batch_size}"
         )
 
-    def _lane(self, number: int) -> "_Lane":
+    def _crop(self, clip: int) -> Float32[np.ndarray, " sample"]:
+        """Of the clip, or of the next one of its lane that can be decoded."""
+        batch_number, place = divmod(clip, self.batch_size)
+        turn, number = divmod(batch_number, self.n_lanes)
         if number not in self._lanes:
             self._lanes[number] = _Lane(self, number)
-        return self._lanes[number]
+        lane = self._lanes[number]
+        try:
+            lane.go_to(turn * self.batch_size + place)
+            self._n_seen += 1
+            if isinstance(found := lane.ahead(0), Rejection):
+                self._reject(found)
+                found = self._stand_in(lane, found)
+            return found
+        except OSError:
+            del self._lanes[number]  # it can't go on, and would have to begin anew
+            raise
 
-    def _crop(self, sample: "_Sample") -> Float32[np.ndarray, " sample"] | None:
-        """None, and a note, of what can't be decoded."""
-        name = int.from_bytes(hashlib.sha256(sample.key.encode()).digest()[:7], "big")
-        draw = crop_draws(self.seed, sample.epoch, torch.tensor([name]))
-        self._n_seen += 1
-        with tempfile.NamedTemporaryFile(suffix=f".{sample.suffix}") as file:
-            file.write(sample.content)
-            file.flush()
-            try:
-                return read_crop(Path(file.name), draw, self.sample_rate, self.crop_samples)
-            except AudioFileError as error:
-                self._reject(f"{sample.key}.{sample.suffix}", error.reason)
-                return None
-
-    def _reject(self, name: str, reason: str) -> None:
-        self._fresh.append(Rejection(name, reason))
+    def _reject(self, rejection: Rejection) -> None:
+        """Count and note a clip at its own place, not where it would have stood in for another."""
+        self._fresh.append(rejection)
         self._n_rejected += 1
         if self._n_rejected > self.max_rejected * max(self._n_seen, _FEW):
             counted = f"{self._n_rejected} of {self._n_seen} clips can't be decoded"
-            raise TooManyRejectedError(f"{counted}, {name} last: {reason}")
+            raise TooManyRejectedError(f"{counted}, {rejection.file} last: {rejection.reason}")
+
+    def _stand_in(self, lane: "_Lane", rejected: Rejection) -> Float32[np.ndarray, " sample"]:
+        for further in range(1, _MOST_IN_A_ROW):
+            if not isinstance(found := lane.ahead(further), Rejection):
+                return found
+        first = f"the first is {rejected.file}: {rejected.reason}"
+        raise TooManyRejectedError(f"{_MOST_IN_A_ROW} clips in a row can't be decoded, {first}")
 
 
 class _Sample(NamedTuple):
     """An audio file of a shard, as it lies there."""
 
-    key: str
-    suffix: str
+    shard: str
+    name: str
     content: bytes
     epoch: int
 
@@ -204,20 +167,40 @@ class _Lane:
 
     def __init__(self, source: ShardSource, number: int) -> None:
         self.source, self.number = source, number
-        self._next, self._samples = 0, iter(())
+        self._position = -1
+        self._ahead: deque[Float32[np.ndarray, " sample"] | Rejection] = deque()
+        self._samples: Iterator[_Sample] = iter(())
 
-    def at(self, position: int) -> _Sample:
-        """The clip at a position of the lane's endless stream."""
-        if position < self._next or self._next == 0:
-            self._next, self._samples = self._begin(position)
-        while self._next < position:
-            next(self._samples)
-            self._next += 1
-        self._next += 1
-        return next(self._samples)
+    def go_to(self, position: int) -> None:
+        """Take a position of the lane's endless stream; what lies before it is not decoded."""
+        if position < self._position or self._position < 0:
+            self._position, self._samples = self._begin(position)
+            self._ahead.clear()
+        for _ in range(position - self._position):
+            if self._ahead:
+                self._ahead.popleft()
+            else:
+                next(self._samples)
+        self._position = position
+
+    def ahead(self, further: int) -> Float32[np.ndarray, " sample"] | Rejection:
+        """Crop of the clip that lies so much further, or why there is none."""
+        while len(self._ahead) <= further:
+            self._ahead.append(self._decoded(next(self._samples)))
+        return self._ahead[further]
+
+    def _decoded(self, sample: _Sample) -> Float32[np.ndarray, " sample"] | Rejection:
+        source, name = self.source, os.fsencode(sample.name.rpartition(".")[0])
+        number = int.from_bytes(hashlib.sha256(name).digest()[:7], "big")
+        draw = crop_draws(source.seed, sample.epoch, torch.tensor([number]))
+        size = source.sample_rate, source.crop_samples
+        try:
+            return read_crop(Path(sample.name), draw, *size, sample.content)
+        except AudioFileError as error:
+            return Rejection(f"{sample.shard}/{sample.name}", error.reason)
 
     def _begin(self, position: int) -> tuple[int, Iterator[_Sample]]:
-        """The stream from the epoch that the position is in, and its first position."""
+        """First position of the epoch that the position is in, and the stream from there."""
         epoch, start = 0, 0
         while start + (size := sum(s.n_clips for s in self._shards(epoch))) <= position:
             epoch, start = epoch + 1, start + size
@@ -230,33 +213,35 @@ class _Lane:
         return [source.shards[index] for index in order[self.number :: source.n_lanes]]
 
     def _from_epoch(self, epoch: int) -> Iterator[_Sample]:
-        webdataset = require("webdataset", "shards")
+        source = self.source
         while True:
-            draws = random.Random(derive_seed(self.source.seed, "shuffle", self.number, epoch))
-            samples = _samples_of(self._shards(epoch), epoch)
-            waiting = self.source.shuffled
-            yield from webdataset.shuffle(waiting, initial=waiting, rng=draws)(samples)
+            draws = random.Random(derive_seed(source.seed, "shuffle", self.number, epoch))
+            samples = (
+                _Sample(shard.name, name, content, epoch)
+                for shard in self._shards(epoch)
+                for name, content in read_clips(shard)
+            )
+            yield from _shuffled(samples, source.shuffled, source.shuffled_bytes, draws)
             epoch += 1
 
 
-def _samples_of(shards: Sequence[Shard], epoch: int) -> Iterator[_Sample]:
-    """All audio files of the shards, in order."""
-    for shard in shards:
-        n_clips = 0
-        for name, content in _files_of(shard.url):
-            key, _, suffix = name.rpartition(".")
-            if f".{suffix.lower()}" in AUDIO_SUFFIXES:
-                yield _Sample(key, suffix, content, epoch)
-                n_clips += 1
-        if n_clips != shard.n_clips:
-            raise OSError(f"{shard.url}: {n_clips} clips, of which {shard.n_clips} were counted")
+def _shuffled(
+    samples: Iterable[_Sample], most: int, most_bytes: int, draws: random.Random
+) -> Iterator[_Sample]:
+    """Samples in the order in which they are drawn from a buffer that is filled as they come."""
+    waiting: list[_Sample] = []
+    n_bytes = 0
 
+    def drawn() -> _Sample:
+        place = int(draws.random() * len(waiting))
+        waiting[place], waiting[-1] = waiting[-1], waiting[place]
+        return waiting.pop()
 
-def _files_of(url: str) -> Iterator[tuple[str, bytes]]:
-    webdataset, fsspec = require("webdataset", "shards"), require("fsspec", "shards")
-    with fsspec.open(url, "rb") as stream:
-        try:
-            for member in webdataset.tariterators.tar_file_iterator(stream):
-                yield member["fname"], member["data"]
-        except tarfile.TarError as error:
-            raise OSError(f"{url}: {error}") from error
+    for sample in samples:
+        waiting.append(sample)
+        n_bytes += len(sample.content)
+        while len(waiting) > most or n_bytes > most_bytes:
+            yield (one := drawn())
+            n_bytes -= len(one.content)
+    while waiting:
+        yield drawn()

@@ -1,7 +1,8 @@
 """What a source of training clips is, and the tally of clips that it could not read.
 
 A crop is a function of (seed, epoch, clip). Hence neither the kind of the source nor the number of
-loader workers changes anything.
+loader workers changes anything; but where clips can only be read in sequence (`shards.py`), their
+order is that of the workers among which the shards are divided.
 """
 
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+ANY_INDEX = 2**62
+"""Number of clips of an endless source: any index is one."""
 _MAX_LISTED = 50
 
 
@@ -33,6 +36,8 @@ class ClipSource:
     """Whether any index is a clip, so that there is no pass over all of them."""
     on_device = False
     """Whether `batch` makes the waveform on a device, so that no loader is needed."""
+    n_files = 0
+    """Files that are decoded as training goes on, of which some may turn out unreadable."""
 
     def batch(
         self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"

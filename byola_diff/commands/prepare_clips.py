@@ -22,7 +22,8 @@ from byola_diff.atomic import only_writer
 from byola_diff.clips.source import RejectionLog, TooManyRejectedError
 from byola_diff.command_line import exit_status, read_options
 from byola_diff.option_fields import POSITIONAL, Count
-from byola_diff.store.packed import PackedStore, PackedStoreError
+from byola_diff.store.description import PackedStoreError
+from byola_diff.store.packed import PackedStore
 from byola_diff.store.packing import (
     PackPlan,
     ShardRecord,

@@ -31,7 +31,7 @@ from byola_diff.config import PretrainConfig
 from byola_diff.devices import count_devices
 from byola_diff.stopping import TerminatedError, ending_with_this, stoppable
 from byola_diff.storage import BrokenFileError
-from byola_diff.store.packed import PackedStoreError
+from byola_diff.store.description import PackedStoreError
 from byola_diff.tables.reading import UnreadableClipsError
 from byola_diff.threads import SHARING_HELP, sharing_cores
 from byola_diff.training.checkpoints import StoppedError

@@ -17,7 +17,6 @@ of format 1 have no hashes of blocks or index: `verify` and a resident store che
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,19 +25,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int16, Int64, UInt64
 
-from byola_diff.storage import BrokenFileError, check_seal, load_fault, sha256
+from byola_diff.storage import sha256
+from byola_diff.store.description import REPACK, PackedStoreError, open_array, read_meta
 
-FORMAT_VERSION = 2
 SAMPLE_BYTES = 2
 BLOCK_SAMPLES = 32_768
 _MOST_OPEN = 64
 """Shards: a process may not keep thousands of files open."""
-
-_KEYS = ("sample_rate", "counts", "shards", "resampler", "decoder")
-
-
-class PackedStoreError(Exception):
-    """A packed store that can't be used as it is, and what to do about it."""
 
 
 class PackedStore:
@@ -73,11 +66,11 @@ class PackedStore:
                 version; the message has the path and the remedy.
         """
         path = Path(path)
-        meta, blocks = _read_meta(path), None
-        index = _open_array(path / "index.npy", meta, (meta["counts"]["clips"], 3), np.int64)
+        meta, blocks = read_meta(path), None
+        index = open_array(path / "index.npy", meta, (meta["counts"]["clips"], 3), np.int64)
         if meta["format_version"] > 1:
             n_blocks = sum(-(-shard["samples"] // BLOCK_SAMPLES) for shard in meta["shards"])
-            blocks = _open_array(path / "blocks.npy", meta, (n_blocks,), np.uint64)
+            blocks = open_array(path / "blocks.npy", meta, (n_blocks,), np.uint64)
         store = cls(path, meta, index, blocks)
         store._check_shard_sizes()
         store._check_index()
@@ -143,7 +136,7 @@ class PackedStore:
         whole = np.empty(end_sample - begin * BLOCK_SAMPLES, "<i2")
         self._read_into(whole, shard, begin * BLOCK_SAMPLES)
         if not np.array_equal(block_digests(whole), self._blocks[numbers]):
-            raise PackedStoreError(f"{self.shard_path(shard)}: altered since packed; {_REPACK}")
+            raise PackedStoreError(f"{self.shard_path(shard)}: altered since packed; {REPACK}")
         self._checked[numbers] = b"\1" * (end - begin)
 
     def read_shard(self, shard: int) -> Int16[np.ndarray, " sample"]:
@@ -156,19 +149,19 @@ class PackedStore:
         self._read_into(samples, shard, 0)
         digest = hashlib.sha256(samples.data).hexdigest()
         if digest != self.meta["shards"][shard]["sha256"]:
-            raise PackedStoreError(f"{self.shard_path(shard)}: altered since packed; {_REPACK}")
+            raise PackedStoreError(f"{self.shard_path(shard)}: altered since packed; {REPACK}")
         return samples.astype(np.int16, copy=False)
 
     def _read_into(self, samples: np.ndarray, shard: int, first: int) -> None:
         """Fill dense little-endian samples from a place in a shard."""
         offset = first * SAMPLE_BYTES
         if hasattr(os, "preadv"):
-            n_read = os.preadv(self._descriptor(shard), [samples.data], offset)
+            n_read = _read_at(self._descriptor(shard), samples.view(np.uint8).data, offset)
         else:  # as on Windows
             found = np.fromfile(self.shard_path(shard), "<i2", len(samples), offset=offset)
             n_read, samples[: len(found)] = found.nbytes, found
         if n_read != samples.nbytes:
-            raise PackedStoreError(f"{self.shard_path(shard)}: truncated since opened; {_REPACK}")
+            raise PackedStoreError(f"{self.shard_path(shard)}: truncated since opened; {REPACK}")
 
     def _descriptor(self, shard: int) -> int:
         """A shard's file, kept open; the one opened first is closed where there would be many."""
@@ -201,16 +194,16 @@ class PackedStore:
         paths = [self.shard_path(shard) for shard in range(len(recorded))]
         changed = [p.name for p, sha in zip(paths, recorded, strict=True) if sha != sha256(p)]
         if changed:
-            raise PackedStoreError(f"{self.path}: altered {', '.join(changed)}; {_REPACK}")
+            raise PackedStoreError(f"{self.path}: altered {', '.join(changed)}; {REPACK}")
 
     def _check_shard_sizes(self) -> None:
         for shard, n_samples in enumerate(self.shard_samples.tolist()):
             path, expected = self.shard_path(shard), n_samples * SAMPLE_BYTES
             if not path.is_file():
-                raise PackedStoreError(f"{path}: missing; {_REPACK}")
+                raise PackedStoreError(f"{path}: missing; {REPACK}")
             if (n_bytes := path.stat().st_size) != expected:
                 reason = f"{n_bytes} bytes instead of {expected}"
-                raise PackedStoreError(f"{path}: truncated or altered, {reason}; {_REPACK}")
+                raise PackedStoreError(f"{path}: truncated or altered, {reason}; {REPACK}")
 
     def _check_index(self) -> None:
         """Every clip lies within its shard."""
@@ -220,7 +213,7 @@ class PackedStore:
             inside = offset + length <= self.shard_samples[shard]
         if not inside.all():
             clip = int(np.argmin(inside))
-            raise PackedStoreError(f"{self.path / 'index.npy'}: clip {clip} is outside; {_REPACK}")
+            raise PackedStoreError(f"{self.path / 'index.npy'}: clip {clip} is outside; {REPACK}")
 
 
 def block_digests(samples: Int16[np.ndarray, " sample"]) -> UInt64[np.ndarray, " block"]:
@@ -236,43 +229,13 @@ def shard_name(shard: int) -> str:
     return f"shard-{shard:05d}.i16"
 
 
-_REPACK = "restore the folder from its copy, or delete it and pack the source again"
-
-
-def _read_meta(path: Path) -> dict[str, Any]:
-    meta_path = path / "meta.json"
-    if not meta_path.is_file():
-        remedy = "if packing was stopped, run the same command again to finish it"
-        raise PackedStoreError(f"{path}: no packed store, meta.json is missing; {remedy}")
-    content = meta_path.read_bytes()
-    try:
-        meta = json.loads(content)
-        version = meta["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise PackedStoreError(
-            f"{meta_path}: no store description ({error!r}); {_REPACK}"
-        ) from None
-    if version not in (1, FORMAT_VERSION):
-        found = f"format version {version}, this program reads 1 and {FORMAT_VERSION}"
-        raise PackedStoreError(f"{meta_path}: {found}; pack the source again")
-    try:
-        check_seal(meta_path, content, required=version > 1)
-    except BrokenFileError as error:
-        raise PackedStoreError(f"{error}; {_REPACK}") from None
-    if missing := [key for key in _KEYS if key not in meta]:
-        raise PackedStoreError(f"{meta_path}: lacks {', '.join(missing)}; {_REPACK}")
-    return meta
-
-
-def _open_array(path: Path, meta: dict[str, Any], shape: tuple[int, ...], kind: type) -> np.ndarray:
-    """An array of a store, compared with its hash if the store has one, as from format 2 on."""
-    try:
-        if meta["format_version"] > 1 and sha256(path) != meta[f"{path.stem}_sha256"]:
-            raise PackedStoreError(f"{path}: altered since packed; {_REPACK}")
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise PackedStoreError(f"{path}: unreadable ({load_fault(error)}); {_REPACK}") from None
-    if array.shape != shape or array.dtype != kind:
-        found = f"{array.dtype} {list(array.shape)} instead of {np.dtype(kind)} {list(shape)}"
-        raise PackedStoreError(f"{path}: {found}; {_REPACK}")
-    return array
+def _read_at(descriptor: int, content: memoryview, offset: int) -> int:
+    """Bytes read into `content`: all of them, unless the file ends before."""
+    n_read = 0
+    while n_read < len(content):
+        # At most 2 GiB at once on Linux, and less whenever a file system of a network likes.
+        now = os.preadv(descriptor, [content[n_read:]], offset + n_read)
+        if now == 0:
+            break
+        n_read += now
+    return n_read

@@ -26,14 +26,8 @@ from byola_diff.audio.files import (
 )
 from byola_diff.audio.resample import resample_blocks, resampler_name
 from byola_diff.storage import BrokenFileError, check_seal, read_json, sealed_json, sha256
-from byola_diff.store.packed import (
-    BLOCK_SAMPLES,
-    FORMAT_VERSION,
-    SAMPLE_BYTES,
-    PackedStoreError,
-    block_digests,
-    shard_name,
-)
+from byola_diff.store.description import FORMAT_VERSION, PackedStoreError
+from byola_diff.store.packed import BLOCK_SAMPLES, SAMPLE_BYTES, block_digests, shard_name
 
 _BLOCKS_AT_ONCE = 256  # 16 MiB
 _N_PROBED = 200  # files whose length is looked up to estimate how many fill a shard

@@ -16,7 +16,7 @@ from byola_diff.clips.open import open_source
 from byola_diff.clips.order import batch_indices, steps_per_epoch
 from byola_diff.clips.source import ClipSource, TooManyRejectedError, UnreadableSourceError
 from byola_diff.config import PretrainConfig
-from byola_diff.store.packed import PackedStoreError
+from byola_diff.store.description import PackedStoreError
 from byola_diff.workers import serve_parent
 
 

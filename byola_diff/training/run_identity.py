@@ -171,8 +171,9 @@ def statistics_of_run(
 
 def _statistics_of_clips(config: PretrainConfig) -> tuple[float, float]:
     """Mean and deviation; files that can't be read are listed in the run folder."""
-    # "meta" keeps a resident store on disk, where its crops are the same.
-    source = open_source(config, "meta")
+    # "meta" keeps a resident store on disk, where its crops are the same. Each lane of shards reads
+    # its buffer full, and this process alone would hold those of all.
+    source = open_source(config, "meta", n_lanes=1)
     mean, std = compute_statistics(config, source)
     n_files = count_files(config)
     if n_files:

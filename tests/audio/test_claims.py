@@ -170,6 +170,64 @@ def test_blocks_join(tmp_path, monkeypatch):
     np.testing.assert_array_equal(read_audio(tmp_path / "a.wav")[0], whole)
 
 
+def told(path, content=None):
+    """Samples and rate of a file, or why there are none."""
+    try:
+        with open_audio(path, content) as reader:
+            return reader.read(7, 5000).tolist(), reader.sample_rate
+    except AudioFileError as error:
+        return str(error)
+
+
+IN_MEMORY = {
+    **LONGER,
+    **{f"whole.{kind.lower()}": encoded(noise(1), kind) for kind in ("WAV", "FLAC", "OGG", "MP3")},
+    "whole.opus": encoded(noise(1), "OGG", subtype="OPUS"),
+    **{
+        f"{end}.{kind.lower()}": encoded(noise(1), kind, subtype="PCM_16")[:end]
+        for kind in ("RF64", "NIST", "W64", "AU", "AIFF", "CAF")
+        for end in (20_000, 40_000)
+    },
+    "cut.ogg": encoded(noise(1), "OGG")[:-1],
+    "adpcm.wav": encoded(noise(1), "WAV", subtype="IMA_ADPCM"),
+    "tagged.mp3": b"ID3\x03\0\0\0\0\0\x05\xff\xfb\x90\0\0" + encoded(noise(3), "MP3"),
+    "odd.mp3": bytes(300) + encoded(noise(3), "MP3"),
+    "late.wav": encoded(noise(1), "WAV") + encoded(noise(1), "WAV")[44:],
+    "faulty.wav": encoded(np.full(9000, np.nan), "WAV", subtype="FLOAT"),
+    "text.wav": b"no sound",
+    "empty.wav": b"",
+    "text.m4a": b"no sound" * 100,
+}
+
+
+@pytest.mark.parametrize("name", IN_MEMORY)
+def test_a_file_in_memory_is_read_as_one_on_a_disk(tmp_path, name):
+    content = bytes(IN_MEMORY[name])
+    (tmp_path / name).write_bytes(content)
+    on_disk = told(tmp_path / name)
+    (tmp_path / name).unlink()
+    assert told(tmp_path / name, content) == on_disk
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "aac", "webm", "ac3"])
+def test_a_file_in_memory_is_read_by_the_other_decoder(tmp_path, suffix):
+    av = pytest.importorskip("av")
+    path = tmp_path / f"a.{suffix}"
+    coder = {"m4a": "aac", "aac": "aac", "webm": "libopus", "ac3": "ac3"}[suffix]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(coder, rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(noise(2)[None], format="fltp", layout="mono")
+        frame.sample_rate = 48_000
+        for part in av.AudioResampler(stream.format, "mono", 48_000).resample(frame):
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    on_disk = told(path)
+    assert on_disk[1] == 48_000
+    content = path.read_bytes()
+    path.unlink()
+    assert told(path, content) == on_disk
+
+
 @pytest.mark.parametrize("error", [MemoryError(), ValueError("odd"), RuntimeError("odd")])
 def test_any_failure_of_a_decoder_names_the_file(tmp_path, monkeypatch, error):
     soundfile.write(tmp_path / "a.wav", noise(1), RATE)

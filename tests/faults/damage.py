@@ -41,7 +41,8 @@ from byola_diff.scores import read_records, write_record
 from byola_diff.soundscapes.bgknown import corpus
 from byola_diff.soundscapes.render.mixer import mix
 from byola_diff.storage import BrokenFileError, load_checked, read_json, save_checked
-from byola_diff.store.packed import PackedStore, PackedStoreError
+from byola_diff.store.description import PackedStoreError
+from byola_diff.store.packed import PackedStore
 from byola_diff.tables.manifest import read_manifest
 from byola_diff.tables.preprocessing import Preprocessing
 from byola_diff.training.monitors import MetricsFile

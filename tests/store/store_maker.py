@@ -7,13 +7,8 @@ import numpy as np
 import soundfile
 
 from byola_diff.storage import sealed_json, sha256
-from byola_diff.store.packed import (
-    BLOCK_SAMPLES,
-    FORMAT_VERSION,
-    PackedStore,
-    block_digests,
-    shard_name,
-)
+from byola_diff.store.description import FORMAT_VERSION
+from byola_diff.store.packed import BLOCK_SAMPLES, PackedStore, block_digests, shard_name
 from byola_diff.store.packing import begin, pack_shard, plan_store, write_index
 
 RATE = 16_000

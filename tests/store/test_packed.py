@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from byola_diff.store import packed
-from byola_diff.store.packed import PackedStore, PackedStoreError
+from byola_diff.store.description import PackedStoreError
+from byola_diff.store.packed import PackedStore
 from tests.store.store_maker import RATE, files_of, pack, write_sounds, write_synthetic_store
 
 
@@ -87,6 +88,30 @@ def test_a_shard_that_shrinks_while_it_is_read_is_told(store):
     os.truncate(store.shard_path(0), 1000)
     with pytest.raises(PackedStoreError, match="truncated since opened"):
         store.read_crops([3], [0], 100)
+
+
+@pytest.mark.skipif(not hasattr(os, "preadv"), reason="other systems read in another way")
+def test_what_comes_in_parts_is_put_together(store, monkeypatch):
+    """As of more than 2 GiB, or over a network."""
+    before = [store.read(clip) for clip in range(5)]
+    whole = store.read_shard(0)
+    preadv, sizes = os.preadv, []
+
+    def short(descriptor, buffers, offset):
+        (buffer,) = buffers
+        sizes.append(len(buffer))
+        return preadv(descriptor, [memoryview(buffer)[:999]], offset)  # within a sample
+
+    monkeypatch.setattr(os, "preadv", short)
+    fresh = PackedStore.open(store.path)
+    for clip, samples in enumerate(before):
+        np.testing.assert_array_equal(fresh.read(clip), samples)
+    np.testing.assert_array_equal(fresh.read_crops([3], [7], 4000)[0], before[3][7:4007])
+    np.testing.assert_array_equal(fresh.read_shard(0), whole)
+    assert max(sizes) == 2 * len(whole)
+    os.truncate(store.shard_path(0), 100_000)
+    with pytest.raises(PackedStoreError, match="truncated since opened"):
+        fresh.read_shard(0)
 
 
 def test_description(store, tmp_path):

@@ -9,7 +9,7 @@ import soundfile
 from byola_diff.audio import files
 from byola_diff.audio.resample import resample
 from byola_diff.store import packing
-from byola_diff.store.packed import PackedStoreError
+from byola_diff.store.description import PackedStoreError
 from byola_diff.store.packing import begin, pack_shard, plan_store, record_path
 from tests.file_hashes import file_hashes
 from tests.helpers import peak_bytes
