@@ -1,15 +1,15 @@
 """What a deployed encoder loses and gains: size, error, speed on a CPU, and accuracy of a probe.
 
     python benchmarks/deploy.py                                  # procedural sounds: no accuracy
-    python benchmarks/deploy.py --manifest esc10/manifest.csv    # the probe too: 5 to 10 minutes
+    python benchmarks/deploy.py --manifest esc10/manifest.csv    # the probe too: minutes
 
 The files of `byola-diff deploy`, and what onnxruntime's own quantization makes of the float32 one:
 "dynamic" takes whole numbers for inputs and weights of linear layers, with one scale for all that
 is in the batch; "static" those of convolutions too, with scales from 32 procedural sounds. The
 front end stays in float32. Errors are of scene embeddings against PyTorch: the length of the
 difference over that of the embedding, and the cosine. Speed: clips of 5 s one by one, each variant
-in turn for several rounds; ratios are medians over the rounds. The probe is that of `--protocol
-logistic`, on all folds.
+in turn for several rounds, by the time of the processor, which other programs change little; ratios
+are medians over the rounds. The probe is that of `--protocol logistic`, on all folds.
 """
 
 import argparse
@@ -19,7 +19,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +41,20 @@ from byola_diff.tables.preprocessing import Preprocessing
 
 CLIP_S, BATCH, CALIBRATION_CLIPS = 5, 8, 32
 REFERENCE = "PyTorch"
+VARIANTS = (
+    *(REFERENCE, ".onnx float32", ".onnx float16", ".onnx int8", ".pt2 float32"),
+    *("onnxruntime dynamic", "onnxruntime static"),
+)
+FORMS = {
+    "megabytes": "8.1f",
+    "largest error": "10.1e",
+    "mean error": "10.1e",
+    "lowest cosine": "10.6f",
+    "clips/s": "9.1f",
+    "speed ratio": "8.2f",
+    "accuracy": "10.4f",
+}
+"""Columns of the table."""
 
 
 class Variant(NamedTuple):
@@ -59,7 +72,7 @@ class Clips(NamedTuple):
 
 
 def main() -> None:
-    """Measure each encoder, print a table, and write it as JSON if asked."""
+    """Measure each encoder, print rows as they come, and write them as JSON if asked."""
     options = _options()
     torch.set_num_threads(options.threads)
     manifest = None if options.manifest is None else read_manifest(options.manifest)
@@ -68,9 +81,12 @@ def main() -> None:
         encoder = load_encoder(name)
         batches = list(clips_of(manifest, encoder.sample_rate))
         with tempfile.TemporaryDirectory() as folder:
-            variants = make_variants(encoder, Path(folder), options)
+            variants = {
+                variant: make_variant(variant, encoder, Path(folder), options.threads)
+                for variant in dict.fromkeys([REFERENCE, *options.variants])
+            }
+            print(f"\n{name:22}  " + "  ".join(FORMS))
             table[name] = measure(variants, batches, manifest, options)
-        print_table(name, table[name])
     if options.json:
         options.json.write_text(json.dumps(table, indent=2) + "\n")
 
@@ -86,25 +102,29 @@ def clips_of(manifest: Manifest | None, rate: int) -> Iterator[Clips]:
         yield Clips(same, waveforms)
 
 
-def make_variants(
-    encoder: AudioEncoder, folder: Path, options: argparse.Namespace
-) -> dict[str, Variant]:
-    """PyTorch, our files, and what onnxruntime makes of the first of them."""
-    session = partial(_session, threads=options.threads)
-    float32 = folder / "float32.onnx"
-    variants = {REFERENCE: Variant(encoder.scene, 4 * sum(p.numel() for p in encoder.parameters()))}
-    for weights in ("float32", "float16", "int8"):
-        for suffix, opened in ((".onnx", session), (".pt2", _program)):
-            path = (folder / weights).with_suffix(suffix)
-            deploy(encoder, path, weights=weights)
-            variants[f"{suffix} {weights}"] = Variant(opened(path), path.stat().st_size)
-    prepared = folder / "prepared.onnx"
-    quant_pre_process(float32, prepared, skip_symbolic_shape=True)
-    for kind, quantize in (("dynamic", _quantize_dynamic), ("static", _quantize_static)):
-        path = folder / f"{kind}.onnx"
-        quantize(prepared, path, encoder.sample_rate)
-        variants[f"onnxruntime {kind}"] = Variant(session(path), path.stat().st_size)
-    return variants
+def make_variant(name: str, encoder: AudioEncoder, folder: Path, threads: int) -> Variant:
+    """One of `VARIANTS`; its files are left in the folder, and used again if they are there."""
+    if name == REFERENCE:
+        return Variant(encoder.scene, 4 * sum(each.numel() for each in encoder.parameters()))
+    kind, weights = name.split()
+    if kind == "onnxruntime":
+        path = folder / f"{weights}.onnx"
+        quantize = {"dynamic": _quantize_dynamic, "static": _quantize_static}[weights]
+        quantize(_prepared(encoder, folder), path, encoder.sample_rate)
+    else:
+        path = folder / f"{weights}{kind}"
+        deploy(encoder, path, weights=weights)  # type: ignore[arg-type]
+    embed = _program(path) if path.suffix == ".pt2" else _session(path, threads)
+    return Variant(embed, path.stat().st_size)
+
+
+def _prepared(encoder: AudioEncoder, folder: Path) -> Path:
+    """The float32 file as onnxruntime wants it before it quantises."""
+    path = folder / "prepared.onnx"
+    if not path.exists():
+        deploy(encoder, folder / "plain.onnx")
+        quant_pre_process(folder / "plain.onnx", path, skip_symbolic_shape=True)
+    return path
 
 
 def _session(path: Path, threads: int) -> Callable[[Tensor], Tensor]:
@@ -139,6 +159,7 @@ def _quantize_static(source: Path, path: Path, sample_rate: int) -> None:
         _Sounds(sounds),
         op_types_to_quantize=["Conv", "MatMul"],
         nodes_to_exclude=list(_front_end_nodes(source)),
+        activation_type=quantization.QuantType.QUInt8,
         per_channel=True,
     )
 
@@ -186,21 +207,22 @@ def measure(
         }
         if manifest is not None:
             table[name]["accuracy"] = accuracy(found, batches, manifest)
+        print_row(name, table[name])
     return table
 
 
 def seconds_of_rounds(
     variants: dict[str, Variant], batches: Sequence[Clips], options: argparse.Namespace
 ) -> dict[str, list[float]]:
-    """Seconds for the first clips one by one, in each round after one to warm up."""
+    """Processor seconds for the first clips one by one, in each round after one to warm up."""
     clips = torch.cat([batch.waveforms for batch in batches[: -(-options.speed_clips // BATCH)]])
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(1 + options.rounds):
         for name, variant in variants.items():
-            start = time.perf_counter()
+            start = time.process_time()
             for clip in clips[: options.speed_clips].split(1):
                 variant.embed(clip)
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.process_time() - start)
     return {name: values[1:] for name, values in seconds.items()}
 
 
@@ -211,22 +233,10 @@ def accuracy(embeddings: Tensor, batches: Sequence[Clips], manifest: Manifest) -
     return float(np.mean(list(probe_manifest(in_order.numpy(), manifest).values())))
 
 
-def print_table(name: str, table: dict[str, dict[str, float]]) -> None:
-    """One row for each variant."""
-    forms = {
-        "megabytes": "8.1f",
-        "largest error": "10.1e",
-        "mean error": "10.1e",
-        "lowest cosine": "10.6f",
-        "clips/s": "9.1f",
-        "speed ratio": "8.2f",
-        "accuracy": "10.4f",
-    }
-    shown = [column for column in forms if column in table[REFERENCE]]
-    print(f"\n{name:22}  " + "  ".join(shown))
-    for variant, figures in table.items():
-        cells = (f"{figures[column]:{forms[column]}}".rjust(len(column)) for column in shown)
-        print(f"{variant:22}  " + "  ".join(cells), flush=True)
+def print_row(name: str, figures: dict[str, float]) -> None:
+    """The figures of a variant, below those of a header."""
+    cells = (f"{value:{FORMS[column]}}".rjust(len(column)) for column, value in figures.items())
+    print(f"{name:22}  " + "  ".join(cells), flush=True)
 
 
 def _options() -> argparse.Namespace:
@@ -235,6 +245,7 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--encoders", nargs="+", default=["byola-diff", "byola-diff-small"])
+    parser.add_argument("--variants", nargs="+", default=VARIANTS, choices=VARIANTS)
     parser.add_argument("--manifest", type=Path, help="clips with labels and folds")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)

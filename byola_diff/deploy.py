@@ -43,17 +43,12 @@ _NAMES: Mapping[Output, tuple[str, ...]] = {
     "scene": ("scene_embedding",),
     "timestamps": ("timestamp_embeddings", "centers_ms"),
 }
+_FIXED = "embedding_size"
 _AXES = {
     "waveform": ("batch", "sample"),
-    "scene_embedding": ("batch",),
-    "timestamp_embeddings": ("batch", "frame"),
+    "scene_embedding": ("batch", _FIXED),
+    "timestamp_embeddings": ("batch", "frame", _FIXED),
     "centers_ms": ("batch", "frame"),
-}
-"""Of free size."""
-_SHAPES = {
-    "scene_embedding": "[batch, embedding_size]",
-    "timestamp_embeddings": "[batch, frame, embedding_size]",
-    "centers_ms": "[batch, frame]",
 }
 
 
@@ -101,12 +96,11 @@ def _metadata(
     encoder: AudioEncoder, output: Output, weights: StoredWeights, facts: Mapping[str, str]
 ) -> dict[str, str]:
     """What someone who has nothing but the file must know."""
-    names = ", ".join(f"{name} {_SHAPES[name]}" for name in _NAMES[output])
     return {
         **facts,
-        "input": "waveform [batch, sample]: mono, float32, in [-1, 1], at sample_rate. NaN and "
+        "input": f"{_described('waveform')}: mono, float32, in [-1, 1], at sample_rate; NaN and "
         "infinite samples are not refused",
-        "output": f"{names}, float32",
+        "output": f"{_described(*_NAMES[output])}: float32",
         "sample_rate": str(encoder.sample_rate),
         "embedding_size": str(encoder.scene_embedding_size),
         "frame_spacing_ms": str(encoder.frame_spacing_ms),
@@ -118,6 +112,10 @@ def _metadata(
         "weights": weights,
         "byola_diff": __version__,
     }
+
+
+def _described(*names: str) -> str:
+    return ", ".join(f"{name} [{', '.join(_AXES[name])}]" for name in names)
 
 
 @contextmanager
@@ -161,7 +159,8 @@ def _write_onnx(
     for value in (*written.model.graph.inputs, *written.model.graph.outputs):
         assert value.shape is not None
         for axis, size in enumerate(_AXES[str(value.name)]):
-            value.shape[axis] = size
+            if size != _FIXED:
+                value.shape[axis] = size
     written.model.metadata_props.update(metadata)
     written.model.producer_name, written.model.producer_version = "byola_diff", __version__
     written.save(path, external_data=False)
@@ -213,9 +212,9 @@ def run(options: DeployOptions) -> None:
     facts = bundle_facts(folder)
     deploy(encoder, options.file, options.output, options.weights, facts)
     n_bytes = options.file.stat().st_size
-    outputs = ", ".join(f"{name} {_SHAPES[name]}" for name in _NAMES[options.output])
     print(f"{options.file}  {n_bytes / 1e6:.1f} MB, licence: {facts['licence']}")
-    print(f"waveform [batch, sample] at {encoder.sample_rate} Hz -> {outputs}")
+    outputs = _described(*_NAMES[options.output])
+    print(f"{_described('waveform')} at {encoder.sample_rate} Hz -> {outputs}")
 
 
 def bundle_facts(folder: Path) -> dict[str, str]:

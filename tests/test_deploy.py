@@ -127,7 +127,14 @@ def test_onnx_says_what_it_is(made):
     assert [(each.domain, each.version) for each in model.opset_import] == [("", 21)]
     assert model.producer_name == "byola_diff"
     assert not {node.domain for node in model.graph.node} - {""}
-    facts = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
+    session = onnxruntime.InferenceSession(path)
+    assert [
+        (each.name, each.shape) for each in (*session.get_inputs(), *session.get_outputs())
+    ] == [
+        ("waveform", ["batch", "sample"]),
+        ("scene_embedding", ["batch", 48]),
+    ]
+    facts = session.get_modelmeta().custom_metadata_map
     assert {name: facts[name] for name in ("name", "licence", "weights_sha256", "weights")} == {
         "name": "tiny",
         "licence": "MIT",

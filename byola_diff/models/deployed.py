@@ -74,10 +74,11 @@ class DeployedTimestamps(_Deployed):
         n_frames = torch.sym_max((2 * n_samples - first + step) // step, 1)
         whole = torch.sym_max(n_frames * self.stride_samples - self.hop_samples, n_samples)
         frames = self._frames(waveform, torch.sym_max(whole, self.shortest_samples))
-        position = first + step * torch.arange(n_frames, device=waveform.device)
-        position = position.clamp_max(2 * n_samples).double()
+        number = torch.arange(n_frames, device=waveform.device)
+        position = (first + step * number).clamp_max(2 * n_samples).double()
         centers_ms = (position * 500 / self.sample_rate).float()
-        return frames[:, :n_frames], centers_ms.expand(batch, -1)
+        # Not a slice, of which torch.export does not know that it has as many frames.
+        return frames.index_select(1, number), centers_ms.expand(batch, -1)
 
 
 class _StoredLinear(nn.Module):
