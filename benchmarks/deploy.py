@@ -85,7 +85,8 @@ def main() -> None:
                 variant: make_variant(variant, encoder, Path(folder), options.threads)
                 for variant in dict.fromkeys([REFERENCE, *options.variants])
             }
-            print(f"\n{name:22}  " + "  ".join(FORMS))
+            columns = [each for each in FORMS if manifest is not None or each != "accuracy"]
+            print(f"\n{name:22}  " + "  ".join(columns), flush=True)
             table[name] = measure(variants, batches, manifest, options)
     if options.json:
         options.json.write_text(json.dumps(table, indent=2) + "\n")

@@ -10,8 +10,11 @@ from byola_diff.models.deployed import DeployedScene, DeployedTimestamps
 from tests.helpers import uniform_noise
 from tests.models.test_encoder import make_encoder
 
-LENGTHS = [1, 2, 160, 479, 480, 481, 559, 560, 561, 1119, 1120, 1121, 7999, 16_000, 16_081, 50_001]
-"""Around the shortest inputs, the first centres and whole strides of both networks."""
+LENGTHS = [
+    *(1, 2, 160, 479, 480, 481, 559, 560, 561, 879, 880),
+    *(1119, 1120, 1121, 1839, 1840, 16_000, 16_081),
+]
+"""Around the shortest inputs, the first and second centres and whole strides of both networks."""
 
 
 @pytest.fixture(scope="module", params=["2020", "2022"])
