@@ -169,7 +169,7 @@ class _Sounds(quantization.CalibrationDataReader):
     def __init__(self, sounds: Sequence[Tensor]) -> None:
         self.remaining = iter(sounds)
 
-    def get_next(self) -> dict[str, Any] | None:
+    def get_next(self) -> dict[str, Any] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         sound = next(self.remaining, None)
         return None if sound is None else {"waveform": sound.numpy()}
 

@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 
 import torch
 from torch import nn
+from torch.fx.experimental import _config as shape_settings
 
 from byola_diff import __version__
 from byola_diff.atomic import atomic_path
@@ -135,7 +136,9 @@ def _captured(graph: nn.Module) -> torch.export.ExportedProgram:
     """The graph for every batch and length, one clip and one sample among them."""
     free = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("sample", min=1)}
     # As in torch's own exporter to ONNX: else a size that is 1 at times is refused.
-    with torch.fx.experimental._config.patch(backed_size_oblivious=True):
+    with shape_settings.patch(  # pyright: ignore[reportAttributeAccessIssue]
+        backed_size_oblivious=True
+    ):
         return torch.export.export(
             graph, (torch.zeros(2, 16_000),), dynamic_shapes={"waveform": free}
         )
