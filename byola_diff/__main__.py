@@ -10,6 +10,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "pretrain": ("byola_diff.commands.pretrain", "pretrain an encoder"),
     "export": ("byola_diff.export", "write a training checkpoint as a bundle"),
     "push": ("byola_diff.commands.push", "upload a bundle to the Hugging Face hub"),
+    "deploy": ("byola_diff.deploy", "write an encoder as ONNX or a torch.export program"),
     "demo": ("byola_diff.demo.run", "what the shipped encoders do, and a pretraining to watch"),
     "evaluate": ("byola_diff.commands.evaluate", "evaluate frozen encoders, and report"),
     "prepare clips": ("byola_diff.commands.prepare_clips", "decode a folder of audio once"),

@@ -5,23 +5,17 @@ python -m byola_diff.export runs/byola_v2/checkpoints/last.ckpt bundles/byola_v2
 
 import json
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
-
 from byola_diff.command_line import read_options
+from byola_diff.deploy import bundle_facts, deploy
 from byola_diff.models.bundle import assembled, fill_bundle, whole_folder
 from byola_diff.models.encoder import AudioEncoder
-from byola_diff.models.pooling import mean_max_pool
 from byola_diff.models.weights import build_network, select_weights
 from byola_diff.option_fields import POSITIONAL
-from byola_diff.optional import require
 from byola_diff.storage import BrokenFileError, load_checked, save_checked
 
 
@@ -64,7 +58,8 @@ def export(
             weights = {key: value.contiguous() for key, value in state.items()}
             save_checked(weights, temporary / f"{weights_name(encoder, config)}.pth")
         if onnx:
-            write_onnx(encoder, temporary / "encoder.onnx")
+            facts = bundle_facts(temporary) | {"name": out.name}
+            deploy(encoder, temporary / "encoder.onnx", facts=facts)
     return sorted(out.iterdir())
 
 
@@ -88,46 +83,6 @@ def weights_name(encoder: AudioEncoder, config: Mapping[str, Any]) -> str:
     return f"{type(network).__name__}-{method}-{network.n_mels}x96d{network.dim}"
 
 
-class SceneFromLogMel(nn.Module):
-    """What ONNX holds: log-mel, as the front end gives it, to scene embedding."""
-
-    def __init__(self, encoder: AudioEncoder) -> None:
-        super().__init__()
-        self.normalize, self.network = encoder.normalize, encoder.network
-
-    def forward(self, log_mel: Float[Tensor, "batch 1 mel frame"]) -> Float[Tensor, "batch dim"]:
-        """Normalise, encode and pool."""
-        return mean_max_pool(self.network(self.normalize(log_mel)))
-
-
-def write_onnx(encoder: AudioEncoder, path: Path) -> None:
-    """Write log-mel [batch, 1, mel, frame] to scene embedding, batch and frame of any size.
-
-    The front end stays outside: ONNX runtimes differ in their Fourier transforms.
-
-    Raises:
-        ModuleNotFoundError: If onnx or onnxscript is not installed.
-    """
-    for module in ("onnx", "onnxscript"):
-        require(module, "onnx", "ONNX export")
-    example = torch.zeros(2, 1, encoder.network.n_mels, 96)
-    dynamic = {"log_mel": {0: torch.export.Dim("batch"), 3: torch.export.Dim("frame", min=16)}}
-    with warnings.catch_warnings():
-        # Deprecations inside the exporter, of no use to our users.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            SceneFromLogMel(encoder).eval(),
-            (example,),
-            path,
-            input_names=["log_mel"],
-            output_names=["scene_embedding"],
-            dynamic_shapes=dynamic,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
     """What is written of which checkpoint."""
@@ -137,7 +92,7 @@ class ExportOptions:
     out: Annotated[Path, POSITIONAL]
     """Folder to write: new, or empty."""
     onnx: bool = False
-    """Write ONNX too (log-mel to embedding)."""
+    """Write ONNX too (waveform to scene embedding), as `deploy` does."""
     licence: str = "not stated"
     """Licence of the weights."""
     data: str | None = None

@@ -5,9 +5,7 @@ import pytest
 import torch
 import yaml
 
-from byola_diff import export as export_module
-from byola_diff.audio.log_mel import LogMel
-from byola_diff.export import SceneFromLogMel, export, main, weights_name, write_onnx
+from byola_diff.export import export, main, weights_name
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
 from byola_diff.models.pair import OnlineTargetPair
@@ -173,23 +171,17 @@ def test_onnx_without_its_packages_names_the_extra(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", [AudioNTT2020(dim=32), AudioNTT2022(dim=1060)])
-def test_onnx_equals_torch_for_any_batch_and_length(tmp_path, network):
+def test_onnx_beside_the_bundle_is_the_encoder(tmp_path):
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
-    checkpoint = make_checkpoint(network)
-    encoder = export_module.encoder_from_checkpoint(checkpoint, tmp_path / "last.ckpt")
-    write_onnx(encoder, tmp_path / "encoder.onnx")
-    assert [path.name for path in tmp_path.iterdir()] == ["encoder.onnx"]
-    session = onnxruntime.InferenceSession(tmp_path / "encoder.onnx")
-    for batch, n_frames in [(1, 96), (3, 101), (2, 17), (1, 1001), (2, 8)]:
-        log_mel = torch.randn(batch, 1, 64, n_frames) * 4 - 7
-        (embedding,) = session.run(None, {"log_mel": log_mel.numpy()})
-        with torch.no_grad():
-            expected = SceneFromLogMel(encoder)(log_mel)
-        torch.testing.assert_close(torch.from_numpy(embedding), expected, rtol=0, atol=1e-4)
-    # The whole way, from the waveform.
-    log_mel = LogMel(**FRONT_END)(WAVEFORM)
-    (embedding,) = session.run(None, {"log_mel": log_mel.numpy()})
-    scene = encoder.scene(WAVEFORM)
-    torch.testing.assert_close(torch.from_numpy(embedding), scene, rtol=0, atol=1e-4)
+    path = saved(make_checkpoint(AudioNTT2020(dim=32)), tmp_path)
+    files = export(path, tmp_path / "out", onnx=True, licence="MIT")
+    assert "encoder.onnx" in [path.name for path in files]
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "encoder.onnx")
+    (embedding,) = session.run(None, {"waveform": WAVEFORM.numpy()})
+    expected = load_encoder(tmp_path / "out").scene(WAVEFORM)
+    torch.testing.assert_close(torch.from_numpy(embedding), expected, rtol=0, atol=1e-4)
+    facts = session.get_modelmeta().custom_metadata_map
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (facts["name"], facts["licence"]) == ("out", "MIT")
+    assert facts["weights_sha256"] == config["weights_sha256"]

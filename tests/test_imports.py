@@ -16,7 +16,7 @@ FLOORS = [
     ["audio", "randomness", "config", "storage", "command_line", "allocator", "commit"],
     ["cluster"],
     ["models", "losses", "augment", "tables", "store", "sounds", "workers", "devices"],
-    ["clips", "corpora"],
+    ["clips", "corpora", "deploy"],
     ["training", "soundscapes.render", "export", "free_corpus"],
     ["soundscapes.production"],
     ["soundscapes.sources"],

@@ -49,6 +49,7 @@ SCRIPTS = {
     "evaluate": "evaluate.py",
     "export": "-m byola_diff.export",
     "push": "-m byola_diff.commands.push",
+    "deploy": "-m byola_diff.deploy",
     "prepare clips": "datasets/prepare_clips.py",
     "prepare task": "datasets/prepare_task.py",
     "make sounds": "datasets/make_sounds.py",
