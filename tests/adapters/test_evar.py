@@ -24,7 +24,7 @@ def test_embeddings_by_hand():
 
 def test_a_configuration_of_other_weights_or_another_rate_is_refused():
     other = configuration(OTHER_SPEC)["content_hash"]
-    with pytest.raises(ValueError, match="content_hash is .*byola-diff adapter evar"):
+    with pytest.raises(ValueError, match=r"content_hash is .*byola-diff adapter evar"):
         EvarRepresentation(configuration(content_hash=other))
     with pytest.raises(ValueError, match="sample_rate is 8000, not 16000"):
         EvarRepresentation(configuration(sample_rate=16_000))
