@@ -13,6 +13,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "deploy": ("byola_diff.deploy", "write an encoder as ONNX or a torch.export program"),
     "demo": ("byola_diff.demo.run", "what the shipped encoders do, and a pretraining to watch"),
     "evaluate": ("byola_diff.commands.evaluate", "evaluate frozen encoders, and report"),
+    "adapter": ("byola_diff.commands.adapter", "what to paste for suites such as MTEB or S3PRL"),
     "prepare clips": ("byola_diff.commands.prepare_clips", "decode a folder of audio once"),
     "prepare task": ("byola_diff.commands.prepare_task", "write the manifest of a published task"),
     "make sounds": ("byola_diff.commands.make_sounds", "render labelled procedural sounds"),

@@ -27,7 +27,7 @@ FLOORS = [
     ["reports"],
     ["evaluation"],
     [f"evaluation.{name}" for name in ("linear", "hear", "bgknown", "additivity", "retrieval")],
-    ["build", "hear"],
+    ["build", "hear", "adapters"],
     ["demo", "commands"],
     ["__main__"],
 ]
@@ -38,6 +38,7 @@ OPTIONAL = {
     *("pandas", "pyarrow", "jinja2", "PIL"),
     *("nnAudio", "pyloudnorm", "jams", "sox"),
     *("webdataset", "braceexpand", "ray", "huggingface_hub"),
+    *("mteb", "xares", "s3prl"),
 }
 SCRIPTS = ["train.py", "evaluate.py", "datasets/*.py", "benchmarks/*.py"]
 
