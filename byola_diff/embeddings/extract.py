@@ -8,7 +8,6 @@ from typing import Literal
 import torch
 from jaxtyping import Float32
 from torch import Tensor
-from tqdm import tqdm
 
 from byola_diff.audio.files import decoder_name
 from byola_diff.audio.resample import resampler_name
@@ -20,6 +19,7 @@ from byola_diff.encoders.contract import Encoder
 from byola_diff.encoders.fusion import layer_scenes
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.models.precision import Precision, bfloat16_networks, resolved_precision
+from byola_diff.progress import progress
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 from byola_diff.tables.reading import read_clip
@@ -165,10 +165,10 @@ def _fill(
         store.load(extracted, digests)
     missing, how = extracted.missing(), (options.batch_size, options.n_workers)
     batches = read_batches(manifest, missing, encoder.sample_rate, preprocessing, *how)
-    bar = tqdm(
+    bar = progress(
         total=n_clips,
         initial=extracted.n_cached,
-        unit=" clips",
+        unit="clips",
         disable=not options.progress,
         leave=False,
     )
