@@ -12,7 +12,7 @@ PACKAGE = "byola_diff"
 
 # Every file of the top folder and every folder, also those inside another: a folder of its own.
 FLOORS = [
-    ["atomic", "option_fields", "optional", "stopping", "threads", "compiled"],
+    ["atomic", "option_fields", "optional", "stopping", "threads", "compiled", "progress"],
     ["audio", "randomness", "config", "storage", "command_line", "allocator", "commit"],
     ["cluster"],
     ["models", "losses", "augment", "tables", "store", "sounds", "workers", "devices"],
@@ -38,6 +38,7 @@ OPTIONAL = {
     *("pandas", "pyarrow", "jinja2", "PIL"),
     *("nnAudio", "pyloudnorm", "jams", "sox"),
     *("webdataset", "ray"),
+    *("tensorboard", "wandb", "mlflow"),
 }
 SCRIPTS = ["train.py", "evaluate.py", "datasets/*.py", "benchmarks/*.py"]
 
