@@ -32,8 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
         return import_module(COMMANDS["doctor"][0]).main(words[1:])
     try:
         run = _chosen(words)
-    except (ImportError, OSError) as error:  # the latter of libraries that are not Python's
-        sys.exit(f"byola-diff: {error}\nbyola-diff doctor tells what is broken")
+    except Exception as error:  # a broken package may raise anything as it is imported
+        what = f"{type(error).__name__}: {error}"
+        sys.exit(f"byola-diff: {what}\nbyola-diff doctor tells what is broken")
     return run()
 
 

@@ -197,6 +197,8 @@ def test_it_works_where_nothing_else_does(tmp_path):
     assert problems["tqdm"] == "not installed"
     assert problems["numpy"] is None
     assert found["gpus"] == {"problem": "OSError: libtorch.so is missing"}
+    assert not any(about["works"] for about in found["commands"].values())
+    assert "none is sure to work before the core packages are mended" in as_text(found)
     done = program("export", "x", "y", path=tmp_path)
     assert done.returncode == 1
     assert "byola-diff doctor tells what is broken" in done.stderr

@@ -191,11 +191,12 @@ def _programs() -> dict[str, dict[str, Any]]:
 
 def _commands() -> dict[str, dict[str, Any]]:
     """Of each command whether it works, what it lacks, and the commands that install that."""
-    found = {}
+    found, core = {}, _core_packages().values()
+    is_sound = not any(about["problem"] for about in core)
     for command in NEEDS:
         lacking = lacks(command)
         found[command] = {
-            "works": all(need.of for need, _ in lacking),
+            "works": is_sound and all(need.of for need, _ in lacking),
             "lacks": [{"module": n.module, "of": n.of, "problem": p} for n, p in lacking],
             "install": install_commands(lacking),
         }

@@ -82,6 +82,8 @@ def _tell_programs(part: Mapping[str, Any]) -> list[str]:
 
 
 def _tell_commands(part: Mapping[str, Any]) -> list[str]:
+    if not any(about["works"] for about in part.values()):
+        return ["commands: none is sure to work before the core packages are mended"]
     whole = [command for command, about in part.items() if not about["lacks"]]
     lines = [f"commands that lack nothing: {', '.join(whole) or 'none'}"]
     for command, about in part.items():
