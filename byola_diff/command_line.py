@@ -153,20 +153,21 @@ class HelpfulParser(ArgumentParser):
         self.details = details
         self.add_argument("--help-all", action=_HelpAll, help="show all there is to know, and exit")
 
-    def format_help(self, *how: Any) -> str:
+    def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
         """The brief help, which says how much is left out of it."""
         brief = copy.copy(self)
         shown = [action for action in self._actions if action.help != argparse.SUPPRESS]
         often = [action for action in shown if not getattr(action, "is_rare", False)]
         brief._actions = [_briefly(action) for action in often]
-        brief._action_groups = [copy.copy(self._positionals), copy.copy(self._optionals)]
-        for group, has_name in zip(brief._action_groups, (False, True), strict=True):
+        groups: list[Any] = [copy.copy(self._positionals), copy.copy(self._optionals)]
+        for group, has_name in zip(groups, (False, True), strict=True):
             group._group_actions = [a for a in brief._actions if bool(a.option_strings) == has_name]
+        brief._action_groups = groups
         brief.description = self.description and _up_to_example(self.description)
         if n_rare := len(shown) - len(often):
             more = f"{n_rare} more option{'s' if n_rare > 1 else ''}: {self.prog} --help-all"
             brief.epilog = f"{more}\n\n{self.epilog}" if self.epilog else more
-        return super(HelpfulParser, brief).format_help(*how)
+        return super(HelpfulParser, brief).format_help(formatter)
 
     def format_whole_help(self) -> str:
         """All options and texts."""

@@ -20,7 +20,7 @@ def _wrapped(line: str) -> list[str]:
     if line.strip().startswith("pip install"):  # to be copied
         return [line]
     indent = " " * (len(line) - len(line.lstrip()) + 4)
-    how = {"break_on_hyphens": False, "break_long_words": False}
+    how: dict[str, Any] = {"break_on_hyphens": False, "break_long_words": False}
     return textwrap.wrap(line, _WIDTH, subsequent_indent=indent, **how)
 
 
