@@ -129,7 +129,9 @@ def test_help_keeps_the_lines_of_the_description(parser):
 
 
 def test_help_explains_the_keys(parser):
-    assert "Of the air, not the cake." in parser.format_help()
+    whole, brief = parser.format_whole_help(), parser.format_help()
+    assert "Of the air, not the cake. (type: int, default: 180)" in " ".join(whole.split())
+    assert "Of the air, not the cake (default: 180)" in " ".join(brief.split())
 
 
 def test_a_missing_file_is_named_and_nothing_else_is_guessed(parser, tmp_path, capsys):
