@@ -58,7 +58,7 @@ def config_of(
         accelerator="gpu" if device == "cuda" else "cpu",
         devices=1,
         log_every=20 if device == "cuda" else 1,
-        tensorboard=False,
+        logger="none",
     )
     return PretrainConfig(
         out_dir=scratch / name,

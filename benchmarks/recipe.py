@@ -79,7 +79,7 @@ def _next_arm(arms: Path, out: Path) -> tuple[str, list[str]] | None:
 def train(folder: Path, base: str, words: list[str]) -> float:
     """CPU seconds of the training."""
     command = [sys.executable, ROOT / "train.py", "--config", base, "--out_dir", folder]
-    command += ["--training.tensorboard", "false", *words]
+    command += ["--training.logger", "none", *words]
     before_s = _children_s()
     with (folder / "log").open("w") as log:
         subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)

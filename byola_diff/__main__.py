@@ -1,10 +1,9 @@
 """The command `byola-diff`, which is also `python -m byola_diff`."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
-
-from byola_diff.command_line import choose_command
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "pretrain": ("byola_diff.commands.pretrain", "pretrain an encoder"),
@@ -12,6 +11,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "push": ("byola_diff.commands.push", "upload a bundle to the Hugging Face hub"),
     "deploy": ("byola_diff.deploy", "write an encoder as ONNX or a torch.export program"),
     "demo": ("byola_diff.demo.run", "what the shipped encoders do, and a pretraining to watch"),
+    "doctor": ("byola_diff.commands.doctor", "what works here, and what each command lacks"),
     "evaluate": ("byola_diff.commands.evaluate", "evaluate frozen encoders, and report"),
     "adapter": ("byola_diff.commands.adapter", "what to paste for suites such as MTEB or S3PRL"),
     "prepare clips": ("byola_diff.commands.prepare_clips", "decode a folder of audio once"),
@@ -31,14 +31,30 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 def main(arguments: Sequence[str] | None = None) -> int | None:
     """Run the command that the first word or two name; returns its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["doctor"]:  # which works where nothing else does
+        return import_module(COMMANDS["doctor"][0]).main(words[1:])
+    try:
+        run = _chosen(words)
+    except Exception as error:  # a broken package may raise anything as it is imported
+        what = f"{type(error).__name__}: {error}"
+        sys.exit(f"byola-diff: {what}\nbyola-diff doctor tells what is broken")
+    return run()
+
+
+def _chosen(words: Sequence[str]) -> Callable[[], int | None]:
+    """The command that the words call for, and its own words; they end the program if it is none.
+
+    What it needs is imported now, as most commands import torch, and help should not wait for it.
+    """
+    from byola_diff.command_line import choose_command
+
     about = {name: text for name, (_, text) in COMMANDS.items()}
     n_words = 2 if any(words[:1] == name.split()[:1] for name in about if " " in name) else 1
     if n_words == 2 and (len(words) < 2 or words[1].startswith("-")):
         words, n_words = ["--help"], 1
     named = [" ".join(words[:n_words]), *words[n_words:]]
     name = choose_command(named, about, prog="byola-diff", description=__doc__)
-    # Imported now, as most commands import torch, and help should not wait for it.
-    return import_module(COMMANDS[name][0]).main(named[1:], prog=f"byola-diff {name}")
+    return partial(import_module(COMMANDS[name][0]).main, named[1:], prog=f"byola-diff {name}")
 
 
 if __name__ == "__main__":

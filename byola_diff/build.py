@@ -2,13 +2,11 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -28,6 +26,7 @@ from byola_diff.tables.rows import located
 from byola_diff.training.checkpoints import CheckedCheckpointIO, KeepCheckpoints, StopTogether
 from byola_diff.training.clip_module import ClipModule
 from byola_diff.training.learner import Learner
+from byola_diff.training.loggers import RunLogs
 from byola_diff.training.monitors import ListRejectedFiles, Meter, ScoreDuringTraining
 from byola_diff.training.objective import Objective
 from byola_diff.training.progress import UNBOUNDED_STEPS, Progress, TimeLimit
@@ -87,27 +86,23 @@ def build_clip_module(config: PretrainConfig) -> ClipModule:
     return ClipModule(config, count_steps(config) * config.training.accumulate)
 
 
-def build_trainer(config: PretrainConfig) -> pl.Trainer:
+def build_trainer(config: PretrainConfig, resumed: bool = False) -> pl.Trainer:
     """Lightning's trainer with our logs, checkpoints and monitors.
+
+    Loggers of a run that is `resumed` go on with what they began.
 
     Raises:
         ValueError: If there are fewer clips than a batch, or the manifest of the monitor or some
             of its clips can't be used.
-        ModuleNotFoundError: If a log for TensorBoard is asked for and can't be written.
+        ModuleNotFoundError: If a logger is asked for whose package is not installed.
     """
     training, world_size = config.training, count_devices(config) * config.training.nodes
-    if training.tensorboard and find_spec("tensorboard") is None:
-        raise ModuleNotFoundError(
-            "training.tensorboard needs a package that is not installed: "
-            "pip install 'byola-diff[log]', or give --training.tensorboard false"
-        )
-    n_steps, strategy = count_steps(config), "auto"
+    logs, n_steps, strategy = RunLogs(config, resumed), count_steps(config), "auto"
     if world_size > 1 and training.sync_batchnorm and not use_gpu(config):
         raise ValueError("training.sync_batchnorm needs GPUs: torch can't do it on a CPU")
     if world_size > 1:
         # Each process keeps its own batch statistics and mixup memory: nothing is broadcast.
         strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
-    loggers = [TensorBoardLogger(config.out_dir, "", "")] if training.tensorboard else []
     return pl.Trainer(
         accelerator=training.accelerator,
         devices=count_devices(config),
@@ -117,9 +112,9 @@ def build_trainer(config: PretrainConfig) -> pl.Trainer:
         max_steps=n_steps,
         deterministic=training.deterministic,
         accumulate_grad_batches=training.accumulate,
-        callbacks=_callbacks(config, world_size),
+        callbacks=[*_callbacks(config, world_size), logs],
         plugins=[CheckedCheckpointIO()],
-        logger=loggers or False,
+        logger=list(logs.loggers.values()) or False,
         log_every_n_steps=1,  # of logs that Lightning writes: there are none
         enable_progress_bar=False,
         enable_checkpointing=False,

@@ -1,6 +1,7 @@
 """Command lines: options from a dataclass, and errors that say which key was meant."""
 
 import argparse
+import copy
 import difflib
 import io
 import re
@@ -28,6 +29,7 @@ _WORDING = (
 """What of jsonargparse's errors speaks of Python and of a parser, and what says it to a user."""
 _SCRIPT = re.compile(r"python (?:datasets/\w+|train|evaluate)\.py")
 _MISSING = "the following arguments are required: "
+_HELP_COLUMN = 32
 _ADVICE_WOULD_MISLEAD = ("argument ", "-")
 """Beginnings of errors about values: their words are no misspelt keys."""
 
@@ -39,18 +41,25 @@ def read_options(
     prog: str,
     description: str | None,
     epilog: str | None = None,
+    details: str | None = None,
 ) -> Options:
     """The options that a command line gives, as an object of the dataclass `kind`.
 
     Each field is an option, as `byola_diff.option_fields.arguments_of` says. `words` of None are
-    those of this process. In the help, `prog` stands instead of `python SCRIPT`. A `ValueError`
-    of `kind`, for options that do not go together, ends the program.
+    those of this process. In the help, `prog` stands instead of `python SCRIPT`; `details` are in
+    that of `--help-all` alone. A `ValueError` of `kind`, for options that do not go together, ends
+    the program.
     """
-    below = f"{SHARING_HELP}\n\n{epilog}" if epilog else SHARING_HELP
-    texts = {"description": called(prog, description), "epilog": called(prog, below)}
-    parser = HelpfulParser(prog=prog, **texts)
+    parser = HelpfulParser(
+        prog=prog,
+        description=called(prog, description),
+        epilog=called(prog, epilog),
+        details=f"{details}\n\n{SHARING_HELP}" if details else SHARING_HELP,
+    )
     for flag, how, text in arguments_of(kind):
-        parser.add_argument(flag, **how).whole_help = text  # type: ignore[attr-defined]
+        is_rare = how.pop("rare")
+        action = parser.add_argument(flag, **how)
+        action.whole_help, action.is_rare = text, is_rare  # type: ignore[attr-defined]
     values = vars(parser.parse_args(words))
     for action in parser._actions:
         if isinstance(action.nargs, int) and isinstance(values.get(action.dest), list):
@@ -112,21 +121,58 @@ def exit_status(
 class _KeepLines(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
     """Shows the description as it was written, and the help of `read_options`."""
 
+    def __init__(self, prog: str, **settings: Any) -> None:
+        super().__init__(prog, max_help_position=_HELP_COLUMN, **settings)
+
     def _get_help_string(self, action: argparse.Action) -> str:
         whole = getattr(action, "whole_help", None)
         return super()._get_help_string(action) if whole is None else whole
 
 
+class _HelpAll(argparse._HelpAction):
+    """Prints the whole help, and ends the program."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        assert isinstance(parser, HelpfulParser)
+        print(parser.format_whole_help(), end="")
+        parser.exit()
+
+
 class HelpfulParser(ArgumentParser):
     """A parser of configuration files and options that names the nearest valid key.
 
-    Dashes and underscores in names of options are the same: `--out-dir` is `--out_dir`.
+    Dashes and underscores in names of options are the same: `--out-dir` is `--out_dir`. The help is
+    brief: what has an attribute `is_rare` that is true, what the description says below its first
+    example, all but the first sentence of settings, and `details` are in that of `--help-all`.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, details: str | None = None, **settings: Any) -> None:
         # The help shows the text below each field of a configuration class.
         set_parsing_settings(docstring_parse_attribute_docstrings=True)
         super().__init__(formatter_class=_KeepLines, allow_abbrev=False, **settings)
+        self.details = details
+        self.add_argument("--help-all", action=_HelpAll, help="show all there is to know, and exit")
+
+    def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
+        """The brief help, which says how much is left out of it."""
+        brief = copy.copy(self)
+        shown = [action for action in self._actions if action.help != argparse.SUPPRESS]
+        often = [action for action in shown if not getattr(action, "is_rare", False)]
+        brief._actions = [_briefly(action) for action in often]
+        groups: list[Any] = [copy.copy(self._positionals), copy.copy(self._optionals)]
+        for group, has_name in zip(groups, (False, True), strict=True):
+            group._group_actions = [a for a in brief._actions if bool(a.option_strings) == has_name]
+        brief._action_groups = groups
+        brief.description = self.description and _up_to_example(self.description)
+        if n_rare := len(shown) - len(often):
+            more = f"{n_rare} more option{'s' if n_rare > 1 else ''}: {self.prog} --help-all"
+            brief.epilog = f"{more}\n\n{self.epilog}" if self.epilog else more
+        return super(HelpfulParser, brief).format_help(formatter)
+
+    def format_whole_help(self) -> str:
+        """All options and texts."""
+        whole = super().format_help()
+        return f"{whole}\n{self.details}\n" if self.details else whole
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **how: Any) -> Namespace:  # type: ignore[override]
         """As of the base class, with names of options in the spelling that the parser knows."""
@@ -154,7 +200,7 @@ class HelpfulParser(ArgumentParser):
             message = _MISSING + ", ".join(f if f in known else name for name, f in flags)
         elif not message.startswith(_ADVICE_WOULD_MISLEAD):
             message += self._advice(message)
-        self.exit(2, f"{self.prog}: error: {message}\nAll keys: {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: error: {message}\nAll keys: {self.prog} --help-all\n")
 
     def _advice(self, message: str) -> str:
         known = sorted(self.get_defaults(skip_validation=True).keys(branches=True))
@@ -170,6 +216,24 @@ class HelpfulParser(ArgumentParser):
         group = f"{in_group[1]}."
         names = [key.removeprefix(group) for key in known if key.startswith(group)]
         return f"\n'{in_group[1]}' takes: {', '.join(names)}"
+
+
+def _briefly(action: argparse.Action) -> argparse.Action:
+    """The option of a setting with the first sentence of its help, and no type; others as are."""
+    if hasattr(action, "whole_help") or isinstance(action, argparse._HelpAction):
+        return action
+    brief, default = copy.copy(action), action.default
+    text = (action.help or "").partition(". ")[0].removesuffix(".")
+    known = "" if default in (None, argparse.SUPPRESS) else f" (default: {default})"
+    brief.whole_help = text + known  # type: ignore[attr-defined]
+    return brief
+
+
+def _up_to_example(description: str) -> str:
+    """The text to the end of its first indented paragraph; all of it where there is none."""
+    paragraphs = description.strip("\n").split("\n\n")
+    ends = (n for n, text in enumerate(paragraphs, start=1) if text.startswith("  "))
+    return "\n\n".join(paragraphs[: next(ends, None)]) + "\n"
 
 
 def _dashed(name: str) -> str:

@@ -20,25 +20,43 @@ _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fop
 _LONGEST_S = 120
 
 
+class NotCompiledError(Exception):
+    """Why there are no functions of a C++ file."""
+
+
 @cache
 def compiled_library(source: Path) -> ctypes.CDLL | None:
     """The functions of a C++ file, which is compiled for this machine once and then kept.
 
-    None, which is said once, where there is no compiler, where it fails, or where the threads of
-    what it makes are not PyTorch's; and None with `BYOLA_DIFF_COMPILED=0` in the environment. The
-    file has to have a function `max_threads`, of OpenMP.
+    None, which is said once, where there are none: see `compile_library`; and None with
+    `BYOLA_DIFF_COMPILED=0` in the environment.
     """
     if os.environ.get(_OFF) == "0":
         return None
     try:
+        return compile_library(source)
+    except NotCompiledError as error:
+        print(error, file=sys.stderr)
+        return None
+
+
+def compile_library(source: Path) -> ctypes.CDLL:
+    """As `compiled_library`; the file has to have a function `max_threads`, of OpenMP.
+
+    Raises:
+        NotCompiledError: If there is no compiler, it fails, or the threads of what it makes are not
+            PyTorch's; and with `BYOLA_DIFF_COMPILED=0` in the environment.
+    """
+    if os.environ.get(_OFF) == "0":
+        raise NotCompiledError(f"{source.name} is switched off by {_OFF}=0")
+    try:
         library = _load(source)
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # as without a home
-        reason = getattr(error, "stderr", "") or str(error)
-        print(f"{source.name} is not compiled, which is slower: {reason.strip()}", file=sys.stderr)
-        return None
+        reason = (getattr(error, "stderr", "") or str(error)).strip()
+        text = f"{source.name} is not compiled, which is slower: {reason}"
+        raise NotCompiledError(text) from error
     if not _shares_threads(library):
-        print(f"{source.name} is not used: its threads are not PyTorch's", file=sys.stderr)
-        return None
+        raise NotCompiledError(f"{source.name} is not used: its threads are not PyTorch's")
     return library
 
 

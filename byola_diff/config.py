@@ -68,10 +68,11 @@ class DataConfig:
     """Where training clips come from."""
 
     source: SourceKind = "folder"
-    """A folder of audio decoded as needed; a packed store read from disk; the same store held on
-    the device; tar shards of audio read in sequence; or procedural sounds, which take no `root`."""
+    """What clips are read from, or made by. A folder of audio is decoded as needed; a packed store
+    is read from disk, or held on the device (resident); tar shards of audio are read in sequence;
+    procedural sounds take no `root`."""
     root: str | Path | None = None  # a `Path` keeps but one of the two slashes of a URL
-    """Folder of the audio or of the packed store; of shards a folder, or a path or URL with braces,
+    """Folder of the audio or of the packed store. Of shards a folder, or a path or URL with braces,
     such as `s3://mine/part-{0000..0099}.tar`."""
     sources: tuple[SourceConfig, ...] = ()
     """Several sources mixed at stated shares, in place of `source` and `root`, such as
@@ -160,7 +161,7 @@ class ObjectiveConfig:
     """The loss, which `byola_diff.training.objective` computes."""
 
     difference_weight: float = 0.5
-    """Share of the difference term, in [0, 1]; 0 is BYOL-A."""
+    """Share of the difference term, in [0, 1]. 0 is BYOL-A."""
     rate_range: tuple[float, float] = (0.4, 0.6)
     """Range of the neighbour's share in the mixture, drawn per clip."""
     symmetric: bool = True
@@ -192,6 +193,9 @@ class ObjectiveConfig:
         _require(0 < low <= high < 1, "objective.rate_range", "within (0, 1)", self.rate_range)
 
 
+LoggerName = Literal["tensorboard", "csv", "wandb", "mlflow", "none"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """The run."""
@@ -210,12 +214,12 @@ class TrainingConfig:
     """Share of the weights that AdamW takes away at a learning rate of 1; 0 is Adam. Not of biases
     and batch normalisation."""
     epochs: int = 100
-    """Passes over the clips; not used where `steps` or `minutes` is given."""
+    """Passes over the clips. Not used where `steps` or `minutes` is given."""
     steps: int | None = None
-    """Optimiser steps; these or `minutes` are needed for procedural, sharded and mixed sources,
-    which never end."""
+    """Optimiser steps, in place of epochs. These or `minutes` are needed for procedural, sharded
+    and mixed sources, which never end."""
     minutes: float | None = None
-    """Time for all steps, in place of `steps`: the schedule follows the clock and ends with it, so
+    """Time for all steps, in place of `steps`. The schedule follows the clock and ends with it, so
     two runs are not the same to the bit."""
     accumulate: int = 1
     """Batches per optimiser step."""
@@ -228,7 +232,7 @@ class TrainingConfig:
     accelerator: str = "auto"
     """"cpu", "gpu", or "auto": a GPU if there is one."""
     devices: int | Literal["auto"] = "auto"
-    """Processes on each node; "auto" is one for each GPU, or one on a CPU."""
+    """Processes on each node. "auto" is one for each GPU, or one on a CPU."""
     nodes: int = 1
     """Machines."""
     deterministic: bool = False
@@ -242,8 +246,9 @@ class TrainingConfig:
     """Steps between checkpoints; the last step always leaves one."""
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept."""
-    tensorboard: bool = True
-    """Whether the log is written for TensorBoard too."""
+    logger: LoggerName | tuple[LoggerName, ...] = "tensorboard"
+    """Where the log goes: tensorboard, csv, wandb, mlflow, none, or several of them. Such as
+    `[tensorboard, wandb]`. "csv" is `metrics.csv`, which every run has, and "none" nothing else."""
 
     def __post_init__(self) -> None:
         _require(0 <= self.ema_decay <= 1, "training.ema_decay", "in [0, 1]", self.ema_decay)
@@ -260,6 +265,16 @@ class TrainingConfig:
         _require(0 < share <= 1, "training.warmup_share", "in (0, 1]", share)
         any_devices = devices == "auto" or devices >= 1
         _require(any_devices, "training.devices", "at least 1 or 'auto'", devices)
+        names = (self.logger,) if isinstance(self.logger, str) else self.logger
+        is_plain = len({*names}) == len(names) > 0 and ("none" not in names or len(names) == 1)
+        rule = "one or several loggers, each once, or 'none'"
+        _require(is_plain, "training.logger", rule, self.logger)
+
+    @property
+    def trackers(self) -> tuple[LoggerName, ...]:
+        """The loggers that write something beside `metrics.csv`, in their order."""
+        names = (self.logger,) if isinstance(self.logger, str) else self.logger
+        return tuple(name for name in names if name not in ("csv", "none"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,7 +282,7 @@ class MonitorConfig:
     """A nearest-neighbour score during training, on labelled clips that are not trained on."""
 
     manifest: Path | None = None
-    """Labelled manifest with splits or folds; none, no score."""
+    """Labelled manifest with splits or folds. None, no score."""
     every: int = 1000
     """Steps between scores."""
 
@@ -284,7 +299,7 @@ class PretrainConfig:
     seed: int = 42
     """Seed of all draws."""
     init_from: str | None = None
-    """Encoder to start from, in place of random weights: a bundle folder, `hf:OWNER/NAME` on the
+    """Encoder to start from, in place of random weights. A bundle folder, `hf:OWNER/NAME` on the
     Hugging Face hub, a `.pth` of BYOL-A, or the name of a shipped one (a folder of such a name is
     `./NAME`). Its network goes before `encoder`, and the front end and statistics of a bundle
     before `front_end` and those of the clips. Projector and predictors are new."""

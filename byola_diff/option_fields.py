@@ -11,6 +11,8 @@ from docstring_parser import parse_from_object
 
 POSITIONAL = object()
 """In `Annotated`: the value is given by its place, without the name of the option."""
+RARE = object()
+"""In `Annotated`: the brief help leaves the option out."""
 
 
 def positive_whole(word: str | int) -> int:
@@ -40,7 +42,7 @@ def arguments_of(kind: type) -> Iterator[tuple[str, dict[str, Any], str]]:
 
     A list takes one word or more, a tuple of fixed length as many, a `Literal` is a choice. The
     text below a field is the help. `Annotated` has what types don't say: a function that converts
-    and refuses words, names of values for the help, `POSITIONAL`.
+    and refuses words, names of values for the help, `POSITIONAL`, `RARE`.
     """
     hints, texts = get_type_hints(kind, include_extras=True), _texts_below_fields(kind)
     known = {field.name: field for field in fields(kind)}
@@ -52,7 +54,7 @@ def arguments_of(kind: type) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def _argument(field: Field[Any], hint: Any) -> dict[str, Any]:
-    """Arguments of `add_argument` for a field, and whether it is `positional`."""
+    """Arguments of `add_argument` for a field, and whether it is `positional`, and `rare`."""
     hint, extras = _unwrapped(hint)
     parts = get_args(hint) if get_origin(hint) in (list, tuple) else ()
     how: dict[str, Any] = {}
@@ -60,7 +62,7 @@ def _argument(field: Field[Any], hint: Any) -> dict[str, Any]:
         how["nargs"] = "+" if get_origin(hint) is list else len(parts)
         hint, inner = _unwrapped(parts[0])
         extras = (*inner, *extras)
-    how["positional"] = POSITIONAL in extras
+    how["positional"], how["rare"] = POSITIONAL in extras, RARE in extras
     if field.default_factory is not MISSING:
         how["default"] = field.default_factory()
     elif field.default is not MISSING:

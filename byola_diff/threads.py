@@ -129,6 +129,19 @@ class _MainThread:
 _main_thread = _MainThread()
 
 
+def why_kept() -> str | None:
+    """Why the number of threads stays as it is whatever other programs do; None if it does not."""
+    if os.environ.get(_KEEP):
+        return f"{_KEEP} is set"
+    if torch.get_num_threads() == 1:
+        return "there is one"
+    if threading.current_thread() is not threading.main_thread():
+        return "this is not the main thread"
+    if not (_PROCESSORS.is_file() and _OWN_WAITING.is_file()):
+        return "the system does not tell what other programs use"
+    return None
+
+
 @contextmanager
 def sharing_cores() -> Iterator[None]:
     """In the block, PyTorch's threads in the main thread follow what other programs leave.
@@ -138,9 +151,7 @@ def sharing_cores() -> Iterator[None]:
     outside Linux, in other threads than the main one, or with `BYOLA_DIFF_FIXED_THREADS` set.
     """
     n_full = torch.get_num_threads()
-    is_main = threading.current_thread() is threading.main_thread()
-    can_see = _PROCESSORS.is_file() and _OWN_WAITING.is_file()
-    if n_full == 1 or not is_main or not can_see or os.environ.get(_KEEP):
+    if why_kept():
         yield
         return
     _main_thread.wanted = n_full

@@ -30,7 +30,7 @@ SMALL = {
         "precision": "float32",
         "log_every": 1,
         "checkpoint_every": 3,
-        "tensorboard": False,
+        "logger": "none",
     },
 }
 
@@ -100,7 +100,7 @@ def pretrain():
 
     def run(config, resume="no"):
         checkpoint = run_identity.find_checkpoint(config, resume)
-        trainer = build.build_trainer(config)
+        trainer = build.build_trainer(config, resumed=checkpoint is not None)
         identity = run_identity.identity_of_run(config)
         if checkpoint:
             run_identity.check_resumed(config, checkpoint, identity)

@@ -1,3 +1,4 @@
+import argparse
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -96,12 +97,41 @@ def test_names_are_not_guessed(parser, capsys):
     assert "Did you mean 'eggs' for 'egg'?" in refusal(parser, ["--egg=4"], capsys)
 
 
+ABOUT = "Bake.\n\n    bake --eggs 4\n\nAny oven will do, in\nany kitchen.\n"
+
+
+def test_the_brief_help_leaves_out_what_is_rare(capsys):
+    parser = HelpfulParser(
+        prog="bake", description=ABOUT, details="Ovens differ.", epilog="Enjoy your meal."
+    )
+    parser.add_argument("--eggs", help="how many")
+    parser.add_argument("--salt", help="a pinch").is_rare = True
+    parser.add_argument("--secret", help=argparse.SUPPRESS).is_rare = True
+    brief = parser.format_help()
+    assert "how many" in brief
+    assert "bake --eggs 4" in brief
+    assert not [word for word in ("salt", "Any oven", "differ", "secret") if word in brief]
+    assert brief.endswith("1 more option: bake --help-all\n\nEnjoy your meal.\n")
+    with pytest.raises(SystemExit) as stopped:
+        parser.parse_args(["--help-all"])
+    whole = capsys.readouterr().out
+    assert stopped.value.code == 0
+    assert [word for word in ("how many", "a pinch", ABOUT, "differ") if word in whole] == [
+        *("how many", "a pinch", ABOUT, "differ")
+    ]
+    assert "secret" not in whole
+    assert parser.format_help() == brief  # nothing stays hidden, or changed
+    assert parser.parse_args(["--salt", "x"]).salt == "x"
+
+
 def test_help_keeps_the_lines_of_the_description(parser):
     assert "Bake.\n\n    bake --eggs 4\n" in parser.format_help()
 
 
 def test_help_explains_the_keys(parser):
-    assert "Of the air, not the cake." in parser.format_help()
+    whole, brief = parser.format_whole_help(), parser.format_help()
+    assert "Of the air, not the cake. (type: int, default: 180)" in " ".join(whole.split())
+    assert "Of the air, not the cake (default: 180)" in " ".join(brief.split())
 
 
 def test_a_missing_file_is_named_and_nothing_else_is_guessed(parser, tmp_path, capsys):

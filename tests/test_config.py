@@ -52,6 +52,9 @@ from byola_diff.config import (
         (TrainingConfig, {"projection_dim": 0}, "training.projection_dim must be"),
         (TrainingConfig, {"steps": 0}, "training.steps must be at least 1, not 0"),
         (TrainingConfig, {"devices": 0}, "training.devices must be at least 1 or 'auto', not 0"),
+        (TrainingConfig, {"logger": ()}, r"training.logger must be one or several .* not \(\)"),
+        (TrainingConfig, {"logger": ("none", "csv")}, "training.logger must be one or several"),
+        (TrainingConfig, {"logger": ("wandb", "wandb")}, "training.logger must be .* each once"),
         (MonitorConfig, {"every": 0}, "monitor.every must be at least 1, not 0"),
         (PretrainConfig, {"data": DataConfig(source="procedural")}, "give training.steps"),
     ],
@@ -111,9 +114,60 @@ def test_a_value_in_place_of_a_group_is_refused(tmp_path, capsys):
     assert "training: takes settings by name, not 3" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("logger", "trackers"),
+    [
+        ("none", ()),
+        ("csv", ()),
+        ("tensorboard", ("tensorboard",)),
+        (("mlflow", "csv", "wandb"), ("mlflow", "wandb")),
+    ],
+)
+def test_loggers_beside_the_log_that_every_run_has(logger, trackers):
+    assert TrainingConfig(logger=logger).trackers == trackers
+
+
+@pytest.mark.parametrize(
+    ("text", "logger"), [("wandb", "wandb"), ("[tensorboard, wandb]", ("tensorboard", "wandb"))]
+)
+def test_one_logger_or_several_are_given(text, logger, tmp_path):
+    (tmp_path / "mine.yaml").write_text(f"training: {{logger: {text}}}\n")
+    root = ["--data.root", str(tmp_path)]
+    for words in (["--training.logger", text], ["--config", str(tmp_path / "mine.yaml")]):
+        assert parse_args([*words, *root])[0].training.logger == logger
+
+
+@pytest.mark.parametrize(("former", "logger"), [("true", "tensorboard"), ("false", "none")])
+def test_the_former_setting_of_a_logger_is_understood(former, logger, tmp_path, capsys):
+    (tmp_path / "old.yaml").write_text(f"training: {{tensorboard: {former}, lr: 0.002}}\n")
+    root = ["--data.root", str(tmp_path)]
+    old = ["--config", str(tmp_path / "old.yaml")]
+    for words in ([*old], ["--training.tensorboard", former]):
+        assert parse_args([*words, *root])[0].training.logger == logger
+        told = capsys.readouterr().err
+        assert told == f"train.py: training.tensorboard is taken as training.logger: {logger}\n"
+    assert parse_args([*old, *root])[0].training.lr == 0.002
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        parse_args([*old, *root, "--training.logger", "wandb"])
+    assert (
+        "training.tensorboard is now part of training.logger: leave it" in capsys.readouterr().err
+    )
+
+
+def test_the_former_setting_is_shown_nowhere(capsys):
+    for words in (["--help-all"], ["--print_config", "--data.root", "x"]):
+        with pytest.raises(SystemExit):
+            parse_args(words)
+        printed = capsys.readouterr().out
+        assert "logger" in printed
+        assert "training.tensorboard" not in printed
+        assert "  tensorboard:" not in printed
+
+
 def test_every_setting_is_explained(capsys):
     with pytest.raises(SystemExit):
-        parse_args(["--help"])
+        parse_args(["--help-all"])
     assert re.findall(r"--\S+(?: \S+)?\s+\(type", capsys.readouterr().out) == []
 
 

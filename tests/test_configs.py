@@ -67,7 +67,7 @@ def test_keys_are_documented():
     plain = {
         "window_samples n_fft hop_samples n_mels f_min_hz f_max_hz backend mixup_memory name dim",
         "rate_range symmetric detach_reference renormalize_mixture seed root lr ema_decay",
-        "projection_hidden projection_dim accelerator devices nodes keep_checkpoints tensorboard",
+        "projection_hidden projection_dim accelerator devices nodes keep_checkpoints",
         "front_end data views encoder objective training monitor",
     }
     known = set(" ".join(plain).split())

@@ -12,7 +12,7 @@ PACKAGE = "byola_diff"
 
 # Every file of the top folder and every folder, also those inside another: a folder of its own.
 FLOORS = [
-    ["atomic", "option_fields", "optional", "stopping", "threads", "compiled"],
+    ["atomic", "option_fields", "optional", "stopping", "threads", "compiled", "progress"],
     ["audio", "randomness", "config", "storage", "command_line", "allocator", "commit"],
     ["cluster"],
     ["models", "losses", "augment", "tables", "store", "sounds", "workers", "devices"],
@@ -39,6 +39,7 @@ OPTIONAL = {
     *("nnAudio", "pyloudnorm", "jams", "sox"),
     *("webdataset", "braceexpand", "ray", "huggingface_hub"),
     *("mteb", "xares", "s3prl"),
+    *("tensorboard", "wandb", "mlflow"),
 }
 SCRIPTS = ["train.py", "evaluate.py", "datasets/*.py", "benchmarks/*.py"]
 

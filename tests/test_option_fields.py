@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pytest
 
 from byola_diff.command_line import read_options
-from byola_diff.option_fields import POSITIONAL, Count, arguments_of, one_of
+from byola_diff.option_fields import POSITIONAL, RARE, Count, arguments_of, one_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ def test_mistakes_are_named(words, message, capsys):
     error = refusal(capsys, *words)
     assert message in error
     assert "Did you mean" not in error or "Did you mean" in message
-    assert error.endswith("All keys: cook --help\n")
+    assert error.endswith("All keys: cook --help-all\n")
 
 
 def test_help(capsys):
@@ -106,3 +106,27 @@ def test_fields_of_the_class_itself_come_first():
     names = [flag for flag, *_ in arguments_of(Meal)]
     assert names[:2] == ["dish", "--spices"]
     assert names[-2:] == ["--power-w", "--dry-run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feast:
+    guests: Count = 2
+    toasts: Annotated[Count, RARE] = 1
+    seats: Annotated[list[Annotated[int, "N"]], RARE] | None = None
+    fire: Annotated[Literal["open", "none"], RARE] = "none"
+    music: Annotated[bool, RARE] = False
+
+
+def test_rare_options_are_left_out_of_the_brief_help_alone(capsys):
+    def read_feast(*words):
+        return read_options(Feast, words, prog="feast", description="Feast.", details="A toast!")
+
+    for word, n_shown in (("--help", 1), ("--help-all", 5)):
+        with pytest.raises(SystemExit):
+            read_feast(word)
+        printed = capsys.readouterr().out
+        shown = [name for name in ("guests", "toasts", "seats", "fire", "music") if name in printed]
+        assert len(shown) == n_shown
+        assert ("A toast!" in printed) == (n_shown == 5)
+    words = ("--toasts", "3", "--seats", "1", "2", "--fire", "open", "--music")
+    assert read_feast(*words) == Feast(toasts=3, seats=[1, 2], fire="open", music=True)

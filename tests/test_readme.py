@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
 SMALL = shlex.split(
     "--encoder.name AudioNTT2020 --encoder.dim 512 --training.steps 2 --training.accelerator cpu "
-    "--training.projection_hidden 16 --training.projection_dim 8 --training.tensorboard false "
+    "--training.projection_hidden 16 --training.projection_dim 8 --training.logger none "
     "--data.batch_size 4 --data.num_workers 0 --data.statistics_clips 8 --views.mixup_memory 8"
 )
 
@@ -45,6 +45,7 @@ QUICK = {
 
 SCRIPTS = {
     "demo": "-m byola_diff.demo",
+    "doctor": "-m byola_diff doctor",
     "pretrain": "train.py",
     "evaluate": "evaluate.py",
     "export": "-m byola_diff.export",

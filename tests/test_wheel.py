@@ -42,7 +42,7 @@ importlib.metadata.distribution = visible
 
 TINY = (
     *("--config", "procedural", "--training.steps=2", "--training.accelerator=cpu"),
-    *("--encoder.name=AudioNTT2020", "--encoder.dim=512", "--training.tensorboard=false"),
+    *("--encoder.name=AudioNTT2020", "--encoder.dim=512", "--training.logger=none"),
     *("--training.projection_hidden=8", "--training.projection_dim=4", "--data.batch_size=4"),
     *("--data.num_workers=0", "--data.statistics_clips=8", "--views.mixup_memory=8"),
 )

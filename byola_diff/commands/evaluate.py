@@ -4,7 +4,7 @@
     python evaluate.py layers --encoder runs/mine/bundle --manifest data/esc50.csv
     python evaluate.py fusion --encoder 'vggish[10,15]:FILE.pth' --manifest data/esc50.csv
     python evaluate.py ensemble --encoder configs/evaluate/fusion_cat_xwc.yaml --manifest my.csv
-    python evaluate.py hear --encoder runs/mine/bundle --task hear-2021.0.6/tasks/esc50-v2.0.0-full
+    python evaluate.py hear --encoder runs/mine/bundle --task tasks/esc50-v2.0.0-full
     python evaluate.py bgknown --encoder runs/mine/bundle --data data/bgknown
     python evaluate.py retrieval --encoder runs/mine/bundle --pairs data/apwd_rain/pairs.csv
     python evaluate.py search --system runs/retrieval/SYSTEM --query a.wav --text wind --folder DIR

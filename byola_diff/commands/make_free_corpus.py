@@ -33,6 +33,7 @@ from byola_diff.free_corpus.fetch import DebFolder, NotFetchedError, download
 from byola_diff.free_corpus.plan import Package, read_table
 from byola_diff.free_corpus.tables import hours_by_kind, write_tables
 from byola_diff.option_fields import POSITIONAL, Count
+from byola_diff.progress import progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ def _build_all(options: MakeFreeCorpusOptions) -> tuple[list[PackageRecord], lis
     records: list[PackageRecord] = []
     missing = [f"{file}: {reason}" for file, reason in folder.unreadable]
     seen: set[str] = set()
-    for package in tqdm(chosen, unit="package", disable=None):
+    for package in progress(chosen, unit="packages"):
         try:
             record = _record(package, options, folder, seen)
         except (DebError, NotFetchedError, ModuleNotFoundError) as error:

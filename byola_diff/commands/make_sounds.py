@@ -16,12 +16,12 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from byola_diff.atomic import only_writer
 from byola_diff.audio.files import write_wav
 from byola_diff.command_line import exit_status, read_options
 from byola_diff.option_fields import POSITIONAL
+from byola_diff.progress import progress
 from byola_diff.randomness import counter_uniform, derive_seed
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
 from byola_diff.soundscapes.sources.library import is_complete
@@ -142,7 +142,7 @@ def write_corpus(
     """Write the files that are not there yet, then the manifest."""
     out, rate = options.out, options.sample_rate
     n_samples = int(duration_s * rate)
-    with tqdm(total=len(clips), desc=manifest, unit="clip") as progress:
+    with progress(total=len(clips), title=manifest, unit="clips") as bar:
         for chunk in _chunks(clips):
             missing = [one for one in chunk if not is_complete(out / one[1].file, n_samples)]
             # The whole chunk, though one file may be missing: the last bit of a sample may depend
@@ -151,7 +151,7 @@ def write_corpus(
             for one, waveform in zip(chunk, waveforms, strict=False):
                 if one in missing:
                     write_wav(out / one[1].file, waveform.numpy(), rate)
-            progress.update(len(chunk))
+            bar.update(len(chunk))
     write_manifest(out / manifest, [clip for _, clip in clips])
 
 

@@ -16,12 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from tqdm import tqdm
-
 from byola_diff.atomic import only_writer
 from byola_diff.clips.source import RejectionLog, TooManyRejectedError
 from byola_diff.command_line import exit_status, read_options
 from byola_diff.option_fields import POSITIONAL, Count
+from byola_diff.progress import progress
 from byola_diff.store.description import PackedStoreError
 from byola_diff.store.packed import PackedStore
 from byola_diff.store.packing import (
@@ -107,7 +106,7 @@ def pack(plan: PackPlan, args: PrepareClipsOptions) -> list[ShardRecord]:
     records: dict[int, ShardRecord] = {}
     shards = [(plan.of_shard(shard), args.out, shard) for shard in range(plan.n_shards)]
     packed = outcomes(shards, _pack_shard, min(args.workers, len(shards)), cluster=args.cluster)
-    with tqdm(total=len(plan.files), unit="file", disable=None) as bar, closing(packed):
+    with progress(total=len(plan.files), unit="files") as bar, closing(packed):
         for shard, record_of in packed:
             record = records[shard] = record_of()
             bar.update(len(record["clips"]) + len(record["rejected"]))

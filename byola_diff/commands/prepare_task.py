@@ -24,7 +24,7 @@ class PrepareTaskOptions(Choices):
     """Which task, and what may differ from the published one."""
 
     task: Annotated[str, POSITIONAL, one_of(TASKS), "TASK"]
-    """One of those below."""
+    """One of those that --help-all describes."""
     folder: Annotated[Path, POSITIONAL, "DIR"]
     """Folder of the extracted data."""
     out: Annotated[Path, "CSV"] | None = None
@@ -40,7 +40,7 @@ class PrepareTaskOptions(Choices):
 def main(arguments: Sequence[str] | None = None, prog: str = "prepare_task.py") -> int:
     """Exit status: 0 for a written manifest, 2 for wrong arguments or data."""
     args = read_options(
-        PrepareTaskOptions, arguments, prog=prog, description=__doc__, epilog=_tasks()
+        PrepareTaskOptions, arguments, prog=prog, description=__doc__, details=_tasks()
     )
     spec = TASKS[args.task]
     out = args.out or args.folder / f"{args.task}.csv"

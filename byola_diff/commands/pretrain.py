@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import SUPPRESS, Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from byola_diff import build
@@ -27,7 +27,7 @@ from byola_diff.atomic import only_writer
 from byola_diff.clips.source import TooManyRejectedError, UnreadableSourceError
 from byola_diff.clips.stored import StoreTooLargeError
 from byola_diff.command_line import HelpfulParser, called
-from byola_diff.config import PretrainConfig
+from byola_diff.config import PretrainConfig, TrainingConfig
 from byola_diff.devices import count_devices
 from byola_diff.stopping import TerminatedError, ending_with_this, stoppable
 from byola_diff.storage import BrokenFileError
@@ -35,6 +35,7 @@ from byola_diff.store.description import PackedStoreError
 from byola_diff.tables.reading import UnreadableClipsError
 from byola_diff.threads import SHARING_HELP, sharing_cores
 from byola_diff.training.checkpoints import StoppedError
+from byola_diff.training.loggers import LoggerError
 from byola_diff.training.monitors import DivergedError
 from byola_diff.training.progress import hide_lightning_noise
 from byola_diff.training.run_identity import (
@@ -53,6 +54,7 @@ RUN_ERRORS = (
     UnreadableSourceError,
     BrokenFileError,
     DivergedError,
+    LoggerError,
     OSError,  # as of a full disk, or another run in the folder
     OtherRunError,
     PackedStoreError,
@@ -71,6 +73,26 @@ class StartError(Exception):
     """What a user can mend before anything is trained."""
 
 
+_FORMER_LOGGER = "--training.tensorboard"
+_MOST_USED = {
+    "help": None,
+    "config": "FILE",
+    "print_config": None,
+    "out_dir": "DIR",
+    "resume": "CHECKPOINT",
+    "init_from": "ENCODER",
+    "data.source": None,
+    "data.root": "DIR",
+    "data.batch_size": "N",
+    "objective.difference_weight": "W",
+    "training.epochs": "N",
+    "training.steps": "N",
+    "training.minutes": "M",
+    "training.devices": "N",
+    "training.logger": "NAME",
+    "monitor.manifest": "CSV",
+}
+"""Options that the brief help shows, and what it calls their values."""
 _PACKAGED = Path(str(files("byola_diff"))) / "configs" / "pretrain"
 
 
@@ -78,15 +100,20 @@ def parse_args(
     args: Sequence[str] | None = None, prog: str = "train.py"
 ) -> tuple[PretrainConfig, str]:
     """Configuration, and what to resume: "no", "auto" or a path."""
-    epilog = f"{SHARING_HELP} So does --training.deterministic true."
-    parser = HelpfulParser(prog=prog, description=called(prog, __doc__), epilog=epilog)
+    details = f"{SHARING_HELP} So does --training.deterministic true."
+    about = {"description": called(prog, __doc__), "details": details}
+    parser = HelpfulParser(prog=prog, usage="%(prog)s --config FILE [options]", **about)
     parser.add_argument(
         "--config",
         action="config",
         help=f"YAML file with any of the settings, or one of {', '.join(_packaged_names())}",
     )
     parser.add_class_arguments(PretrainConfig)
+    parser.add_argument(_FORMER_LOGGER, type=bool | None, help=SUPPRESS)
     parser.add_argument("--resume", default="no", help="'auto', or the path of a checkpoint")
+    for action in parser._actions:
+        action.is_rare = action.dest not in _MOST_USED  # type: ignore[attr-defined]
+        action.metavar = _MOST_USED.get(action.dest) or action.metavar
     words = _with_packaged_config(parser, sys.argv[1:] if args is None else args)
     if repeated := next(filter(_has_aliases, map(Path, words)), None):
         parser.error(f"{repeated}: has YAML aliases (*name), which no configuration needs")
@@ -96,10 +123,23 @@ def parse_args(
     for group in fields(PretrainConfig):
         if is_dataclass(group.type) and not isinstance(given := namespace[group.name], Namespace):
             parser.error(f"argument {group.name}: takes settings by name, not {given!r}")
+    _take_former_logger(parser, namespace.training)
     try:
         return PretrainConfig(**vars(parser.instantiate(namespace))), resume
     except ValueError as error:
         parser.error(str(error))
+
+
+def _take_former_logger(parser: HelpfulParser, training: Namespace) -> None:
+    """What `training.logger` was before there were several, which configurations may still have."""
+    if (tensorboard := training.pop("tensorboard")) is None:
+        return
+    if training.logger != TrainingConfig.logger:
+        parser.error("training.tensorboard is now part of training.logger: leave it out")
+    training.logger = "tensorboard" if tensorboard else "none"
+    if is_first():
+        told = f"training.tensorboard is taken as training.logger: {training.logger}"
+        print(f"{parser.prog}: {told}", file=sys.stderr)
 
 
 def _packaged_names() -> list[str]:
@@ -172,7 +212,7 @@ def run(config: PretrainConfig, resume: str) -> None:
     try:
         checkpoint = find_checkpoint(config, resume)
         config, network, statistics = read_start(config)
-        trainer = build.build_trainer(config)
+        trainer = build.build_trainer(config, resumed=checkpoint is not None)
         identity = identity_of_run(config)
         if checkpoint:
             check_resumed(config, checkpoint, identity)

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from byola_diff.atomic import atomic_path, write_text
 from byola_diff.embeddings.extracted import ClipEmbeddings, Extracted
+from byola_diff.progress import progress
 from byola_diff.storage import sha256
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
@@ -157,7 +158,7 @@ def clip_digests(manifest: Manifest, preprocessing: Preprocessing) -> list[bytes
     """
     fingerprint = cache(_fingerprint)  # files may have many clips
     digests = []
-    for clip in manifest.clips:
+    for clip in progress(manifest.clips, unit="clips", title="hashing", leave=False):
         seed = preprocessing.seed if preprocessing.draws(clip) else None
         row = [clip.file, clip.start_s, clip.duration_s, seed, fingerprint(manifest.path(clip))]
         digests.append(hashlib.sha256(json.dumps(row).encode()).digest())

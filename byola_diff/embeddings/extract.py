@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 from jaxtyping import Float32
 from torch import Tensor
-from tqdm import tqdm
 
 from byola_diff.embeddings.batches import plan_batches
 from byola_diff.embeddings.cache import EmbeddingCache, clip_digests
@@ -19,6 +18,7 @@ from byola_diff.embeddings.extracted import ClipEmbeddings, Extracted, Readout
 from byola_diff.encoders.contract import Encoder
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.models.precision import Precision, resolved_precision
+from byola_diff.progress import progress
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 
@@ -159,10 +159,10 @@ def _fill(
     digests = clip_digests(manifest, encoding.preprocessing) if is_asked else []
     if store:
         store.load(extracted, digests)
-    bar = tqdm(
+    bar = progress(
         total=len(manifest.clips),
         initial=extracted.n_cached,
-        unit=" clips",
+        unit="clips",
         disable=not options.progress,
         leave=False,
     )

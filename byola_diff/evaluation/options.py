@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import torch
 
 from byola_diff.models.precision import Precision
-from byola_diff.option_fields import Count
+from byola_diff.option_fields import RARE, Count
 
 
 def positive_number(word: str | float) -> float:
@@ -57,7 +57,7 @@ Table = Annotated[Path, "CSV"]
 class ComputeOptions:
     """Where encoders compute, and in what portions."""
 
-    batch_size: Count = 32
+    batch_size: Annotated[Count, RARE] = 32
     """Clips at a time."""
     device: Annotated[torch.device, usable_device, "DEVICE"] = _CPU
     """Such as cuda."""
@@ -70,11 +70,11 @@ class ComputeOptions:
 class EmbeddingOptions(ComputeOptions):
     """How clips become embeddings."""
 
-    precision: Precision = "auto"
+    precision: Annotated[Precision, RARE] = "auto"
     """What networks compute in; auto is bfloat16 where the hardware computes it."""
-    workers: Count = 2
+    workers: Annotated[Count, RARE] = 2
     """Threads."""
-    cache: Folder = Path("runs/cache")
+    cache: Annotated[Folder, RARE] = Path("runs/cache")
     """Folder of embeddings that were computed before."""
     cluster: Annotated[str, "ADDRESS"] | None = None
     """Embed on a Ray cluster instead: auto, or its address; the machines share the folders."""
@@ -89,7 +89,7 @@ class ScoreOptions(ComputeOptions):
     """Whose scores are written, and where to."""
 
     encoder: list[Encoder]
-    """Bundle folders, kinds as in cnn14:FILE, or YAML files: `evaluate --help` has them all."""
+    """Bundle folders, kinds as in cnn14:FILE, or YAML files: `evaluate --help-all` has them all."""
     out: Folder = Path("runs/scores")
     """Folder for the JSON records."""
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from byola_diff.probing.metrics import accuracy, mean_average_precision
 from byola_diff.probing.parts import (
@@ -27,6 +26,7 @@ from byola_diff.probing.protocols import LinearProtocol, ProbeSettings
 from byola_diff.probing.stacks import Targets, probe_loss
 from byola_diff.probing.standard import mean_and_deviation
 from byola_diff.probing.trainer import Judge, TrainedProbe, train_probes
+from byola_diff.progress import progress
 from byola_diff.tables.manifest import Manifest
 
 Scale = Callable[[Float[np.ndarray, "clip dim"]], Float[Tensor, "clip dim"]]
@@ -65,7 +65,7 @@ def probe_task(
     parts = probe_parts(manifest, metric)
     probes = _TaskProbes(embeddings, targets_of, n_classes, metric, protocol, device)
     total = len(parts) * len(protocol.seeds)
-    with tqdm(total=total, unit=" stacks", leave=False) as bar:
+    with progress(total=total, unit="stacks of probes", leave=False) as bar:
         chosen = {part.name: probes.choose(part, bar.update) for part in parts}
     # Only here are the labels of test clips looked at.
     tested = {part.name: probes.test(part, chosen[part.name]) for part in parts}

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from byola_diff.probing.protocols import ProbeSettings, TrainingRules
 from byola_diff.probing.stacks import LinearStack, MlpStack, Network, Targets
+from byola_diff.progress import progress
 from byola_diff.randomness import torch_generator
 
 Judge = Callable[[Float[Tensor, "valid class"]], float]
@@ -90,7 +91,7 @@ def _train(
 ) -> None:
     """Train the probes of one stack; each gets the weights of its best look."""
     active, waited = list(probes), [0] * len(probes)
-    for epoch in range(1, rules.max_epochs + 1):
+    for epoch in progress(range(1, rules.max_epochs + 1), unit="epochs", leave=False):
         for batch in _batches(len(train), rules, seed, epoch, isinstance(stack, MlpStack)):
             batch = batch.to(train.device)
             stack.step(train[batch], targets[batch])

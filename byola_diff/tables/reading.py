@@ -12,6 +12,7 @@ from torch import Tensor
 
 from byola_diff.audio.files import AudioFileError, AudioReader, joined, open_audio
 from byola_diff.audio.resample import resample_blocks, resampled_length, source_stretch
+from byola_diff.progress import progress
 from byola_diff.tables.manifest import ROUNDING_S, Clip, Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 
@@ -85,7 +86,8 @@ def clip_lengths(
             return error
 
     with ThreadPoolExecutor(n_workers) as pool:
-        lengths = list(pool.map(length, clips))
+        found = pool.map(length, clips)
+        lengths = list(progress(found, total=len(clips), unit="headers", leave=False))
     if broken := [length for length in lengths if isinstance(length, AudioFileError)]:
         raise UnreadableClipsError(broken, len(manifest.clips))
     return [length for length in lengths if isinstance(length, int)]
@@ -105,7 +107,9 @@ def check_readable(manifest: Manifest, sample_rate: int, n_workers: int = 4) -> 
             return error
 
     with ThreadPoolExecutor(n_workers) as pool:
-        faults = [each for each in pool.map(fault, manifest.clips) if each]
+        found = pool.map(fault, clips := manifest.clips)
+        looked_at = progress(found, total=len(clips), unit="clips", title="reading", leave=False)
+        faults = [each for each in looked_at if each]
     if faults:
         raise UnreadableClipsError(faults, len(manifest.clips))
 

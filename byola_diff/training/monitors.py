@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 
 from byola_diff.atomic import UNDECODABLE, write_text
 from byola_diff.clips.source import RejectionLog, TooManyRejectedError
+from byola_diff.training.loggers import log_numbers
 from byola_diff.training.together import gathered, is_first, raise_together
 
 COLLAPSE_BELOW = 0.01
@@ -140,7 +141,7 @@ def _are_numbers(row: list[str]) -> bool:
 
 
 class Meter(StepCallback):
-    """Writes `metrics.csv` and TensorBoard; stops a run that has diverged."""
+    """Writes `metrics.csv`, and to the loggers of the run; stops a run that has diverged."""
 
     def __init__(self, folder: Path, batch_size: int, every: int) -> None:
         """Keep the settings; `batch_size` counts the clips of all processes."""
@@ -197,8 +198,7 @@ class Meter(StepCallback):
         if trainer.is_global_zero:
             self.metrics.append(step, row)
         numbers = {name: value for name, value in row.items() if value != ""}
-        for logger in trainer.loggers:
-            logger.log_metrics(numbers, step)
+        log_numbers(trainer.loggers, numbers, step)
 
 
 class ScoreDuringTraining(StepCallback):
@@ -219,8 +219,7 @@ class ScoreDuringTraining(StepCallback):
             return
         scores = self.score(pl_module)
         self.scores.append(trainer.global_step, scores)
-        for logger in trainer.loggers:
-            logger.log_metrics(scores, trainer.global_step)
+        log_numbers(trainer.loggers, scores, trainer.global_step)
 
 
 class ListRejectedFiles(pl.Callback):

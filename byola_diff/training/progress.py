@@ -1,7 +1,6 @@
 """How far a run is: what the console shows of it, and where it ends if bounded by minutes."""
 
 import logging
-import sys
 import time
 import warnings
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from tqdm import tqdm
 
+from byola_diff.progress import on_a_terminal, progress
 from byola_diff.training.monitors import Meter, StepCallback, is_due
 
 UNBOUNDED_STEPS = 2**40
@@ -32,9 +32,8 @@ class Progress(StepCallback):
         steps, start = _steps(trainer), trainer.global_step
         length = f"{steps} steps" if steps else "as many steps as the time allows"
         print(f"pretraining on {devices} in {precision}, {length}", flush=True)
-        if sys.stderr.isatty():
-            how = {"unit": "step", "dynamic_ncols": True}
-            self.bar = tqdm(desc="pretraining", total=steps, initial=start, **how)
+        if on_a_terminal():
+            self.bar = progress(title="pretraining", total=steps, initial=start, unit="steps")
 
     def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
         """Count the step; show the numbers where there are new ones."""
@@ -48,12 +47,21 @@ class Progress(StepCallback):
                 f"waiting for data {row['data_share']:.0%}"
             )
         if self.bar is None and text:
-            print(f"step {step}/{_steps(trainer) or '?'}: {text}", flush=True)
+            left = self._time_left(trainer)
+            print(f"step {step}/{_steps(trainer) or '?'}: {text}{left}", flush=True)
         elif self.bar is not None:
             if text:
                 self.bar.set_postfix_str(text, refresh=False)
                 self.bar.total = _steps(trainer)  # a run bounded by minutes learns it by and by
             self.bar.update()
+
+    def _time_left(self, trainer: pl.Trainer) -> str:
+        """What the rest takes at the speed of the last row, in words; nothing if none is known."""
+        (step, row), steps = self.meter.latest, _steps(trainer)
+        if steps is None or step == steps:
+            return ""
+        step_s = self.meter.batch_size * trainer.accumulate_grad_batches / row["clips_per_s"]
+        return f", {tqdm.format_interval((steps - step) * step_s)} left"
 
     def teardown(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Leave the bar as it is, also after an error."""

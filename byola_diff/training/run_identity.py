@@ -17,6 +17,7 @@ from byola_diff.config import DataConfig, PretrainConfig, to_plain
 from byola_diff.devices import count_devices, use_gpu
 from byola_diff.models.kernels import Kernels
 from byola_diff.models.precision import resolved_precision
+from byola_diff.progress import progress
 from byola_diff.randomness import torch_generator
 from byola_diff.storage import BrokenFileError, check_hash, load_tensors, sha256
 from byola_diff.training.checkpoints import newest_checkpoint
@@ -35,7 +36,7 @@ _FREE = _LENGTH | {
     "data.statistics_clips",
     *(f"training.{name}" for name in ("accelerator", "devices", "nodes")),
     *(f"training.{name}" for name in ("log_every", "checkpoint_every", "keep_checkpoints")),
-    "training.tensorboard",
+    *(f"training.{name}" for name in ("logger", "tensorboard")),  # the latter before there was one
     *(f"monitor.{name}" for name in ("manifest", "every")),
     "run.compiled",  # last bits alone, which is said
 }
@@ -192,7 +193,8 @@ def compute_statistics(config: PretrainConfig, source: ClipSource) -> tuple[floa
     else:
         clips = torch.randperm(source.n_clips, generator=generator)[:n_clips]
     log_mel = LogMel(**vars(config.front_end))
-    return corpus_statistics(log_mel(source.batch(0, batch, "cpu")) for batch in clips.split(64))
+    batches = progress(clips.split(64), unit="batches", title="statistics", leave=False)
+    return corpus_statistics(log_mel(source.batch(0, batch, "cpu")) for batch in batches)
 
 
 def _defaults() -> dict[str, Any]:

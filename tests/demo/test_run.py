@@ -21,7 +21,7 @@ CONFIG = {
         "log_every": 1,
         "projection_hidden": 16,
         "projection_dim": 8,
-        "tensorboard": False,
+        "logger": "none",
         "accelerator": "cpu",
     },
 }

@@ -51,7 +51,7 @@ _TRAINING = (
     *("--training.projection_hidden=16", "--training.projection_dim=8", "--training.log_every=1"),
     *("--training.steps=4", "--training.checkpoint_every=2", "--training.accelerator=cpu"),
     *("--front_end.n_mels=16", "--monitor.every=2"),
-    *("--training.precision=float32", "--training.tensorboard=false", "--data.max_rejected=0.2"),
+    *("--training.precision=float32", "--training.logger=none", "--data.max_rejected=0.2"),
 )
 _MONITOR = "--monitor.manifest={inputs}/labelled/manifest.csv"
 _OF_TIME = ("clips_per_s", "data_share")

@@ -173,27 +173,6 @@ def test_console_on_a_terminal_is_a_bar(small_config, pretrain, tmp_path, capsys
     assert "step 2/2:" not in output.out
 
 
-@pytest.mark.slow
-def test_tensorboard_gets_the_numbers(small_config, pretrain, tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    pretrain(small_config(tmp_path, training={"steps": 2, "tensorboard": True}))
-    events = EventAccumulator(str(tmp_path))
-    events.Reload()
-    losses = [event.value for event in events.Scalars("loss/total")]
-    expected = [float(row["loss/total"]) for row in rows_of(tmp_path)]
-    assert losses == pytest.approx(expected, abs=1e-5)
-
-
-def test_tensorboard_that_is_not_installed(small_config, pretrain, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "find_spec", lambda name: None)
-    monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(ModuleNotFoundError, match=r"byola-diff\[log\].*tensorboard false"):
-        pretrain(small_config(tmp_path, training={"tensorboard": True}))
-    pretrain(small_config(tmp_path, training={"steps": 1}))
-    assert not list(tmp_path.glob("events*"))
-
-
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
     """Tones and noise, to be told from each other."""

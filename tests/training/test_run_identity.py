@@ -90,7 +90,7 @@ def test_what_may_change_between_the_parts_of_a_run(small_config, tmp_path):
     saved = to_plain(small_config(tmp_path))
     free = small_config(
         tmp_path / "moved",
-        training={"steps": 9, "log_every": 7, "keep_checkpoints": 5, "tensorboard": True},
+        training={"steps": 9, "log_every": 7, "keep_checkpoints": 5, "logger": ("wandb", "csv")},
         data={"num_workers": 3},
     )
     check_same_run(saved, to_plain(free))

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn.functional import normalize
+from tqdm import tqdm
 
 from byola_diff.evaluation.additivity.quadruples import EventSounds, gains, mix_at
 from byola_diff.evaluation.recall import pessimistic_ranks, recall_at_k
@@ -60,6 +61,17 @@ def embed_over_snr(
             backgrounds[level] = [embedded(side) for side in mixed[::2]]
         first, second = backgrounds[level]
         yield snr_db, (first, embedded(mixed.first_mixture), second, embedded(mixed.second_mixture))
+
+
+def counted(embed: Embed, bar: tqdm) -> Embed:
+    """The same function, which counts the clips that it has embedded."""
+
+    def embed_and_count(waveforms: Tensor) -> Tensor:
+        embeddings = embed(waveforms)
+        bar.update(len(waveforms))
+        return embeddings
+
+    return embed_and_count
 
 
 def clips_over_snr(n_events: int, snrs_db: Sequence[float]) -> int:

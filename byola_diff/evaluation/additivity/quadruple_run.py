@@ -24,11 +24,13 @@ from byola_diff.evaluation.additivity.measures import (
     Embed,
     Quadruples,
     additivity,
+    counted,
     embed_all,
 )
 from byola_diff.evaluation.additivity.projection import project, write_projection
 from byola_diff.evaluation.jobs import Job
 from byola_diff.evaluation.options import ScoreOptions
+from byola_diff.progress import progress
 from byola_diff.scores import ScoreRecord, score_record
 
 
@@ -54,14 +56,16 @@ class QuadrupleRun:
         """The record; then the picture, in the folder `exhibits` beside it."""
         start, options, encoder = time.monotonic(), self.options, named.encoder
         how = (encoder.sample_rate, options.batch_size, options.device)
-        quadruples = self.source.read(self.n_quadruples)
-        embedded, labels = embed_quadruples(encoder.scene, quadruples, *how)
+        quadruples, name = self.source.read(self.n_quadruples), self.source.name
+        n_clips = 4 * self.n_quadruples
+        with progress(total=n_clips, title=name, unit="clips", leave=False) as bar:
+            embedded, labels = embed_quadruples(counted(encoder.scene, bar), quadruples, *how)
         figures = additivity(*embedded)
         scores = {metric: {"all": figures[metric]} for metric in METRICS}
         about = (self.settings(), time.monotonic() - start)
-        yield score_record("additivity", self.source.name, named, scores, *about)
+        yield score_record("additivity", name, named, scores, *about)
         drawn = project(embedded, labels)
-        write_projection(options.out / "exhibits", named, self.source.name, drawn)
+        write_projection(options.out / "exhibits", named, name, drawn)
 
     def plan(self, named: NamedEncoder) -> Iterator[str]:
         """What `records` would do, in words."""

@@ -17,6 +17,7 @@ from byola_diff.evaluation.additivity.measures import (
     RECALLS,
     additivity,
     clips_over_snr,
+    counted,
     embed_over_snr,
 )
 from byola_diff.evaluation.additivity.polyphony import (
@@ -45,7 +46,8 @@ from byola_diff.evaluation.options import (
     number_or_nan,
     positive_number,
 )
-from byola_diff.option_fields import Count, positive_whole
+from byola_diff.option_fields import RARE, Count, positive_whole
+from byola_diff.progress import progress
 from byola_diff.scores import Curve, ScoreRecord, score_record
 from byola_diff.sounds import FOREGROUNDS
 
@@ -75,7 +77,7 @@ class AdditivityOptions(ScoreOptions):
     quadruples: Folder | None = None
     """Quadruples that come made, in place of all below: a folder of A-COAT-2k, or one with
     quadruples.csv (columns A, B, C, D); or the word procedural, for scenes of tones like them."""
-    limit: Count | None = None
+    limit: Annotated[Count, RARE] | None = None
     """At most so many of those quadruples."""
     event_folder: Folder | None = None
     """Events: a folder per label, a folder with manifest.csv, or a manifest (default:
@@ -84,15 +86,15 @@ class AdditivityOptions(ScoreOptions):
     """Backgrounds: long files in a folder or in those below it (default: procedural)."""
     events: Count = 200
     """Number of events."""
-    snr_db: list[Annotated[float, _decibel, "DB"]] = field(
+    snr_db: Annotated[list[Annotated[float, _decibel, "DB"]], RARE] = field(
         default_factory=lambda: [-10.0, -5.0, 0.0, 5.0, 10.0, 15.0, 20.0]
     )
     """Levels of events against backgrounds; the score is that nearest to 0."""
-    duration_s: Annotated[float, positive_number, "S"] = 2.0
+    duration_s: Annotated[float, positive_number, "S", RARE] = 2.0
     """Length of each sound."""
-    polyphony_clips: Annotated[int, _whole, "N"] = 400
+    polyphony_clips: Annotated[int, _whole, "N", RARE] = 400
     """Mixtures of 1 to 8 sources to train a probe on, and as many to test it; 0 for none."""
-    seeds: list[Annotated[int, "N"]] = field(default_factory=lambda: [0, 1, 2])
+    seeds: Annotated[list[Annotated[int, "N"]], RARE] = field(default_factory=lambda: [0, 1, 2])
     """Each gives other sounds, and a score."""
 
 
@@ -118,6 +120,13 @@ class AdditivityRun:
     def max_sources(self) -> int:
         """Sources in a polyphonic mixture: 8, or as many as there are labels."""
         return min(MAX_SOURCES, self.n_labels)
+
+    @property
+    def n_clips(self) -> int:
+        """Clips that are embedded, over all seeds."""
+        options = self.options
+        n_clips = clips_over_snr(options.events, options.snr_db) + 2 * options.polyphony_clips
+        return n_clips * len(options.seeds)
 
     def settings(self) -> dict[str, Any]:
         """What a record says of how it came about."""
@@ -151,18 +160,20 @@ class AdditivityRun:
         where = (options.batch_size, options.device)
         # By metric, x and seed.
         values: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
-        for seed in options.seeds:
-            sounds = self.sounds(seed, encoder.sample_rate)
-            for snr_db, embedded in embed_over_snr(encoder.scene, sounds, options.snr_db, *where):
-                for metric, value in additivity(*embedded).items():
-                    values[metric][f"{snr_db:g}"][f"seed {seed}"] = value
-                if projection is None and snr_db == self.main_snr_db:
-                    projection = project(embedded, sounds.labels)
-            if options.polyphony_clips:
-                pool = self._pool(seed, encoder.sample_rate)
-                found = polyphony_curve(encoder.scene, pool, options.polyphony_clips, seed, *where)
-                for n_sources, share in found.items():
-                    values["polyphony"][f"{n_sources}"][f"seed {seed}"] = share
+        with progress(total=self.n_clips, title=task, unit="clips", leave=False) as bar:
+            embed = counted(encoder.scene, bar)
+            for seed in options.seeds:
+                sounds = self.sounds(seed, encoder.sample_rate)
+                for snr_db, embedded in embed_over_snr(embed, sounds, options.snr_db, *where):
+                    for metric, value in additivity(*embedded).items():
+                        values[metric][f"{snr_db:g}"][f"seed {seed}"] = value
+                    if projection is None and snr_db == self.main_snr_db:
+                        projection = project(embedded, sounds.labels)
+                if options.polyphony_clips:
+                    pool = self._pool(seed, encoder.sample_rate)
+                    found = polyphony_curve(embed, pool, options.polyphony_clips, seed, *where)
+                    for n_sources, share in found.items():
+                        values["polyphony"][f"{n_sources}"][f"seed {seed}"] = share
         scores = {metric: values[metric][f"{self.main_snr_db:g}"] for metric in METRICS}
         curves = {metric: self._curve(metric, by_x) for metric, by_x in values.items()}
         about = (self.settings(), time.monotonic() - start)
@@ -174,7 +185,6 @@ class AdditivityRun:
     def plan(self, named: NamedEncoder) -> Iterator[str]:
         """What `records` would do, in words."""
         options, snrs_db = self.options, self.options.snr_db
-        n_clips = clips_over_snr(options.events, snrs_db) + 2 * options.polyphony_clips
         polyphony = ""
         if options.polyphony_clips:
             polyphony = (
@@ -184,7 +194,7 @@ class AdditivityRun:
         yield (
             f"{named.name} on {self.sources.name}: {options.events} events, each for "
             f"{len(options.seeds)} seeds, at {', '.join(f'{s:g}' for s in snrs_db)} dB"
-            f"{polyphony}: {n_clips * len(options.seeds)} clips of {options.duration_s:g} s"
+            f"{polyphony}: {self.n_clips} clips of {options.duration_s:g} s"
         )
 
     def _curve(self, metric: str, values: dict[str, dict[str, float]]) -> Curve:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from byola_diff.corpora.prepare import deviations
 from byola_diff.evaluation.jobs import read_made_set
+from byola_diff.progress import progress
 from byola_diff.storage import sha256
 from byola_diff.tables.manifest import Clip, Manifest, read_manifest
 from byola_diff.tables.rows import FIRST_ROW
@@ -60,7 +61,7 @@ class BgKnown:
     def check_audio(self) -> None:
         """Read all files; a `ValueError` if a sound is not the one that was made."""
         for variant, manifest in self.manifests.items():
-            for clip in manifest.clips:
+            for clip in progress(manifest.clips, title=variant, unit="files hashed", leave=False):
                 path = self.root / clip.file
                 if sha256(path) != self.items[item_name(clip)][f"{variant}_sha256"]:
                     raise ValueError(

@@ -23,6 +23,7 @@ from byola_diff.evaluation.bgknown.data import (
 from byola_diff.evaluation.jobs import Job, count_embedded, embed_whole
 from byola_diff.evaluation.options import EmbeddingOptions, Folder, Rate, ScoreOptions, deviations
 from byola_diff.models.precision import resolved_precision
+from byola_diff.option_fields import RARE
 from byola_diff.probing.parts import probe_parts
 from byola_diff.probing.protocols import BGKNOWN, LinearProtocol
 from byola_diff.probing.task import probe_task
@@ -51,9 +52,13 @@ class BgKnownOptions(ScoreOptions, EmbeddingOptions):
 
     data: Folder
     """Data set, such as datasets/make_bgknown_esc50.py makes."""
-    learning_rates: list[Rate] = field(default_factory=lambda: list(BGKNOWN.learning_rates))
+    learning_rates: Annotated[list[Rate], RARE] = field(
+        default_factory=lambda: list(BGKNOWN.learning_rates)
+    )
     """Learning rates of the probe; of several the one of lowest validation loss is taken."""
-    seeds: list[Annotated[int, "N"]] = field(default_factory=lambda: list(BGKNOWN.seeds))
+    seeds: Annotated[list[Annotated[int, "N"]], RARE] = field(
+        default_factory=lambda: list(BGKNOWN.seeds)
+    )
     """Each gives a score."""
 
 

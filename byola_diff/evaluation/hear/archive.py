@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from byola_diff.evaluation.hear.task_metadata import HearTaskError
+from byola_diff.progress import progress
 from byola_diff.tables.rows import located
 
 MAX_BYTES = 200 << 30
@@ -74,7 +75,12 @@ def _unpack(archive: Path, folder: Path) -> None:
     seen: set[PurePosixPath] = set()
     n_bytes = 0
     try:
-        with tarfile.open(archive, "r:gz", tarinfo=_BoundedHeader) as tar:
+        size = archive.stat().st_size
+        with (
+            archive.open("rb") as packed,
+            progress(total=size, unit="bytes", unit_scale=True, leave=False) as bar,
+            tarfile.open(fileobj=packed, mode="r:gz", tarinfo=_BoundedHeader) as tar,
+        ):
             for member in tar:
                 n_bytes += member.size
                 _check(member, seen)
@@ -85,6 +91,7 @@ def _unpack(archive: Path, folder: Path) -> None:
                 if len(seen) > MAX_MEMBERS:
                     raise ValueError(f"has more than {MAX_MEMBERS} members")
                 tar.extract(member, folder, filter="data")
+                bar.update(packed.tell() - bar.n)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise ValueError(f"can't be unpacked, perhaps truncated: {error}") from error
 

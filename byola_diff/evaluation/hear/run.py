@@ -24,7 +24,7 @@ from byola_diff.evaluation.hear.probes import SEED, FoldResult, embed_task
 from byola_diff.evaluation.hear.task_folder import HearTask, read_hear_task
 from byola_diff.evaluation.jobs import Job, extraction_options
 from byola_diff.evaluation.options import EmbeddingOptions, Folder, ScoreOptions, deviations
-from byola_diff.option_fields import Count
+from byola_diff.option_fields import RARE, Count
 from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.tables.preprocessing import Preprocessing
 
@@ -39,7 +39,7 @@ class HearOptions(ScoreOptions, EmbeddingOptions):
     """Hyper-parameters to choose from, by the names of HEAR's kit."""
     points: Count = 8
     """Combinations of them to try."""
-    shuffle: bool = False
+    shuffle: Annotated[bool, RARE] = False
     """Order clips anew in each epoch, unlike HEAR's kit."""
     predictions: Folder | None = None
     """Also write predictions: a file for each task and encoder."""

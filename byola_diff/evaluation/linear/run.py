@@ -25,6 +25,7 @@ from byola_diff.evaluation.options import (
     Table,
     npy_file,
 )
+from byola_diff.option_fields import RARE
 from byola_diff.probing.logistic import probe_manifest
 from byola_diff.probing.parts import probe_parts
 from byola_diff.probing.protocols import PROTOCOLS, LinearProtocol
@@ -49,9 +50,9 @@ class LinearOptions(ScoreOptions, EmbeddingOptions):
     protocol: Literal["evar", "diff24", "logistic"] = "evar"
     """evar, diff24: a linear layer trained as in the papers, the learning rate chosen on validation
     clips by score or by loss; logistic: the optimum of a regularised regression, found directly."""
-    learning_rates: list[Rate] | None = None
+    learning_rates: Annotated[list[Rate], RARE] | None = None
     """To choose from (default: 13 from 1e-5 to 1e-2)."""
-    seeds: list[Annotated[int, "N"]] | None = None
+    seeds: Annotated[list[Annotated[int, "N"]], RARE] | None = None
     """Each gives a score (default: 42 43 44)."""
 
 
@@ -60,7 +61,7 @@ class EmbedOptions(EmbeddingOptions):
     """Options of the verb `embed`."""
 
     encoder: Encoder
-    """A bundle, a kind as in cnn14:FILE, or a YAML file: see `evaluate --help`."""
+    """A bundle, a kind as in cnn14:FILE, or a YAML file: see `evaluate --help-all`."""
     manifest: Table
     """The clips: columns file, label, and split or fold."""
     audio_root: Folder | None = None

@@ -48,7 +48,7 @@ from byola_diff.evaluation.retrieval.train import (
     train_retrieval,
 )
 from byola_diff.models.precision import resolved_precision
-from byola_diff.option_fields import Count
+from byola_diff.option_fields import RARE, Count
 from byola_diff.reports.extras import write_extra
 from byola_diff.scores import ScoreRecord, score_record
 from byola_diff.storage import sha256
@@ -74,7 +74,7 @@ class RetrievalOptions(ScoreOptions, EmbeddingOptions):
     in the paper; or distilbert, from the download cache."""
     epochs: Count = 300
     """Epochs of training; that of lowest validation loss is kept."""
-    seeds: list[Annotated[int, "N"]] = field(default_factory=lambda: [42, 43, 44])
+    seeds: Annotated[list[Annotated[int, "N"]], RARE] = field(default_factory=lambda: [42, 43, 44])
     """Each gives a system and a score."""
     systems: Folder = Path("runs/retrieval")
     """Folder for the trained systems, which search uses."""

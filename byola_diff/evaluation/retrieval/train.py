@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
-from tqdm import tqdm
 
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.jobs import embed_whole
@@ -27,6 +26,7 @@ from byola_diff.evaluation.retrieval.network import (
 )
 from byola_diff.evaluation.retrieval.text_encoders import TextEncoder
 from byola_diff.probing.standard import mean_and_deviation
+from byola_diff.progress import progress
 from byola_diff.randomness import torch_generator
 from byola_diff.tables.manifest import Clip, Manifest
 from byola_diff.tables.pairs import PairTable
@@ -201,7 +201,7 @@ def train_retrieval(
     optimizer = torch.optim.Adam(network.parameters(), lr=rules.learning_rate, fused=True)
     valid = valid.to(device)
     lowest, best_epoch, weights, losses = math.inf, 0, {}, []
-    for epoch in tqdm(range(1, rules.max_epochs + 1), unit=" epochs", leave=False):
+    for epoch in progress(range(1, rules.max_epochs + 1), unit="epochs", leave=False):
         # An order of seed and epoch alone.
         generator = torch_generator("retrieval order", seed, epoch)
         order = torch.randperm(len(train), generator=generator)

@@ -20,7 +20,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from byola_diff.corpora.layout import LayoutError
-from byola_diff.option_fields import Count
+from byola_diff.option_fields import RARE, Count
 from byola_diff.randomness import derive_seed
 from byola_diff.soundscapes.production.output_folder import CorpusOptions, Folder
 from byola_diff.soundscapes.render.plan import Event, Soundscape
@@ -48,16 +48,18 @@ class BgKnownOptions(CorpusOptions):
     background: list[Folder]
     """FSD50K as published; or two folders of recordings of at least 10 s, for training and for the
     test; or one folder to be divided; or the word procedural."""
-    ref_db: Annotated[float, "LUFS"] = -40.0
+    ref_db: Annotated[float, "LUFS", RARE] = -40.0
     """Loudness of backgrounds in mixtures."""
-    snr_db: Annotated[tuple[float, float], "LOW", "HIGH"] = (0.0, 3.0)
+    snr_db: Annotated[tuple[float, float], "LOW", "HIGH", RARE] = (0.0, 3.0)
     """Loudness of events above that."""
-    reference_level: Literal["scene", "normalised"] = "scene"
+    reference_level: Annotated[Literal["scene", "normalised"], RARE] = "scene"
     """scene: references have the gain of the background in the mixture; normalised: each has the
     loudness --ref-db."""
-    sample_rate: Annotated[Count, "HZ"] = 44_100
+    sample_rate: Annotated[Count, "HZ", RARE] = 44_100
     """Hz, of the sounds that are made."""
-    exclude_background_labels: list[Annotated[str, "LABEL"]] = field(default_factory=list)
+    exclude_background_labels: Annotated[list[Annotated[str, "LABEL"]], RARE] = field(
+        default_factory=list
+    )
     """Backgrounds of these are left out."""
     limit: Count | None = None
     """At most N items, of all labels and both splits in turn."""

@@ -16,6 +16,7 @@ from typing import Annotated, TypeVar, get_args
 
 import numpy as np
 
+from byola_diff.option_fields import RARE
 from byola_diff.randomness import derive_seed
 from byola_diff.soundscapes.pairs.difference import Action
 from byola_diff.soundscapes.production.output_folder import CorpusOptions
@@ -58,14 +59,14 @@ class MakeApwdOptions(CorpusOptions):
     """Likewise."""
     scene: Annotated[str, "NAME"] = "mixed"
     """Part of the names of files."""
-    background_label: Annotated[str, "LABEL"] | None = None
+    background_label: Annotated[str, "LABEL", RARE] | None = None
     """Label of all backgrounds (default: one per pair)."""
     pairs_dev: Annotated[int, "N"] = 1000
     pairs_eval: Annotated[int, "N"] = 200
-    per_label: Annotated[int, "N"] = 10
+    per_label: Annotated[int, "N", RARE] = 10
     """Procedural files."""
-    sample_rate: Annotated[int, "HZ"] = 44_100
-    ref_db: Annotated[tuple[float, float], "LOW", "HIGH"] | None = None
+    sample_rate: Annotated[int, "HZ", RARE] = 44_100
+    ref_db: Annotated[tuple[float, float], "LOW", "HIGH", RARE] | None = None
     """Loudness of each background in LUFS; lower it where too many pairs clip (default: -36 -27, as
     published; -52 -43 with procedural sounds, whose peaks are higher)."""
 

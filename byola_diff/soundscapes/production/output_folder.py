@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from byola_diff.atomic import only_writer, write_text
 from byola_diff.audio.files import AudioFileError
-from byola_diff.option_fields import Count
+from byola_diff.option_fields import RARE, Count
 from byola_diff.soundscapes.render.mixer import RendererName
 
 USER_ERRORS = (AudioFileError, ModuleNotFoundError, OSError, RuntimeError, ValueError)
@@ -38,13 +38,13 @@ class CorpusOptions:
     """Seed of all draws."""
     workers: Count = 1
     """Processes."""
-    cluster: Annotated[str, "ADDRESS"] | None = None
+    cluster: Annotated[str, "ADDRESS", RARE] | None = None
     """Work on a Ray cluster instead: auto, or its address; the machines share the folders."""
-    renderer: RendererName = "auto"
+    renderer: Annotated[RendererName, RARE] = "auto"
     """Scaper or our own mixer; auto is Scaper where it is installed."""
-    output_rate: Annotated[Count, "HZ"] | None = None
+    output_rate: Annotated[Count, "HZ", RARE] | None = None
     """Resample the finished files once, such as to 16000 Hz."""
-    clipping: Literal["gain", "refuse"] = "gain"
+    clipping: Annotated[Literal["gain", "refuse"], RARE] = "gain"
     """Where a clip would reach full scale: gain gives it and all that it is compared with (the
     other clip of its pair, its references) one common gain, recorded in the table and the JAMS;
     refuse leaves the item out, so that all levels are those planned."""

@@ -13,9 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from byola_diff.audio.files import AudioFileError
+from byola_diff.progress import progress
 from byola_diff.soundscapes.render.plan import ClippingError
 from byola_diff.tables.rows import write_rows
 from byola_diff.workers import outcomes
@@ -58,7 +57,7 @@ def produce(
     refused: dict[int, Refusal] = {}
     n_workers = min(n_workers, len(items))
     attempts = outcomes(items, partial(attempt, work), n_workers, ["pyloudnorm"], cluster)
-    with tqdm(total=len(items), desc=title, unit="item") as bar, closing(attempts):
+    with progress(total=len(items), title=title, unit="items") as bar, closing(attempts):
         for place, result_of in attempts:
             name = name_of(items[place])
             try:

@@ -11,11 +11,11 @@ from typing import Literal
 from unicodedata import normalize
 
 import torch
-from tqdm import tqdm
 
 from byola_diff.audio.files import AudioFileError, open_audio, write_wav
 from byola_diff.corpora.layout import LayoutError, audio_below
 from byola_diff.corpora.official_splits import esc50_clips, fsd50k_clips
+from byola_diff.progress import progress
 from byola_diff.randomness import derive_seed
 from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
 from byola_diff.storage import sha256
@@ -129,7 +129,8 @@ def _library(root: Path, listed: Iterable[Source]) -> Library:
     """The listed files with the durations of their headers, but for those that can't be read."""
     sources: list[Source] = []
     unreadable: list[tuple[str, str]] = []
-    for source in sorted(listed, key=lambda source: source.file):
+    in_order = sorted(listed, key=lambda source: source.file)
+    for source in progress(in_order, title=root.name, unit="headers", leave=False):
         if sources and sources[-1].file == source.file:
             raise LayoutError(f"{root}: {source.file} is listed twice")
         try:
@@ -195,7 +196,7 @@ class ProceduralSounds:
         """Render the files that are missing or incomplete."""
         for part, library in self.libraries.items():
             seed = derive_seed(self.seed, f"procedural {self.kind}", *([part] if part else []))
-            for source in tqdm(library.sources, library.root.name, unit="sound", disable=None):
+            for source in progress(library.sources, title=library.root.name, unit="sounds"):
                 path = library.root / source.file
                 if is_complete(path, self.n_samples):
                     continue
