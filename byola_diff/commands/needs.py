@@ -75,11 +75,13 @@ def install_commands(lacking: Iterable[Lack]) -> list[str]:
 
 _AUDIO = (Need("av", "decode", "audio that libsndfile does not read, such as .m4a"),)
 _NNAUDIO = Need("nnAudio.features", "nnaudio", "front_end.backend nnaudio")
+_HUB = Need("huggingface_hub", "hub", "encoders of hf:OWNER/NAME")
 _ENCODERS = (
     Need("transformers", "evaluate", "the encoders ast, wav2vec2 and hubert"),
     Need("torchaudio.compliance.kaldi", "evaluate", "the encoder ast"),
     Need("torchcrepe", "evaluate", "the encoder crepe"),
     _NNAUDIO,
+    _HUB,
     *_AUDIO,
 )
 _INTERVAL = Need("scipy.special", "evaluate")
@@ -108,10 +110,15 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("mlflow", "mlflow", "training.logger mlflow"),
         Need("webdataset", "shards", "data.source shards"),
         Need("fsspec", "shards", "data.source shards"),
+        Need("braceexpand", "shards", "data.source shards"),
+        _HUB,
         _NNAUDIO,
         *_AUDIO,
     ),
     "export": (Need("onnx", "onnx", "--onnx"), Need("onnxscript", "onnx", "--onnx")),
+    "push": (Need("huggingface_hub", "hub"),),
+    "deploy": (Need("onnx", "onnx", "ONNX"), Need("onnxscript", "onnx", "ONNX")),
+    "adapter": (),
     "demo": (
         Need("matplotlib", "evaluate"),
         Need("sklearn", "evaluate"),
