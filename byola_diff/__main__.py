@@ -11,6 +11,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "export": ("byola_diff.export", "write a training checkpoint as a bundle"),
     "demo": ("byola_diff.demo.run", "what the shipped encoders do, and a pretraining to watch"),
     "evaluate": ("byola_diff.commands.evaluate", "evaluate frozen encoders, and report"),
+    "explore": ("byola_diff.commands.explore", "make a page to explore a folder of sounds"),
     "prepare clips": ("byola_diff.commands.prepare_clips", "decode a folder of audio once"),
     "prepare task": ("byola_diff.commands.prepare_task", "write the manifest of a published task"),
     "make sounds": ("byola_diff.commands.make_sounds", "render labelled procedural sounds"),

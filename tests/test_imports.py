@@ -27,7 +27,7 @@ FLOORS = [
     ["reports"],
     ["evaluation"],
     [f"evaluation.{name}" for name in ("linear", "hear", "bgknown", "additivity", "retrieval")],
-    ["build", "hear"],
+    ["build", "hear", "explore"],
     ["demo", "commands"],
     ["__main__"],
 ]
@@ -37,7 +37,7 @@ OPTIONAL = {
     *("av", "tinysoundfont"),
     *("pandas", "pyarrow", "jinja2", "PIL"),
     *("nnAudio", "pyloudnorm", "jams", "sox"),
-    *("webdataset", "ray"),
+    *("webdataset", "ray", "bokeh"),
 }
 SCRIPTS = ["train.py", "evaluate.py", "datasets/*.py", "benchmarks/*.py"]
 

@@ -48,6 +48,7 @@ SCRIPTS = {
     "pretrain": "train.py",
     "evaluate": "evaluate.py",
     "export": "-m byola_diff.export",
+    "explore": "-m byola_diff.commands.explore",
     "prepare clips": "datasets/prepare_clips.py",
     "prepare task": "datasets/prepare_task.py",
     "make sounds": "datasets/make_sounds.py",
