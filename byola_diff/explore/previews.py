@@ -27,8 +27,9 @@ from byola_diff.tables.reading import read_stretch
 
 RATE = 24_000
 """Hz, of previews: MP3 has no bands above 12 kHz to spend bits on."""
+MP3_BYTES_PER_S = 6000
 _MP3_LEVEL = 0.75
-"""Of libsndfile's 0 to 1 from the highest bit rate to the lowest: 48 kbit/s at this sample rate."""
+"""Of libsndfile's 0 to 1 from the highest bit rate to the lowest, which gives this rate."""
 _PICTURE_QUALITY = 50
 _MOST_CELLS = 240
 """Of a picture, along time."""
@@ -37,28 +38,32 @@ _MOST_CELLS = 240
 class Preview(NamedTuple):
     """A clip to look at and to listen to."""
 
-    duration_s: float
-    """Of the whole clip."""
-    mp3: bytes
     picture: bytes
     """WebP, low frequencies at the bottom."""
+    mp3: bytes
 
 
-def preview(manifest: Manifest, clip: Clip) -> Preview:
-    """The first 30 seconds of a clip.
+def duration_s(manifest: Manifest, clip: Clip) -> float:
+    """How long a clip is, by the header of its file; raises as `preview`."""
+    with open_audio(manifest.path(clip)) as reader:
+        there_s = reader.n_samples / reader.sample_rate - (clip.start_s or 0.0)
+        return min(clip.duration_s or there_s, there_s)
+
+
+def preview(manifest: Manifest, clip: Clip, with_sound: bool = True) -> Preview:
+    """The first 30 seconds of a clip; without its sound, the MP3 is empty.
 
     Raises:
         AudioFileError: If the file can't be read.
         ModuleNotFoundError: If Matplotlib or Pillow is absent; it names the extra.
     """
+    wanted_s = min(duration_s(manifest, clip), LONGEST_S)
     with open_audio(manifest.path(clip)) as reader:
         first = round((clip.start_s or 0.0) * reader.sample_rate)
-        there_s = (reader.n_samples - first) / reader.sample_rate
-        duration_s = min(clip.duration_s or there_s, there_s)
-        n_samples = max(1, round(min(duration_s, LONGEST_S) * reader.sample_rate))
+        n_samples = max(1, round(wanted_s * reader.sample_rate))
         waveform = resample(reader.read(first, n_samples), reader.sample_rate, RATE)
     waveform = waveform if len(waveform) else np.zeros(1, np.float32)
-    return Preview(duration_s, mp3_bytes(waveform), spectrogram(waveform))
+    return Preview(spectrogram(waveform), mp3_bytes(waveform) if with_sound else b"")
 
 
 def mp3_bytes(waveform: Float32[np.ndarray, " sample"]) -> bytes:

@@ -20,7 +20,14 @@ from byola_diff.evaluation.retrieval.search_run import audio_encoder_of
 from byola_diff.evaluation.retrieval.system import load_system
 from byola_diff.explore.clips import clips_of
 from byola_diff.explore.page import Page, render_page
-from byola_diff.explore.previews import Preview, link_to, preview, whole_wav
+from byola_diff.explore.previews import (
+    MP3_BYTES_PER_S,
+    Preview,
+    duration_s,
+    link_to,
+    preview,
+    whole_wav,
+)
 from byola_diff.explore.serve import PageServer, serve_until_stopped
 from byola_diff.explore.texts import Texts, texts_of
 from byola_diff.explore.vectors import EXTRA, map_positions, page_vectors
@@ -132,8 +139,7 @@ def _page(
     name = options.folder.resolve().name or "all"
     return Page(
         title=f"Sounds of {name}",
-        lead=f"{len(manifest.clips)} sounds, of which alike ones lie close together, as compared by "
-        f"{named.name}.",
+        lead=f"{len(manifest.clips)} sounds, compared by {named.name}: alike ones are close.",
         notes=[
             _how(named, vectors.shape[1]),
             _where_sounds_are(is_linked),
@@ -166,34 +172,26 @@ def previews_of(manifest: Manifest, most_bytes: int, n_workers: int) -> Previews
     Raises:
         AudioFileError: If a file can't be read.
     """
-    durations_s: list[float] = []
-    pictures: list[bytes] = []
-    sounds: list[bytes] = []
-    n_pictures = n_sounds = 0.0
-    for each in _previews(manifest, n_workers):
-        durations_s.append(each.duration_s)
-        n_pictures += len(each.picture) * _PER_BYTE
-        n_sounds += len(each.mp3) * _PER_BYTE
-        pictures.append(each.picture)
-        sounds.append(each.mp3)
-        if n_pictures > most_bytes:
-            pictures.clear()
-        if n_pictures + n_sounds > most_bytes:
-            sounds.clear()
-    n_clips = len(manifest.clips)
-    return Previews(
-        durations_s,
-        pictures if len(pictures) == n_clips else [],
-        sounds if len(sounds) == n_clips else [],
-    )
+    with ThreadPoolExecutor(n_workers) as pool:
+        durations_s = list(pool.map(partial(duration_s, manifest), manifest.clips))
+    heard_s = sum(min(each, LONGEST_S) for each in durations_s)
+    # MP3 takes longer to make than all else: not for sounds that will not fit.
+    with_sounds = heard_s * MP3_BYTES_PER_S * _PER_BYTE <= most_bytes
+    made = list(_previews(manifest, with_sounds, n_workers))
+    pictures, sounds = [each.picture for each in made], [each.mp3 for each in made]
+    if sum(map(len, pictures)) * _PER_BYTE > most_bytes:
+        return Previews(durations_s, [], [])
+    if not with_sounds or sum(map(len, pictures + sounds)) * _PER_BYTE > most_bytes:
+        return Previews(durations_s, pictures, [])
+    return Previews(durations_s, pictures, sounds)
 
 
-def _previews(manifest: Manifest, n_workers: int) -> Iterator[Preview]:
-    clips = manifest.clips
+def _previews(manifest: Manifest, with_sounds: bool, n_workers: int) -> Iterator[Preview]:
+    make = partial(preview, manifest, with_sound=with_sounds)
     with ThreadPoolExecutor(n_workers) as pool:
         try:
-            made = pool.map(partial(preview, manifest), clips)
-            yield from tqdm(made, "previews", len(clips), unit="clip", file=sys.stderr)
+            made = pool.map(make, manifest.clips)
+            yield from tqdm(made, "previews", len(manifest.clips), unit="clip", file=sys.stderr)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

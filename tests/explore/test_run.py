@@ -178,13 +178,19 @@ def test_serving(tmp_path, monkeypatch, capsys):
     assert not content(tmp_path)[1]["isServed"]
 
 
-def test_search_by_words_is_that_of_the_system(tmp_path, capsys):
-    write_tone_pairs(tmp_path)
-    assert train_retrieval(tmp_path, *QUICK) == 0
-    system_folder = next((tmp_path / "systems").glob("*/seed_1"))
-    (tmp_path / "wav").rename(tmp_path / "sounds")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a trained system, and the sounds that it was trained on."""
+    root = tmp_path_factory.mktemp("trained")
+    write_tone_pairs(root)
+    assert train_retrieval(root, *QUICK) == 0
+    return root
+
+
+def test_search_by_words_is_that_of_the_system(trained, tmp_path, capsys):
+    system_folder = next((trained / "systems").glob("*/seed_1"))
     words = ["--system", str(system_folder), "--texts", "add a beep", "remove the flute"]
-    options = replace(options_for(tmp_path, *words), encoder=None)
+    options = replace(options_for(tmp_path, *words), folder=trained / "wav", encoder=None)
     assert explore(options) == 0
     html, data = content(tmp_path)
     assert data["texts"]["words"] == ["add a beep", "remove the flute"]
@@ -203,10 +209,8 @@ def test_search_by_words_is_that_of_the_system(tmp_path, capsys):
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-3)
 
 
-def test_texts_that_are_refused(tmp_path):
-    write_tone_pairs(tmp_path)
-    assert train_retrieval(tmp_path, *QUICK) == 0
-    system = load_system(next((tmp_path / "systems").glob("*/seed_1")))
+def test_texts_that_are_refused(trained):
+    system = load_system(next((trained / "systems").glob("*/seed_1")))
     with pytest.raises(ValueError, match="a text is given twice"):
         texts_of(system, ["add rain", "add rain"], "cpu")
     with pytest.raises(ValueError, match="has no words"):
