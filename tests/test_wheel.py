@@ -18,6 +18,7 @@ OPTIONAL = (
     *("matplotlib", "sklearn", "scipy", "pandas", "jinja2", "PIL", "transformers", "torchaudio"),
     *("torchcrepe", "scaper", "nnAudio", "pyloudnorm", "jams", "sox", "tensorboard", "onnx"),
     *("onnxscript", "onnxruntime", "beartype", "librosa", "hypothesis", "av", "tinysoundfont"),
+    "bokeh",
 )
 
 # Read by Python when it starts: optional packages and the checkout are not to be found.

@@ -58,7 +58,7 @@ def serve_until_stopped(server: PageServer) -> None:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: PageServer
+    server: PageServer  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "byola-diff", ""
 

@@ -392,8 +392,8 @@ def test_ten_thousand_stay_fluid(opened, tmp_path):
     box = page.locator("#map").bounding_box()
     x, y = box["x"] + 300, box["y"] + 200
     page.mouse.move(x, y)
-    page.mouse.down()
     start_s, start, left = work_s(), page.evaluate("frames_"), page.evaluate("ranges.x.start")
+    page.mouse.down()  # and on at once, as to hold still would be another gesture
     for step in range(60):
         page.mouse.move(x + 2 * step, y + step)
     page.wait_for_function(f"ranges.x.start < {left}")

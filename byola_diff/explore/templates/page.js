@@ -317,7 +317,10 @@ function found() {
     ? texts.latents.values.subarray(state.text * texts.latents.dim, (state.text + 1) * texts.latents.dim)
     : null;
   const values = cosines(space, combined(space, terms, start));
-  if (values === null) return { title: "These sounds cancel each other", rows: [], values: [] };
+  if (values === null) {
+    const title = terms.length > 1 ? "These sounds cancel each other" : "Nothing to compare it with";
+    return { title, rows: [], values: [] };
+  }
   const own = new Set(terms.map(({ row }) => row));
   const rows = highest(values, MOST_FOUND, (row) => !own.has(row));
   const title = isQuery ? `Found: ${wording(terms)}` : `Most alike to ${nameOf(terms[0].row)}`;
