@@ -14,6 +14,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "doctor": ("byola_diff.commands.doctor", "what works here, and what each command lacks"),
     "evaluate": ("byola_diff.commands.evaluate", "evaluate frozen encoders, and report"),
     "adapter": ("byola_diff.commands.adapter", "what to paste for suites such as MTEB or S3PRL"),
+    "explore": ("byola_diff.commands.explore", "make a page to explore a folder of sounds"),
     "prepare clips": ("byola_diff.commands.prepare_clips", "decode a folder of audio once"),
     "prepare task": ("byola_diff.commands.prepare_task", "write the manifest of a published task"),
     "make sounds": ("byola_diff.commands.make_sounds", "render labelled procedural sounds"),

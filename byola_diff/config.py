@@ -246,7 +246,7 @@ class TrainingConfig:
     """Steps between checkpoints; the last step always leaves one."""
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept."""
-    logger: LoggerName | tuple[LoggerName, ...] = "tensorboard"
+    logger: LoggerName | tuple[LoggerName, ...] = "csv"
     """Where the log goes: tensorboard, csv, wandb, mlflow, none, or several of them. Such as
     `[tensorboard, wandb]`. "csv" is `metrics.csv`, which every run has, and "none" nothing else."""
 

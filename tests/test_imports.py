@@ -27,7 +27,7 @@ FLOORS = [
     ["reports"],
     ["evaluation"],
     [f"evaluation.{name}" for name in ("linear", "hear", "bgknown", "additivity", "retrieval")],
-    ["build", "hear", "adapters"],
+    ["build", "hear", "adapters", "explore"],
     ["demo", "commands"],
     ["__main__"],
 ]
@@ -37,7 +37,7 @@ OPTIONAL = {
     *("av", "tinysoundfont"),
     *("pandas", "pyarrow", "jinja2", "PIL"),
     *("nnAudio", "pyloudnorm", "jams", "sox"),
-    *("webdataset", "braceexpand", "ray", "huggingface_hub"),
+    *("webdataset", "braceexpand", "ray", "huggingface_hub", "bokeh"),
     *("mteb", "xares", "s3prl"),
     *("tensorboard", "wandb", "mlflow"),
 }

@@ -18,7 +18,7 @@ OPTIONAL = (
     *("matplotlib", "sklearn", "scipy", "pandas", "jinja2", "PIL", "transformers", "torchaudio"),
     *("torchcrepe", "scaper", "nnAudio", "pyloudnorm", "jams", "sox", "tensorboard", "onnx"),
     *("onnxscript", "onnxruntime", "beartype", "librosa", "hypothesis", "av", "tinysoundfont"),
-    *("webdataset", "braceexpand", "ray", "huggingface_hub"),
+    *("webdataset", "braceexpand", "ray", "huggingface_hub", "bokeh"),
 )
 
 # Read by Python when it starts: optional packages and the checkout are not to be found.

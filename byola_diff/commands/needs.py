@@ -105,7 +105,7 @@ _RENDERED = (
 
 NEEDS: Mapping[str, tuple[Need, ...]] = {
     "pretrain": (
-        Need("tensorboard", "log", "training.logger tensorboard, which is the default"),
+        Need("tensorboard", "log", "training.logger tensorboard"),
         Need("wandb", "wandb", "training.logger wandb"),
         Need("mlflow", "mlflow", "training.logger mlflow"),
         Need("webdataset", "shards", "data.source shards"),
@@ -119,11 +119,18 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     "push": (Need("huggingface_hub", "hub"),),
     "deploy": (Need("onnx", "onnx", "ONNX"), Need("onnxscript", "onnx", "ONNX")),
     "adapter": (),
+    "explore": (
+        Need("bokeh", "explore"),
+        Need("jinja2", "explore"),
+        Need("matplotlib", "explore"),
+        Need("PIL.Image", "explore"),
+        Need("sklearn.manifold", "explore"),
+        *_ENCODERS,
+    ),
     "demo": (
         Need("matplotlib", "evaluate"),
         Need("sklearn", "evaluate"),
         Need("jinja2", "evaluate"),
-        Need("tensorboard", "log"),
         Need("pyloudnorm", "generate"),
     ),
     "doctor": (),

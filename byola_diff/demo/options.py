@@ -43,8 +43,8 @@ def check_needs(options: DemoOptions) -> None:
         if not needed.is_file():
             raise FileNotFoundError(f"{needed} is missing: run the demo in a checkout")
     check_shipped()
-    for name in ("matplotlib", "sklearn", "jinja2", "tensorboard"):
-        require(name, "evaluate,log", "the demo")
+    for name in ("matplotlib", "sklearn", "jinja2"):
+        require(name, "evaluate", "the demo")
     require("pyloudnorm", "generate", "the demo")
     if options.events is not None:
         if options.events.name != "manifest.csv":

@@ -4,7 +4,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from byola_diff.scores import ScoreRecord, failure_record, write_record
 from byola_diff.storage import BrokenFileError, check_seal
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
+from byola_diff.tables.reading import UnreadableClipsError
 from byola_diff.tables.rows import located
 
 USER_ERRORS = (AudioFileError, BrokenFileError, ModuleNotFoundError, OSError, ValueError)
@@ -129,6 +130,35 @@ def embed_whole(
 ) -> Float32[Tensor, "clip dim"]:
     """Scene embeddings of all clips, none of which is cut; raises as `embed`."""
     return embed(named, manifest, "scene", _WHOLE, extraction_options(options)).scene
+
+
+def embed_readable(
+    named: NamedEncoder, manifest: Manifest, options: EmbeddingOptions
+) -> tuple[Manifest, Float32[Tensor, "clip dim"], list[tuple[str, str]]]:
+    """The clips of files that can be read, their scene embeddings, and other files with the reason.
+
+    Raises:
+        UnreadableClipsError: If it is of none of the clips: another try would meet it.
+        ValueError: If nothing can be read; and as `embed`.
+    """
+    unreadable: dict[str, str] = {}
+    while manifest.clips:
+        try:
+            return manifest, embed_whole(named, manifest, options), list(unreadable.items())
+        except UnreadableClipsError as error:  # of opening them, and after that of reading them
+            reasons = {fault.path: fault.reason for fault in error.errors}
+            readable = [clip for clip in manifest.clips if manifest.path(clip) not in reasons]
+            if len(readable) == len(manifest.clips):
+                raise
+            for clip in manifest.clips:
+                if manifest.path(clip) in reasons:
+                    unreadable[clip.file] = reasons[manifest.path(clip)]
+            manifest = replace(manifest, clips=tuple(readable))
+    file, reason = next(iter(unreadable.items()))
+    raise ValueError(
+        f"none of the {len(unreadable)} files in {manifest.root} can be read, such as "
+        f"{file}: {reason}"
+    )
 
 
 def count_embedded(named: NamedEncoder, manifest: Manifest, options: EmbeddingOptions) -> int:

@@ -27,9 +27,9 @@ LONGEST_S = 30.0
 _LARGEST = 32767 / 32768
 """Above it, 16-bit samples would be clipped."""
 
-_COLOUR_MAP = "magma"
+COLOUR_MAP = "magma"
 _N_COLOURS = 64
-_RANGE_DB = 80.0
+RANGE_DB = 80.0
 _PERCENTILE = 2.0
 """What is softer has the darkest colour."""
 _N_MELS = 64
@@ -108,12 +108,12 @@ def spectrogram_pictures(
     Raises:
         ModuleNotFoundError: If Matplotlib is absent; it names the extra.
     """
-    front_end = _front_end(sample_rate)
+    front_end = picture_front_end(sample_rate)
     n_longest = max(len(waveform) for waveform in waveforms)
     frames_per_cell = math.ceil((1 + n_longest // front_end.hop_samples) / _MAX_CELLS)
-    images = [_level_db(waveform, front_end, frames_per_cell) for waveform in waveforms]
+    images = [level_db(waveform, front_end, frames_per_cell) for waveform in waveforms]
     low_db, high_db = _range_db(images)
-    colours = require("matplotlib", "evaluate").colormaps[_COLOUR_MAP].resampled(_N_COLOURS)
+    colours = require("matplotlib", "evaluate").colormaps[COLOUR_MAP].resampled(_N_COLOURS)
     style = {"cmap": colours, "vmin": low_db, "vmax": high_db}
     cell_s = frames_per_cell * front_end.hop_samples / sample_rate
     pictures = []
@@ -133,7 +133,8 @@ def _read(path: Path, sample_rate: int) -> Float32[np.ndarray, " sample"]:
     return resampled if len(resampled) else np.zeros(1, np.float32)
 
 
-def _front_end(sample_rate: int) -> LogMel:
+def picture_front_end(sample_rate: int) -> LogMel:
+    """The log-mels that are drawn, of sounds at this rate in Hz: 64 bands from 50 Hz up, 10 ms."""
     # A window of about 46 ms; a mel band must hold a bin, which sets the lowest band.
     n_fft = 2 ** round(math.log2(0.046 * sample_rate))
     return LogMel(
@@ -147,10 +148,10 @@ def _front_end(sample_rate: int) -> LogMel:
     )
 
 
-def _level_db(
+def level_db(
     waveform: Float[np.ndarray, " sample"], front_end: LogMel, frames_per_cell: int
 ) -> Float[np.ndarray, "mel cell"]:
-    """Level of the mean power of the frames in each cell."""
+    """Level of the mean power of the frames in each cell; a waveform has a sample at least."""
     samples = torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32))
     missing = max(0, front_end.min_samples - len(samples))
     log_mel = front_end(torch.nn.functional.pad(samples, (0, missing))[None])[0, 0]
@@ -165,7 +166,7 @@ def _range_db(images: Sequence[Float[np.ndarray, "mel _cell"]]) -> tuple[float, 
     """Levels of the darkest and of the brightest colour."""
     levels_db = np.concatenate([image.ravel() for image in images])
     loudest_db = float(levels_db.max())
-    return max(loudest_db - _RANGE_DB, float(np.percentile(levels_db, _PERCENTILE))), loudest_db
+    return max(loudest_db - RANGE_DB, float(np.percentile(levels_db, _PERCENTILE))), loudest_db
 
 
 def _label(axes: "Axes", duration_s: float) -> None:

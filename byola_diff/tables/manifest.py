@@ -91,12 +91,16 @@ class Manifest:
 
 
 def read_manifest(
-    path: Path | str, *, root: Path | str | None = None, required_splits: Collection[str] = ()
+    path: Path | str,
+    *,
+    root: Path | str | None = None,
+    required_splits: Collection[str] = (),
+    with_splits: bool = True,
 ) -> Manifest:
     """The manifest at `path`, checked.
 
     Files are relative to `root`, or else to the folder of the manifest. None may lie outside, not
-    even through a link.
+    even through a link. What needs labels alone can do without a column of splits or folds.
 
     Raises:
         ManifestError: If a column or file is missing, a path leaves the root, a label is empty, a
@@ -108,7 +112,7 @@ def read_manifest(
     root = path.parent if root is None else Path(root)
     files, clips = ClipFiles(root), []
     with located(f"{path}: ", ManifestError):
-        rows = read_rows(path, "manifest", _COLUMNS)
+        rows = read_rows(path, "manifest", _COLUMNS if with_splits else _COLUMNS[:2])
         _check_header(rows[0])
         columns = {"file": _name(rows[0], *_COLUMNS[0]), "labels": _name(rows[0], *_COLUMNS[1])}
         for number, row in enumerate(rows, start=FIRST_ROW):

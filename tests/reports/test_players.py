@@ -44,9 +44,9 @@ def figures(monkeypatch):
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 22_050, 44_100, 48_000])
 def test_level_peaks_at_the_tone_and_follows_its_gain(rate):
-    front_end = players._front_end(rate)
-    loud = players._level_db(tone(1000.0, rate // 2, rate), front_end, 1)
-    soft = players._level_db(0.1 * tone(1000.0, rate // 2, rate), front_end, 1)
+    front_end = players.picture_front_end(rate)
+    loud = players.level_db(tone(1000.0, rate // 2, rate), front_end, 1)
+    soft = players.level_db(0.1 * tone(1000.0, rate // 2, rate), front_end, 1)
     band = int(loud.mean(axis=1).argmax())
     assert band_centres_hz(front_end)[band] == pytest.approx(1000, rel=0.05)
     middle = loud.shape[1] // 2
@@ -54,9 +54,9 @@ def test_level_peaks_at_the_tone_and_follows_its_gain(rate):
 
 
 def test_a_cell_has_the_mean_power_of_its_frames():
-    front_end = players._front_end(RATE)
-    frames = players._level_db(NOISE, front_end, 1)
-    cells = players._level_db(NOISE, front_end, 4)
+    front_end = players.picture_front_end(RATE)
+    frames = players.level_db(NOISE, front_end, 1)
+    cells = players.level_db(NOISE, front_end, 4)
     assert (frames.shape, cells.shape) == ((64, 101), (64, 26))
     by_hand = 10 * np.log10((10 ** (frames[:, 4:8] / 10)).sum(axis=1) / 4)
     np.testing.assert_allclose(cells[:, 1], by_hand, atol=1e-9)
@@ -114,7 +114,7 @@ def test_40_db_are_half_of_a_range_of_80(figures):
 def test_the_colour_of_the_loudest_is_the_brightest():
     [png] = spectrogram_pictures([tone(1000.0, RATE)], RATE)
     rows = drawn(png).mean(axis=1)
-    front_end = players._front_end(RATE)
+    front_end = players.picture_front_end(RATE)
     band = abs(band_centres_hz(front_end) - 1000).argmin()
     assert len(rows) == 5 * 64
     assert 63 - rows.argmax() // 5 == pytest.approx(band, abs=1)

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from jaxtyping import Float32
-from torch import Tensor
 
 from byola_diff.atomic import write_text
 from byola_diff.audio.files import find_audio, read_audio
 from byola_diff.encoders.open import NamedEncoder, names_code, names_hub, open_encoder
-from byola_diff.evaluation.jobs import embed_whole
+from byola_diff.evaluation.jobs import embed_readable, embed_whole
 from byola_diff.evaluation.options import EmbeddingOptions, Encoder, Folder
 from byola_diff.evaluation.retrieval.system import SystemAbout, load_system
 from byola_diff.evaluation.retrieval.text_encoders import TextEncoder, open_text_encoder
@@ -26,7 +24,6 @@ from byola_diff.reports.players import HeardClip, heard_clips
 from byola_diff.reports.report import Section, Table, Text, render_html
 from byola_diff.tables.manifest import Clip, Manifest
 from byola_diff.tables.pairs import read_pairs
-from byola_diff.tables.reading import UnreadableClipsError
 
 _TITLE = "Search by a recording and a text"
 _MAX_LISTED = 20
@@ -65,17 +62,18 @@ def search(options: SearchOptions) -> int:
     """
     system = load_system(options.system)
     about, query = system.about, options.query
-    text_encoder = _text_encoder(about, options.device)
-    named = _audio_encoder(about, options.encoder, options.device)
+    text_encoder = text_encoder_of(about, options.device)
+    named = audio_encoder_of(about, options.encoder, options.device)
     manifest = _searched_files(options.folder, query)
     read_audio(query)
     wording = text_encoder.embed([options.text])
-    warning = _unknown_words(about, text_encoder, options.text)
+    warning = warning_of_unknown_words(about, text_encoder, options.text)
     if options.dry_run:
         print(f"{named.name}: {len(manifest.clips)} files to search; nothing written")
     else:
         own = embed_whole(named, _manifest(query.parent, [query.name]), options)
-        files, embeddings, unreadable = _embed_readable(named, manifest, options)
+        searched, embeddings, unreadable = embed_readable(named, manifest, options)
+        files = [clip.file for clip in searched.clips]
         cosines = (system.target(embeddings) @ system.query(own, wording)[0]).tolist()
         # The best first; equal ones by name.
         ranked = sorted(zip(files, cosines, strict=True), key=lambda match: (-match[1], match[0]))
@@ -125,7 +123,7 @@ def _sections(
     return sections
 
 
-def _unknown_words(about: SystemAbout, text_encoder: TextEncoder, text: str) -> str:
+def warning_of_unknown_words(about: SystemAbout, text_encoder: TextEncoder, text: str) -> str:
     """A sentence on words that were in no text of the training; empty if all were."""
     words = text_encoder.vocabulary([text])
     if words is None or about.words is None or words <= set(about.words):
@@ -136,7 +134,8 @@ def _unknown_words(about: SystemAbout, text_encoder: TextEncoder, text: str) -> 
     )
 
 
-def _text_encoder(about: SystemAbout, device: torch.device | str) -> TextEncoder:
+def text_encoder_of(about: SystemAbout, device: torch.device | str) -> TextEncoder:
+    """The text encoder that a system was trained with; a `ValueError` if it is no longer that."""
     text_encoder = open_text_encoder(about.text_encoder, device)
     if text_encoder.content_hash != about.text_encoder_sha256:
         raise ValueError(
@@ -146,13 +145,17 @@ def _text_encoder(about: SystemAbout, device: torch.device | str) -> TextEncoder
     return text_encoder
 
 
-def _audio_encoder(
+def audio_encoder_of(
     about: SystemAbout, word: str | None, device: torch.device | str
 ) -> NamedEncoder:
-    """The encoder of the system, found by its content.
+    """The encoder that a system was trained with, found by its own name or by `word`.
 
     If it took statistics of the training clips, the system has them; one of format 1 has not, and
     needs the table of the clips.
+
+    Raises:
+        ValueError: If it can't be opened, or is of another content.
+        FileNotFoundError: If there is nothing at `word`.
     """
     pairs, of_pairs = Path(about.pairs), None
     content = about.encoder_sha256[:8]
@@ -188,30 +191,6 @@ def _searched_files(folder: Path, query: Path) -> Manifest:
     if not files:
         raise ValueError(f"no audio files to search in {folder}")
     return _manifest(folder, [path.relative_to(folder).as_posix() for path in files])
-
-
-def _embed_readable(
-    named: NamedEncoder, manifest: Manifest, options: SearchOptions
-) -> tuple[list[str], Float32[Tensor, "clip feature"], list[tuple[str, str]]]:
-    """Files that can be read, their embeddings, and files that can't with the reason."""
-    unreadable: list[tuple[str, str]] = []
-    while manifest.clips:
-        try:
-            embeddings = embed_whole(named, manifest, options)
-        except UnreadableClipsError as error:  # of opening them, and after that of reading them
-            reasons = {fault.path: fault.reason for fault in error.errors}
-            paths = {clip.file: manifest.path(clip) for clip in manifest.clips}
-            if reasons.keys().isdisjoint(paths.values()):
-                raise  # another try would meet it again
-            unreadable += [(file, reasons[path]) for file, path in paths.items() if path in reasons]
-            readable = [file for file, path in paths.items() if path not in reasons]
-            manifest = _manifest(manifest.root, readable)
-        else:
-            return [clip.file for clip in manifest.clips], embeddings, unreadable
-    raise ValueError(
-        f"none of the {len(unreadable)} files in {manifest.root} can be read, such as "
-        f"{unreadable[0][0]}: {unreadable[0][1]}"
-    )
 
 
 def _manifest(root: Path, files: Sequence[str]) -> Manifest:
