@@ -21,9 +21,9 @@ import torch
 from torch import nn
 from torch.fx.experimental import _config as shape_settings
 
-from byola_diff import __version__
 from byola_diff.atomic import atomic_path
 from byola_diff.command_line import exit_status, read_options
+from byola_diff.commit import package_versions
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.deployed import DeployedScene, DeployedTimestamps, StoredWeights
 from byola_diff.models.encoder import AudioEncoder
@@ -111,12 +111,16 @@ def _metadata(
         "log_mel_mean": str(encoder.normalize.mean.item()),
         "log_mel_std": str(encoder.normalize.std.item()),
         "weights": weights,
-        "byola_diff": __version__,
+        "byola_diff": _version(),
     }
 
 
 def _described(*names: str) -> str:
     return ", ".join(f"{name} [{', '.join(_AXES[name])}]" for name in names)
+
+
+def _version() -> str:
+    return package_versions(["byola-diff"])["byola-diff"] or "not installed"
 
 
 @contextmanager
@@ -165,7 +169,7 @@ def _write_onnx(
             if size != _FIXED:
                 value.shape[axis] = size
     written.model.metadata_props.update(metadata)
-    written.model.producer_name, written.model.producer_version = "byola_diff", __version__
+    written.model.producer_name, written.model.producer_version = "byola_diff", _version()
     written.save(path, external_data=False)
 
 
