@@ -2,7 +2,8 @@
 
     python benchmarks/pictures.py
 
-Reads tried/*.csv, and shipped/*.json, which are records of evaluate.py; writes docs/figures/*.svg.
+Reads tried/*.csv, growth.json, and shipped/*.json, which are records of evaluate.py; writes
+docs/figures/*.svg.
 """
 
 import csv
@@ -28,6 +29,7 @@ def main() -> None:
     _save(weights(), "weights")
     _save(seeds(), "seeds")
     _save(recall_by_loudness(), "recall_by_loudness")
+    _save(growth(), "growth")
 
 
 def weights() -> Figure:
@@ -68,6 +70,25 @@ def recall_by_loudness() -> Figure:
     axes.set(xlabel="event over background (dB)", ylabel="recall@1 (%)", ylim=(0, None))
     figure.legend(loc="outside right center", frameon=False)
     return figure
+
+
+def growth() -> Figure:
+    """Cost of packing over clips, of embedding over length, and speed of training by processes."""
+    found = json.loads((HERE / "growth.json").read_text())
+    figure, (packing, embedding, training) = _panels()
+    for n_workers, seconds in found["packing_s"].items():
+        _line(packing, seconds, f"{n_workers} worker{'s' * (n_workers != '1')}")
+    packing.set(xscale="log", yscale="log", xlabel="clips of 5 s", ylabel="packing (s)")
+    packing.legend(frameon=False)
+    _line(embedding, found["embedding_s"], "scene")
+    embedding.set(xscale="log", yscale="log", xlabel="recording (s)", ylabel="embedding (s)")
+    training.bar(*zip(*found["training_clips_per_s"].items(), strict=True))
+    training.set(xlabel="processes", ylabel="training (clips/s)")
+    return figure
+
+
+def _line(axes: Axes, values: dict[str, float], label: str) -> None:
+    axes.plot([float(x) for x in values], list(values.values()), marker="o", label=label)
 
 
 def _means(record: dict[str, Any]) -> dict[float, float]:

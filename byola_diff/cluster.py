@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Generator, Sequence
 from functools import lru_cache, partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -31,7 +32,8 @@ def in_cluster(
     Args:
         items: What is worked on, in any order.
         work: A function that can be pickled; this package has to be installed on all machines. It
-            is sent once to each process, and may hold much, such as an encoder.
+            is sent once to each process, and may hold much, such as an encoder. Where the iterator
+            is closed, what is in work ends in the middle: whole files must appear at once.
         address: Such as "10.0.0.1:6379"; "auto" is the cluster that this machine is part of.
 
     Raises:
@@ -42,7 +44,7 @@ def in_cluster(
     try:
         _reach(address)
         ray.init(address, log_to_driver=False, configure_logging=False)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter of other versions of Ray or Python there
         raise ConnectionError(f"--cluster {address}: no such Ray cluster: {error}") from error
     remote = ray.remote(max_retries=_ATTEMPTS_AFTER_A_LOSS)(_work_there)
     waiting: dict[Any, int] = {}
@@ -53,7 +55,7 @@ def in_cluster(
         while True:
             room = _WAITING_PER_CORE * int(ray.cluster_resources().get("CPU", 1)) - len(waiting)
             for place, item in islice(left, max(room, 0)):
-                waiting[remote.remote(sent, item, os.getcwd())] = place  # noqa: PTH109
+                waiting[remote.remote(sent, item, str(Path.cwd()))] = place
             if not waiting:
                 break
             done, _ = ray.wait(list(waiting), num_returns=1)
@@ -68,6 +70,7 @@ def in_cluster(
 def _reach(address: str) -> None:
     """Knock at the door, as Ray itself would wait for minutes where there is none."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
+    host = host.strip("[]")  # of IPv6
     if port.isdigit():
         socket.create_connection((host, int(port)), _REACHED_WITHIN_S).close()
 
@@ -88,6 +91,9 @@ def _result(reference: Any) -> Any:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
+    except ray.exceptions.RayError as error:
+        reason = str(error).partition("\n")[0]
+        raise ConnectionError(f"lost on the cluster, also when tried again: {reason}") from error
 
 
 def _work_there(sent: Sequence[Any], item: Any, folder: str) -> Any:

@@ -58,7 +58,8 @@ class PrepareClipsOptions:
 def main(arguments: Sequence[str] | None = None, prog: str = "prepare_clips.py") -> int:
     """Exit status: 0 for a finished store, 1 for too many rejected files, 2 for wrong arguments."""
     args = read_options(PrepareClipsOptions, arguments, prog=prog, description=__doc__)
-    return exit_status(prog, partial(prepare, args), (PackedStoreError, ValueError, OSError))
+    errors = (PackedStoreError, ValueError, OSError, ModuleNotFoundError)
+    return exit_status(prog, partial(prepare, args), errors)
 
 
 def prepare(args: PrepareClipsOptions) -> int:

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NotRequired, TypedDict
 
@@ -65,6 +65,8 @@ class PackPlan:
     """Relative to `source`, sorted."""
     sample_rate: int
     files_per_shard: int
+    programs: tuple[str, str] = field(default_factory=lambda: (decoder_name(), resampler_name()))
+    """What decodes and what resamples, wherever shards are packed."""
 
     @property
     def n_shards(self) -> int:
@@ -87,8 +89,8 @@ class PackPlan:
         return {
             "format_version": FORMAT_VERSION,
             "sample_rate": self.sample_rate,
-            "resampler": resampler_name(),
-            "decoder": decoder_name(),
+            "resampler": self.programs[1],
+            "decoder": self.programs[0],
             "files_per_shard": self.files_per_shard,
             "found": len(self.files),
             "sources_sha256": listing.hexdigest(),
@@ -138,7 +140,15 @@ def pack_shard(plan: PackPlan, out: Path, shard: int) -> ShardRecord:
     """Write one shard of a store, unless it is there already, and return what it holds.
 
     All files of the plan go into this shard: it is what `PackPlan.of_shard` gives.
+
+    Raises:
+        PackedStoreError: If this machine decodes or resamples by other programs than the plan's.
     """
+    if (here := (decoder_name(), resampler_name())) != plan.programs:
+        raise PackedStoreError(
+            f"the store is packed by {' and '.join(plan.programs)}, this machine has "
+            f"{' and '.join(here)}: install the same versions"
+        )
     path, marker = out / shard_name(shard), record_path(out, shard)
     if path.is_file() and marker.is_file():
         record = _whole_record(marker)

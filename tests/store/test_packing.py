@@ -154,6 +154,15 @@ def test_changed_source_or_setting_is_refused(source, tmp_path):
         begin(plan_store(source, RATE, shard_mib=1), tmp_path / "store")
 
 
+def test_a_machine_with_other_programs_packs_nothing(source, tmp_path, monkeypatch):
+    plan = plan_store(source, RATE)
+    begin(plan, tmp_path / "store")
+    monkeypatch.setattr(packing, "decoder_name", lambda: "another decoder")
+    with pytest.raises(PackedStoreError, match="this machine has another decoder"):
+        pack_shard(plan.of_shard(0), tmp_path / "store", 0)
+    assert not any(path.name.startswith("shard") for path in (tmp_path / "store").iterdir())
+
+
 def test_foreign_folder_is_left_alone(source):
     with pytest.raises(PackedStoreError, match="neither empty nor"):
         begin(plan_store(source, RATE), source)
