@@ -31,7 +31,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor
 
 from byola_diff.deploy import deploy
-from byola_diff.embeddings.batches import read_batches
+from byola_diff.embeddings.batches import plan_batches, read_batches
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.probing.logistic import probe_manifest
@@ -98,8 +98,9 @@ def clips_of(manifest: Manifest | None, rate: int) -> Iterator[Clips]:
         for rows in torch.arange(1000, 1064).split(BATCH):
             yield Clips([], training_batch(0, rows, CLIP_S * rate, rate))
         return
-    rows = range(len(manifest.clips))
-    for same, waveforms in read_batches(manifest, rows, rate, Preprocessing(), BATCH, n_workers=1):
+    whole = Preprocessing()
+    batches = plan_batches(manifest, range(len(manifest.clips)), rate, whole, BATCH, n_workers=1)
+    for same, waveforms in read_batches(manifest, batches, rate, whole, n_workers=1):
         yield Clips(same, waveforms)
 
 
