@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 
+import byola_diff
+
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "pretrain": ("byola_diff.commands.pretrain", "pretrain an encoder"),
     "export": ("byola_diff.export", "write a training checkpoint as a bundle"),
@@ -32,6 +34,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 def main(arguments: Sequence[str] | None = None) -> int | None:
     """Run the command that the first word or two name; returns its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:
+        print(f"byola-diff {byola_diff.__version__}")
+        return 0
     if words[:1] == ["doctor"]:  # which works where nothing else does
         return import_module(COMMANDS["doctor"][0]).main(words[1:])
     try:
@@ -40,6 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
         what = f"{type(error).__name__}: {error}"
         sys.exit(f"byola-diff: {what}\nbyola-diff doctor tells what is broken")
     return run()
+
+
+def _wrong(message: str) -> int:
+    print(f"byola-diff: error: {message}", file=sys.stderr)
+    return 2
 
 
 def _chosen(words: Sequence[str]) -> Callable[[], int | None]:
@@ -51,7 +61,12 @@ def _chosen(words: Sequence[str]) -> Callable[[], int | None]:
 
     about = {name: text for name, (_, text) in COMMANDS.items()}
     n_words = 2 if any(words[:1] == name.split()[:1] for name in about if " " in name) else 1
-    if n_words == 2 and (len(words) < 2 or words[1].startswith("-")):
+    if words == ["help"]:
+        words = ["--help"]
+    if n_words == 2 and words[1:2] == [] and words[0] not in about:
+        kinds = " or ".join(name for name in about if name.split()[0] == words[0])
+        sys.exit(_wrong(f"{words[0]} what? {kinds}"))
+    if n_words == 2 and words[1].startswith("-"):
         words, n_words = ["--help"], 1
     named = [" ".join(words[:n_words]), *words[n_words:]]
     name = choose_command(named, about, prog="byola-diff", description=__doc__)

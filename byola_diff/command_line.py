@@ -197,7 +197,9 @@ class HelpfulParser(ArgumentParser):
             names = message.removeprefix(_MISSING).split(", ")
             flags = [(name, f"--{_dashed(name)}") for name in names]
             known = self._option_string_actions
-            message = _MISSING + ", ".join(f if f in known else name for name, f in flags)
+            place = {action.dest: action.metavar for action in self._positionals._group_actions}
+            shown = [f if f in known else str(place.get(name) or name) for name, f in flags]
+            message = _MISSING + ", ".join(shown)
         elif not message.startswith(_ADVICE_WOULD_MISLEAD):
             message += self._advice(message)
         self.exit(2, f"{self.prog}: error: {message}\nAll keys: {self.prog} --help-all\n")

@@ -247,8 +247,8 @@ class TrainingConfig:
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept."""
     logger: LoggerName | tuple[LoggerName, ...] = "csv"
-    """Where the log goes: tensorboard, csv, wandb, mlflow, none, or several of them. Such as
-    `[tensorboard, wandb]`. "csv" is `metrics.csv`, which every run has, and "none" nothing else."""
+    """Where the log goes: tensorboard, csv, wandb, mlflow, none, or several as `[csv, wandb]`.
+    "csv" is `metrics.csv`, which every run has, and "none" nothing else."""
 
     def __post_init__(self) -> None:
         _require(0 <= self.ema_decay <= 1, "training.ema_decay", "in [0, 1]", self.ema_decay)

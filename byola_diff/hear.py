@@ -25,7 +25,7 @@ def load_model(model_file_path: str = "", **options: Any) -> AudioEncoder:
     if not model_file_path:
         raise ValueError(
             "no weights come with byola_diff: give --model BUNDLE, a folder written by "
-            "python -m byola_diff.export CHECKPOINT BUNDLE, or a released BYOL-A .pth file with "
+            "byola-diff export CHECKPOINT BUNDLE, or a released BYOL-A .pth file with "
             """--model-options '{"statistics": [mean, std]}'"""
         )
     return load_encoder(model_file_path, **options)

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -175,7 +176,7 @@ def test_each_need_is_installed_by_its_extra():
         if top not in needs._APART:
             name = needs._NAMES.get(top, top)
             listed = [
-                line.partition(">")[0] for line in PROJECT["optional-dependencies"][need.extra]
+                re.split(r"[>\[]", line)[0] for line in PROJECT["optional-dependencies"][need.extra]
             ]
             assert name in listed, need
     for line in needs._APART.values():

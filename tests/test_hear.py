@@ -69,7 +69,7 @@ def test_scene_embeddings(bundle):
 
 
 def test_no_path_is_an_error_that_says_what_to_give():
-    with pytest.raises(ValueError, match=r"--model BUNDLE.*byola_diff.export.*statistics"):
+    with pytest.raises(ValueError, match=r"--model BUNDLE.*byola-diff export.*statistics"):
         hear.load_model()
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import byola_diff
 from byola_diff import __main__ as program
 
 
@@ -15,13 +16,23 @@ def status(*words):
     return stopped.value.code
 
 
-@pytest.mark.parametrize("words", [[], ["--help"], ["make"], ["make", "--help"]])
+@pytest.mark.parametrize("words", [[], ["--help"], ["help"], ["make", "--help"]])
 def test_help_lists_all_commands(words, capsys):
     assert status(*words) == 0
     printed = capsys.readouterr().out
     for name, (_, about) in program.COMMANDS.items():
         assert f"    {name}" in printed
         assert about in printed
+
+
+def test_half_a_command_is_an_error(capsys):
+    assert status("prepare") == 2
+    assert "prepare what? prepare clips or prepare task" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    assert program.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"byola-diff {byola_diff.__version__}\n"
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_errors_are_told_and_write_nothing(script, folder, capsys, args, expecte
 
 
 def test_help_has_an_example_and_all_tasks(script, capsys):
-    assert status(script, ["--help"]) == 0
+    assert status(script, ["--help-all"]) == 0
     printed = capsys.readouterr().out
     assert "python datasets/prepare_task.py esc50 data/ESC-50-master" in printed
     assert "cremad: CREMA-D (Cao et al., 2014)" in printed

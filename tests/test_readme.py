@@ -51,6 +51,7 @@ SCRIPTS = {
     "export": "-m byola_diff.export",
     "push": "-m byola_diff.commands.push",
     "deploy": "-m byola_diff.deploy",
+    "adapter": "-m byola_diff adapter",
     "explore": "-m byola_diff.commands.explore",
     "prepare clips": "datasets/prepare_clips.py",
     "prepare task": "datasets/prepare_task.py",

@@ -384,7 +384,7 @@ def test_a_full_disk_is_told_in_a_line(script, recordings, tmp_path, monkeypatch
 
 def test_help_tells_what_becomes_of_clips_that_clip(script, capsys):
     with pytest.raises(SystemExit):
-        script.main(["--help"])
+        script.main(["--help-all"])
     assert "with --clipping refuse the clip is left out" in capsys.readouterr().out
 
 

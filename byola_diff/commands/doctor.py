@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import sys
 import tomllib
@@ -162,7 +163,7 @@ def _kernels() -> dict[str, Any]:
     try:
         compile_library(_PACKAGE / "models" / "kernels.cpp")
     except NotCompiledError as error:
-        return {"compiled": False, "why_not": str(error)}
+        return {"compiled": False, "why_not": str(error).partition("\n")[0]}
     return {"compiled": True, "why_not": None}
 
 
@@ -184,9 +185,15 @@ def _gpus() -> dict[str, Any]:
 def _programs() -> dict[str, dict[str, Any]]:
     """Path of each program that is called, None if there is none, and what for."""
     return {
-        name: {"path": shutil.which(name), "of": of, "install": install}
+        name: {"path": shutil.which(_called(name)), "of": of, "install": install}
         for name, (of, install) in _PROGRAMS.items()
     }
+
+
+def _called(program: str) -> str:
+    """What is started for a program: of the compiler, what CXX names."""
+    words = shlex.split(os.environ.get("CXX", "")) if program == "c++" else []
+    return words[0] if words else program
 
 
 def _commands() -> dict[str, dict[str, Any]]:

@@ -153,6 +153,7 @@ def write_corpus(
                     write_wav(out / one[1].file, waveform.numpy(), rate)
             bar.update(len(chunk))
     write_manifest(out / manifest, [clip for _, clip in clips])
+    print(f"{len(clips)} clips: {out / manifest}")
 
 
 def _chunks(clips: list[PlannedClip]) -> Iterator[list[PlannedClip]]:

@@ -118,7 +118,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     "export": (Need("onnx", "onnx", "--onnx"), Need("onnxscript", "onnx", "--onnx")),
     "push": (Need("huggingface_hub", "hub"),),
     "deploy": (Need("onnx", "onnx", "ONNX"), Need("onnxscript", "onnx", "ONNX")),
-    "adapter": (),
+    "adapter": (Need("mteb", "mteb", "what it prints for MTEB"),),
     "explore": (
         Need("bokeh", "explore"),
         Need("jinja2", "explore"),

@@ -96,7 +96,7 @@ def check_kind(encoder_spec: str) -> None:
         what = f"{encoder_spec!r} names no encoder: there is no such folder, and no kind"
         raise unknown_name(what, kind, KINDS)
     raise FileNotFoundError(
-        f"nothing at {encoder_spec}: give a bundle folder (python -m byola_diff.export CHECKPOINT "
+        f"nothing at {encoder_spec}: give a bundle folder (byola-diff export CHECKPOINT "
         "OUT writes one), a YAML file, or a kind with its weights, as in "
         f"byola:{encoder_spec if is_weights else 'FILE.pth'}"
     )

@@ -56,7 +56,7 @@ def load_encoder(
         return _load_bundle(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"nothing at {path}: give a bundle folder (python -m byola_diff.export CHECKPOINT OUT "
+            f"nothing at {path}: give a bundle folder (byola-diff export CHECKPOINT OUT "
             "writes one), hf:OWNER/NAME, a .pth file of BYOL-A weights, or the name of a shipped "
             "encoder: " + ", ".join(SHIPPED)
         )
@@ -212,7 +212,7 @@ def _load_bundle(folder: Path) -> AudioEncoder:
     config_path, weights_path = folder / "config.json", folder / "model.safetensors"
     for path in (config_path, weights_path):
         if not path.is_file():
-            reason = f"no bundle: {path.name} is missing; `python -m byola_diff.export` makes one"
+            reason = f"no bundle: {path.name} is missing; `byola-diff export` makes one"
             raise BrokenFileError(folder, reason)
     config = read_json(config_path)
     version = config.get("format_version")

@@ -90,7 +90,7 @@ def read_byola(path: Path) -> AudioNTT:
         raise BrokenFileError(
             path,
             f"holds several networks ({', '.join(map(repr, prefixes))}); if it is a training "
-            "checkpoint, export it first: python -m byola_diff.export CHECKPOINT OUT",
+            "checkpoint, export it first: byola-diff export CHECKPOINT OUT",
         )
     return build_network(select_weights(content, prefixes[0]), path)
 

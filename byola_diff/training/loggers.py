@@ -97,6 +97,9 @@ def _wandb(config: PretrainConfig, run: str | None) -> Logger:
 
 
 def _mlflow(config: PretrainConfig, run: str | None) -> Logger:
+    # MLflow's own defaults wait for a server that does not answer for minutes, at every step.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", _PROJECT)
     folder = config.out_dir.resolve()
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"

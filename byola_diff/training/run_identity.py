@@ -122,6 +122,8 @@ def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any]) -> None
     lines = [f"  {key}: {old[key]} -> {new.get(key)}" for key in changed if key not in free]
     if lines:
         message = "the checkpoint was made with other settings or clips; a new --out_dir starts a"
+        if not constant and any(key in _LENGTH for key in changed):
+            lines.append("  (a cosine schedule depends on the length of the run)")
         raise OtherRunError("\n".join([f"{message} new run:", *lines]))
 
 

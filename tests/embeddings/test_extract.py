@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from byola_diff import progress
 from byola_diff.audio.files import write_wav
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
@@ -198,6 +199,7 @@ def test_timestamps_can_be_let_go_one_by_one(tmp_path):
         assert extracted.missing() == list(range(row + 1))
 
 
-def test_the_bar_counts_all_clips(tmp_path, capsys):
+def test_the_bar_counts_all_clips(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
     embed(named(), write_corpus(tmp_path), "scene", WHOLE)
     assert "/12" in capsys.readouterr().err
