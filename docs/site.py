@@ -1,5 +1,7 @@
-"""What MkDocs does not do by itself for the site: pages by their paths in the repository, reference
-pages of the rooms, equations as MathML, code beside equations, and notebooks as pages.
+"""What MkDocs does not do by itself for the site of the documentation.
+
+Pages lie at their paths in the repository, rooms get reference pages, equations become MathML with
+their code beside them, and notebooks become pages too.
 """
 
 import ast
