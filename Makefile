@@ -2,13 +2,14 @@
 # make test      set up, run the tests but the slow ones: 4 minutes on two cores
 # make test-all  the slow ones too, which are whole journeys in processes of their own: hours, as CONTRIBUTING.md says
 # make check     lint and types
+# make docs      the site of the documentation, in build/site; warnings are errors
 # make format    format and fix what can be fixed
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all check format
+.PHONY: demo test test-all check docs format
 
 demo: $(VENV)/ready
 	$(BIN)/python -m byola_diff.demo --out runs/demo
@@ -27,6 +28,9 @@ check: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 format: $(VENV)/ready
 	$(BIN)/ruff check --fix .

@@ -63,13 +63,13 @@ SCRIPTS = {
 }
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+def blocks(language, page=README):
+    return re.findall(rf"```{language}\n(.*?)```", page, re.S)
 
 
-def commands():
+def commands(page=README):
     """Lines of the shell blocks, continuations joined and comments dropped."""
-    text = "\n".join(blocks("sh")).replace("\\\n", " ")
+    text = "\n".join(blocks("sh", page)).replace("\\\n", " ")
     lines = (shlex.split(line, comments=True) for line in text.splitlines())
     return [as_script(words) for words in lines if words and words[0] in ("python", "byola-diff")]
 
