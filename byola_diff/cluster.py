@@ -19,6 +19,7 @@ R = TypeVar("R")
 _WAITING_PER_CORE = 3
 _ATTEMPTS_AFTER_A_LOSS = 3
 _REACHED_WITHIN_S = 10
+_ENDED_WITHIN_S = 10
 
 
 def in_cluster(
@@ -33,14 +34,20 @@ def in_cluster(
         items: What is worked on, in any order.
         work: A function that can be pickled; this package has to be installed on all machines. It
             is sent once to each process, and may hold much, such as an encoder. Where the iterator
-            is closed, what is in work ends in the middle: whole files must appear at once.
+            is closed, what is in work ends in the middle, by a KeyboardInterrupt that is waited for
+            ten seconds: whole files must appear at once.
         address: Such as "10.0.0.1:6379"; "auto" is the cluster that this machine is part of.
 
     Raises:
-        ConnectionError: If there is no such cluster.
+        ConnectionError: If there is no such cluster, or this process is using Ray already.
         ValueError: If `work` can't be sent.
     """
     ray = require("ray", "cluster", "--cluster")
+    if ray.is_initialized():
+        raise ConnectionError(
+            f"--cluster {address}: this process has a session of Ray already, which would be ended "
+            "here: call ray.shutdown() before, or use another process"
+        )
     try:
         _reach(address)
         ray.init(address, log_to_driver=False, configure_logging=False)
@@ -64,6 +71,8 @@ def in_cluster(
     finally:
         for reference in waiting:
             ray.cancel(reference)
+        if waiting:  # else the next to use the folder may meet a worker that still writes there
+            ray.wait(list(waiting), num_returns=len(waiting), timeout=_ENDED_WITHIN_S)
         ray.shutdown()
 
 

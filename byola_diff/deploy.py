@@ -24,10 +24,10 @@ from torch.fx.experimental import _config as shape_settings
 from byola_diff.atomic import atomic_path
 from byola_diff.command_line import exit_status, read_options
 from byola_diff.commit import package_versions
-from byola_diff.models.bundle import load_encoder
+from byola_diff.models.bundle import load_encoder, place_of
 from byola_diff.models.deployed import DeployedScene, DeployedTimestamps, StoredWeights
 from byola_diff.models.encoder import AudioEncoder
-from byola_diff.models.shipped import shipped_bundle
+from byola_diff.models.hub import HUB
 from byola_diff.option_fields import POSITIONAL
 from byola_diff.optional import require
 from byola_diff.storage import BrokenFileError, read_json
@@ -78,9 +78,10 @@ def deploy(
     for module in ("onnx", "onnxscript") if path.suffix == ".onnx" else ():
         require(module, "onnx", "ONNX export")
     kind = {"scene": DeployedScene, "timestamps": DeployedTimestamps}[output]
+    graph = kind(encoder, weights)
     metadata = _metadata(encoder, output, weights, facts or {})
     with atomic_path(path) as temporary, _quiet():
-        program = _captured(kind(encoder, weights))
+        program = _captured(graph)
         if path.suffix == ".onnx":
             _write_onnx(program, temporary, _NAMES[output], metadata)
         else:
@@ -186,7 +187,7 @@ class DeployOptions:
     """What is written of which encoder."""
 
     encoder: Annotated[str, POSITIONAL, "ENCODER"]
-    """A bundle folder, or the name of an encoder that comes along."""
+    """A bundle folder, hf:OWNER/NAME of the Hugging Face hub, or a name that comes along."""
     file: Annotated[Path, POSITIONAL, "FILE"]
     """What to write: .onnx, or .pt2 for torch.export."""
     output: Output = "scene"
@@ -213,10 +214,14 @@ def run(options: DeployOptions) -> None:
         FileNotFoundError: If there is no such encoder.
         BrokenFileError: If its files can't be used.
         ValueError: If it is a file of weights alone.
+        ModuleNotFoundError: If a package is needed and not installed.
+        PermissionError, ConnectionError: As of `fetch_bundle`, of an encoder of the hub.
     """
-    encoder = load_encoder(options.encoder)
-    folder = shipped_bundle(options.encoder) or Path(options.encoder).expanduser()
+    folder = place_of(options.encoder)
+    encoder = load_encoder(folder)
     facts = bundle_facts(folder)
+    if options.encoder.startswith(HUB):  # whose folder is named by a commit
+        facts["name"] = options.encoder
     deploy(encoder, options.file, options.output, options.weights, facts)
     n_bytes = options.file.stat().st_size
     print(f"{options.file}  {n_bytes / 1e6:.1f} MB, licence: {facts['licence']}")

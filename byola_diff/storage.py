@@ -30,8 +30,11 @@ class BrokenFileError(RuntimeError):
     """A file that must not be used: truncated, altered, or of a kind that could run code."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+        super().__init__(path, reason)
         self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
 
 
 def save_checked(state: dict[str, Any], path: Path) -> None:

@@ -37,7 +37,8 @@ def outcomes(
 ) -> Generator[tuple[int, Callable[[], R]]]:
     """Place of each item as it is finished, and a function that gives its result or its error.
 
-    Close the iterator to stop: items in work are finished, the others dropped.
+    Close the iterator to stop: items in work are finished, but on a cluster end in the middle; the
+    others are dropped.
 
     Args:
         items: What is worked on, in any order.

@@ -115,6 +115,10 @@ def test_what_a_killed_worker_had_in_hand_is_done_again(machines, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "3", "6"]
 
 
+def call(work):
+    return work()
+
+
 def slowly(number):
     time.sleep(0.3)
     return number
@@ -188,6 +192,38 @@ def test_encoders_of_all_makes_can_be_sent(machines, tmp_path, word):
             for address in (None, machines.address)
         )
     assert torch.equal(here.scene, there.scene)
+
+
+def last_words(number, folder):
+    (folder / "begun").touch()
+    try:
+        for _ in range(600):  # Ray's interrupt does not end a sleep
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        time.sleep(1)
+        (folder / "ended").touch()
+        raise
+
+
+def test_what_is_in_work_has_ended_when_the_iterator_is_closed(machines, tmp_path):
+    items = [partial(slowly, 0), *5 * [partial(last_words, 1, tmp_path)]]
+    running = in_cluster(items, call, machines.address)
+    next(running)
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.1)
+    start = time.monotonic()
+    running.close()
+    assert (tmp_path / "ended").exists()
+    assert time.monotonic() - start < 30
+
+
+def test_a_session_of_the_caller_is_left_alone(monkeypatch):
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "init", None)
+    monkeypatch.setattr(ray, "shutdown", None)
+    with pytest.raises(ConnectionError, match="has a session of Ray already"):
+        next(in_cluster([1], square, "auto"))
 
 
 def test_what_cannot_be_sent_is_told(machines):

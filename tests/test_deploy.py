@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from jaxtyping import config as jaxtyping_config
 
 from byola_diff import deploy as deploy_module
 from byola_diff.deploy import METADATA, deploy, main
+from byola_diff.encoders.fusion import FusedEncoder
+from byola_diff.models import bundle
 from byola_diff.models.bundle import load_encoder
 from byola_diff.storage import sha256
 from tests.bundles import write_bundle
@@ -151,12 +154,11 @@ RUN_PROGRAM = """
 import json
 run = program.module()
 inputs, expected = torch.load("cases.pt", weights_only=True)
-for waveform, wanted in zip(inputs, expected):
+for waveform, wanted in zip(inputs, expected, strict=True):
     found = run(waveform)
-    for one, other in zip([found] if torch.is_tensor(found) else found, wanted):
+    for one, other in zip([found] if torch.is_tensor(found) else found, wanted, strict=True):
         assert one.shape == other.shape, (one.shape, other.shape)
         assert (one - other).abs().max() <= 1e-4 * other.abs().max()
-assert "byola_diff" not in [name for name, module in sys.modules.items() if module]
 print(json.dumps(json.loads(extra["metadata.json"])))
 """
 
@@ -241,6 +243,24 @@ def test_command_writes_a_bundle_with_its_facts(tmp_path, capsys):
     expected = load_encoder(tmp_path / "bundle").scene(waveform)
     assert_relative(program.module()(waveform), expected, 1e-3)
     assert [path.name for path in file.parent.iterdir()] == ["encoder.pt2"]
+
+
+def test_command_fetches_an_encoder_of_the_hub(tmp_path, monkeypatch):
+    fetched, words = tmp_path / "0123abc", []
+    write_bundle(fetched, encoder_of("2020"))
+    monkeypatch.setattr(bundle, "fetch_bundle", lambda word: words.append(word) or fetched)
+    assert main(["hf:me/mine", str(tmp_path / "encoder.pt2")]) == 0
+    assert words == ["hf:me/mine"]
+    extra = {METADATA: ""}
+    torch.export.load(tmp_path / "encoder.pt2", extra_files=extra)
+    assert json.loads(extra[METADATA])["name"] == "hf:me/mine"
+
+
+def test_only_plain_encoders_can_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(jaxtyping_config, "jaxtyping_disable", True)  # else types are refused first
+    with pytest.raises(TypeError, match="only an AudioEncoder can be deployed, not FusedEncoder"):
+        deploy(FusedEncoder(encoder_of("2020"), ["output"]), tmp_path / "encoder.pt2")
+    assert not list(tmp_path.iterdir())
 
 
 def test_commands_of_the_document_can_be_parsed(monkeypatch):

@@ -1,6 +1,7 @@
 import pickle
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -196,3 +197,13 @@ def test_a_zip_that_stands_for_far_more_than_it_holds_is_not_unpacked(tmp_path):
     with pytest.raises(BrokenFileError, match=r"its \d{4} bytes stand for 400\d{4}"):
         load_tensors(path)
     assert load_tensors(tmp_path / "plain.pth")["w"].shape == (1_000_000,)
+
+
+def test_an_error_reaches_other_processes_as_it_is():
+    error = pickle.loads(pickle.dumps(BrokenFileError(Path("a.pth"), "truncated")))
+    assert isinstance(error, BrokenFileError)
+    assert (error.path, error.reason, str(error)) == (
+        Path("a.pth"),
+        "truncated",
+        "a.pth: truncated",
+    )

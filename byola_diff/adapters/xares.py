@@ -17,12 +17,12 @@ from byola_diff.encoders.open import open_encoder
 class XaresEncoder(nn.Module):
     """An encoder as X-ARES calls it, at its own rate: the suite resamples and mixes to mono."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, hop_size_in_ms: float) -> None:
         super().__init__()
         self.encoder = encoder
         self.sampling_rate = encoder.sample_rate
         self.output_dim = encoder.timestamp_embedding_size
-        self.hop_size_in_ms = frame_spacing_ms(encoder.timestamps(trial_clip(encoder))[1])
+        self.hop_size_in_ms = hop_size_in_ms
 
     def forward(self, audio: Tensor) -> Float[Tensor, "batch frame dim"]:
         """Timestamp embeddings of `audio`, [batch, sample] or [sample]."""
@@ -40,10 +40,12 @@ def encoder_class(encoder_spec: str) -> type[XaresEncoder]:
     first.
     """
     named = open_encoder(encoder_spec)
+    # Once, as the suite may have moved the encoder when it makes another object.
+    hop_ms = frame_spacing_ms(named.encoder.timestamps(trial_clip(named.encoder))[1])
 
     class _Encoder(XaresEncoder):
         def __init__(self) -> None:
-            super().__init__(named.encoder)
+            super().__init__(named.encoder, hop_ms)
 
     word = re.sub(r"\W+", "_", named.name).strip("_")
     _Encoder.__name__ = _Encoder.__qualname__ = f"{word}_{named.content_hash[:12]}_Encoder"

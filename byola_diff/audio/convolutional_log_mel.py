@@ -20,8 +20,8 @@ from byola_diff.audio.log_mel import LOG_FLOOR, LogMel
 class ConvolutionalLogMel(nn.Module):
     """The log-mel of a `LogMel`, but for rounding: the same frames, edges and bands.
 
-    Several times slower on a CPU. Nothing is checked, as a graph can't raise: waveforms are
-    finite and have at least the `min_samples` of the front end.
+    Several times slower on a CPU, where it is made wherever the other is. Nothing is checked, as a
+    graph can't raise: waveforms are finite and have at least the `min_samples` of the front end.
     """
 
     kernels: Tensor
@@ -30,9 +30,10 @@ class ConvolutionalLogMel(nn.Module):
     def __init__(self, front_end: LogMel) -> None:
         super().__init__()
         self.hop_samples, self.edge_samples = front_end.hop_samples, front_end.n_fft // 2
-        in_a_band = front_end.mel_bank.any(dim=0)
+        mel_bank = front_end.mel_bank.cpu()  # where the kernels are computed
+        in_a_band = mel_bank.any(dim=0)
         self.register_buffer("kernels", _fourier_kernels(front_end)[in_a_band.repeat(2)])
-        self.register_buffer("mel_bank", front_end.mel_bank[:, in_a_band, None])
+        self.register_buffer("mel_bank", mel_bank[:, in_a_band, None])
 
     def forward(
         self, waveform: Float[Tensor, "batch sample"]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from byola_diff.audio.files import SAMPLE_RATES, find_audio, open_audio
 from byola_diff.audio.resample import resample, resampler_name
+from byola_diff.audio.waveform import LOUDEST
 
 Source = Path | Shaped[np.ndarray, "_ _"]
 """One recording, before it is read or changed: a file, or samples [channel, sample]."""
@@ -63,11 +64,11 @@ def read_mono(
     """Waveform of a recording at `to_rate`, the mean of its channels; a zero if it is too short.
 
     `array_rate` is the sample rate of arrays; a file has its own. Resampling, and mixing to mono,
-    is said on the standard error, once in a process. Errors about an array have its name.
+    is said on the standard error, once for each rate. Errors about an array have its name.
 
     Raises:
         AudioFileError: If a file can't be read.
-        ValueError: If a sample is NaN or infinite.
+        ValueError: If a sample is NaN, infinite, or as far beyond full scale as files may not be.
     """
     if isinstance(source, Path):
         with open_audio(source) as reader:
@@ -78,6 +79,10 @@ def read_mono(
         rate, n_channels = array_rate, len(channels)
         if not np.isfinite(waveform).all():
             raise ValueError(f"{name} holds NaN or infinite samples")
+        if (peak := np.abs(waveform).max()) > LOUDEST:
+            raise ValueError(
+                f"{name} reaches {peak:.5g}, far beyond full scale: were integers not scaled?"
+            )
     if n_channels > 1:
         say_once("recordings of several channels are mixed to mono: the mean of the channels")
     if rate != to_rate:

@@ -26,7 +26,7 @@ from byola_diff.audio.files import AudioFileError
 from byola_diff.clips.folder import read_crop
 from byola_diff.clips.order import crop_draws
 from byola_diff.clips.source import ANY_INDEX, ClipSource, Rejection, TooManyRejectedError
-from byola_diff.clips.tar_files import Shard, read_clips
+from byola_diff.clips.tar_files import Shard, read_clips, shown
 from byola_diff.randomness import derive_seed, torch_generator
 
 _FEW = 1000
@@ -71,7 +71,7 @@ class ShardSource(ClipSource):
                 "share them: lower --data.num_workers, or make more shards"
             )
         if empty := next((shard for shard in self.shards if shard.n_clips == 0), None):
-            raise ValueError(f"{empty.url}: a tar shard without any audio file")
+            raise ValueError(f"{shown(empty.url)}: a tar shard without any audio file")
         self.sample_rate, self.crop_samples, self.seed = sample_rate, crop_samples, seed
         self.batch_size, self.n_lanes = batch_size, n_lanes
         self.shuffled, self.shuffled_bytes = shuffled, shuffled_bytes

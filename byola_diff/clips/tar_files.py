@@ -30,6 +30,8 @@ _AHEAD_BYTES = 2048
 """Read with a header, in one request: it may have two blocks before it, and a start behind."""
 _END_BYTES = 1 << 20
 """Looked at behind the last file; programs that write tar files add some 10 KiB of zeros."""
+_QUERY = r"\?[^\s'\">)]*"
+"""Of a URL in a sentence."""
 
 
 class Shard(NamedTuple):
@@ -43,8 +45,12 @@ class Shard(NamedTuple):
     @property
     def name(self) -> str:
         """Its file name; of a URL without the query, which may hold a signature."""
-        path = self.url.partition("?")[0] if "://" in self.url else self.url
-        return path.rpartition("/")[2]
+        return shown(self.url).rpartition("/")[2]
+
+
+def shown(url: str) -> str:
+    """A path as it is; of a URL what lies before its query, which may hold a signature."""
+    return url.partition("?")[0] if "://" in url else url
 
 
 class _BadTarError(OSError):
@@ -84,7 +90,7 @@ def read_clips(shard: Shard) -> Iterator[tuple[str, bytes]]:
         yield clip
         n_clips += 1
     if n_clips != shard.n_clips:
-        raise OSError(f"{shard.url}: {n_clips} clips, of which {shard.n_clips} were counted")
+        raise OSError(f"{shown(shard.url)}: {n_clips} clips, of which {shard.n_clips} were counted")
 
 
 def is_clip(name: str) -> bool:
@@ -157,5 +163,7 @@ def _tried_again(read: Callable[[str], Iterator[T]], url: str) -> Iterator[T]:
             if wait_s is None or missing or isinstance(error, _LASTING):
                 # Whose kind often is all that is told: such as that there is no such file.
                 kind = "" if isinstance(error, _BadTarError) else f" ({type(error).__name__})"
-                raise OSError(f"{url}: {error}{kind}") from error
+                # Stores tell the URL once more, not always to the letter.
+                reason = re.sub(_QUERY, "", str(error)) if shown(url) != url else error
+                raise OSError(f"{shown(url)}: {reason}{kind}") from error
             time.sleep(wait_s)

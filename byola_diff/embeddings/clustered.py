@@ -115,10 +115,12 @@ def _check_settings(answer: _Answer, here: Mapping[str, Any]) -> None:
     """Refuse a machine that embeds otherwise than this one."""
     if answer.settings == here:
         return
+    pairs = {
+        name: (answer.settings.get(name, "nothing"), here.get(name, "nothing"))
+        for name in sorted(here.keys() | answer.settings.keys())
+    }
     differing = ", ".join(
-        f"{name} ({answer.settings[name]}, here {value})"
-        for name, value in here.items()
-        if answer.settings[name] != value
+        f"{name} ({there}, here {own})" for name, (there, own) in pairs.items() if there != own
     )
     raise ValueError(
         f"the machine {answer.machine} would give other embeddings, by its {differing}: install "

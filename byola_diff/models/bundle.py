@@ -91,7 +91,7 @@ def push_to_hub(bundle: str | Path, repository: str, private: bool = False) -> s
     there. The model card gets the metadata of the hub if it has none.
 
     Raises:
-        FileNotFoundError: If there is no such folder.
+        FileNotFoundError: If there is no such folder; or as of `hub.upload`.
         BrokenFileError: If it is no bundle, or broken.
         ValueError, ModuleNotFoundError, PermissionError, ConnectionError: As of `hub.upload`.
     """

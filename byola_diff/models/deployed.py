@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from byola_diff.audio.convolutional_log_mel import ConvolutionalLogMel
 from byola_diff.models.cnn import AudioNTT
 from byola_diff.models.encoder import AudioEncoder
-from byola_diff.models.frozen import EvalModule, Timestamps
+from byola_diff.models.frozen import Timestamps
 from byola_diff.models.pooling import mean_max_pool
 
 StoredWeights = Literal["float32", "float16", "int8"]
@@ -24,7 +24,7 @@ StoredWeights = Literal["float32", "float16", "int8"]
 Size = int | torch.SymInt
 
 
-class _Deployed(EvalModule):
+class _Deployed(nn.Module):
     """Front end, statistics and network of an encoder, on the CPU."""
 
     def __init__(self, encoder: AudioEncoder, weights: StoredWeights = "float32") -> None:
@@ -42,7 +42,7 @@ class _Deployed(EvalModule):
         self.stride_samples = encoder.stride_samples
         self.twice_first_center = encoder.twice_first_center
         self.shortest_samples = encoder.samples_for(1)
-        self.freeze()
+        self.requires_grad_(False).eval()
 
     def _frames(
         self, waveform: Float[Tensor, "batch sample"], n_samples: Size

@@ -61,6 +61,7 @@ def upload(repository: str, files: Mapping[str, Path | bytes], private: bool) ->
     Raises:
         ValueError: If the name is of another form, or the hub finds fault with the model card.
         ModuleNotFoundError: If huggingface_hub is not installed.
+        FileNotFoundError: If the hub shows no such repository to whoever is logged in.
         PermissionError: If whoever is logged in may not write there, or the repository is to be
             private and is public: then nothing is uploaded.
         ConnectionError: If the hub can't be reached, or gives an error.

@@ -15,12 +15,16 @@ import yaml
 from byola_diff.models.hub import HUB
 
 LICENCES = {
-    *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "zlib", "bsl-1.0", "ncsa"),
-    *("cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nd-4.0"),
-    *("cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0"),
-    *("agpl-3.0", "gpl-2.0", "gpl-3.0", "lgpl-2.1", "lgpl-3.0", "mpl-2.0", "epl-2.0", "osl-3.0"),
+    *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "bsd-3-clause-clear", "isc", "zlib"),
+    *("bsl-1.0", "ncsa", "afl-3.0", "ms-pl", "postgresql", "wtfpl", "unlicense", "artistic-2.0"),
+    *("cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-nd-4.0"),
+    *("cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0"),
+    *("cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
+    *("cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0"),
+    *("agpl-3.0", "gpl-2.0", "gpl-3.0", "lgpl-2.1", "lgpl-3.0", "mpl-2.0", "osl-3.0"),
+    *("epl-1.0", "epl-2.0", "eupl-1.1", "eupl-1.2", "ecl-2.0", "lppl-1.3c", "gfdl", "ofl-1.1"),
     *("cdla-sharing-1.0", "cdla-permissive-1.0", "cdla-permissive-2.0", "odc-by", "odbl", "pddl"),
-    *("artistic-2.0", "ecl-2.0", "openrail", "unlicense"),
+    *("etalab-2.0", "openrail"),
 }
 """Names that the hub has for licences; any other is told to it as "other", with its name."""
 _TAGS = ("audio", "audio-embeddings", "representation-learning", "self-supervised", "byol-a")

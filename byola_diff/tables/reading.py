@@ -25,12 +25,16 @@ class UnreadableClipsError(ValueError):
     """Clips of a manifest that can't be read: scores over the others would be of another task."""
 
     def __init__(self, errors: Sequence[AudioFileError], n_clips: int) -> None:
-        self.errors = tuple(errors)
-        listed = [f"  {error}" for error in errors[:_MAX_LISTED]]
-        if len(errors) > _MAX_LISTED:
-            listed.append(f"  and {len(errors) - _MAX_LISTED} more")
-        head = f"{len(errors)} of {n_clips} clips can't be read; mend them or drop their rows:"
-        super().__init__("\n".join([head, *listed]))
+        super().__init__(errors, n_clips)
+        self.errors, self.n_clips = tuple(errors), n_clips
+
+    def __str__(self) -> str:
+        n, n_more = len(self.errors), len(self.errors) - _MAX_LISTED
+        listed = [f"  {error}" for error in self.errors[:_MAX_LISTED]]
+        if n_more > 0:
+            listed.append(f"  and {n_more} more")
+        head = f"{n} of {self.n_clips} clips can't be read; mend them or drop their rows:"
+        return "\n".join([head, *listed])
 
 
 def read_clip(

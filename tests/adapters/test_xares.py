@@ -17,6 +17,15 @@ def test_interface_and_values():
     torch.testing.assert_close(encoder(audio[0]), expected)  # one clip
 
 
+def test_objects_share_an_encoder_on_any_device():
+    kind = encoder_class(SPEC)
+    first = kind().to("meta")
+    second = kind()
+    assert second.encoder is first.encoder
+    assert second.encoder.gain.device.type == "meta"
+    assert second.hop_size_in_ms == 10.0
+
+
 def test_frames_are_the_timestamp_embeddings():
     encoder = encoder_class("byola-diff-small")()
     audio = 0.1 * uniform_noise(2, 50_000)
@@ -28,7 +37,7 @@ def test_frames_are_the_timestamp_embeddings():
 
 @pytest.mark.parametrize("n_samples", [0, 1, 79])
 def test_short_clips_give_a_frame(n_samples):
-    frames = XaresEncoder(LevelEncoder())(torch.ones(3, n_samples))
+    frames = XaresEncoder(LevelEncoder(), 10.0)(torch.ones(3, n_samples))
     assert frames.shape == (3, 1, 2)
     assert frames.isfinite().all()
 

@@ -173,6 +173,17 @@ def test_samples_that_are_no_numbers(bad):
         mono(np.array([0, bad, 0], dtype=np.float32))
 
 
+@pytest.mark.parametrize("peak", [4.01, -30_000.0])
+def test_samples_that_were_not_scaled(peak, tmp_path):
+    samples = np.array([0.0, peak, 0.0])
+    with pytest.raises(ValueError, match=rf"it reaches {abs(peak):g}, .* not scaled\?"):
+        mono(samples)
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
+    with pytest.raises(AudioFileError, match="not scaled"):  # as of a file
+        mono(tmp_path / "a.wav")
+    np.testing.assert_array_equal(mono(np.array([4.0, -4.0])), [4, -4])
+
+
 @pytest.mark.parametrize("rate", [0, 99, 44_100.5, float("nan"), "16000", None, True, 2_000_000])
 def test_rates_that_are_none(rate):
     with pytest.raises(ValueError, match="sample_rate must be whole Hz"):

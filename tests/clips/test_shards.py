@@ -20,7 +20,7 @@ from byola_diff.clips.folder import FolderSource
 from byola_diff.clips.open import open_source
 from byola_diff.clips.shards import ShardSource
 from byola_diff.clips.source import Rejection, TooManyRejectedError
-from byola_diff.clips.tar_files import find_shards
+from byola_diff.clips.tar_files import Shard, find_shards
 from byola_diff.config import SourceConfig
 from byola_diff.training import run_identity
 from byola_diff.training.clip_module import StepBatches
@@ -196,6 +196,9 @@ def test_shards_that_cannot_be_used_are_told(tmp_path, folder):
         open_shards(folder, n_lanes=7)
     write_shard(tmp_path / "part-03.tar", [], {"a.txt": b"words", "__meta__/b.wav": wav(1)})
     tar_files._counted.cache_clear()
+    signed = Shard("https://mine.org/a.tar?signature", 0, "")
+    with pytest.raises(ValueError, match=r"\Ahttps://mine\.org/a\.tar: a tar shard without"):
+        ShardSource([signed], sample_rate=1, crop_samples=1, seed=0, batch_size=1, n_lanes=1)
     with pytest.raises(ValueError, match=r"part-03\.tar: a tar shard without any audio file"):
         open_shards(tmp_path)
 

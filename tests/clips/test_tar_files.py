@@ -102,8 +102,26 @@ def test_urls_are_taken_as_they_are(folder):
 
 def test_a_long_url_is_no_path(remote):
     url = f"remote://bucket/part.tar?signature={'0' * 400}//1"
-    with pytest.raises(OSError, match=r"remote://bucket/part\.tar\?.*//1: "):
+    with pytest.raises(OSError, match=r"\Aremote://bucket/part\.tar: "):
         find_shards(url)
+
+
+@pytest.mark.parametrize("words", ["403, url='{}'", "{}", "Forbidden ({}) at /a?b"])
+def test_signatures_are_not_told(words, monkeypatch):
+    url = "https://mine.org/x/a.tar?X-Amz-Signature=abc%2Fdef/1"
+
+    def refuse(_):
+        raise PermissionError(words.format(url.replace("%2F", "/")))
+        yield
+
+    monkeypatch.setattr(tar_files, "_fingerprints", refuse)
+    with pytest.raises(OSError, match=r"\Ahttps://mine\.org/x/a\.tar: ") as told:
+        find_shards(url)
+    assert "def" not in str(told.value)
+    assert "https://mine.org/x/a.tar" in str(told.value).partition(": ")[2]
+    monkeypatch.setattr(tar_files, "_stream", lambda _: iter([("1.wav", b"")]))
+    with pytest.raises(OSError, match=r"\Ahttps://mine\.org/x/a\.tar: 1 clips, of which 2"):
+        list(read_clips(Shard(url, 2, "")))
 
 
 @pytest.mark.parametrize(

@@ -97,9 +97,27 @@ def other_gain(work, monkeypatch):
     return work
 
 
+class Release:
+    """Work of a machine with another release, whose settings have others beside them, or fewer."""
+
+    def __init__(self, work, added=None, lacks=""):
+        self.work, self.added, self.lacks = work, added or {}, lacks
+
+    def __call__(self, batch):
+        answer = self.work(batch)
+        settings = {**answer.settings, **self.added}
+        settings.pop(self.lacks, None)
+        return replace(answer, settings=settings)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [(other_resampler, r"resampler \(soxr 0\.1, here soxr"), (other_gain, r"encoder \(")],
+    [
+        (other_resampler, r"resampler \(soxr 0\.1, here soxr"),
+        (other_gain, r"encoder \("),
+        (lambda work, _: Release(work, added={"window_s": 2}), r"window_s \(2, here nothing\): "),
+        (lambda work, _: Release(work, lacks="resampler"), r"resampler \(nothing, here soxr"),
+    ],
 )
 def test_a_machine_that_embeds_otherwise_is_refused(
     elsewhere, manifest, tmp_path, monkeypatch, change, reason

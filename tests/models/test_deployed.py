@@ -34,6 +34,13 @@ def test_scene_is_that_of_the_encoder(encoder):
         assert_close(graph(waveform), encoder.scene(waveform))
 
 
+def test_a_graph_is_for_inference_and_no_encoder(encoder):
+    graph = DeployedTimestamps(encoder)
+    assert not hasattr(graph, "embed")  # which would ask for its `scene`
+    assert not any(module.training for module in graph.modules())
+    assert not any(weight.requires_grad for weight in graph.parameters())
+
+
 def test_timestamps_are_those_of_the_encoder(encoder):
     graph = DeployedTimestamps(encoder)
     for n_samples in LENGTHS:

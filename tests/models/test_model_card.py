@@ -50,6 +50,9 @@ def test_what_the_hub_is_told():
     [
         ("MIT", {"license": "mit"}),
         ("apache-2.0", {"license": "apache-2.0"}),
+        ("EUPL-1.2", {"license": "eupl-1.2"}),
+        ("CC-BY-NC-ND-3.0", {"license": "cc-by-nc-nd-3.0"}),
+        ("CC-BY-NC-2.0", {"license": "cc-by-nc-2.0"}),
         ("not stated", {"license": "unknown"}),
         ("for friends: yes", {"license": "other", "license_name": "for friends: yes"}),
         ("GPL-2.0-or-later", {"license": "other", "license_name": "GPL-2.0-or-later"}),

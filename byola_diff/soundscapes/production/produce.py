@@ -6,6 +6,7 @@ one that they serve.
 """
 
 import errno
+import platform
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from byola_diff.audio.files import AudioFileError
+from byola_diff.audio.files import AudioFileError, decoder_name
+from byola_diff.audio.resample import resampler_name
 from byola_diff.progress import progress
 from byola_diff.soundscapes.render.plan import ClippingError
 from byola_diff.tables.rows import write_rows
@@ -51,12 +53,16 @@ def produce(
 
     Raises:
         ModuleNotFoundError: If `work` needs a package that is not installed.
-        RuntimeError: If any other error, or a full disk, stops the work; it names the item.
+        RuntimeError: If any other error, a full disk, or a machine of the cluster that has another
+            decoder or resampler stops the work; it names the item.
     """
     done: dict[int, tuple[T, R]] = {}
     refused: dict[int, Refusal] = {}
     n_workers = min(n_workers, len(items))
-    attempts = outcomes(items, partial(attempt, work), n_workers, ["pyloudnorm"], cluster)
+    attempting = partial(attempt, work)
+    if cluster is not None:
+        attempting = partial(_by_programs, _programs(), attempting)
+    attempts = outcomes(items, attempting, n_workers, ["pyloudnorm"], cluster)
     with progress(total=len(items), title=title, unit="items") as bar, closing(attempts):
         for place, result_of in attempts:
             name = name_of(items[place])
@@ -94,6 +100,20 @@ def attempt(work: Callable[[T], R], item: T) -> R | Refusal:
         if _is_full_disk(error):
             raise  # it would meet all items that follow
         return Refusal("", str(error) or type(error).__name__, isinstance(error, ClippingError))
+
+
+def _by_programs(expected: tuple[str, str], work: Callable[[T], R], item: T) -> R:
+    """The result, if it is one of the machine that asks: others' programs change samples."""
+    if (here := _programs()) != expected:
+        raise RuntimeError(
+            f"the machine {platform.node()} has {' and '.join(here)}, this one has "
+            f"{' and '.join(expected)}: install the same versions"
+        )
+    return work(item)
+
+
+def _programs() -> tuple[str, str]:
+    return decoder_name(), resampler_name()
 
 
 def _is_full_disk(error: Exception) -> bool:

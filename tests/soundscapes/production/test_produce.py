@@ -1,6 +1,7 @@
 import csv
 import errno
 import os
+import pickle
 import signal
 import time
 from functools import partial
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from byola_diff import progress
+from byola_diff import progress, workers
 from byola_diff.audio.files import AudioFileError
+from byola_diff.soundscapes.production import produce as module
 from byola_diff.soundscapes.production.items import finish, finished
 from byola_diff.soundscapes.production.produce import (
     Refusal,
@@ -117,6 +119,25 @@ def test_results_in_order_and_refusals(n_workers, capfd, monkeypatch):
 def test_other_errors_stop_the_work(n_workers, error, raised, message):
     with pytest.raises(raised, match=message):
         produce(range(50), partial(fail, error), str, n_workers=n_workers, title="squares")
+
+
+@pytest.mark.parametrize("name", ["decoder_name", "resampler_name"])
+def test_a_machine_with_other_programs_is_refused(name, monkeypatch):
+    """Not its items one by one, with a list of them."""
+
+    def elsewhere(items, work, _):
+        work = pickle.loads(pickle.dumps(work))
+        with monkeypatch.context() as patch:
+            if len(items) == 2:
+                patch.setattr(module, name, lambda: "other 0.1")
+            for place, item in enumerate(items):
+                yield place, partial(work, item)
+
+    monkeypatch.setattr(workers, "in_cluster", elsewhere)
+    crew = {"n_workers": 1, "title": "squares", "cluster": "there"}
+    assert produce([2], square, str, **crew)[1] == []
+    with pytest.raises(RuntimeError, match=r"stopped at 2: .* has .*other 0\.1.* this one has"):
+        produce([2, 4], square, str, **crew)
 
 
 def test_nothing_to_do():
