@@ -121,6 +121,16 @@ def test_what_cannot_be_read_is_left_out_and_said(tmp_path, capsys):
         explore(options_for(tmp_path))
 
 
+def test_no_reason_tells_where_the_folder_lies(tmp_path):
+    pytest.importorskip("av")
+    write_tones(tmp_path / "sounds")
+    (tmp_path / "sounds/broken.m4a").write_bytes(b"x" * 100)
+    assert explore(options_for(tmp_path)) == 0
+    html, _ = content(tmp_path)
+    assert "left out: broken.m4a (unreadable: " in html
+    assert str(tmp_path) not in html
+
+
 def test_one_sound(tmp_path):
     write_tones(tmp_path / "sounds", ["a.wav"])
     assert explore(options_for(tmp_path)) == 0
