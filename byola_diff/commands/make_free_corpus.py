@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-
 from byola_diff.atomic import only_writer
 from byola_diff.command_line import exit_status, read_options
 from byola_diff.free_corpus.build import (
