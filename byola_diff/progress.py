@@ -33,6 +33,11 @@ def progress(
     return tqdm(items, desc=description, unit=f" {unit}", **shape, **more)
 
 
+def note(line: str) -> None:
+    """Say a line on the standard error, above the bars that are there."""
+    tqdm.write(line, file=sys.stderr)
+
+
 class _WholeLines:
     """The standard error for tqdm: what it would draw over what is there becomes a line."""
 

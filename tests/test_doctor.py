@@ -161,8 +161,10 @@ def test_needs_are_those_of_the_code():
     asked = set()
     for path in (REPOSITORY / "byola_diff").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "require":
-                words = [word.value for word in node.args[:2] if isinstance(word, ast.Constant)]
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("require", "page_module"):
+                extra = [ast.Constant("explore")] if ast.unparse(node.func) == "page_module" else []
+                given = [*node.args, *extra][:2]
+                words = [word.value for word in given if isinstance(word, ast.Constant)]
                 if len(words) == 2:
                     asked.add((words[0].partition(".")[0], words[1]))
     told = {(need.module.partition(".")[0], need.extra) for each in NEEDS.values() for need in each}

@@ -37,7 +37,7 @@ OPTIONAL = {
     *("av", "tinysoundfont"),
     *("pandas", "pyarrow", "jinja2", "PIL"),
     *("nnAudio", "pyloudnorm", "jams", "sox"),
-    *("webdataset", "braceexpand", "ray", "huggingface_hub", "bokeh"),
+    *("webdataset", "braceexpand", "ray", "huggingface_hub", "bokeh", "threadpoolctl"),
     *("mteb", "xares", "s3prl"),
     *("tensorboard", "wandb", "mlflow"),
 }
@@ -169,6 +169,16 @@ def test_nothing_imports_a_script():
     }
     assert not wrong
     assert not (REPOSITORY / "datasets" / "__init__.py").exists()
+
+
+def test_bars_are_drawn_in_one_place():
+    drawing = {
+        module
+        for path, module in modules()
+        if any(name.split(".")[0] == "tqdm" for name in imported(path.read_text()))
+    }
+    # The latter for the wording of a time.
+    assert drawing == {"byola_diff.progress", "byola_diff.training.progress"}
 
 
 def test_optional_packages_are_imported_where_they_are_used():

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from byola_diff.progress import LINE_EVERY_S, progress
+from byola_diff.progress import LINE_EVERY_S, note, progress
 
 
 class Clock:
@@ -72,3 +72,13 @@ def test_none_is_shown_if_it_is_not_wanted(clock, capsys):
     for _ in progress(range(2), unit="clips", disable=True):
         clock.now += 60
     assert capsys.readouterr().err == ""
+
+
+def test_a_note_is_a_line_of_its_own(clock, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    for _ in progress(range(2), unit="clips", title="sounds"):
+        note("one is lost")
+        clock.now += 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "\rone is lost\n" in told.err

@@ -341,5 +341,6 @@ def _decoding(path: Path) -> Iterator[None]:
     except OSError as error:
         raise AudioFileError(path, f"unreadable: {error.strerror}") from error
     except Exception as error:  # decoders fail in many ways: out of memory, no length, wrong bytes
-        what = str(error) or type(error).__name__
+        # Those of PyAV are of the system only in part, and their text ends in the path.
+        what = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise AudioFileError(path, f"unreadable: {what}") from error

@@ -16,8 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from tqdm import tqdm
-
 from byola_diff.atomic import only_writer
 from byola_diff.command_line import exit_status, read_options
 from byola_diff.free_corpus.build import (
@@ -33,7 +31,7 @@ from byola_diff.free_corpus.fetch import DebFolder, NotFetchedError, download
 from byola_diff.free_corpus.plan import Package, read_table
 from byola_diff.free_corpus.tables import hours_by_kind, write_tables
 from byola_diff.option_fields import POSITIONAL, Count
-from byola_diff.progress import progress
+from byola_diff.progress import note, progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +96,7 @@ def _build_all(options: MakeFreeCorpusOptions) -> tuple[list[PackageRecord], lis
             record = _record(package, options, folder, seen)
         except (DebError, NotFetchedError, ModuleNotFoundError) as error:
             missing.append(f"{package.package}: {error}")
-            tqdm.write(missing[-1], file=sys.stderr)
+            note(missing[-1])
             continue
         records.append(record)
         seen |= {*record["recordings"]}
@@ -124,8 +122,7 @@ def _record(
         return record
     version, deb = folder.find(package.package, package.version) or _downloaded(package, options)
     if version != package.version:
-        told = f"{package.package}: version {version}, tested was {package.version}"
-        tqdm.write(told, file=sys.stderr)
+        note(f"{package.package}: version {version}, tested was {package.version}")
     return build_package(options.out, package, deb, settings, seen)
 
 

@@ -125,6 +125,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("matplotlib", "explore"),
         Need("PIL.Image", "explore"),
         Need("sklearn.manifold", "explore"),
+        Need("threadpoolctl", "explore"),
         *_ENCODERS,
     ),
     "demo": (

@@ -11,7 +11,6 @@ it is of, and the SHA-256 of its list of clips, which is checked without reading
 
 import hashlib
 import json
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,11 +23,10 @@ from jaxtyping import UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
-from tqdm import tqdm
 
 from byola_diff.atomic import atomic_path, write_text
 from byola_diff.embeddings.extracted import ClipEmbeddings, Extracted
-from byola_diff.progress import progress
+from byola_diff.progress import note, progress
 from byola_diff.storage import sha256
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
@@ -70,8 +68,7 @@ class EmbeddingCache:
             if stored is not None and not found:
                 continue
             if stored is None or sha256(path) != path.stem:
-                note = f"{path}: damaged, or of other settings; its clips are embedded anew"
-                tqdm.write(note, file=sys.stderr)
+                note(f"{path}: damaged, or of other settings; its clips are embedded anew")
                 path.unlink()
                 continue
             tensors, (places, clips) = load_file(path), zip(*found, strict=True)
@@ -112,7 +109,7 @@ class EmbeddingCache:
         except OSError as problem:
             if kind is None:
                 raise
-            tqdm.write(f"{self.folder}: the last part is lost: {problem}", file=sys.stderr)
+            note(f"{self.folder}: the last part is lost: {problem}")
 
     def _metadata(self, clips: UInt8[Tensor, "clip 32"]) -> dict[str, str]:
         """What a part with these clips says of itself; of one name, as the order of more varies."""

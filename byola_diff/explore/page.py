@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Int16, Shaped, UInt16
 
 from byola_diff.explore.texts import TextSpace
-from byola_diff.explore.vectors import EXTRA
-from byola_diff.optional import require
+from byola_diff.explore.vectors import page_module
+from byola_diff.reports.players import LONGEST_S
 from byola_diff.tables.manifest import Clip
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -33,7 +33,7 @@ class Page:
     title: str
     lead: str
     notes: Sequence[str]
-    """Paragraphs below."""
+    """Paragraphs below, before the one on where its sounds are."""
     clips: Sequence[Clip]
     durations_s: Sequence[float]
     vectors: Int16[np.ndarray, "clip component"]
@@ -46,6 +46,11 @@ class Page:
     links: Sequence[str]
     """URL of each clip's file, where sounds are not inside; none if they are served."""
 
+    @property
+    def is_served(self) -> bool:
+        """Whether sounds are neither inside nor linked to, but asked of the page's server."""
+        return not (self.sounds or self.links)
+
 
 def render_page(page: Page) -> str:
     """The whole file. The same content gives the same text.
@@ -53,7 +58,7 @@ def render_page(page: Page) -> str:
     Raises:
         ModuleNotFoundError: If Bokeh or Jinja2 is absent; it names the extra.
     """
-    jinja2 = require("jinja2", EXTRA, "a page to explore sounds")
+    jinja2 = page_module("jinja2")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -62,16 +67,31 @@ def render_page(page: Page) -> str:
     scripts = [*_library(), *(_in_html(_own(name)) for name in ("search.js", "page.js"))]
     trusted = jinja2.utils.markupsafe.Markup
     return environment.get_template("page.html").render(
-        policy=_policy(scripts, is_served=not (page.sounds or page.links)),
+        policy=_policy(scripts, is_served=page.is_served),
         title=page.title,
         style=trusted(_own("page.css")),
         lead=page.lead,
-        notes=page.notes,
+        notes=[*page.notes, _where_sounds_are(page)],
         has_texts=page.texts is not None,
         data=trusted(_json(_content(page))),
         pictures=[_base64(picture) for picture in page.pictures],
         sounds=[_base64(sound) for sound in page.sounds],
         scripts=[trusted(script) for script in scripts],
+    )
+
+
+def _where_sounds_are(page: Page) -> str:
+    elsewhere = "It loads nothing from elsewhere and sends nothing."
+    if page.is_served:
+        where = "Sounds are played whole, by the command that serves this page, while it runs."
+        elsewhere = "It loads sounds from that command alone and sends nothing elsewhere."
+    elif page.links:
+        where = "Sounds are played from their files: these and this page must stay where they are."
+    else:
+        where = f"Sounds are inside the page, the first {LONGEST_S:g} s of each, as MP3."
+    return (
+        f"{where} The page carries vectors of the sounds, from which much of what is heard in them "
+        f"can be told. {elsewhere}"
     )
 
 
@@ -97,7 +117,7 @@ def _content(page: Page) -> dict[str, Any]:
         "vectors": _packed(page.vectors),
         "texts": None if page.texts is None else _text_content(page.texts),
         "links": list(page.links),
-        "isServed": not (page.sounds or page.links),
+        "isServed": page.is_served,
     }
 
 
@@ -144,7 +164,7 @@ def _own(name: str) -> str:
 
 @cache
 def _library() -> tuple[str, ...]:
-    resources = require("bokeh.resources", EXTRA, "a page to explore sounds")
+    resources = page_module("bokeh.resources")
     return tuple(map(_in_html, resources.Resources("inline", components=[*_LIBRARY]).js_raw))
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float32, UInt8
 from byola_diff.audio.files import open_audio, to_pcm16, wav_bytes
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.resample import resample
-from byola_diff.optional import require
+from byola_diff.explore.vectors import page_module
 from byola_diff.reports.players import (
     COLOUR_MAP,
     LONGEST_S,
@@ -97,9 +97,8 @@ def spectrogram(waveform: Float32[np.ndarray, " sample"]) -> bytes:
     softest = max(loudest - RANGE_DB, np.percentile(level, 2.0))
     share = (level - softest) / max(loudest - softest, 1e-9)
     shades = np.rint(share.clip(0, 1) * (len(_colours()) - 1)).astype(int)
-    pillow = require("PIL.Image", "explore", "a spectrogram")
     buffer = io.BytesIO()
-    image = pillow.fromarray(_colours()[shades[::-1]])
+    image = page_module("PIL.Image").fromarray(_colours()[shades[::-1]])
     image.save(buffer, "webp", quality=_PICTURE_QUALITY, method=4)
     return buffer.getvalue()
 
@@ -129,5 +128,5 @@ def _front_end() -> LogMel:
 
 @cache
 def _colours() -> UInt8[np.ndarray, "shade rgb"]:
-    shades = require("matplotlib", "explore", "a spectrogram").colormaps[COLOUR_MAP]
+    shades = page_module("matplotlib").colormaps[COLOUR_MAP]
     return np.rint(shades(np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)

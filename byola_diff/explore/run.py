@@ -1,8 +1,10 @@
 """From a folder of audio to a page: vectors, map, sounds and pictures, texts."""
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +12,6 @@ from typing import Annotated, NamedTuple
 
 from jaxtyping import Float32
 from torch import Tensor
-from tqdm import tqdm
 
 from byola_diff.atomic import UNDECODABLE, write_text
 from byola_diff.encoders.open import NamedEncoder, open_encoder
@@ -30,13 +31,15 @@ from byola_diff.explore.previews import (
 )
 from byola_diff.explore.serve import PageServer, serve_until_stopped
 from byola_diff.explore.texts import Texts, texts_of
-from byola_diff.explore.vectors import EXTRA, map_positions, page_vectors
+from byola_diff.explore.vectors import map_positions, page_module, page_vectors
+from byola_diff.models.hub import HUB
 from byola_diff.option_fields import POSITIONAL
-from byola_diff.optional import require
+from byola_diff.progress import progress
 from byola_diff.reports.players import LONGEST_S
 from byola_diff.tables.manifest import Manifest
 
 DEFAULT_ENCODER = "byola-diff"
+_LOWEST_PORT = 1024
 _MB = 1_000_000
 _PER_BYTE = 4 / 3
 """Characters of base64."""
@@ -67,15 +70,20 @@ class ExploreOptions(EmbeddingOptions):
     serve: bool = False
     """Then serve the page with whole sounds to browsers of this machine, until Ctrl-C."""
     port: Annotated[int, "N"] = 0
-    """Where to serve it; any free one if 0."""
+    """Where to serve it, from 1024 on; any free one if 0."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.system is None) != (not self.texts):
             raise ValueError("--system and --texts go together")
         if self.inside_mb < 0:
             raise ValueError("--inside-mb must be at least 0")
-        if not 0 <= self.port < 65536:
-            raise ValueError("--port must be from 0 to 65535")
+        if self.out.is_dir():
+            raise ValueError(f"--out {self.out} is a folder: name a file, such as page.html in it")
+        if self.port and not self.serve:
+            raise ValueError("--port is where --serve serves the page: give both")
+        if self.port and not _LOWEST_PORT <= self.port < 65536:  # browsers leave out port 80
+            raise ValueError(f"--port must be from {_LOWEST_PORT} to 65535, or 0 for any free one")
 
 
 class Previews(NamedTuple):
@@ -94,8 +102,14 @@ def explore(options: ExploreOptions) -> int:
         OSError: If the folder, the system or the port can't be used.
         ModuleNotFoundError: If a package of the extra is absent.
     """
-    for module in ("bokeh.resources", "jinja2", "sklearn", "PIL", "matplotlib"):
-        require(module, EXTRA, "a page to explore sounds")
+    for module in ("bokeh.resources", "jinja2", "matplotlib", "PIL", "sklearn", "threadpoolctl"):
+        page_module(module)
+    # A port that can't be had is told of before the work.
+    with PageServer(options.port) if options.serve else nullcontext() as server:
+        return _explore(options, server)
+
+
+def _explore(options: ExploreOptions, server: PageServer | None) -> int:
     manifest = clips_of(options.folder, options.labels)
     named, texts = _encoder_and_texts(options, manifest)
     if options.dry_run:
@@ -109,8 +123,8 @@ def explore(options: ExploreOptions) -> int:
     print(f"page: {options.out}, {len(manifest.clips)} clips, {size_mb:.1f} MB")
     for warning in (*(texts.warnings if texts else ()), *_left_out(unreadable)):
         print(f"warning: {warning}", file=sys.stderr)
-    if options.serve:
-        _serve(replace(page, sounds=(), links=()), manifest, options.port)
+    if server is not None:
+        _serve(server, replace(page, sounds=(), links=()), manifest)
     return 0
 
 
@@ -135,14 +149,12 @@ def _page(
 ) -> Page:
     previews = previews_of(manifest, options.inside_mb * _MB, options.workers)
     vectors = page_vectors(embeddings)
-    is_linked = not previews.sounds
-    name = options.folder.resolve().name or "all"
+    name, encoder = options.folder.resolve().name or "all", _shown(named.name)
     return Page(
         title=f"Sounds of {name}",
-        lead=f"{len(manifest.clips)} sounds, compared by {named.name}: alike ones are close.",
+        lead=f"{len(manifest.clips)} sounds, compared by {encoder}: alike ones are close.",
         notes=[
             _how(named, vectors.shape[1]),
-            _where_sounds_are(is_linked),
             *_left_out(unreadable),
             *(texts.warnings if texts else ()),
         ],
@@ -153,17 +165,23 @@ def _page(
         texts=texts.space(embeddings) if texts else None,
         pictures=previews.pictures,
         sounds=previews.sounds,
-        links=_links(manifest, options.out) if is_linked else (),
+        links=() if previews.sounds else _links(manifest, options.out),
     )
 
 
 def _how(named: NamedEncoder, n_components: int) -> str:
     return (
-        f"Compared by the embeddings of {named.name} ({named.content_hash[:8]}), standardised "
-        f"over these sounds, in their first {n_components} principal components. Figures beside "
-        "names are cosines: 1 is the same direction, 0 none in common. The map arranges the same "
-        "directions by t-SNE: neighbours on it are alike, large distances mean little."
+        f"Compared by the embeddings of {_shown(named.name)} ({named.content_hash[:8]}), "
+        f"standardised over these sounds, in their first {n_components} principal components. "
+        "Figures beside names are cosines: 1 is the same direction, 0 none in common. The map "
+        "arranges the same directions by t-SNE: neighbours on it are alike, large distances mean "
+        "little."
     )
+
+
+def _shown(encoder: str) -> str:
+    """An encoder's name without the folders that its files lie in; a bundle of the hub in full."""
+    return re.sub(rf"({HUB}[^:]*)|[^:]*/(?=[^:/])", r"\1", encoder).rstrip("/")
 
 
 def previews_of(manifest: Manifest, most_bytes: int, n_workers: int) -> Previews:
@@ -191,7 +209,8 @@ def _previews(manifest: Manifest, with_sounds: bool, n_workers: int) -> Iterator
     with ThreadPoolExecutor(n_workers) as pool:
         try:
             made = pool.map(make, manifest.clips)
-            yield from tqdm(made, "previews", len(manifest.clips), unit="clip", file=sys.stderr)
+            n_clips = len(manifest.clips)
+            yield from progress(made, title="previews", total=n_clips, unit="clips")
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -199,17 +218,6 @@ def _previews(manifest: Manifest, with_sounds: bool, n_workers: int) -> Iterator
 
 def _links(manifest: Manifest, page: Path) -> list[str]:
     return [link_to(manifest.path(clip), page, clip) for clip in manifest.clips]
-
-
-def _where_sounds_are(is_linked: bool) -> str:
-    if is_linked:
-        where = "Sounds are played from their files: these and this page must stay where they are."
-    else:
-        where = f"Sounds are inside the page, the first {LONGEST_S:g} s of each, as MP3."
-    return (
-        f"{where} The page carries vectors of the sounds, from which much of what is heard in them "
-        "can be told. It loads nothing from elsewhere and sends nothing."
-    )
 
 
 def _left_out(unreadable: Sequence[tuple[str, str]]) -> list[str]:
@@ -221,11 +229,10 @@ def _left_out(unreadable: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{len(unreadable)} files could not be read and are left out: {'; '.join(listed)}"]
 
 
-def _serve(page: Page, manifest: Manifest, port: int) -> None:
+def _serve(server: PageServer, page: Page, manifest: Manifest) -> None:
     def sound(number: int) -> bytes:
         return whole_wav(manifest, manifest.clips[number])
 
-    content = render_page(page).encode(errors=UNDECODABLE)
-    server = PageServer(content, sound, len(manifest.clips), port)
+    server.offer(render_page(page).encode(errors=UNDECODABLE), sound, len(manifest.clips))
     print(f"serving {server.address} to this machine; Ctrl-C ends it", flush=True)
     serve_until_stopped(server)

@@ -24,15 +24,18 @@ class PageServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, page: bytes, sound: Callable[[int], bytes], n_clips: int, port: int) -> None:
-        """Listen already. `sound` gives the wav file of a clip by its number; port 0 is any.
+    def __init__(self, port: int) -> None:
+        """Listen already, so that no other has the port; 0 is any. `offer` says what to serve.
 
         Raises:
             OSError: If the port is in use.
         """
         super().__init__((HOST, port), _Handler)
-        self.page, self.sound, self.n_clips = page, sound, n_clips
         self.word = secrets.token_urlsafe(12)
+
+    def offer(self, page: bytes, sound: Callable[[int], bytes], n_clips: int) -> None:
+        """Serve this. `sound` gives the wav file of a clip by its number."""
+        self.page, self.sound, self.n_clips = page, sound, n_clips
 
     @property
     def address(self) -> str:
@@ -83,7 +86,10 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             content = self.server.sound(number)
         except AudioFileError as error:
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain", f"{error.reason}\n".encode())
+            self._answer(HTTPStatus.NOT_FOUND, "text/plain", _line(error.reason))
+        except Exception as error:  # out of memory, a disk that is gone: of this sound alone
+            reason = _line(str(error) or type(error).__name__)
+            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", reason)
         else:
             self._answer(HTTPStatus.OK, "audio/wav", content)
 
@@ -100,3 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: requests are of no interest."""
+
+
+def _line(reason: str) -> bytes:
+    """The reason in one line; names of files in it may be of bytes that are not UTF-8."""
+    return f"{' '.join(reason.split())}\n".encode(errors="replace")

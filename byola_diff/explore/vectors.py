@@ -5,7 +5,7 @@ of which the first are kept. Sums and differences of embeddings stay sums and di
 compares directions, so that one common scale does not matter: values are 16-bit whole numbers.
 """
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 from jaxtyping import Float, Float32, Int16, UInt16
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from byola_diff.optional import require
 
-EXTRA = "explore"
+_EXTRA = "explore"
 MOST_COMPONENTS = 128
 """Of each vector."""
 _PERPLEXITY = 30.0
@@ -38,8 +38,8 @@ def page_vectors(embeddings: Float32[Tensor, "clip dim"]) -> Int16[np.ndarray, "
         return np.zeros((len(values), 1), np.int16)
     values = (values - values.mean(axis=0)) / np.where(differs, values.std(axis=0), 1.0)
     n_components = min(MOST_COMPONENTS, len(values) - 1, values.shape[1])
-    decomposition = require("sklearn.decomposition", EXTRA, "a page to explore sounds")
-    with _one_thread():
+    decomposition = page_module("sklearn.decomposition")
+    with page_module("threadpoolctl").threadpool_limits(1):
         components = decomposition.PCA(n_components, random_state=0).fit_transform(values)
     return whole_numbers(components)
 
@@ -73,16 +73,16 @@ def map_positions(
     spread = start.std(axis=0).max()
     if len(values) < _FEW or spread == 0:
         return _on_map(start)
-    manifold = require("sklearn.manifold", EXTRA, "a page to explore sounds")
+    manifold = page_module("sklearn.manifold")
     arrangement = manifold.TSNE(
         perplexity=min(_PERPLEXITY, (len(values) - 1) / 3),
-        init=(start / spread * 1e-4).astype(
-            np.float32
-        ),  # the deviation that the authors start with
+        # The deviation that the authors start with.
+        init=(start / spread * 1e-4).astype(np.float32),
         random_state=0,
         n_jobs=1,
     )
-    with _one_thread():  # sums in another order would end in another map
+    # Sums in another order would end in another map.
+    with page_module("threadpoolctl").threadpool_limits(1):
         return _on_map(arrangement.fit_transform(directions.astype(np.float32)))
 
 
@@ -95,5 +95,10 @@ def _on_map(positions: Float[np.ndarray, "clip xy"]) -> UInt16[np.ndarray, "clip
     return np.rint(share * 65535).astype(np.uint16)
 
 
-def _one_thread() -> Any:
-    return require("threadpoolctl", EXTRA).threadpool_limits(1)
+def page_module(name: str) -> ModuleType:
+    """A module that pages are made with.
+
+    Raises:
+        ModuleNotFoundError: If it is absent; names the extra.
+    """
+    return require(name, _EXTRA, "a page to explore sounds")

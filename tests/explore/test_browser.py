@@ -5,11 +5,13 @@ import json
 import re
 import shutil
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from byola_diff.audio.files import AudioFileError, wav_bytes
 from byola_diff.explore.page import render_page
 from byola_diff.explore.previews import mp3_bytes
 from byola_diff.explore.run import explore
@@ -337,19 +339,74 @@ def test_a_served_page(opened, made):
     names_there = [f"{n}.wav" for n in range(len(data["names"]))]
     content = small_page(names_there, [""] * len(names_there), links=[])
     wav = (made.parent.parent / "sounds/e.wav").read_bytes()
-    server = PageServer(render_page(content).encode(), lambda number: wav, len(names_there), 0)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(content, lambda number: wav) as server:
         page = opened(server.address)
         click(page, 2)
         wait_until_playing(page)
         assert page.get_attribute("#player", "src").startswith("blob:")
         assert page.evaluate("player.duration") == pytest.approx(0.5)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+
+
+def test_no_other_sound_plays_under_the_name_of_one_that_is_not_there(browser):
+    long, asked = wav_bytes(np.zeros(30 * 8000, np.int16), 8000, "PCM_16"), threading.Event()
+
+    def sound(number):
+        if number == 1:
+            raise AudioFileError("b.wav", "unreadable: it is gone")
+        if number == 2:
+            asked.wait(20)
+            raise OSError("no such disk")
+        return long
+
+    context = browser.new_context()
+    page = context.new_page()
+    with serving(small_page(links=[]), sound) as server:
+        page.goto(server.address)
+        page.wait_for_selector("html[data-ready=yes]")
+        click(page, 0)
+        wait_until_playing(page)
+        page.evaluate("choose(1)")
+        says(page, "unreadable: it is gone")
+        assert page.evaluate("player.paused && !player.hasAttribute('src') && !player.duration")
+        # What comes too late says nothing of the one that is chosen meanwhile.
+        with page.expect_response("**/sound/2") as late:
+            page.evaluate("choose(2); choose(0)")
+            wait_until_playing(page)
+            asked.set()
+        assert late.value.status == 500
+        late.value.finished()
+        page.wait_for_timeout(50)
+        assert text(page, "#chosen-about") == "dog, 1.3 s, in dogs"
+        assert not page.evaluate("player.paused")
+        page.route("**/sound/*", lambda route: route.abort())
+        page.evaluate("choose(1)")
+        says(page, "what served this page does not answer")
+        assert page.evaluate("player.paused")
+    context.close()
+
+
+def says(page, reason):
+    """Waits until it is seen, and told, why the chosen sound can't be played."""
+    page.wait_for_function(
+        "(reason) => at('chosen-about').textContent.endsWith(`can't be played here: ${reason}.`)",
+        arg=reason,
+        timeout=10_000,
+    )
+    assert text(page, "#status").endswith(f"b.wav can't be played here: {reason}")
+
+
+@contextmanager
+def serving(content, sound):
+    """A server of a page, which runs within the block."""
+    with PageServer(0) as server:
+        server.offer(render_page(content).encode(), sound, len(content.clips))
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_sound_that_is_gone_is_said(browser, tmp_path):

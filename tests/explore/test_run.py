@@ -17,6 +17,7 @@ from byola_diff.evaluation.retrieval.system import load_system
 from byola_diff.explore import run as run_module
 from byola_diff.explore.clips import clips_of
 from byola_diff.explore.run import ExploreOptions, explore, previews_of
+from byola_diff.explore.serve import PageServer
 from byola_diff.explore.texts import texts_of
 from byola_diff.explore.vectors import page_vectors
 from tests.evaluation.retrieval.retrieval_cases import write_tone_pairs
@@ -69,7 +70,9 @@ def test_a_page_of_a_folder(tmp_path, capsys):
     assert "<title>Sounds of sounds</title>" in html
     assert "mean-power" in html
     assert str(tmp_path) not in html
-    assert f"{tmp_path}/out/page.html, 5 clips" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert f"{tmp_path}/out/page.html, 5 clips" in told.out
+    assert "previews" not in told.err  # no bar where nobody watches
 
 
 def test_the_same_folder_gives_the_same_bytes(tmp_path):
@@ -121,6 +124,16 @@ def test_what_cannot_be_read_is_left_out_and_said(tmp_path, capsys):
         explore(options_for(tmp_path))
 
 
+def test_no_reason_tells_where_the_folder_lies(tmp_path):
+    pytest.importorskip("av")
+    write_tones(tmp_path / "sounds")
+    (tmp_path / "sounds/broken.m4a").write_bytes(b"x" * 100)
+    assert explore(options_for(tmp_path)) == 0
+    html, _ = content(tmp_path)
+    assert "left out: broken.m4a (unreadable: " in html
+    assert str(tmp_path) not in html
+
+
 def test_one_sound(tmp_path):
     write_tones(tmp_path / "sounds", ["a.wav"])
     assert explore(options_for(tmp_path)) == 0
@@ -140,7 +153,12 @@ def test_a_dry_run_writes_nothing(tmp_path, capsys):
         (["--texts", "add rain"], "--system and --texts go together"),
         (["--system", "x"], "--system and --texts go together"),
         (["--inside-mb", "-1"], "--inside-mb must be at least 0"),
-        (["--port", "70000"], "--port must be from 0 to 65535"),
+        (["--serve", "--port", "70000"], "--port must be from 1024 to 65535"),
+        (["--serve", "--port", "80"], "--port must be from 1024 to 65535"),
+        (["--serve", "--port", "-1"], "--port must be from 1024 to 65535"),
+        (["--port", "8000"], "--port is where --serve serves the page"),
+        (["--out", "."], "--out . is a folder"),
+        (["--cluster", "auto", "--device", "meta"], "leave out --device"),
     ],
 )
 def test_options_that_are_refused(tmp_path, words, reason, capsys):
@@ -148,6 +166,38 @@ def test_options_that_are_refused(tmp_path, words, reason, capsys):
         options_for(tmp_path, *words)
     assert stopped.value.code == 2
     assert reason in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_told_of_before_any_work(tmp_path, monkeypatch):
+    write_tones(tmp_path / "sounds")
+    monkeypatch.setattr(run_module, "embed_readable", pytest.fail)
+    with PageServer(0) as other, pytest.raises(OSError, match="in use"):
+        explore(options_for(tmp_path, "--serve", "--port", str(other.server_port)))
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("byola-diff", "byola-diff"),
+        ("/home/me/x/mine", "mine"),
+        ("../x/mine/", "mine"),
+        ("~/x/mine[1,2]", "mine[1,2]"),
+        ("vggish[10]:/home/me/x.pth", "vggish[10]:x.pth"),
+        ("python:models:load:weights/x.pth", "python:models:load:x.pth"),
+        ("untrained:/home/me/mine:3", "untrained:mine:3"),
+        ("hf:owner/name@main", "hf:owner/name@main"),
+        ("untrained:hf:owner/name:3", "untrained:hf:owner/name:3"),
+    ],
+)
+def test_no_folders_of_the_encoder_are_on_the_page(tmp_path, monkeypatch, word, expected):
+    write_tones(tmp_path / "sounds", ["a.wav"])
+    plain = open_encoder("mean-power", None)
+    monkeypatch.setattr(run_module, "open_encoder", lambda *_: replace(plain, name=word))
+    explore(options_for(tmp_path))
+    html, _ = content(tmp_path)
+    assert f"compared by {expected}: alike" in html
+    assert f"embeddings of {expected} (" in html
+    assert word == expected or word not in html
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
@@ -168,6 +218,9 @@ def test_serving(tmp_path, monkeypatch, capsys):
     [(page, sound, n_clips)] = served
     assert n_clips == 5
     assert '"isServed":true' in page
+    assert "Sounds are played whole, by the command that serves this page" in page
+    assert "Sounds are inside" not in page
+    assert "Sounds are inside the page" in content(tmp_path)[0]
     assert 'id="sound-' not in page
     assert page.count('id="picture-') == 5
     assert sound[:4] == b"RIFF"

@@ -11,12 +11,17 @@ from byola_diff.stopping import TerminatedError
 def sound(number):
     if number == 1:
         raise AudioFileError("gone.wav", "unreadable: it is gone")
+    if number == 2:
+        raise AudioFileError("gone.wav", "unreadable:\nn\udce9e")
+    if number == 3:
+        raise MemoryError
     return b"RIFF" + bytes([number])
 
 
 @pytest.fixture
 def server():
-    server = PageServer(b"<p>page</p>", sound, 3, 0)
+    server = PageServer(0)
+    server.offer(b"<p>page</p>", sound, 4)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -43,20 +48,29 @@ def test_the_page_and_the_sounds_by_number(server):
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert headers["X-Content-Type-Options"] == "nosniff"
-    status, content, headers = answer(server, f"/{server.word}/sound/2")
-    assert (status, content, headers["Content-Type"]) == (200, b"RIFF\x02", "audio/wav")
+    status, content, headers = answer(server, f"/{server.word}/sound/0")
+    assert (status, content, headers["Content-Type"]) == (200, b"RIFF\0", "audio/wav")
 
 
-def test_a_sound_that_can_no_longer_be_read_says_so(server):
-    status, content, _ = answer(server, f"/{server.word}/sound/1")
-    assert (status, content) == (404, b"unreadable: it is gone\n")
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (1, (404, b"unreadable: it is gone\n")),
+        (2, (404, b"unreadable: n?e\n")),
+        (3, (500, b"MemoryError\n")),
+    ],
+)
+def test_a_sound_that_can_no_longer_be_read_says_so(server, number, expected, capsys):
+    status, content, _ = answer(server, f"/{server.word}/sound/{number}")
+    assert (status, content) == expected
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
     "path",
     [
         "",
-        "sound/3",
+        "sound/4",
         "sound/-1",
         "sound/",
         "sound/1x",
@@ -74,7 +88,7 @@ def test_nothing_else_is_answered(server, path):
 
 def test_only_who_knows_the_word_and_only_by_names_of_this_machine(server):
     assert answer(server, "/guess/")[0] == 404
-    with PageServer(b"", sound, 0, 0) as other:
+    with PageServer(0) as other:
         assert other.word != server.word
     port = server.server_port
     assert answer(server, f"/{server.word}/", host=f"localhost:{port}")[0] == 200
@@ -90,7 +104,7 @@ def test_nothing_can_be_sent(server, method):
 def test_it_listens_to_this_machine_alone(server):
     assert server.server_address[0] == "127.0.0.1"
     with pytest.raises(OSError, match="in use"):
-        PageServer(b"", sound, 0, server.server_port)
+        PageServer(server.server_port)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, TerminatedError])
@@ -99,7 +113,7 @@ def test_how_it_ends(stop, monkeypatch):
         raise stop
 
     monkeypatch.setattr(PageServer, "serve_forever", stopped)
-    server = PageServer(b"", sound, 0, 0)
+    server = PageServer(0)
     if stop is TerminatedError:
         with pytest.raises(TerminatedError):
             serve_until_stopped(server)

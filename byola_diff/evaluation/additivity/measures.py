@@ -20,7 +20,6 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn.functional import normalize
-from tqdm import tqdm
 
 from byola_diff.evaluation.additivity.quadruples import EventSounds, gains, mix_at
 from byola_diff.evaluation.recall import pessimistic_ranks, recall_at_k
@@ -63,12 +62,12 @@ def embed_over_snr(
         yield snr_db, (first, embedded(mixed.first_mixture), second, embedded(mixed.second_mixture))
 
 
-def counted(embed: Embed, bar: tqdm) -> Embed:
-    """The same function, which counts the clips that it has embedded."""
+def counted(embed: Embed, count: Callable[[int], object]) -> Embed:
+    """The same function, which calls `count` with the number of clips that it has embedded."""
 
     def embed_and_count(waveforms: Tensor) -> Tensor:
         embeddings = embed(waveforms)
-        bar.update(len(waveforms))
+        count(len(waveforms))
         return embeddings
 
     return embed_and_count

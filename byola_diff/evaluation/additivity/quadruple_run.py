@@ -59,7 +59,9 @@ class QuadrupleRun:
         quadruples, name = self.source.read(self.n_quadruples), self.source.name
         n_clips = 4 * self.n_quadruples
         with progress(total=n_clips, title=name, unit="clips", leave=False) as bar:
-            embedded, labels = embed_quadruples(counted(encoder.scene, bar), quadruples, *how)
+            embedded, labels = embed_quadruples(
+                counted(encoder.scene, bar.update), quadruples, *how
+            )
         figures = additivity(*embedded)
         scores = {metric: {"all": figures[metric]} for metric in METRICS}
         about = (self.settings(), time.monotonic() - start)

@@ -161,7 +161,7 @@ class AdditivityRun:
         # By metric, x and seed.
         values: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
         with progress(total=self.n_clips, title=task, unit="clips", leave=False) as bar:
-            embed = counted(encoder.scene, bar)
+            embed = counted(encoder.scene, bar.update)
             for seed in options.seeds:
                 sounds = self.sounds(seed, encoder.sample_rate)
                 for snr_db, embedded in embed_over_snr(embed, sounds, options.snr_db, *where):

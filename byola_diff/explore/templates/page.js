@@ -11,6 +11,7 @@ const COLOURS = [
 ];
 const SHAPES = [["circle", "●"], ["triangle", "▲"], ["square", "■"], ["diamond", "◆"]];
 const GREY = "#8a8f96";
+const UNPLAYABLE = "its file is gone, or of a kind that this browser can't decode";
 const WAYS = {
   ArrowLeft: { x: -1, y: 0 }, ArrowRight: { x: 1, y: 0 },
   ArrowUp: { x: 0, y: 1 }, ArrowDown: { x: 0, y: -1 },
@@ -394,7 +395,7 @@ function choose(row) {
   const first = rows.slice(0, 3).map((other) => [nameOf(other), labelOf(other)].filter(Boolean).join(" "));
   const isQuery = state.terms.length > 0 || state.text >= 0;
   say(`${nameOf(row)}, ${aboutOf(row)}.${isQuery ? "" : ` Most alike: ${first.join("; ")}`}`);
-  load(row).then(() => at("autoplay").checked && state.chosen === row && play());
+  load(row).then((isThere) => isThere && at("autoplay").checked && state.chosen === row && play());
 }
 
 function showPicture(row) {
@@ -405,7 +406,7 @@ function showPicture(row) {
   picture.alt = `Spectrogram of ${nameOf(row)}`;
 }
 
-/** Give the player the sound: from inside the page, from its server, or from the file beside it. */
+/** Give the player the sound, from inside the page, its server or the file beside it: whether it has it. */
 async function load(row) {
   if (loaded) URL.revokeObjectURL(loaded);
   loaded = null;
@@ -413,28 +414,43 @@ async function load(row) {
   if (inside) player.src = `data:audio/mpeg;base64,${inside.textContent}`;
   else if (!data.isServed) player.src = data.links[row];
   else {
+    // Without `load`, the sound before would go on under the name of this one.
+    player.pause();
     player.removeAttribute("src");
-    // As a whole, so that one can go to any place in it.
-    const answer = await fetch(`sound/${row}`);
-    if (!answer.ok) return say(`${nameOf(row)}: ${await answer.text()}`);
-    if (state.chosen !== row) return null;
-    loaded = URL.createObjectURL(await answer.blob());
+    player.load();
+    const { sound, reason } = await served(row);
+    if (state.chosen !== row) return false;
+    if (reason) {
+      cantPlay(reason);
+      return false;
+    }
+    loaded = URL.createObjectURL(sound);
     player.src = loaded;
   }
   player.setAttribute("aria-label", `Sound: ${nameOf(row)}`);
-  return null;
+  return true;
+}
+
+/** A sound from the server, as a whole, so that one can go to any place in it; or why there is none. */
+async function served(row) {
+  try {
+    const answer = await fetch(`sound/${row}`);
+    return answer.ok ? { sound: await answer.blob() } : { reason: (await answer.text()).trim() };
+  } catch {
+    return { reason: "what served this page does not answer" };
+  }
 }
 
 function play() {
   // Refused until a person has done something on the page, which is as it should be.
   player.play().catch((error) => {
-    if (error.name === "NotSupportedError") cantPlay();
+    if (error.name === "NotSupportedError") cantPlay(UNPLAYABLE);
   });
 }
 
-function cantPlay() {
-  at("chosen-about").textContent =
-    `${aboutOf(state.chosen)}. It can't be played here: its file is gone, or of a kind that this browser can't decode.`;
+function cantPlay(reason) {
+  at("chosen-about").textContent = `${aboutOf(state.chosen)}. It can't be played here: ${reason}.`;
+  say(`${nameOf(state.chosen)} can't be played here: ${reason}`);
 }
 
 function say(text) {
@@ -490,7 +506,7 @@ function listen() {
   at("before").addEventListener("click", () => { state.page--; showList(); });
   at("after").addEventListener("click", () => { state.page++; showList(); });
   for (const list of ["found", "list"]) at(list).addEventListener("keydown", walk);
-  player.addEventListener("error", () => player.hasAttribute("src") && cantPlay());
+  player.addEventListener("error", () => player.hasAttribute("src") && cantPlay(UNPLAYABLE));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     plot.setv(papers());
     showFound();
