@@ -72,7 +72,7 @@ def test_dashes_and_underscores_are_the_same(option):
     ("words", "message"),
     [
         (["soup"], "cook: error: the following arguments are required: --spices"),
-        (["--spices", "x"], "required: dish"),
+        (["--spices", "x"], "required: DISH"),
         (["salad", "--spices=x"], "argument DISH: 'salad' is none of soup, stew"),
         (["soup", "--spices=x", "--power-w=0"], "argument --power-w: '0' is no positive whole"),
         (["soup", "--spices=x", "--guests=few"], "argument --guests: invalid int value: 'few'"),
