@@ -1,7 +1,5 @@
 """Clips as suites hand them over, of any rate, channels and length, for an encoder."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,17 +39,6 @@ def encoder_waveform(
         return mono
     resampled = torch.from_numpy(resample(mono.cpu().numpy(), from_rate, to_rate)).to(mono.device)
     return resampled if len(resampled) else mono.new_zeros(1)
-
-
-def same_length_batches(
-    waveforms: Sequence[Float32[Tensor, " _"]],
-) -> Iterator[tuple[list[int], Float32[Tensor, "batch sample"]]]:
-    """Clips of each length as a batch, and their numbers: padding would change scene embeddings."""
-    groups = defaultdict(list)
-    for number, waveform in enumerate(waveforms):
-        groups[len(waveform)].append(number)
-    for numbers in groups.values():
-        yield numbers, torch.stack([waveforms[number] for number in numbers])
 
 
 def frame_spacing_ms(centers_ms: Float[Tensor, "batch frame"]) -> float:

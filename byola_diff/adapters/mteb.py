@@ -15,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from byola_diff.adapters.clips import encoder_waveform, same_length_batches
+from byola_diff.adapters.clips import encoder_waveform
 from byola_diff.encoders.open import open_encoder
+from byola_diff.models.embed import same_length_batches
 from byola_diff.models.shipped import SHIPPED
 from byola_diff.optional import require
 
@@ -78,7 +79,7 @@ class MtebEncoder:
         rate = self.encoder.sample_rate
         waveforms = [encoder_waveform(item["array"], item["sampling_rate"], rate) for item in items]
         scenes = torch.zeros(len(waveforms), self.encoder.scene_embedding_size)
-        for numbers, clips in same_length_batches(waveforms):
+        for numbers, clips in same_length_batches(dict(enumerate(waveforms))):
             scenes[numbers] = self.encoder.scene(clips.to(self.device)).float().cpu()
         return scenes
 

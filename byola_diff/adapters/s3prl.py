@@ -14,11 +14,11 @@ from torch.nn.utils.rnn import pad_sequence
 from byola_diff.adapters.clips import (
     encoder_waveform,
     frame_spacing_ms,
-    same_length_batches,
     trial_clip,
 )
 from byola_diff.encoders.fusion import fuse, has_time_axis, layer_frames, timed_frames
 from byola_diff.encoders.open import open_encoder
+from byola_diff.models.embed import same_length_batches
 from byola_diff.models.frozen import Timestamps
 
 SAMPLE_RATE = 16_000
@@ -63,7 +63,7 @@ class UpstreamExpert(nn.Module):
         rate = self.encoder.sample_rate
         waveforms = [encoder_waveform(wav, SAMPLE_RATE, rate) for wav in wavs]
         frames = {}
-        for numbers, clips in same_length_batches(waveforms):
+        for numbers, clips in same_length_batches(dict(enumerate(waveforms))):
             frames.update(zip(numbers, self._frames(clips)[0], strict=True))
         padded = pad_sequence([frames[number] for number in range(len(wavs))], batch_first=True)
         parts = padded.split(list(self._widths.values()), dim=2)

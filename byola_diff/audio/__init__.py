@@ -1,5 +1,5 @@
 """Waveforms: files, resampling, and the log-mel front end.
 
-Public: `files.read_audio` and `files.find_audio`, `log_mel.LogMel`, `normalize.Normalize`,
+Public: `files.read_audio`, `find.find_audio`, `log_mel.LogMel`, `normalize.Normalize`,
 `resample.resample`.
 """

@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 from torch import Tensor
 
-from byola_diff.audio.files import SAMPLE_RATES, find_audio, open_audio
+from byola_diff.audio.files import SAMPLE_RATES, open_audio
+from byola_diff.audio.find import find_audio
 from byola_diff.audio.resample import resample, resampler_name
 from byola_diff.audio.waveform import LOUDEST
 

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
-from byola_diff.audio.files import AudioFileError, find_audio, open_audio
+from byola_diff.audio.files import AudioFileError, open_audio
+from byola_diff.audio.find import find_audio
 from byola_diff.audio.resample import resample, resampled_length, source_stretch
 from byola_diff.clips.order import crop_draws, crop_starts
 from byola_diff.clips.source import ClipSource, Rejection, RejectionLog, UnreadableSourceError

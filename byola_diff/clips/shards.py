@@ -120,7 +120,7 @@ class ShardSource(ClipSource):
         )
 
     def _crop(self, clip: int) -> Float32[np.ndarray, " sample"]:
-        """Of the clip, or of the next one of its lane that can be decoded."""
+        """Crop of a clip, or of the next one of its lane that can be decoded."""
         batch_number, place = divmod(clip, self.batch_size)
         turn, number = divmod(batch_number, self.n_lanes)
         if number not in self._lanes:

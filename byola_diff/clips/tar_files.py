@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, TypeVar
 
-from byola_diff.audio.files import AUDIO_SUFFIXES
+from byola_diff.audio.find import AUDIO_SUFFIXES
 from byola_diff.optional import require
 
 T = TypeVar("T")
@@ -25,13 +25,13 @@ _WAITS_S = (1.0, 4.0, 16.0)
 """Before a shard that could not be read is opened again; the last failure is told."""
 _COUNTED_AT_ONCE = 32
 _START_BYTES = 512
-"""Of each clip, that say with its header which it is."""
+"""Bytes at the start of a clip that, with its header, say which it is."""
 _AHEAD_BYTES = 2048
 """Read with a header, in one request: it may have two blocks before it, and a start behind."""
 _END_BYTES = 1 << 20
 """Looked at behind the last file; programs that write tar files add some 10 KiB of zeros."""
 _QUERY = r"\?[^\s'\">)]*"
-"""Of a URL in a sentence."""
+"""What a URL in a sentence ends with that may hold a signature."""
 
 
 class Shard(NamedTuple):
@@ -40,7 +40,7 @@ class Shard(NamedTuple):
     url: str
     n_clips: int
     sha256: str
-    """Of name, size, header and first bytes of each clip, in order."""
+    """Hash over name, size, header and first bytes of each clip, in order."""
 
     @property
     def name(self) -> str:

@@ -197,7 +197,7 @@ def _called(program: str) -> str:
 
 
 def _commands() -> dict[str, dict[str, Any]]:
-    """Of each command whether it works, what it lacks, and the commands that install that."""
+    """Whether each command works, what it lacks, and the commands that install that."""
     found, core = {}, _core_packages().values()
     is_sound = not any(about["problem"] for about in core)
     for command in NEEDS:

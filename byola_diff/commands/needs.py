@@ -11,7 +11,7 @@ class Need(NamedTuple):
 
     module: str
     extra: str
-    """Of this package, which installs it."""
+    """The extra of this package that installs it."""
     of: str = ""
     """Such as an option; "" is the command as such."""
 

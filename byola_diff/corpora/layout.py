@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from byola_diff.audio.files import find_audio
+from byola_diff.audio.find import find_audio
 from byola_diff.tables.rows import FIRST_ROW, located, read_rows
 
 

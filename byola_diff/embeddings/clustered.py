@@ -59,7 +59,7 @@ class _Answer:
     machine: str
     settings: Mapping[str, Any]
     digests: Sequence[bytes] = ()
-    """Of its clips, as that machine sees their files."""
+    """Digests of its clips, as that machine sees their files."""
     embedded: Sequence[tuple[list[int], ClipEmbeddings]] = ()
     broken: Sequence[AudioFileError] = ()
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from pathlib import Path
 
-from byola_diff.audio.files import find_audio
+from byola_diff.audio.find import find_audio
 from byola_diff.tables.manifest import Clip, Manifest, read_manifest
 
 

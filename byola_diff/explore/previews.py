@@ -29,10 +29,10 @@ RATE = 24_000
 """Hz, of previews: MP3 has no bands above 12 kHz to spend bits on."""
 MP3_BYTES_PER_S = 6000
 _MP3_LEVEL = 0.75
-"""Of libsndfile's 0 to 1 from the highest bit rate to the lowest, which gives this rate."""
+"""Compression of libsndfile, 0 to 1, that gives this rate: 1 is the lowest bit rate."""
 _PICTURE_QUALITY = 50
 _MOST_CELLS = 240
-"""Of a picture, along time."""
+"""Largest width of a picture, in cells along time."""
 
 
 class Preview(NamedTuple):

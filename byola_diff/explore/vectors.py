@@ -15,11 +15,11 @@ from byola_diff.optional import require
 
 _EXTRA = "explore"
 MOST_COMPONENTS = 128
-"""Of each vector."""
+"""Largest number of components of a vector."""
 _PERPLEXITY = 30.0
 _LARGEST = 32767
 _MOST_STRETCH = 2.0
-"""Of one side of the map against the other."""
+"""Largest ratio of the sides of the map."""
 _FEW = 5
 """Clips, below which there is nothing to arrange: they lie along their first two components."""
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from byola_diff.audio.files import AUDIO_SUFFIXES
+from byola_diff.audio.find import AUDIO_SUFFIXES
 
 Named = Iterator[tuple[str, bytes]]
 

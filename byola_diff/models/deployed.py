@@ -86,7 +86,7 @@ class _StoredLinear(nn.Module):
 
     stored: Tensor
     scale: Tensor | None
-    """Of each row, for whole numbers; None for float16."""
+    """What whole numbers of a row stand for, [row, 1]; None for float16."""
 
     def __init__(self, linear: nn.Linear, weights: StoredWeights) -> None:
         super().__init__()

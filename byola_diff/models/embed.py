@@ -62,7 +62,7 @@ def embed(
         raise ValueError("files have a sample rate and channels of their own: give neither")
     embeddings = None
     for waveforms in _portions(sources, rate, encoder.sample_rate, is_alone):
-        for numbers, batch in _batches(waveforms):
+        for numbers, batch in same_length_batches(waveforms):
             scenes = encoder.scene(batch.to(_device(encoder))).float()
             if embeddings is None:
                 embeddings = scenes.new_empty(len(sources), scenes.shape[1])
@@ -89,10 +89,10 @@ def _portions(
         yield portion
 
 
-def _batches(
+def same_length_batches(
     waveforms: Mapping[int, Float32[Tensor, " _"]],
 ) -> Iterator[tuple[list[int], Float32[Tensor, "clip sample"]]]:
-    """Waveforms of one length together, and which they are: nothing is padded."""
+    """At most 32 waveforms of one length together, and their numbers; padding would change them."""
     of_length: dict[int, list[int]] = defaultdict(list)
     for number, waveform in waveforms.items():
         of_length[len(waveform)].append(number)

@@ -17,13 +17,8 @@ from typing import Any, BinaryIO, NotRequired, TypedDict
 import numpy as np
 
 from byola_diff.atomic import UNDECODABLE, atomic_path, remove_left_over, write_text
-from byola_diff.audio.files import (
-    AudioFileError,
-    decoder_name,
-    find_audio,
-    open_audio,
-    to_pcm16,
-)
+from byola_diff.audio.files import AudioFileError, decoder_name, open_audio, to_pcm16
+from byola_diff.audio.find import find_audio
 from byola_diff.audio.resample import resample_blocks, resampler_name
 from byola_diff.storage import BrokenFileError, check_seal, read_json, sealed_json, sha256
 from byola_diff.store.description import FORMAT_VERSION, PackedStoreError

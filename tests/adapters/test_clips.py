@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from byola_diff.adapters.clips import encoder_waveform, frame_spacing_ms, same_length_batches
+from byola_diff.adapters.clips import encoder_waveform, frame_spacing_ms
 from byola_diff.audio.resample import resample
 from tests.helpers import uniform_noise
 
@@ -60,12 +60,6 @@ def test_arrays_that_cannot_be_written_to():
 def test_what_is_no_clip(samples, error, match):
     with pytest.raises(error, match=match):
         encoder_waveform(samples, 8000, 8000)
-
-
-def test_clips_of_one_length_share_a_batch_whatever_lies_between():
-    clips = [torch.tensor(values) for values in ([1.0, 2.0], [3.0], [4.0, 5.0], [6.0])]
-    batches = [(numbers, batch.tolist()) for numbers, batch in same_length_batches(clips)]
-    assert batches == [([0, 2], [[1.0, 2.0], [4.0, 5.0]]), ([1, 3], [[3.0], [6.0]])]
 
 
 def test_spacing_of_frames():

@@ -15,7 +15,7 @@ from byola_diff.encoders.hear_module import HearEncoder
 from byola_diff.encoders.mean_power import load_mean_power
 from byola_diff.models import embed as embed_module
 from byola_diff.models.cnn import AudioNTT2020
-from byola_diff.models.embed import embed
+from byola_diff.models.embed import embed, same_length_batches
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.models.frozen import FrozenEncoder
 from tests.helpers import uniform_noise
@@ -181,3 +181,9 @@ def test_every_frozen_encoder_has_it(encoder):
     both = EnsembleEncoder([Member(encoder), Member(load_mean_power())], combine="concat")
     for each in (fused, both, load_mean_power()):
         assert_near(each.embed(noise, RATE), each.scene(noise[None])[0])
+
+
+def test_clips_of_one_length_share_a_batch_whatever_lies_between():
+    clips = dict(enumerate(map(torch.tensor, ([1.0, 2.0], [3.0], [4.0, 5.0], [6.0]))))
+    batches = [(numbers, batch.tolist()) for numbers, batch in same_length_batches(clips)]
+    assert batches == [([0, 2], [[1.0, 2.0], [4.0, 5.0]]), ([1, 3], [[3.0], [6.0]])]

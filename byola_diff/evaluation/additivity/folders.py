@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from byola_diff.audio.files import AudioFileError, find_audio, open_audio, read_audio
+from byola_diff.audio.files import AudioFileError, open_audio, read_audio
+from byola_diff.audio.find import find_audio
 from byola_diff.audio.resample import resample
 from byola_diff.randomness import derive_seed
 from byola_diff.tables.manifest import ManifestError, check_one_label, read_manifest

@@ -12,7 +12,8 @@ from typing import Annotated
 import torch
 
 from byola_diff.atomic import write_text
-from byola_diff.audio.files import find_audio, read_audio
+from byola_diff.audio.files import read_audio
+from byola_diff.audio.find import find_audio
 from byola_diff.encoders.open import NamedEncoder, names_code, names_hub, open_encoder
 from byola_diff.evaluation.jobs import embed_readable, embed_whole
 from byola_diff.evaluation.options import EmbeddingOptions, Encoder, Folder
