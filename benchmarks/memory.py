@@ -10,6 +10,7 @@ several share counts once.
 """
 
 import argparse
+import fnmatch
 import json
 import os
 import subprocess
@@ -18,7 +19,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def generate(folder: Path) -> None:
     """Items of Background-known ESC-50 and their sounds, by our own mixer."""
     with tempfile.TemporaryDirectory(dir=folder) as out:
         words = ["--esc50", "procedural", "--background", "procedural", "--out", f"{out}/bgknown"]
-        words += ["--limit", "4", "--clips-per-label", "1", "--renderer", "mixer"]
+        words += ["--limit", "20", "--clips-per-label", "5", "--renderer", "mixer"]
         assert make_bgknown.main(words) == 0
 
 
@@ -185,12 +185,14 @@ def main() -> None:
         case, folder = options.measure
         print(json.dumps(measured(case, Path(folder))))
         return
+    if unknown := [each for each in options.cases if not fnmatch.filter(CASES, each)]:
+        parser.error(f"--cases: no case is called {', '.join(unknown)}; there are {list(CASES)}")
     figures = {}
     print(f"{'MiB; recording of ' + format(options.minutes, 'g') + ' minutes':44}imports  beyond")
     with tempfile.TemporaryDirectory() as folder:
         write_recordings(Path(folder) / "recordings", options.minutes)
         for case in CASES:
-            if any(fnmatchcase(case, pattern) for pattern in options.cases):
+            if any(fnmatch.fnmatchcase(case, pattern) for pattern in options.cases):
                 figures[case] = _in_own_process(case, Path(folder))
                 baseline, beyond = figures[case].values()
                 print(f"{case:44}{baseline:7.0f} {beyond:7.0f}", flush=True)
