@@ -1,4 +1,7 @@
-"""The command `byola-diff`, which is also `python -m byola_diff`."""
+"""The command `byola-diff`, which is also `python -m byola_diff`.
+
+`byola-diff COMMAND --help` tells of a command, `byola-diff --version` which version this is.
+"""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence

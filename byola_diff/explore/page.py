@@ -22,6 +22,7 @@ from byola_diff.reports.players import LONGEST_S
 from byola_diff.tables.manifest import Clip
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_SCRIPTS = ("search", "clips", "map", "lists", "player", "page")
 _LIBRARY = ("bokeh", "bokeh-api", "bokeh-gl")
 """Parts of BokehJS, which draws the map."""
 
@@ -64,7 +65,7 @@ def render_page(page: Page) -> str:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
-    scripts = [*_library(), *(_in_html(_own(name)) for name in ("search.js", "page.js"))]
+    scripts = [*_library(), *(_in_html(_own(f"{name}.js")) for name in _SCRIPTS)]
     trusted = jinja2.utils.markupsafe.Markup
     return environment.get_template("page.html").render(
         policy=_policy(scripts, is_served=page.is_served),
