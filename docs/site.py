@@ -64,20 +64,19 @@ def on_page_content(content: str, **_: object) -> str:
 def reference() -> dict[str, str]:
     """The page of every room that calls names public, in Markdown."""
     pages = {}
-    for file in sorted(PACKAGE.glob("*/__init__.py")):
+    for file in [PACKAGE / "__init__.py", *sorted(PACKAGE.glob("*/__init__.py"))]:
         tree = ast.parse(file.read_text())
         if names := list(dict.fromkeys(public_names(file.parent, tree))):
             entries = "\n\n".join(f"::: {name}" for name in names)
-            pages[file.parent.name] = (
-                f"# byola_diff.{file.parent.name}\n\n{ast.get_docstring(tree)}\n\n{entries}\n"
-            )
+            title = ".".join(file.parent.relative_to(REPOSITORY).parts)
+            pages[file.parent.name] = f"# {title}\n\n{ast.get_docstring(tree)}\n\n{entries}\n"
     return pages
 
 
 def public_names(room: Path, tree: ast.Module) -> Iterator[str]:
     """Full names of what a room imports for others, and of what its docstring names."""
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom):
+    for node in ast.walk(tree):  # those of the whole package are imported on first use
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
     module = ""
     for name in re.findall(r"`([\w.]+)`", ast.get_docstring(tree) or ""):

@@ -118,6 +118,7 @@ def test_equations_stand_beside_their_code(site):
 @pytest.mark.slow
 def test_reference_has_what_rooms_call_public(site):
     for page, name in [
+        ("byola_diff", "byola_diff.models.bundle.load_encoder"),
         ("losses", "byola_diff.losses.difference.subtract_neighbour"),
         ("encoders", "byola_diff.encoders.open.check_spec"),
         ("sounds", "byola_diff.sounds.render.render"),

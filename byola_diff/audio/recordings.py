@@ -7,6 +7,7 @@ scaled to that; bytes without a sign have their zero at 128, as in wav files.
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 from torch import Tensor
 
-from byola_diff.audio.files import SAMPLE_RATES, open_audio
+from byola_diff.audio.files import SAMPLE_RATES, AudioFileError, open_audio
 from byola_diff.audio.find import find_audio
 from byola_diff.audio.resample import resample, resampler_name
 from byola_diff.audio.waveform import LOUDEST
@@ -30,6 +31,7 @@ LAYOUTS = (
 """Axes of arrays that have more than one."""
 _AXES = ("batch", "channel", "sample")
 _MOST_CHANNELS = 8
+_MOST_LISTED = 20
 _PCM = ("u1", "i1", "i2", "i4")
 
 
@@ -57,6 +59,27 @@ def separate(recordings: Any, layout: str | None = None) -> tuple[list[Source], 
     if not recordings:
         raise ValueError("the list of recordings is empty")
     return [_one(each, layout, f"recordings[{n}]") for n, each in enumerate(recordings)], False
+
+
+def check_files(files: Sequence[Path]) -> None:
+    """Open all files, without reading them: so that what is wrong with any is known at the start.
+
+    Raises:
+        AudioFileError: Of the first that can't be opened; it lists the others too.
+    """
+    faults = []
+    for path in files:
+        try:
+            with open_audio(path):
+                pass
+        except AudioFileError as error:
+            faults.append(error)
+    if faults:
+        first, *others = faults
+        more = "".join(f"\n{error}" for error in others[:_MOST_LISTED])
+        if n_unlisted := len(others[_MOST_LISTED:]):
+            more += f"\nand {n_unlisted} more files"
+        raise AudioFileError(first.path, first.reason + more)
 
 
 def read_mono(

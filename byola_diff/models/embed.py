@@ -10,7 +10,14 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from byola_diff.audio.recordings import Source, checked_rate, read_mono, say_once, separate
+from byola_diff.audio.recordings import (
+    Source,
+    check_files,
+    checked_rate,
+    read_mono,
+    say_once,
+    separate,
+)
 
 _BATCH_CLIPS = 32
 _HELD_S = 600
@@ -43,15 +50,16 @@ def embed(
     Args:
         encoder: Any encoder of this package.
         recordings: Of `audio.recordings.separate`, which says what arrays may be: the path of a
-            file, or of a folder of them; samples in an array or tensor; or a list of files and
-            arrays. They are mixed to mono, and resampled to the rate of the encoder.
+            file, or of a folder, whose files come in the order of `byola_diff.find_audio`; samples
+            in an array or tensor; or a list of files and arrays. They are mixed to mono, and
+            resampled to the rate of the encoder.
         sample_rate: Of arrays, in Hz; if None that of the encoder, which is said once in a process.
         layout: Which axes arrays of several axes have, as in "channel sample".
 
     Raises:
         TypeError, ValueError: As of `separate` and `read_mono`; and if a rate or layout is given
             for files alone, which have their own.
-        AudioFileError: If a file can't be read.
+        AudioFileError: If files can't be read, with all of them where it shows as they are opened.
     """
     sources, is_alone = separate(recordings, layout)
     rate = encoder.sample_rate if sample_rate is None else checked_rate(sample_rate)
@@ -60,6 +68,7 @@ def embed(
         say_once(f"no sample_rate is given: arrays are taken to be at {rate} Hz, as the encoder is")
     if not has_arrays and (sample_rate, layout) != (None, None):
         raise ValueError("files have a sample rate and channels of their own: give neither")
+    check_files([source for source in sources if isinstance(source, Path)])
     embeddings = None
     for waveforms in _portions(sources, rate, encoder.sample_rate, is_alone):
         for numbers, batch in same_length_batches(waveforms):

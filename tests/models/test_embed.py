@@ -1,11 +1,14 @@
+from unittest import mock
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 from torch import nn
 
+import byola_diff
 from byola_diff.audio import recordings
-from byola_diff.audio.files import read_audio
+from byola_diff.audio.files import AudioFileError, read_audio
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.audio.resample import resample
@@ -127,6 +130,38 @@ def test_files_and_folder(encoder, tmp_path):
     assert_near(encoder.embed(str(tmp_path / "b.wav")), expected[1])
     mixed = [tmp_path / "c.ogg", torch.from_numpy(waveforms[0])]
     assert_near(encoder.embed(mixed, RATE), expected[[2, 0]])
+
+
+def test_rows_of_a_folder_are_those_of_find_audio(encoder, tmp_path):
+    (tmp_path / "b").mkdir()
+    for name in ("c.wav", "b/z.wav", "B.wav", "a.wav"):
+        soundfile.write(tmp_path / name, 0.1 * uniform_noise(4000, seed=len(name)).numpy(), RATE)
+    files = byola_diff.find_audio(tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in files] == [
+        *("B.wav", "a.wav", "b/z.wav", "c.wav")
+    ]
+    assert_near(encoder.embed(tmp_path), torch.stack([encoder.embed(path) for path in files]))
+
+
+def test_all_files_that_cannot_be_opened_are_told_before_any_is_encoded(encoder, tmp_path):
+    soundfile.write(tmp_path / "a.wav", 0.1 * uniform_noise(4000).numpy(), RATE)
+    (tmp_path / "b.wav").write_text("no sound")
+    soundfile.write(tmp_path / "c.wav", [], RATE)
+    with (
+        mock.patch.object(encoder, "scene", side_effect=AssertionError),
+        pytest.raises(AudioFileError) as raised,
+    ):
+        encoder.embed(tmp_path)
+    assert raised.value.path == tmp_path / "b.wav"
+    lines = str(raised.value).splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(f"{tmp_path / 'b.wav'}: unreadable")
+    assert lines[1] == f"{tmp_path / 'c.wav'}: empty: no samples"
+
+    for n in range(22):
+        (tmp_path / f"d{n:02}.wav").write_text("no sound")
+    with pytest.raises(AudioFileError, match=r"\nand 3 more files\Z"):
+        encoder.embed(tmp_path)
 
 
 def test_a_rate_that_is_left_out_is_said_once(encoder, capsys, tmp_path):
