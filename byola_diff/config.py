@@ -90,7 +90,8 @@ class DataConfig:
     """Where above 0, the second view of a procedural clip is of another rendering, with every
     parameter moved by a normal draw of this deviation, as a share of its range."""
     statistics_clips: int = 10_000
-    """Random crops from which the mean and deviation of the corpus are computed."""
+    """Random crops from which the mean and deviation of the corpus are computed; no more than
+    there are clips, but for procedural and mixed sources."""
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -260,7 +261,10 @@ class TrainingConfig:
         is_time = self.minutes is None or 0 < self.minutes < float("inf")
         _require(is_time, "training.minutes", "positive", self.minutes)
         if self.steps is not None and self.minutes is not None:
-            raise ValueError("training.steps and training.minutes both bound the run: give one")
+            raise ValueError(
+                f"training.steps ({self.steps}) and training.minutes ({self.minutes:g}) both bound "
+                "the run: give one, and null for the other, as in --training.steps null"
+            )
         share, devices = self.warmup_share, self.devices
         _require(0 < share <= 1, "training.warmup_share", "in (0, 1]", share)
         any_devices = devices == "auto" or devices >= 1

@@ -27,8 +27,10 @@ from byola_diff.training.run_identity import (
     OtherRunError,
     check_resumed,
     find_checkpoint,
+    has_checkpoint,
     identity_of_run,
     statistics_of_run,
+    tell_start,
 )
 from byola_diff.training.start import read_start
 from byola_diff.training.together import is_first, is_lost_peer
@@ -77,7 +79,7 @@ def main(config: PretrainConfig, resume: str, prog: str) -> None:
         _end(prog, str(stop), 128 + stop.signal_number)
     except KeyboardInterrupt as stop:
         status = 143 if isinstance(stop, TerminatedError) else 130
-        _end(prog, "stopped at once; --resume auto goes on from the newest checkpoint", status)
+        _end(prog, f"stopped at once; {_how_to_go_on(config)}", status)
     except RuntimeError as error:
         if not is_lost_peer(error):
             raise
@@ -99,6 +101,7 @@ def run(config: PretrainConfig, resume: str) -> None:
         identity = identity_of_run(config)
         if checkpoint:
             check_resumed(config, checkpoint, identity)
+        tell_start(config, checkpoint, resume)
         statistics = statistics_of_run(config, checkpoint, identity, statistics)
         learner = build.build_learner(config, statistics, identity, network)
         clips = build.build_clip_module(config)
@@ -119,6 +122,13 @@ def _at_once() -> Iterator[None]:
         if isinstance(end.__context__, KeyboardInterrupt):
             raise end.__context__ from None
         raise
+
+
+def _how_to_go_on(config: PretrainConfig) -> str:
+    """What to give after a stop in which nothing was saved."""
+    if has_checkpoint(config):
+        return "--resume auto goes on from the newest checkpoint"
+    return "nothing was saved yet: the same command begins again"
 
 
 def _end(prog: str, message: str, status: int) -> NoReturn:

@@ -391,6 +391,17 @@ def test_bad_files_of_shards_are_not_counted_against_those_of_a_folder(
     assert sorted(rejected_of(out)) == ["part-00.tar/bad.wav", "part-00.tar/worse.wav"]
 
 
+def test_statistics_take_one_pass_over_the_shards(small_config, tmp_path):
+    for name, numbers_of in (("a", range(1, 71)), ("b", range(71, 101))):
+        write_shard(tmp_path / f"{name}.tar", numbers_of)
+    config = small_config(tmp_path / "run", data={"statistics_clips": 10_000})
+    source, read = open_shards(tmp_path, n_lanes=1, crop_samples=config.unit_samples), []
+    crop = source._crop
+    source._crop = lambda clip: read.append(clip) or crop(clip)
+    run_identity.compute_statistics(config, source)
+    assert read == list(range(100))  # not ten thousand, a hundred times each clip
+
+
 def test_statistics_hold_one_buffer_whatever_the_number_of_workers(
     folder, small_config, tmp_path_factory, monkeypatch
 ):
