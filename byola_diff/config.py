@@ -81,9 +81,11 @@ class DataConfig:
     """Length of a training clip in seconds."""
     batch_size: int = 256
     """Clips per process."""
-    num_workers: int = 4
-    """Loader processes; a resident store takes none, and with 0 procedural sounds are made on the
-    device."""
+    num_workers: int | Literal["auto"] = "auto"
+    """Loader processes of each process that trains. "auto" is up to 4, as there are cores, and none
+    where one or two cores train. A resident store takes none, and with 0, which "auto" never is for
+    them, procedural sounds are made on the device. Tar shards are divided as among as many, with
+    "auto" as among 4."""
     max_rejected: float = 0.05
     """Share of unreadable files above which the run stops."""
     procedural_moved: float = 0.0
@@ -104,7 +106,9 @@ class DataConfig:
             raise ValueError("data.batch_size must be at least 2: batch normalisation needs it")
         if self.statistics_clips < 1 or self.unit_s <= 0:
             raise ValueError("data.statistics_clips and data.unit_s must be positive")
-        _require_at_least(0, self, "data", "num_workers", "procedural_moved")
+        any_workers = self.num_workers == "auto" or self.num_workers >= 0
+        _require(any_workers, "data.num_workers", "at least 0 or 'auto'", self.num_workers)
+        _require_at_least(0, self, "data", "procedural_moved")
         _require(0 <= self.max_rejected <= 1, "data.max_rejected", "in [0, 1]", self.max_rejected)
 
 

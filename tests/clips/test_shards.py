@@ -250,6 +250,20 @@ def test_each_loader_worker_of_each_process_reads_a_lane_of_its_own(folder, star
         assert {*lanes[1::2]} == {f"[{(2 * start + 2 + rank) % 4}]"}
 
 
+@pytest.mark.parametrize("n_workers", [2, 1, 0])
+def test_fewer_loader_workers_than_lanes_have_some_each_to_themselves(folder, n_workers):
+    def make():
+        sizes = {"sample_rate": RATE, "crop_samples": CROP, "seed": 4, "batch_size": 3}
+        return Watched(find_shards(folder), n_lanes=4, **sizes)
+
+    alone = make()
+    found = loaded(make(), range(12), n_workers)
+    for step, (waveform, _) in enumerate(found):
+        assert torch.equal(waveform, alone.batch(0, torch.arange(3 * step, 3 * step + 3)))
+    lanes = [lane for _, lane in found[-2:]]
+    assert lanes == (["[0, 2]", "[1, 3]"] if n_workers == 2 else ["[0, 1, 2, 3]"] * 2)
+
+
 def test_a_large_buffer_of_few_bytes():
     samples = [module._Sample("a", f"{n}", bytes(100), 0) for n in range(40)]
     given = []
