@@ -61,9 +61,9 @@ def _parts(data: DataConfig) -> list[tuple[SourceKind, str | Path | None]]:
 
 
 def _needs_host(data: DataConfig, kind: SourceKind) -> bool:
-    return kind in ("folder", "packed", "shards") or (
-        kind == "procedural" and data.num_workers != 0
-    )
+    if kind == "procedural":
+        return data.num_workers != 0
+    return kind in ("folder", "packed", "shards")
 
 
 def _open_one(
