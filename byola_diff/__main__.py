@@ -9,6 +9,7 @@ from functools import partial
 from importlib import import_module
 
 import byola_diff
+from byola_diff.optional import telling_what_is_broken
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "pretrain": ("byola_diff.commands.pretrain", "pretrain an encoder"),
@@ -42,11 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
         return 0
     if words[:1] == ["doctor"]:  # which works where nothing else does
         return import_module(COMMANDS["doctor"][0]).main(words[1:])
-    try:
+    with telling_what_is_broken():
         run = _chosen(words)
-    except Exception as error:  # a broken package may raise anything as it is imported
-        what = f"{type(error).__name__}: {error}"
-        sys.exit(f"byola-diff: {what}\nbyola-diff doctor tells what is broken")
     return run()
 
 

@@ -186,6 +186,7 @@ def count_steps(config: PretrainConfig) -> int:
     """Optimiser steps of the run; for one bounded by minutes, more than it can reach.
 
     Raises:
+        TooManyRejectedError: If there are fewer clips than a batch, and they can't be read either.
         ValueError: If there are fewer clips than a batch, whatever bounds the run.
     """
     training = config.training
@@ -193,6 +194,9 @@ def count_steps(config: PretrainConfig) -> int:
     source, world_size = open_source(config, "meta"), count_devices(config) * training.nodes
     per_epoch = 0
     if not source.endless:
+        if source.n_files and source.n_clips < config.data.batch_size * world_size:
+            # Where they can't be read, that is told rather than how few there are.
+            source.batch(0, torch.arange(source.n_clips))
         per_epoch = steps_per_epoch(source.n_clips, config.data.batch_size, world_size)
     if training.steps is not None:
         return training.steps

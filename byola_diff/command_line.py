@@ -12,9 +12,9 @@ from typing import Any, NoReturn, TypeVar
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
 from byola_diff.atomic import UNDECODABLE
+from byola_diff.cores import SHARING_HELP
 from byola_diff.option_fields import arguments_of
 from byola_diff.stopping import TerminatedError, stoppable
-from byola_diff.threads import SHARING_HELP, sharing_cores
 
 Options = TypeVar("Options")
 
@@ -105,6 +105,8 @@ def exit_status(
 
     130 after Ctrl-C, 143 after SIGTERM.
     """
+    from byola_diff.threads import sharing_cores  # torch, for which no help should wait
+
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors=UNDECODABLE)
     try:

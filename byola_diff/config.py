@@ -81,16 +81,19 @@ class DataConfig:
     """Length of a training clip in seconds."""
     batch_size: int = 256
     """Clips per process."""
-    num_workers: int = 4
-    """Loader processes; a resident store takes none, and with 0 procedural sounds are made on the
-    device."""
+    num_workers: int | Literal["auto"] = "auto"
+    """Loader processes of each process that trains. "auto" is up to 4, as there are cores, and none
+    where one or two cores train. A resident store takes none, and with 0, which "auto" never is for
+    them, procedural sounds are made on the device. Tar shards are divided as among as many, with
+    "auto" as among 4."""
     max_rejected: float = 0.05
     """Share of unreadable files above which the run stops."""
     procedural_moved: float = 0.0
     """Where above 0, the second view of a procedural clip is of another rendering, with every
     parameter moved by a normal draw of this deviation, as a share of its range."""
     statistics_clips: int = 10_000
-    """Random crops from which the mean and deviation of the corpus are computed."""
+    """Random crops from which the mean and deviation of the corpus are computed; no more than
+    there are clips, but for procedural and mixed sources."""
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -103,7 +106,9 @@ class DataConfig:
             raise ValueError("data.batch_size must be at least 2: batch normalisation needs it")
         if self.statistics_clips < 1 or self.unit_s <= 0:
             raise ValueError("data.statistics_clips and data.unit_s must be positive")
-        _require_at_least(0, self, "data", "num_workers", "procedural_moved")
+        any_workers = self.num_workers == "auto" or self.num_workers >= 0
+        _require(any_workers, "data.num_workers", "at least 0 or 'auto'", self.num_workers)
+        _require_at_least(0, self, "data", "procedural_moved")
         _require(0 <= self.max_rejected <= 1, "data.max_rejected", "in [0, 1]", self.max_rejected)
 
 
@@ -260,7 +265,10 @@ class TrainingConfig:
         is_time = self.minutes is None or 0 < self.minutes < float("inf")
         _require(is_time, "training.minutes", "positive", self.minutes)
         if self.steps is not None and self.minutes is not None:
-            raise ValueError("training.steps and training.minutes both bound the run: give one")
+            raise ValueError(
+                f"training.steps ({self.steps}) and training.minutes ({self.minutes:g}) both bound "
+                "the run: give one, and null for the other, as in --training.steps null"
+            )
         share, devices = self.warmup_share, self.devices
         _require(0 < share <= 1, "training.warmup_share", "in (0, 1]", share)
         any_devices = devices == "auto" or devices >= 1

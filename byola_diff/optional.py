@@ -1,5 +1,8 @@
-"""One guard for all optional packages."""
+"""One guard for all optional packages, and one for those that are broken."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 
@@ -23,3 +26,13 @@ def require(module: str, extra: str, purpose: str | None = None) -> ModuleType:
         raise ModuleNotFoundError(
             f"{what} {missing}: pip install 'byola-diff[{extra}]'", name=error.name
         ) from error
+
+
+@contextmanager
+def telling_what_is_broken() -> Iterator[None]:
+    """For a block that imports: whatever a broken package raises ends the program with advice."""
+    try:
+        yield
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        sys.exit(f"byola-diff: {what}\nbyola-diff doctor tells what is broken")

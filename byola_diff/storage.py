@@ -76,7 +76,8 @@ def check_hash(path: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     if not hash_file(path).is_file():
-        raise BrokenFileError(path, f"its hash file {hash_file(path).name} is missing")
+        missing = f"its hash file {hash_file(path).name} is missing"
+        raise BrokenFileError(path, f"{missing}: no checkpoint of this package, or half of one")
     if [sha256(path)] != hash_file(path).read_text(errors="replace").split()[:1]:
         raise BrokenFileError(path, _ALTERED)
 

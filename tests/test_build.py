@@ -5,6 +5,7 @@ import torch
 
 from byola_diff import build
 from byola_diff.clips import open as open_module
+from byola_diff.clips.source import TooManyRejectedError
 from byola_diff.tables.reading import UnreadableClipsError
 
 
@@ -75,6 +76,15 @@ def test_fewer_clips_than_a_batch(
     with pytest.raises(ValueError, match=r"10 clips are fewer than one global batch of 16 "):
         build.build_trainer(config)
     assert not (tmp_path / "run").exists()
+
+
+def test_few_files_that_can_not_be_read_are_told_as_such(small_config, tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.wav").write_bytes(b"no sound")
+    data = {"source": "folder", "root": tmp_path / "clips", "batch_size": 16}
+    config = small_config(tmp_path / "run", data=data)
+    with pytest.raises(TooManyRejectedError, match=r"^1 of 1 audio files .*\n  a\.wav: "):
+        build.count_steps(config)
 
 
 def test_statistics_of_several_processes_need_gpus(small_config, tmp_path):

@@ -119,7 +119,7 @@ def test_what_is_stopped_has_the_status_of_the_page(name, end, status, tmp_path,
     work = {
         "make sounds": ("byola_diff.commands.make_sounds", "plan", "OUT --clips 1"),
         "prepare clips": ("byola_diff.commands.prepare_clips", "plan_store", "D O --sample-rate 8"),
-        "pretrain": ("byola_diff.commands.pretrain", "find_checkpoint", "--data.root D"),
+        "pretrain": ("byola_diff.commands.run_pretraining", "find_checkpoint", "--data.root D"),
         "evaluate embed": (
             "byola_diff.evaluation.linear.run",
             "read_task",

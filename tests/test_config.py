@@ -51,6 +51,11 @@ from byola_diff.config import (
         (TrainingConfig, {"projection_hidden": 0}, "training.projection_hidden must be"),
         (TrainingConfig, {"projection_dim": 0}, "training.projection_dim must be"),
         (TrainingConfig, {"steps": 0}, "training.steps must be at least 1, not 0"),
+        (
+            TrainingConfig,
+            {"steps": 1600, "minutes": 2.0},
+            r"steps \(1600\) and training.minutes \(2\) both .* as in --training.steps null",
+        ),
         (TrainingConfig, {"devices": 0}, "training.devices must be at least 1 or 'auto', not 0"),
         (TrainingConfig, {"logger": ()}, r"training.logger must be one or several .* not \(\)"),
         (TrainingConfig, {"logger": ("none", "csv")}, "training.logger must be one or several"),

@@ -12,7 +12,8 @@ PACKAGE = "byola_diff"
 
 # Every file of the top folder and every folder, also those inside another: a folder of its own.
 FLOORS = [
-    ["atomic", "option_fields", "optional", "stopping", "threads", "compiled", "progress"],
+    ["atomic", "cores", "option_fields", "optional", "stopping", "compiled", "progress"],
+    ["threads"],
     ["audio", "randomness", "config", "storage", "command_line", "allocator", "commit"],
     ["cluster"],
     ["models", "losses", "augment", "tables", "store", "sounds", "workers", "devices"],

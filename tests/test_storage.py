@@ -102,7 +102,7 @@ def test_missing_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file at"):
         load_tensors(tmp_path / "a.ckpt")
     torch.save(STATE, tmp_path / "a.ckpt")
-    with pytest.raises(BrokenFileError, match=r"a.ckpt.sha256 is missing"):
+    with pytest.raises(BrokenFileError, match=r"a.ckpt.sha256 is missing: no checkpoint"):
         load_checked(tmp_path / "a.ckpt")
 
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from byola_diff import threads
-from byola_diff.commands import pretrain
-from byola_diff.threads import CoreUse, ThreadChooser, one_thread, sharing_cores, use_of_cores
+from byola_diff.commands import pretrain, run_pretraining
+from byola_diff.cores import CoreUse, ThreadChooser, usable_cores, use_of_cores
+from byola_diff.threads import one_thread, sharing_cores
 
 NO_TIME = CoreUse(wall_s=0.0, n_cores=2, busy_s=0.0, own_s=0.0, waited_s=0.0)
 
@@ -100,7 +101,7 @@ def test_the_counters_of_the_system_grow_with_work():
     assert now.busy_s - before.busy_s >= 0.05  # counted in hundredths of a second
     assert now.wall_s > before.wall_s
     assert now.waited_s >= before.waited_s
-    assert now.n_cores == len(os.sched_getaffinity(0))
+    assert now.n_cores == usable_cores() == len(os.sched_getaffinity(0))
 
 
 @pytest.fixture
@@ -247,8 +248,10 @@ def test_threads_stay_in_deterministic_training_and_in_several_processes(
 ):
     found = []
     for name in ("keep_freed_memory", "hide_lightning_noise", "run"):
-        monkeypatch.setattr(pretrain, name, lambda *_: None)
-    monkeypatch.setattr(pretrain, "sharing_cores", lambda: found.append("shares") or nullcontext())
+        monkeypatch.setattr(run_pretraining, name, lambda *_: None)
+    monkeypatch.setattr(
+        run_pretraining, "sharing_cores", lambda: found.append("shares") or nullcontext()
+    )
     words = ["--data.source=procedural", "--training.steps=1"]
     pretrain.main([*words, *options, f"--out_dir={tmp_path}"])
     assert found == expected

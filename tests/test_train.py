@@ -13,6 +13,7 @@ import torch
 
 import byola_diff
 from byola_diff.commands import pretrain as pretrain_command
+from byola_diff.commands import run_pretraining
 from byola_diff.storage import check_hash
 from tests.helpers import one_thread
 from tests.processes import run, start
@@ -110,8 +111,8 @@ def test_checkpoint_becomes_an_encoder(finished, config, tmp_path):
     ],
 )
 def test_mistakes_are_told_in_a_line(option, told, finished, config, monkeypatch):
-    monkeypatch.setattr(pretrain_command, "keep_freed_memory", lambda: None)
-    monkeypatch.setattr(pretrain_command, "hide_lightning_noise", lambda: None)
+    monkeypatch.setattr(run_pretraining, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(run_pretraining, "hide_lightning_noise", lambda: None)
     with pytest.raises(SystemExit) as exit_:
         pretrain_command.main([*options_of(config), "--resume=auto", option])
     assert told in str(exit_.value)

@@ -7,12 +7,12 @@ import torch
 
 from byola_diff.clips.endless import MixedSource, ProceduralSource
 from byola_diff.clips.folder import FolderSource
+from byola_diff.clips.loaders import count_lanes
 from byola_diff.clips.shards import ShardSource
 from byola_diff.clips.source import ClipSource
 from byola_diff.clips.stored import PackedSource, ResidentSource
 from byola_diff.clips.tar_files import find_shards
 from byola_diff.config import DataConfig, PretrainConfig, SourceKind
-from byola_diff.devices import count_devices
 from byola_diff.store.packed import PackedStore
 
 
@@ -61,7 +61,9 @@ def _parts(data: DataConfig) -> list[tuple[SourceKind, str | Path | None]]:
 
 
 def _needs_host(data: DataConfig, kind: SourceKind) -> bool:
-    return kind in ("folder", "packed", "shards") or (kind == "procedural" and data.num_workers > 0)
+    if kind == "procedural":
+        return data.num_workers != 0
+    return kind in ("folder", "packed", "shards")
 
 
 def _open_one(
@@ -99,15 +101,14 @@ def _make_procedural(config: PretrainConfig) -> ProceduralSource:
 
 
 def _open_shards(config: PretrainConfig, root: str | Path, n_lanes: int | None) -> ShardSource:
-    data, training = config.data, config.training
-    n_loaders = max(data.num_workers, 1) * count_devices(config) * training.nodes
+    data = config.data
     return ShardSource(
         find_shards(root),
         sample_rate=config.front_end.sample_rate,
         crop_samples=config.unit_samples,
         seed=config.seed,
         batch_size=data.batch_size,
-        n_lanes=n_lanes or n_loaders,
+        n_lanes=n_lanes or count_lanes(config),
         max_rejected=data.max_rejected,
     )
 

@@ -25,8 +25,9 @@ def steps_per_epoch(n_clips: int, batch_size: int, world_size: int = 1) -> int:
     """
     steps = n_clips // (batch_size * world_size)
     if steps == 0:
+        clips = "1 clip is" if n_clips == 1 else f"{n_clips} clips are"
         raise ValueError(
-            f"{n_clips} clips are fewer than one global batch of {batch_size * world_size} "
+            f"{clips} fewer than one global batch of {batch_size * world_size} "
             f"({batch_size} clips on each of {world_size} processes): "
             "lower --data.batch_size, use fewer processes or add clips"
         )

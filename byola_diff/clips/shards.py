@@ -82,6 +82,11 @@ class ShardSource(ClipSource):
         self._fresh: list[Rejection] = []
         self._n_seen = self._n_rejected = 0
 
+    @property
+    def n_distinct(self) -> int:
+        """As of the base class: those of one pass over the shards."""
+        return self.n_files
+
     def __getstate__(self) -> dict[str, object]:
         """For another process, which reads its lanes from the start."""
         return {**self.__dict__, "_lanes": {}}

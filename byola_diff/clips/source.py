@@ -39,6 +39,11 @@ class ClipSource:
     n_files = 0
     """Files that are decoded as training goes on, of which some may turn out unreadable."""
 
+    @property
+    def n_distinct(self) -> int:
+        """Clips up to the first that comes again; statistics need no more."""
+        return self.n_clips
+
     def batch(
         self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str = "cpu"
     ) -> Float[Tensor, "batch sample"]:

@@ -144,13 +144,13 @@ def _audio() -> dict[str, Any]:
 
 
 def _processor() -> dict[str, Any]:
+    from byola_diff.cores import usable_cores
     from byola_diff.models.precision import computes_bfloat16
     from byola_diff.threads import why_kept
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cores": os.cpu_count(),
-        "usable_cores": usable,
+        "usable_cores": usable_cores(),
         "threads": import_module("torch").get_num_threads(),
         "threads_kept": why_kept(),
         "bfloat16": computes_bfloat16("cpu"),

@@ -10,68 +10,20 @@ them all.
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import NoReturn
 
 import yaml
 from jsonargparse import SUPPRESS, Namespace
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-from byola_diff import build
-from byola_diff.allocator import keep_freed_memory
-from byola_diff.atomic import only_writer
-from byola_diff.clips.source import TooManyRejectedError, UnreadableSourceError
-from byola_diff.clips.stored import StoreTooLargeError
 from byola_diff.command_line import HelpfulParser, called
 from byola_diff.config import PretrainConfig, TrainingConfig
-from byola_diff.devices import count_devices
-from byola_diff.stopping import TerminatedError, ending_with_this, stoppable
-from byola_diff.storage import BrokenFileError
-from byola_diff.store.description import PackedStoreError
-from byola_diff.tables.reading import UnreadableClipsError
-from byola_diff.threads import SHARING_HELP, sharing_cores
-from byola_diff.training.checkpoints import StoppedError
-from byola_diff.training.loggers import LoggerError
-from byola_diff.training.monitors import DivergedError
-from byola_diff.training.progress import hide_lightning_noise
-from byola_diff.training.run_identity import (
-    OtherRunError,
-    check_resumed,
-    find_checkpoint,
-    identity_of_run,
-    statistics_of_run,
-)
-from byola_diff.training.start import read_start
-from byola_diff.training.together import is_first, is_lost_peer
+from byola_diff.cores import SHARING_HELP
+from byola_diff.optional import telling_what_is_broken
 
-# Said in a line without a traceback: while training goes on, and before it starts.
-RUN_ERRORS = (
-    UnreadableClipsError,
-    UnreadableSourceError,
-    BrokenFileError,
-    DivergedError,
-    LoggerError,
-    OSError,  # as of a full disk, or another run in the folder
-    OtherRunError,
-    PackedStoreError,
-    StoreTooLargeError,
-    TooManyRejectedError,
-)
-USER_ERRORS = (
-    *RUN_ERRORS,
-    MisconfigurationException,  # of Lightning: as for a GPU that is not there
-    ModuleNotFoundError,
-    ValueError,
-)
-
-
-class StartError(Exception):
-    """What a user can mend before anything is trained."""
-
+# Nothing here imports torch: a misspelt option or a missing file is told at once.
 
 _FORMER_LOGGER = "--training.tensorboard"
 _MOST_USED = {
@@ -136,6 +88,8 @@ def _take_former_logger(parser: HelpfulParser, training: Namespace) -> None:
         return
     if training.logger != TrainingConfig.logger:
         parser.error("training.tensorboard is now part of training.logger: leave it out")
+    from byola_diff.training.together import is_first
+
     training.logger = "tensorboard" if tensorboard else "none"
     if is_first():
         told = f"training.tensorboard is taken as training.logger: {training.logger}"
@@ -175,70 +129,8 @@ def _has_aliases(word: Path) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "train.py") -> None:
-    """Parse, build, fit."""
+    """Parse; then import what trains, and train."""
     config, resume = parse_args(arguments, prog)
-    keep_freed_memory()
-    hide_lightning_noise()
-    # Of several processes, one speaks for all and holds the folder.
-    folder = only_writer(config.out_dir) if is_first() else nullcontext()
-    # Lightning divides the cores among the processes of a node; none of them is to take more.
-    n_processes = count_devices(config) * config.training.nodes
-    keeps = config.training.deterministic or n_processes > 1
-    threads = nullcontext() if keeps else sharing_cores()
-    try:
-        with stoppable(), _at_once(), folder, threads:
-            run(config, resume)
-    except (*RUN_ERRORS, StartError) as error:
-        sys.exit(f"{prog}: {error}")
-    except StoppedError as stop:
-        _end(prog, str(stop), 128 + stop.signal_number)
-    except KeyboardInterrupt as stop:
-        status = 143 if isinstance(stop, TerminatedError) else 130
-        _end(prog, "stopped at once; --resume auto goes on from the newest checkpoint", status)
-    except RuntimeError as error:
-        if not is_lost_peer(error):
-            raise
-        _end(prog, "another process of this run has ended, and this one with it", 1)
-
-
-def run(config: PretrainConfig, resume: str) -> None:
-    """Train to the end, and say where the last checkpoint is.
-
-    Raises:
-        StartError: Before the first step, for what a user can mend.
-        StoppedError: After a signal, with a checkpoint saved.
-        Exception: One of `RUN_ERRORS`, later.
-    """
-    try:
-        checkpoint = find_checkpoint(config, resume)
-        config, network, statistics = read_start(config)
-        trainer = build.build_trainer(config, resumed=checkpoint is not None)
-        identity = identity_of_run(config)
-        if checkpoint:
-            check_resumed(config, checkpoint, identity)
-        statistics = statistics_of_run(config, checkpoint, identity, statistics)
-        learner = build.build_learner(config, statistics, identity, network)
-        clips = build.build_clip_module(config)
-    except USER_ERRORS as error:
-        raise StartError(str(error)) from error
-    with ending_with_this():  # the processes of other ranks, which Lightning starts
-        trainer.fit(learner, clips, ckpt_path=checkpoint)
-    if trainer.is_global_zero:
-        print(f"done: {config.out_dir / 'checkpoints' / 'last.ckpt'}")
-
-
-@contextmanager
-def _at_once() -> Iterator[None]:
-    """Ctrl-C and SIGTERM as they are, where Lightning would exit with status 1 after them."""
-    try:
-        yield
-    except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):
-            raise end.__context__ from None
-        raise
-
-
-def _end(prog: str, message: str, status: int) -> NoReturn:
-    if is_first():
-        print(f"{prog}: {message}", file=sys.stderr)
-    sys.exit(status)
+    with telling_what_is_broken():
+        from byola_diff.commands import run_pretraining
+    run_pretraining.main(config, resume, prog)

@@ -12,6 +12,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from byola_diff.clips.loaders import count_loaders
 from byola_diff.clips.open import open_source
 from byola_diff.clips.order import batch_indices, steps_per_epoch
 from byola_diff.clips.source import ClipSource, TooManyRejectedError, UnreadableSourceError
@@ -44,7 +45,7 @@ class ClipModule(LightningDataModule):
         assert trainer is not None
         start = trainer.global_step * trainer.accumulate_grad_batches
         data, on_device = self.config.data, self.source.on_device
-        num_workers = 0 if on_device else data.num_workers
+        num_workers = 0 if on_device else count_loaders(self.config)
         # Forks of a process that has threads would hang. A fork server imports torch once for all
         # workers; not every system has one.
         method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"

@@ -137,18 +137,28 @@ def find_checkpoint(config: PretrainConfig, resume: str) -> Path | None:
     """
     folder = config.out_dir / "checkpoints"
     if resume == "no":
-        if any(folder.glob("*.ckpt")):
+        if has_checkpoint(config):
             raise FileExistsError(
                 f"{folder} holds checkpoints: go on with --resume auto, or choose another --out_dir"
             )
         return None
     if resume == "auto":
-        checkpoint = newest_checkpoint(folder)
-    else:
-        checkpoint = Path(resume)
-        check_hash(checkpoint)
-    _say(f"resuming from {checkpoint}" if checkpoint else f"nothing to resume in {folder}")
-    return checkpoint
+        return newest_checkpoint(folder)
+    check_hash(Path(resume))
+    return Path(resume)
+
+
+def has_checkpoint(config: PretrainConfig) -> bool:
+    """Whether the run folder holds any, whole or not."""
+    return any((config.out_dir / "checkpoints").glob("*.ckpt"))
+
+
+def tell_start(config: PretrainConfig, checkpoint: Path | None, resume: str) -> None:
+    """Say from where a run that was to be resumed goes on; to be called once that is sure."""
+    if checkpoint:
+        _say(f"resuming from {checkpoint}")
+    elif resume != "no":
+        _say(f"nothing to resume in {config.out_dir / 'checkpoints'}")
 
 
 def statistics_of_run(
@@ -187,8 +197,11 @@ def _statistics_of_clips(config: PretrainConfig) -> tuple[float, float]:
 
 
 def compute_statistics(config: PretrainConfig, source: ClipSource) -> tuple[float, float]:
-    """Mean and deviation of the log-mels of seeded random crops of the source."""
-    n_clips = min(config.data.statistics_clips, source.n_clips)
+    """Mean and deviation of the log-mels of seeded random crops of the source, at most one a clip.
+
+    Of a mix of several sources, and of procedural sounds, which have no end, as many crops as set.
+    """
+    n_clips = min(config.data.statistics_clips, source.n_distinct)
     generator = torch_generator(config.seed, "statistics")
     if source.endless:
         clips = torch.arange(n_clips)  # an endless stream is in random order already

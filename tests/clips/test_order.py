@@ -27,6 +27,8 @@ def test_fewer_clips_than_a_batch():
         ValueError, match=r"11 clips are fewer than one global batch of 12.*lower --data.batch_size"
     ):
         steps_per_epoch(11, 4, world_size=3)
+    with pytest.raises(ValueError, match=r"^1 clip is fewer than one global batch of 4 "):
+        steps_per_epoch(1, 4)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 5])

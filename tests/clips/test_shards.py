@@ -250,6 +250,20 @@ def test_each_loader_worker_of_each_process_reads_a_lane_of_its_own(folder, star
         assert {*lanes[1::2]} == {f"[{(2 * start + 2 + rank) % 4}]"}
 
 
+@pytest.mark.parametrize("n_workers", [2, 1, 0])
+def test_fewer_loader_workers_than_lanes_have_some_each_to_themselves(folder, n_workers):
+    def make():
+        sizes = {"sample_rate": RATE, "crop_samples": CROP, "seed": 4, "batch_size": 3}
+        return Watched(find_shards(folder), n_lanes=4, **sizes)
+
+    alone = make()
+    found = loaded(make(), range(12), n_workers)
+    for step, (waveform, _) in enumerate(found):
+        assert torch.equal(waveform, alone.batch(0, torch.arange(3 * step, 3 * step + 3)))
+    lanes = [lane for _, lane in found[-2:]]
+    assert lanes == (["[0, 2]", "[1, 3]"] if n_workers == 2 else ["[0, 1, 2, 3]"] * 2)
+
+
 def test_a_large_buffer_of_few_bytes():
     samples = [module._Sample("a", f"{n}", bytes(100), 0) for n in range(40)]
     given = []
@@ -389,6 +403,17 @@ def test_bad_files_of_shards_are_not_counted_against_those_of_a_folder(
     data = {"source": "folder", "sources": parts, "statistics_clips": 130}
     pretrain(small_config(out, data=data, training={"steps": 2}))
     assert sorted(rejected_of(out)) == ["part-00.tar/bad.wav", "part-00.tar/worse.wav"]
+
+
+def test_statistics_take_one_pass_over_the_shards(small_config, tmp_path):
+    for name, numbers_of in (("a", range(1, 71)), ("b", range(71, 101))):
+        write_shard(tmp_path / f"{name}.tar", numbers_of)
+    config = small_config(tmp_path / "run", data={"statistics_clips": 10_000})
+    source, read = open_shards(tmp_path, n_lanes=1, crop_samples=config.unit_samples), []
+    crop = source._crop
+    source._crop = lambda clip: read.append(clip) or crop(clip)
+    run_identity.compute_statistics(config, source)
+    assert read == list(range(100))  # not ten thousand, a hundred times each clip
 
 
 def test_statistics_hold_one_buffer_whatever_the_number_of_workers(

@@ -29,7 +29,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from byola_diff.atomic import only_writer
 from byola_diff.audio.files import write_wav
-from byola_diff.commands import prepare_clips, pretrain
+from byola_diff.commands import prepare_clips, pretrain, run_pretraining
 from byola_diff.commit import code_commit
 from byola_diff.probing import nearest
 from byola_diff.soundscapes.bgknown import corpus
@@ -84,9 +84,7 @@ def train(*options: str, processes: int = 1) -> "Job":
         return *_TRAINING, *where, f"--training.devices={processes}", _MONITOR.format(inputs=inputs)
 
     def run(inputs: Path) -> None:
-        parsed = _parsed(words(inputs))
-        pretrain.parse_args = lambda *_: parsed
-        pretrain.main()
+        run_pretraining.main(*_parsed(words(inputs)), "train.py")
 
     return Job(run, digest_of_training, processes, lambda inputs: _parsed(words(inputs)))
 

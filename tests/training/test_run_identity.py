@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import soundfile
@@ -18,15 +19,32 @@ from byola_diff.training.run_identity import (
     check_same_run,
     compute_statistics,
     find_checkpoint,
+    has_checkpoint,
     identity_of_run,
     statistics_of_run,
+    tell_start,
 )
 from tests.store.store_maker import pack
 
 
+@pytest.mark.parametrize(
+    ("resume", "checkpoint", "told"),
+    [
+        ("no", None, ""),
+        ("auto", None, "nothing to resume in {}/checkpoints\n"),
+        ("auto", Path("a.ckpt"), "resuming from a.ckpt\n"),
+    ],
+)
+def test_where_a_run_starts_is_told(resume, checkpoint, told, tmp_path, small_config, capsys):
+    tell_start(small_config(tmp_path), checkpoint, resume)
+    assert capsys.readouterr().out == told.format(tmp_path)
+
+
 def test_nothing_to_resume_starts_a_run(tmp_path, small_config, capsys):
-    assert find_checkpoint(small_config(tmp_path), "auto") is None
-    assert "nothing to resume" in capsys.readouterr().out
+    config = small_config(tmp_path)
+    assert find_checkpoint(config, "auto") is None
+    assert not has_checkpoint(config)
+    assert capsys.readouterr().out == ""
 
 
 def test_path_that_is_missing_or_broken(tmp_path, small_config):

@@ -7,7 +7,7 @@ import torch
 from byola_diff import build
 from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
-from byola_diff.commands import pretrain
+from byola_diff.commands import run_pretraining
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
 from byola_diff.storage import BrokenFileError, load_checked, save_checked
@@ -111,9 +111,9 @@ def test_the_run_knows_what_it_started_from(small_config, tmp_path, bundle):
 def test_a_run_that_moves_nothing_ends_with_the_encoder_it_started_from(
     small_config, tmp_path, bundle, monkeypatch
 ):
-    monkeypatch.setattr(pretrain, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(run_pretraining, "keep_freed_memory", lambda: None)
     config = small_config(tmp_path / "run", training={"steps": 2, "lr": 1e-30})
-    pretrain.run(starting_from(config, bundle), "no")
+    run_pretraining.run(starting_from(config, bundle), "no")
     state = load_checked(tmp_path / "run" / "checkpoints" / "last.ckpt")
     network = make_encoder().network
     for name, weight in network.named_parameters():
