@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from byola_diff.__main__ import COMMANDS
+from byola_diff.__main__ import main as program_main
 from byola_diff.commands import doctor, needs
 from byola_diff.commands.evaluate import VERBS
 from byola_diff.commands.findings import _TOLD, as_text
@@ -133,14 +134,68 @@ def test_what_commands_lack(monkeypatch):
     assert found["evaluate report"]["install"] == ["pip install 'byola-diff[evaluate]'"]
     export = found["export"]
     assert export["works"]  # without --onnx
-    lack = {"module": "onnx", "of": "--onnx", "problem": "not installed"}
+    lack = {
+        "module": "onnx",
+        "package": "onnx",
+        "of": "--onnx",
+        "problem": "not installed",
+        "extra": "onnx",
+        "install": ["pip install 'byola-diff[onnx]'"],
+    }
     assert lack in export["lacks"]
+    assert export["install"] == []  # as it works
     assert found["make sounds"] == {"works": True, "lacks": [], "install": []}
-    told = as_text(only(commands=found))
-    assert "export works, but lacks onnx (not installed, for --onnx)" in " ".join(told.split())
-    assert "evaluate report does not work: it lacks jinja2 (not installed)" in " ".join(
-        told.split()
-    )
+    told = as_text(only(commands=found)).splitlines()
+    assert "  demo, evaluate search, report need jinja2:" in told
+    assert told.count("  onnx  --onnx: export") == 1  # of onnx and of what needs it
+    assert sum("--onnx" in line for line in told) == 1
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """What commands lack where no package of an extra is installed."""
+    monkeypatch.setattr(needs, "problem_of", lambda module: "not installed")
+    return doctor._commands()
+
+
+def test_only_what_a_command_requires_is_installed_to_make_it_work(plain):
+    assert plain["explore"]["install"] == ["pip install 'byola-diff[explore]'"]
+    assert plain["evaluate linear"]["install"] == ["pip install 'byola-diff[evaluate]'"]
+    assert plain["make apwd"]["install"] == ["pip install 'byola-diff[generate]'"]
+    assert plain["evaluate embed"]["works"]
+    told = as_text(only(commands=plain))
+    packages = "bokeh, jinja2, matplotlib, pillow, scikit-learn, threadpoolctl"
+    assert f"  explore needs {packages}:\n      pip install 'byola-diff[explore]'" in told
+
+
+def test_options_are_told_once_for_all_commands(plain):
+    told = as_text(only(commands=plain))
+    assert len(told.splitlines()) <= 48  # with what comes before them, a page of 60
+    line = "  hub       encoders of hf:OWNER/NAME: pretrain, explore, all of evaluate (but report)"
+    assert told.count("encoders of hf:") == told.count(line) == 1
+    assert told.count("--cluster: ") == 1
+    assert "--protocol logistic" not in told  # comes with what `evaluate linear` requires
+    scaper = "  generate  --renderer scaper: make bgknown, make apwd, render apwd\n"
+    assert f"{scaper}{' ' * 16}pip install --no-deps scaper==1.6.5" in told
+    assert max(map(len, told.splitlines())) <= 100
+
+
+def test_a_broken_package_is_told_with_its_fault(monkeypatch):
+    faults = {"av": "OSError: libavcodec.so is missing", "scipy.special": "ImportError: half"}
+    monkeypatch.setattr(needs, "problem_of", faults.get)
+    told = as_text(only(commands=doctor._commands())).splitlines()
+    begin = next(n for n, line in enumerate(told) if "need scipy (ImportError: half):" in line)
+    assert told[begin + 1] == "      pip install --force-reinstall --no-deps scipy"
+    assert "(av: OSError: libavcodec.so is missing)" in " ".join(told)
+    assert told[-1].strip() == "pip install --force-reinstall --no-deps av"
+
+
+def test_commands_with_an_option_for_clusters_need_what_it_needs(capsys):
+    for command in NEEDS.keys() - {"doctor"}:
+        with pytest.raises(SystemExit):
+            program_main([*command.split(), "--help-all"])
+        has_it = "--cluster " in capsys.readouterr().out
+        assert has_it == (needs._CLUSTER in NEEDS[command]), command
 
 
 def test_a_core_package_of_another_version(monkeypatch):

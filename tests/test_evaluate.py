@@ -316,7 +316,7 @@ def test_audio_may_lie_elsewhere(corpus, capsys):
     words = ["--encoder", "log-mel-statistics", "--manifest", "lists/manifest.csv"]
     words += ["--protocol", "logistic"]
     assert run("linear", *words) == 2
-    assert "no such file" in capsys.readouterr().err
+    assert "; files are relative to lists, or to --audio-root" in capsys.readouterr().err
     assert run("linear", *words, "--audio-root", ".") == 0
     assert len(read_all(corpus / "runs/scores")) == 1
 
@@ -575,6 +575,14 @@ def test_logistic_regression_takes_no_rates(corpus, capsys):
     words = ["--encoder", "log-mel-statistics", "--manifest", "manifest.csv"]
     assert run("linear", *words, "--protocol", "logistic", "--seeds", "0") == 2
     assert "no learning rate and no seed" in capsys.readouterr().err
+
+
+def test_only_the_verb_with_archives_speaks_of_them(capsys):
+    for verb in VERBS:
+        with pytest.raises(SystemExit):
+            run(verb, "--help-all")
+        told = " ".join(capsys.readouterr().out.split())
+        assert ("Archives are unpacked into the cache" in told) == (verb == "hear"), verb
 
 
 def test_help_has_an_example_for_each_verb(capsys):

@@ -1,6 +1,7 @@
 """The installed package, away from the checkout and from all that is optional."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -115,6 +116,10 @@ def test_from_nothing_to_embeddings_in_another_folder(installed, tmp_path):
         return done.stdout
 
     assert "make bgknown" in run("--help")
+    told = "".join(run("demo", "--help").split())  # long paths are wrapped within a word
+    [config] = re.findall(r"pretraining\(default:(\S+/demo\.yaml)\)", told)
+    assert Path(config).is_file()
+    assert str(REPOSITORY) not in config
     assert "done: " in run("pretrain", *TINY, "--out_dir=run")
     run("export", "run/checkpoints/last.ckpt", "bundle")
     clips = ["file,label,split"]

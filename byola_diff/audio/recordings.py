@@ -32,6 +32,8 @@ LAYOUTS = (
 _AXES = ("batch", "channel", "sample")
 _MOST_CHANNELS = 8
 _MOST_LISTED = 20
+_ALONE = "the array"
+"""What errors call an array that is in no list."""
 _PCM = ("u1", "i1", "i2", "i4")
 
 
@@ -55,7 +57,7 @@ def separate(recordings: Any, layout: str | None = None) -> tuple[list[Source], 
         path = Path(recordings).expanduser()
         return (_files(path), False) if path.is_dir() else ([path], True)
     if not isinstance(recordings, list | tuple):
-        return _clips(recordings, layout, "the array")
+        return _clips(recordings, layout, _ALONE)
     if not recordings:
         raise ValueError("the list of recordings is empty")
     return [_one(each, layout, f"recordings[{n}]") for n, each in enumerate(recordings)], False
@@ -179,10 +181,7 @@ def _array(samples: Any, name: str) -> np.ndarray:
         samples = samples.detach().cpu()
         samples = (samples.float() if samples.is_floating_point() else samples).numpy()
     if not isinstance(samples, np.ndarray):
-        raise TypeError(
-            f"{name} is a {type(samples).__name__}: pass a file, a folder, a NumPy array or a "
-            "tensor of samples, or a list of files and arrays"
-        )
+        raise TypeError(_no_recording(samples, name))
     kind = samples.dtype
     if kind.kind != "f" and kind.str[1:] not in _PCM:
         raise TypeError(
@@ -194,6 +193,18 @@ def _array(samples: Any, name: str) -> np.ndarray:
     if samples.size == 0:
         raise ValueError(f"{name} is empty: {list(samples.shape)}")
     return samples
+
+
+def _no_recording(given: Any, name: str) -> str:
+    """What to pass in place of something else."""
+    name = "recordings" if name == _ALONE else name
+    kind = "None" if given is None else f"of type {type(given).__name__}"
+    advice = (
+        f"{name} is {kind}: pass a file, a folder, a NumPy array or a tensor of samples, or a list "
+        "of files and arrays"
+    )
+    is_numbers = isinstance(given, list | tuple | int | float | np.number)
+    return f"{advice}; samples go in an array: numpy.array([0.1, 0.2])" if is_numbers else advice
 
 
 def _scaled(samples: Shaped[np.ndarray, "channel sample"]) -> Float32[np.ndarray, "channel sample"]:

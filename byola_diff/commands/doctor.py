@@ -25,7 +25,15 @@ from typing import Any
 
 import byola_diff
 from byola_diff.commands.findings import as_text
-from byola_diff.commands.needs import NEEDS, in_a_line, install_commands, lacks, problem_of
+from byola_diff.commands.needs import (
+    NEEDS,
+    Lack,
+    in_a_line,
+    install_commands,
+    lacks,
+    package_of,
+    problem_of,
+)
 
 # Nothing else is imported before it is looked at: this has to work where nothing else does.
 
@@ -197,14 +205,30 @@ def _called(program: str) -> str:
 
 
 def _commands() -> dict[str, dict[str, Any]]:
-    """Whether each command works, what it lacks, and the commands that install that."""
+    """Whether each command works, what it lacks, and the commands that make it work.
+
+    What an option lacks has the commands that install it beside it: none has to for the others.
+    """
     found, core = {}, _core_packages().values()
     is_sound = not any(about["problem"] for about in core)
     for command in NEEDS:
         lacking = lacks(command)
+        required = [lack for lack in lacking if not lack.need.of]
         found[command] = {
-            "works": is_sound and all(need.of for need, _ in lacking),
-            "lacks": [{"module": n.module, "of": n.of, "problem": p} for n, p in lacking],
-            "install": install_commands(lacking),
+            "works": is_sound and not required,
+            "lacks": [_told(lack) for lack in lacking],
+            "install": install_commands(required),
         }
     return found
+
+
+def _told(lack: Lack) -> dict[str, Any]:
+    need, problem = lack
+    return {
+        "module": need.module,
+        "package": package_of(need),
+        "of": need.of,
+        "problem": problem,
+        "extra": need.extra,
+        "install": install_commands([lack]),
+    }

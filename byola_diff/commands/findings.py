@@ -1,10 +1,15 @@
 """What `doctor` has found, in lines for people."""
 
 import textwrap
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 _WIDTH = 100
+_VERB = "evaluate "
+_OPTIONS = (
+    "options, encoders, formats that lack a package, by EXTRA, and the commands that have them:",
+    "      pip install 'byola-diff[EXTRA,EXTRA]'",
+)
 
 
 def as_text(found: Mapping[str, Any]) -> str:
@@ -16,10 +21,11 @@ def as_text(found: Mapping[str, Any]) -> str:
     return "\n".join(line for told in lines for line in _wrapped(told))
 
 
-def _wrapped(line: str) -> list[str]:
+def _wrapped(line: str, indent: str | None = None) -> list[str]:
     if line.strip().startswith("pip install"):  # to be copied
         return [line]
-    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    if indent is None:
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
     how: dict[str, Any] = {"break_on_hyphens": False, "break_long_words": False}
     return textwrap.wrap(line, _WIDTH, subsequent_indent=indent, **how)
 
@@ -84,19 +90,90 @@ def _tell_programs(part: Mapping[str, Any]) -> list[str]:
 def _tell_commands(part: Mapping[str, Any]) -> list[str]:
     if not any(about["works"] for about in part.values()):
         return ["commands: none is sure to work before the core packages are mended"]
-    whole = [command for command, about in part.items() if not about["lacks"]]
-    lines = [f"commands that lack nothing: {', '.join(whole) or 'none'}"]
+    lines = [f"commands that work: {_listed([name for name in part if part[name]['works']], part)}"]
+    for (packages, install), commands in _required(part).items():
+        needs = "needs" if len(commands) == 1 else "need"
+        lines.append(f"  {_listed(commands, part)} {needs} {', '.join(packages)}:")
+        lines += [f"      {line}" for line in install]
+    return lines + _tell_options(part)
+
+
+def _required(part: Mapping[str, Any]) -> dict[tuple[tuple[str, ...], ...], list[str]]:
+    """Commands that do not work, by the packages that they lack and what installs these."""
+    found: dict[tuple[tuple[str, ...], ...], list[str]] = {}
     for command, about in part.items():
-        if about["lacks"]:
-            works = "works, but lacks" if about["works"] else "does not work: it lacks"
-            lines.append(f"  {command} {works} {'; '.join(map(_tell_lack, about['lacks']))}")
-            lines += [f"      {install}" for install in about["install"]]
+        packages = dict.fromkeys(_package(lack) for lack in about["lacks"] if not lack["of"])
+        if packages:
+            found.setdefault((tuple(packages), tuple(about["install"])), []).append(command)
+    return found
+
+
+def _package(lack: Mapping[str, Any]) -> str:
+    """The package, and what is wrong with it if it is not simply absent."""
+    fault = "" if lack["problem"] == "not installed" else f" ({lack['problem']})"
+    return lack["package"] + fault
+
+
+class _Option(NamedTuple):
+    """What some commands can't do, and what mends that."""
+
+    extra: str
+    """The extra of this package; "" where that would not mend it."""
+    what: str
+    others: tuple[str, ...]
+    """Commands that mend it, beside that which installs the extra."""
+
+
+def _tell_options(part: Mapping[str, Any]) -> list[str]:
+    """What options lack, each in a row for all the commands that have it, sorted by extras."""
+    rows = _options(part)
+    extras = list(dict.fromkeys(option.extra for option in rows))
+    indent = " " * (4 + max(map(len, extras), default=0))
+    lines = [*_OPTIONS] if rows else []
+    for option in sorted(rows, key=lambda option: extras.index(option.extra)):
+        row = f"{option.what}: {_listed(rows[option], part)}"
+        begin = f"  {option.extra}".ljust(len(indent))
+        lines += _wrapped(begin + row, indent + "    ")
+        lines += [f"{indent}    {line}" for line in option.others]
     return lines
 
 
-def _tell_lack(lack: Mapping[str, str]) -> str:
-    of = f", for {lack['of']}" if lack["of"] else ""
-    return f"{lack['module']} ({lack['problem']}{of})"
+def _options(part: Mapping[str, Any]) -> dict[_Option, list[str]]:
+    """Commands of each option, without those options that come with all their commands need."""
+    rows: dict[_Option, list[str]] = {}
+    missed = set()
+    for command, about in part.items():
+        coming = {lack["extra"] for lack in about["lacks"] if not lack["of"]}
+        for lack in about["lacks"]:
+            if lack["of"]:
+                option = _option(lack)
+                commands = rows.setdefault(option, [])
+                commands += [] if command in commands else [command]
+                if option.others or option.extra not in coming:
+                    missed.add(option)
+    return {option: commands for option, commands in rows.items() if option in missed}
+
+
+def _option(lack: Mapping[str, Any]) -> _Option:
+    whole = f"pip install 'byola-diff[{lack['extra']}]'"
+    extra = lack["extra"] if whole in lack["install"] else ""
+    fault = "" if extra else f" ({lack['package']}: {lack['problem']})"
+    others = tuple(line for line in lack["install"] if line != whole)
+    return _Option(extra, lack["of"] + fault, others)
+
+
+def _listed(commands: Sequence[str], known: Iterable[str]) -> str:
+    """Names of commands, in which `evaluate` stands once for its verbs."""
+    verbs = [name.removeprefix(_VERB) for name in commands if name.startswith(_VERB)]
+    others = [name.removeprefix(_VERB) for name in known if name.startswith(_VERB)]
+    others = [verb for verb in others if verb not in verbs]
+    names = [name for name in commands if not name.startswith(_VERB)]
+    if verbs and len(others) < len(verbs):
+        but = f" (but {', '.join(others)})" if others else ""
+        names.append(f"all of evaluate{but}")
+    elif verbs:
+        names.append(f"{_VERB}{', '.join(verbs)}")
+    return ", ".join(names) or "none"
 
 
 def _bfloat16(device: Mapping[str, Any]) -> str:

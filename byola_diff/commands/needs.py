@@ -56,6 +56,12 @@ def in_a_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
+def package_of(need: Need) -> str:
+    """What a package index calls that which has the module."""
+    top = need.module.partition(".")[0]
+    return _NAMES.get(top, top)
+
+
 def install_commands(lacking: Iterable[Lack]) -> list[str]:
     """Commands that mend all of these: one for all extras, and one for what has none or broke."""
     extras: dict[str, None] = {}
@@ -63,7 +69,7 @@ def install_commands(lacking: Iterable[Lack]) -> list[str]:
     for need, problem in lacking:
         top = need.module.partition(".")[0]
         if not problem.endswith(_ABSENT):
-            others[f"pip install --force-reinstall --no-deps {_NAMES.get(top, top)}"] = None
+            others[f"pip install --force-reinstall --no-deps {package_of(need)}"] = None
         elif top in _APART:
             others[f"pip install --no-deps {_APART[top]}"] = None
             extras[need.extra] = None  # with what it does need
@@ -84,6 +90,9 @@ _ENCODERS = (
     _HUB,
     *_AUDIO,
 )
+_CLUSTER = Need("ray", "cluster", "--cluster")
+_EMBEDDED = (*_ENCODERS, _CLUSTER)
+"""Of what embeds files; sounds that a command makes are embedded where it runs."""
 _INTERVAL = Need("scipy.special", "evaluate")
 _PICTURE = Need("matplotlib.figure", "evaluate", "its picture")
 _HEARD = (
@@ -93,9 +102,8 @@ _HEARD = (
 _LINEAR = (
     _INTERVAL,
     Need("sklearn.linear_model", "evaluate", "--protocol logistic"),
-    *_ENCODERS,
+    *_EMBEDDED,
 )
-_CLUSTER = Need("ray", "cluster", "--cluster")
 _RENDERED = (
     Need("pyloudnorm", "generate"),
     Need("scaper", "generate", "--renderer scaper"),
@@ -126,7 +134,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("PIL.Image", "explore"),
         Need("sklearn.manifold", "explore"),
         Need("threadpoolctl", "explore"),
-        *_ENCODERS,
+        *_EMBEDDED,
     ),
     "demo": (
         Need("matplotlib", "evaluate"),
@@ -143,15 +151,15 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         _INTERVAL,
         Need("scipy.ndimage", "evaluate", "tasks of events"),
         Need("scipy.sparse.csgraph", "evaluate", "tasks of events"),
-        *_ENCODERS,
+        *_EMBEDDED,
     ),
-    "evaluate bgknown": (_INTERVAL, *_HEARD, *_ENCODERS),
-    "evaluate retrieval": (_INTERVAL, *_HEARD, *_ENCODERS),
+    "evaluate bgknown": (_INTERVAL, *_HEARD, *_EMBEDDED),
+    "evaluate retrieval": (_INTERVAL, *_HEARD, *_EMBEDDED),
     "evaluate search": (
         Need("jinja2", "evaluate"),
         Need("matplotlib", "evaluate"),
         Need("PIL.Image", "evaluate"),
-        *_ENCODERS,
+        *_EMBEDDED,
     ),
     "evaluate additivity": (
         _INTERVAL,
@@ -160,7 +168,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         _PICTURE,
         *_ENCODERS,
     ),
-    "evaluate embed": _ENCODERS,
+    "evaluate embed": _EMBEDDED,
     "evaluate report": (Need("jinja2", "evaluate"), Need("matplotlib.figure", "evaluate")),
     "prepare clips": (_CLUSTER, *_AUDIO),
     "prepare task": (),

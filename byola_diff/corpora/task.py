@@ -15,6 +15,9 @@ from byola_diff.storage import BrokenFileError, check_seal, sha256
 from byola_diff.tables.manifest import Manifest, ManifestError, read_manifest
 from byola_diff.tables.validation import fault
 
+ROOT_OPTION = "--audio-root"
+"""Of the commands that score tasks: another folder that files are relative to."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -41,7 +44,8 @@ def read_task(path: Path | str, root: Path | None = None) -> Task:
     """
     path = Path(path)
     said = _read_sidecar(path)
-    manifest = read_manifest(path, root=root or path.parent / said.source)
+    option = None if root else ROOT_OPTION
+    manifest = read_manifest(path, root=root or path.parent / said.source, root_option=option)
     several = [clip.file for clip in manifest.clips if len(clip.labels) > 1]
     metric: Metric = said.metric or ("mAP" if several else "accuracy")
     if several and metric == "accuracy":

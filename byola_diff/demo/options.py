@@ -9,7 +9,6 @@ from byola_diff.atomic import write_text
 from byola_diff.demo import sounds
 from byola_diff.demo.encoders import check_shipped
 from byola_diff.demo.pretraining import CONFIG
-from byola_diff.demo.stages import REPOSITORY
 from byola_diff.option_fields import Count
 from byola_diff.optional import require
 from byola_diff.storage import sha256
@@ -38,10 +37,8 @@ class DemoOptions:
 
 def check_needs(options: DemoOptions) -> None:
     """Raise what `run_demo` would for want of something, before anything is done."""
-    scripts = (REPOSITORY / "train.py", REPOSITORY / "datasets/make_bgknown_esc50.py")
-    for needed in (*scripts, options.config):
-        if not needed.is_file():
-            raise FileNotFoundError(f"{needed} is missing: run the demo in a checkout")
+    if not options.config.is_file():
+        raise FileNotFoundError(f"--config {options.config}: there is no such file")
     check_shipped()
     for name in ("matplotlib", "sklearn", "jinja2"):
         require(name, "evaluate", "the demo")

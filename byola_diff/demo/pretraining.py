@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import byola_diff
 from byola_diff.demo.encoders import START
-from byola_diff.demo.stages import REPOSITORY, Stages, run_script
+from byola_diff.demo.stages import Stages, run_command
 from byola_diff.models.shipped import shipped_bundle
 from byola_diff.training.monitors import read_metrics
 
-CONFIG = REPOSITORY / "configs/pretrain/demo.yaml"
-_TRAIN = REPOSITORY / "train.py"
+CONFIG = Path(byola_diff.__file__).parent / "configs/pretrain/demo.yaml"
+"""In the package, as there is no checkout where it is installed."""
 
 Columns = dict[str, list[float | None]]
 """The log of a run by column, with None where a cell is empty."""
@@ -24,7 +25,7 @@ def continue_pretraining(
     Clips are procedural sounds, or of the recordings in the folder `audio`.
 
     Raises:
-        ScriptError: If the pretraining fails; its own messages are above.
+        CommandError: If the pretraining fails; its own messages are above.
     """
     run, bundle = stages.out / "continued", stages.out / "continued/bundle"
     with stages.stage("continued pretraining", done=bundle.is_dir()) as to_do:
@@ -36,10 +37,10 @@ def continue_pretraining(
                 options += ["--training.steps", steps]
             if audio is not None:
                 options += ["--data.source", "folder", "--data.root", audio]
-            run_script(_TRAIN, "--config", config, "--out_dir", run, *options)
+            run_command("pretrain", "--config", config, "--out_dir", run, *options)
             told = "procedural sounds" if audio is None else f"recordings in {audio.name}"
             checkpoint = run / "checkpoints/last.ckpt"
-            run_script("-m", "byola_diff.export", checkpoint, bundle, "--data", told)
+            run_command("export", checkpoint, bundle, "--data", told)
     return run
 
 

@@ -5,7 +5,6 @@
 Compares the shipped encoders with baselines: on naming, additivity and Background-known, with
 sounds that none was trained with. Then one of them is pretrained for about a minute more and
 measured again. All is on a page with players. Run again after a stop, it goes on where it was.
-Needs a checkout of the repository, for `train.py` and `datasets/`.
 """
 
 import json
@@ -21,12 +20,12 @@ from byola_diff.demo.options import DemoOptions, begin, check_needs
 from byola_diff.demo.page import Records, write_page
 from byola_diff.demo.pretraining import continue_pretraining
 from byola_diff.demo.sounds import HeldOut
-from byola_diff.demo.stages import ScriptError, Stages
+from byola_diff.demo.stages import CommandError, Stages
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.quadruples import EventSounds
 from byola_diff.storage import BrokenFileError
 
-_USER_ERRORS = (ScriptError, BrokenFileError, ModuleNotFoundError, OSError, ValueError)
+_USER_ERRORS = (CommandError, BrokenFileError, ModuleNotFoundError, OSError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m byola_diff.demo") -> int:
@@ -42,7 +41,7 @@ def run_demo(options: DemoOptions) -> Path:
         FileExistsError: If the folder holds a demo with other settings.
         FileNotFoundError: If scripts of the repository, shipped encoders or recordings are missing.
         ModuleNotFoundError: If a package is missing that a later stage needs.
-        ScriptError: If a stage fails; its own messages are above.
+        CommandError: If a stage fails; its own messages are above.
         ValueError: If recordings can't be used.
     """
     check_needs(options)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from byola_diff.demo.stages import REPOSITORY, ScriptError, run_script
+from byola_diff.demo.stages import CommandError, run_command
 from byola_diff.evaluation.additivity.quadruples import (
     EventSounds,
     Sources,
@@ -39,7 +39,6 @@ QUADRUPLE_S = 2.0
 _SAMPLE_RATE = 16_000
 _FIRST_SEED = 1000
 """Far from those of training streams, which count from 0."""
-_MAKE_BGKNOWN = REPOSITORY / "datasets/make_bgknown_esc50.py"
 
 
 @dataclass(frozen=True)
@@ -71,21 +70,21 @@ class HeldOut:
         """Write the labelled events of a draw and the Background-known items made of them.
 
         Raises:
-            ScriptError: If no item can be made. Single items that can't are left out, as the
+            CommandError: If no item can be made. Single items that can't are left out, as the
                 command that makes them says.
         """
         if self.events is None:
             self._make_events(draw)
         out = self._bgknown(draw)
         try:
-            run_script(
-                _MAKE_BGKNOWN,
+            run_command(
+                "make bgknown",
                 *("--esc50", self.manifest(draw).parent),
                 *("--background", self.backgrounds or PROCEDURAL),
                 *("--out", out, "--seed", self.draws[draw], "--limit", N_ITEMS),
                 *("--sample-rate", _SAMPLE_RATE, "--renderer", "mixer", "--workers", 2),
             )
-        except ScriptError:
+        except CommandError:
             if not (out / FACTS).is_file():
                 raise
 

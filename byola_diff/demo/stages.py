@@ -15,9 +15,6 @@ from byola_diff.scores import ScoreRecord, read_records, score_record, write_rec
 from byola_diff.scores.write import Values
 from byola_diff.stopping import ending_with_this
 
-REPOSITORY = Path(__file__).parents[2]
-"""The checkout that `train.py` and `datasets/` lie in."""
-
 
 class Measured(NamedTuple):
     """What a measurement gives."""
@@ -65,14 +62,14 @@ class Stages:
         return record
 
 
-class ScriptError(Exception):
-    """A script of the repository failed; its own messages are above."""
+class CommandError(Exception):
+    """A command of this package failed; its own messages are above."""
 
 
-def run_script(*command: object) -> None:
-    """Run a script or module of the repository with this Python; a ScriptError if it fails."""
+def run_command(name: str, *words: object) -> None:
+    """Run a command of `byola-diff` with this Python; a CommandError if it fails."""
+    command = [sys.executable, "-m", "byola_diff", *name.split(), *map(str, words)]
     with ending_with_this():
-        done = run([sys.executable, *map(str, command)], check=False)
+        done = run(command, check=False)
     if done.returncode:
-        name = " ".join(map(str, command[: 2 if command[0] == "-m" else 1]))
-        raise ScriptError(f"{name} failed with status {done.returncode}: see above")
+        raise CommandError(f"byola-diff {name} failed with status {done.returncode}: see above")

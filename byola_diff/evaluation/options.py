@@ -62,8 +62,7 @@ class ComputeOptions:
     device: Annotated[torch.device, usable_device, "DEVICE"] = _CPU
     """Such as cuda."""
     dry_run: bool = False
-    """Check all but the clips, which are not opened; say what would be done, and stop. Archives are
-    unpacked into the cache for that."""
+    """Check all but the clips, which are not opened; say what would be done, and stop."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,11 +96,13 @@ def read_manifest(
     root: Path | str | None = None,
     required_splits: Collection[str] = (),
     with_splits: bool = True,
+    root_option: str | None = None,
 ) -> Manifest:
     """The manifest at `path`, checked.
 
     Files are relative to `root`, or else to the folder of the manifest. None may lie outside, not
-    even through a link. What needs labels alone can do without a column of splits or folds.
+    even through a link. What needs labels alone can do without a column of splits or folds. If a
+    file is missing, the error names the `root_option` by which users set another root, if any.
 
     Raises:
         ManifestError: If a column or file is missing, a path leaves the root, a label is empty, a
@@ -110,7 +112,8 @@ def read_manifest(
     """
     path = Path(path)
     root = path.parent if root is None else Path(root)
-    files, clips = ClipFiles(root), []
+    remedy = f"files are relative to {root}, or to {root_option}" if root_option else ""
+    files, clips = ClipFiles(root, remedy), []
     with located(f"{path}: ", ManifestError):
         rows = read_rows(path, "manifest", _COLUMNS if with_splits else _COLUMNS[:2])
         _check_header(rows[0])

@@ -175,8 +175,9 @@ class AbsentFileError(ValueError):
 class ClipFiles:
     """Which files exist below a root, links followed; their names are compared in NFC."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, remedy: str = "") -> None:
+        """`remedy` is said where a file does not exist."""
+        self.root, self._remedy = root, remedy
         self._real_root = root.resolve()
         self._real_folder = lru_cache(maxsize=None)(Path.resolve)
         self._names_in = lru_cache(maxsize=None)(_names_in)
@@ -196,7 +197,7 @@ class ClipFiles:
         if not os.path.isfile(path):  # noqa: PTH113
             shown = str(path)
             shown = shown if shown.isprintable() else ascii(shown)
-            raise AbsentFileError(f"no such file: {shown}")
+            raise AbsentFileError("; ".join(filter(None, [f"no such file: {shown}", self._remedy])))
         if not (real := self._real(file)).is_relative_to(self._real_root):
             raise ValueError(f"{file!r} leaves {self.root} through a link to {real}")
         return file

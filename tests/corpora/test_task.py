@@ -116,6 +116,16 @@ def test_an_altered_sidecar_is_refused(tmp_path):
         read_task(path)
 
 
+def test_of_a_missing_file_the_option_for_another_root_is_told(tmp_path):
+    path = put_manifest(tmp_path / "lists", ONE_LABEL)
+    (tmp_path / "lists/a.wav").unlink()
+    remedy = rf"a\.wav; files are relative to {tmp_path}/lists, or to --audio-root$"
+    with pytest.raises(ManifestError, match=remedy):
+        read_task(path)
+    with pytest.raises(ManifestError, match=r"a\.wav$"):  # the option was given
+        read_task(path, tmp_path)
+
+
 def test_missing_manifest_is_refused(tmp_path):
     with pytest.raises(ManifestError, match="unreadable manifest"):
         read_task(tmp_path / "none.csv")

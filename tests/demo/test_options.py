@@ -29,7 +29,7 @@ def test_other_settings_recordings_or_sizes_are_not_mixed(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("given", "error", "reason"),
     [
-        ({"config": "none.yaml"}, FileNotFoundError, "none.yaml is missing"),
+        ({"config": "none.yaml"}, FileNotFoundError, "--config .*none.yaml: there is no such file"),
         ({"events": "labels.csv"}, ValueError, "must be named manifest.csv"),
         ({"events": "manifest.csv"}, (OSError, ValueError), "manifest.csv"),
         ({"backgrounds": "none"}, FileNotFoundError, "--backgrounds .*none: there is no such"),

@@ -28,8 +28,8 @@ CONFIG = {
 SMALL_SIZES = {"N_DRAWS": 2, "N_EVENTS": 8, "N_ITEMS": 20, "PER_LABEL": 10}
 
 
-def run_quickly(*words):
-    done = processes.run(*words)
+def run_quickly(name, *words):
+    done = processes.run("-m", "byola_diff", *name.split(), *words)
     assert done.returncode == 0, done.stderr
 
 
@@ -54,7 +54,7 @@ def stand_ins(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory, stand_ins):
-    """A demo of a minute: its options, and how often scripts were run."""
+    """A demo of a minute: its options, and how often commands were run."""
     folder, ran = tmp_path_factory.mktemp("demo"), []
     shipped, compared = stand_ins
     config = folder / "tiny.yaml"
@@ -72,7 +72,7 @@ def demo(tmp_path_factory, stand_ins):
         run_quickly(*words)
 
     for module in (sounds, pretraining):
-        patch.setattr(module, "run_script", noted)
+        patch.setattr(module, "run_command", noted)
     given = DemoOptions(out=folder / "out", config=config)
     run_demo(given)
     yield given, ran
@@ -117,5 +117,5 @@ def test_another_seed_needs_another_folder(demo):
 def test_a_failure_is_said_in_a_line(tmp_path, capsys):
     assert run.main(["--config", str(tmp_path / "none.yaml")]) == 2
     error = capsys.readouterr().err
-    assert "none.yaml is missing: run the demo in a checkout" in error
+    assert "none.yaml: there is no such file" in error
     assert "Traceback" not in error

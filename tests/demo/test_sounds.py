@@ -4,16 +4,16 @@ import torch
 from byola_diff.audio.files import AudioFileError
 from byola_diff.demo import sounds
 from byola_diff.demo.sounds import HeldOut
-from byola_diff.demo.stages import ScriptError
+from byola_diff.demo.stages import CommandError
 from byola_diff.tables.manifest import read_manifest
 from tests.corpus import write_corpus
 
 
 @pytest.fixture
 def commands(monkeypatch):
-    """Words of scripts that would have been run; sounds are few."""
+    """Words of commands that would have been run; sounds are few."""
     noted = []
-    monkeypatch.setattr(sounds, "run_script", lambda *words: noted.append(list(map(str, words))))
+    monkeypatch.setattr(sounds, "run_command", lambda *words: noted.append(list(map(str, words))))
     monkeypatch.setattr(sounds, "LABELS", ("bird", "alarm"))
     monkeypatch.setattr(sounds, "PER_LABEL", 5)
     monkeypatch.setattr(sounds, "N_EVENTS", 4)
@@ -59,11 +59,11 @@ def test_recordings_stand_in_place_of_procedural_sounds(tmp_path, commands):
 
 def test_items_that_can_not_be_made_are_left_out(tmp_path, commands, monkeypatch):
     def refuse(*words):
-        raise ScriptError(words)
+        raise CommandError(words)
 
-    monkeypatch.setattr(sounds, "run_script", refuse)
+    monkeypatch.setattr(sounds, "run_command", refuse)
     held_out = HeldOut(tmp_path, 0)
-    with pytest.raises(ScriptError):
+    with pytest.raises(CommandError):
         held_out.make("draw 0")
     (tmp_path / "sounds/draw_0/bgknown").mkdir()
     (tmp_path / "sounds/draw_0/bgknown/bgknown.json").write_text("{}")

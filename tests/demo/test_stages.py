@@ -1,6 +1,6 @@
 import pytest
 
-from byola_diff.demo.stages import Measured, ScriptError, Stages, run_script
+from byola_diff.demo.stages import CommandError, Measured, Stages, run_command
 from byola_diff.encoders.log_mel_statistics import load_log_mel_statistics
 from byola_diff.encoders.open import NamedEncoder
 
@@ -44,7 +44,6 @@ def test_a_record_is_kept_for_the_same_weights_alone(stages):
     assert calls == [0.5, 0.7, 0.8, 0.9]
 
 
-def test_a_script_that_fails(tmp_path):
-    (tmp_path / "fails.py").write_text("raise SystemExit(3)\n")
-    with pytest.raises(ScriptError, match=r"fails.py failed with status 3"):
-        run_script(tmp_path / "fails.py")
+def test_a_command_that_fails():
+    with pytest.raises(CommandError, match="byola-diff make sounds failed with status 2"):
+        run_command("make sounds", "--no-such-option")

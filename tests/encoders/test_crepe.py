@@ -32,6 +32,13 @@ def pitch_hz(encoder, waveform):
     return 10 * 2 ** (cents / 1200)
 
 
+def test_only_a_file_of_the_user_is_said_to_be_unchecked(tmp_path, capsys):
+    load_crepe("tiny")
+    assert "not checked" not in capsys.readouterr().err
+    load_crepe("tiny", Path(shutil.copy(ASSETS / "tiny.pth", tmp_path)))
+    assert "tiny.pth comes without tiny.pth.sha256: not checked" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("capacity", ["full", "tiny"])
 def test_packaged_weights_hear_tones(capacity):

@@ -281,6 +281,10 @@ def test_find_and_groups_show_some_only(opened, tmp_path):
     assert text(page, "#all-title") == "40 of 120 sounds"
     page.fill("#find", "nothing at all")
     assert (text(page, "#where"), names(page, "#list")) == ("none", [])
+    assert text(page, "#n-shown") == "0 of 120"  # beside the box, as the list may be out of sight
+    page.fill("#find", "")
+    assert text(page, "#all-title") == "All 120 sounds"
+    assert page.is_hidden("#n-shown")
 
 
 def test_names_are_text_only(opened, tmp_path):
@@ -315,6 +319,26 @@ def test_widths_and_colour_schemes(opened, tmp_path, size, scheme):
     assert (lightness > 200) == (scheme == "light")
     marks = page.evaluate("marks.data.line")
     assert set(marks) == {"#1a1a1a" if scheme == "light" else "#ececec"}
+
+
+def test_a_phone_shows_that_the_legend_goes_on(opened, tmp_path):
+    page = opened(write(tmp_path, many(100)), PHONE)
+    page.wait_for_selector("#legend.more-below")
+    page.evaluate("at('legend').scrollTop = at('legend').scrollHeight")
+    page.wait_for_selector("#legend:not(.more-below)")
+    page = opened(write(tmp_path, small_page()), PHONE)
+    assert page.locator("#legend.more-below").count() == 0
+
+
+def test_on_a_phone_the_player_stays_in_sight_below_the_lists(opened, tmp_path):
+    page = opened(write(tmp_path, many(100)), PHONE)
+    page.evaluate("at('autoplay').checked = false")
+    row = page.locator("#list li button").nth(40)
+    row.click()
+    box, chosen = page.locator("#player").bounding_box(), row.bounding_box()
+    assert page.evaluate("scrollY") > PHONE[1]
+    assert 0 <= box["y"] < box["y"] + box["height"] < chosen["y"]
+    assert chosen["y"] < PHONE[1]
 
 
 def test_touch(opened, made):

@@ -43,6 +43,9 @@ class HearOptions(ScoreOptions, EmbeddingOptions):
     """Order clips anew in each epoch, unlike HEAR's kit."""
     predictions: Folder | None = None
     """Also write predictions: a file for each task and encoder."""
+    dry_run: bool = False
+    """Check all but the clips, which are not opened; say what would be done, and stop. Archives are
+    unpacked into the cache for that."""
 
 
 def hear_jobs(options: HearOptions) -> list[Job]:

@@ -50,6 +50,7 @@ function showList() {
   fill(at("list"), part.map((row) => clipButton(row, labelOf(row) || folderOf(row))));
   at("all-title").textContent =
     rows.length === count ? `All ${count} sounds` : `${rows.length} of ${count} sounds`;
+  at("n-shown").textContent = rows.length === count ? "" : `${rows.length} of ${count}`;
   at("where").textContent = part.length ? `${first + 1} to ${first + part.length}` : "none";
   at("before").disabled = state.page === 0;
   at("after").disabled = state.page === last;
@@ -80,6 +81,14 @@ function showLegend() {
     });
     return [button];
   }));
+  showWhetherMoreGroups();
+}
+
+/** The lower edge of the legend fades where there are groups below it. */
+function showWhetherMoreGroups() {
+  const legend = at("legend");
+  const below = legend.scrollHeight - legend.scrollTop - legend.clientHeight;
+  legend.classList.toggle("more-below", below > 1);
 }
 
 /** Show what the words and the group ask for, on the map and in the list. */

@@ -39,6 +39,8 @@ function listen() {
     filter();
     showFound();
   });
+  at("legend").addEventListener("scroll", showWhetherMoreGroups);
+  new ResizeObserver(showWhetherMoreGroups).observe(at("legend"));
   at("zoom-in").addEventListener("click", () => zoom(1.5));
   at("zoom-out").addEventListener("click", () => zoom(1 / 1.5));
   at("whole").addEventListener("click", showWholeMap);
