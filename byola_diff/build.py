@@ -186,7 +186,8 @@ def count_steps(config: PretrainConfig) -> int:
     """Optimiser steps of the run; for one bounded by minutes, more than it can reach.
 
     Raises:
-        TooManyRejectedError: If there are fewer clips than a batch, and they can't be read either.
+        TooManyRejectedError, UnreadableSourceError: If there are fewer clips than a batch, and too
+            many of them can't be read.
         ValueError: If there are fewer clips than a batch, whatever bounds the run.
     """
     training = config.training

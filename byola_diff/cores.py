@@ -11,14 +11,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-PROCESSORS = Path("/proc/stat")
-OWN_WAITING = Path("/proc/self/schedstat")
+_PROCESSORS = Path("/proc/stat")
+_OWN_WAITING = Path("/proc/self/schedstat")
 _OWN_THREADS = Path("/proc/self/task")
-KEEP = "BYOLA_DIFF_FIXED_THREADS"
+FIXED_THREADS = "BYOLA_DIFF_FIXED_THREADS"
 """Variable of the environment that keeps the number of threads."""
 SHARING_HELP = f"""\
 While other programs need the cores, fewer threads are taken, which is said in a line and can change
-the last bits of results; {KEEP}=1 in the environment keeps their number."""
+the last bits of results; {FIXED_THREADS}=1 in the environment keeps their number."""
 
 
 def usable_cores() -> int:
@@ -26,6 +26,11 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def has_counters() -> bool:
+    """Whether this system counts what the cores do, and what this process waits for one."""
+    return _PROCESSORS.is_file() and _OWN_WAITING.is_file()
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ def use_of_cores() -> CoreUse:
     cores = os.sched_getaffinity(0)
     ticks_per_s = os.sysconf("SC_CLK_TCK")
     busy = 0
-    for line in PROCESSORS.read_text().splitlines():
+    for line in _PROCESSORS.read_text().splitlines():
         name, *counts = line.split()
         if name[:3] == "cpu" and name[3:].isdigit() and int(name[3:]) in cores:
             user, nice, system, _idle, _wait, *interrupts = map(int, counts[:8])

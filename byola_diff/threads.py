@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from byola_diff.cores import KEEP, OWN_WAITING, PROCESSORS, ThreadChooser, use_of_cores
+from byola_diff.cores import FIXED_THREADS, ThreadChooser, has_counters, use_of_cores
 
 _LOOK_EVERY_S = 1.0
 _SIGNAL = signal.SIGRTMAX - 1 if hasattr(signal, "SIGRTMAX") else 0
@@ -33,13 +33,13 @@ _main_thread = _MainThread()
 
 def why_kept() -> str | None:
     """Why the number of threads stays as it is whatever other programs do; None if it does not."""
-    if os.environ.get(KEEP):
-        return f"{KEEP} is set"
+    if os.environ.get(FIXED_THREADS):
+        return f"{FIXED_THREADS} is set"
     if torch.get_num_threads() == 1:
         return "there is one"
     if threading.current_thread() is not threading.main_thread():
         return "this is not the main thread"
-    if not (PROCESSORS.is_file() and OWN_WAITING.is_file()):
+    if not has_counters():
         return "the system does not tell what other programs use"
     return None
 
@@ -116,5 +116,7 @@ def _say(n_before: int, chooser: ThreadChooser) -> None:
     if n == n_full:
         print(f"the cores are free again: {n} threads", file=sys.stderr, flush=True)
     elif n_before == n_full:
-        line = f"other programs need the cores: {n} of {n_full} threads ({KEEP}=1 keeps all)"
+        line = (
+            f"other programs need the cores: {n} of {n_full} threads ({FIXED_THREADS}=1 keeps all)"
+        )
         print(line, file=sys.stderr, flush=True)

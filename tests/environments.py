@@ -1,10 +1,13 @@
-"""Virtual environments with a part of what is installed here, by links: nothing is downloaded."""
+"""Virtual environments with a part of what is installed here, by links: nothing is downloaded.
+
+A top folder that several distributions share, such as that of a namespace, comes as a whole.
+"""
 
 import os
 import re
 import subprocess
 import venv
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -69,12 +72,3 @@ class Environment:
             stderr=subprocess.STDOUT,
             text=True,
         )
-
-
-def is_installed(*extras):
-    """Whether all that some extras require is installed here."""
-    try:
-        required(extras)
-    except PackageNotFoundError:
-        return False
-    return True

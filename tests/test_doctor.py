@@ -188,6 +188,17 @@ def test_a_broken_package_is_told_with_its_fault(monkeypatch):
     assert told[begin + 1] == "      pip install --force-reinstall --no-deps scipy"
     assert "(av: OSError: libavcodec.so is missing)" in " ".join(told)
     assert told[-1].strip() == "pip install --force-reinstall --no-deps av"
+    assert "EXTRA" not in "".join(told)
+
+
+def test_what_a_broken_package_does_not_bring_is_told_too(monkeypatch):
+    faults = {"sklearn.linear_model": "not installed", "scipy.special": "ImportError: half"}
+    monkeypatch.setattr(needs, "problem_of", faults.get)
+    told = as_text(only(commands=doctor._commands())).splitlines()
+    begin = next(n for n, line in enumerate(told) if "by EXTRA:" in line)
+    assert any(
+        line.startswith("  evaluate") and "--protocol logistic" in line for line in told[begin:]
+    )
 
 
 def test_commands_with_an_option_for_clusters_need_what_it_needs(capsys):

@@ -6,11 +6,12 @@ where it is installed, and the extra `docs` by test_site.py.
 
 import shlex
 import tarfile
+from importlib.metadata import metadata
 
 import pytest
 
 from byola_diff.commands.needs import _APART, NEEDS
-from tests.environments import Environment
+from tests.environments import PACKAGE, Environment
 from tests.models.hub_server import Hub, serving
 
 pytestmark = pytest.mark.slow
@@ -99,6 +100,11 @@ def modules(extra):
     """What commands import of an extra."""
     needed = {need.module for needs in NEEDS.values() for need in needs if need.extra == extra}
     return sorted(needed - _APART.keys())
+
+
+def test_every_extra_is_tried():
+    elsewhere = {"mteb", "docs", "dev"}
+    assert {*EXTRAS, *ONLY_IMPORTED, *elsewhere} == {*metadata(PACKAGE).get_all("Provides-Extra")}
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import byola_diff
+
 REPOSITORY = Path(__file__).parent.parent
 PACKAGE = "byola_diff"
 
@@ -237,3 +239,9 @@ def test_importing_works_without_what_is_optional():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
+
+
+def test_names_of_the_package_are_imported_on_first_use():
+    assert set(byola_diff.__all__) == {"__version__", *byola_diff._FROM}
+    for name, module in byola_diff._FROM.items():
+        assert getattr(byola_diff, name).__module__ == module

@@ -26,7 +26,7 @@ def find_audio(root: Path | str) -> list[Path]:
     Raises:
         NotADirectoryError: If `root` is no folder.
     """
-    root = Path(root)
+    root = Path(root).expanduser()
     if not root.is_dir():
         raise NotADirectoryError(f"no such folder: {root}")
     return [root / name for name in sorted(_walk(str(root)))]

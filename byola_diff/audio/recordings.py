@@ -18,6 +18,7 @@ from torch import Tensor
 
 from byola_diff.audio.files import SAMPLE_RATES, AudioFileError, open_audio
 from byola_diff.audio.find import find_audio
+from byola_diff.audio.other_decoder import OTHER_SUFFIXES
 from byola_diff.audio.resample import resample, resampler_name
 from byola_diff.audio.waveform import LOUDEST
 
@@ -64,13 +65,17 @@ def separate(recordings: Any, layout: str | None = None) -> tuple[list[Source], 
 
 
 def check_files(files: Sequence[Path]) -> None:
-    """Open all files, without reading them: so that what is wrong with any is known at the start.
+    """Open all files, so that what is wrong with any is known at the start.
+
+    But those whose formats are decoded as a whole when they are opened, such as .m4a.
 
     Raises:
-        AudioFileError: Of the first that can't be opened; it lists the others too.
+        AudioFileError: Of the first that can't be opened; it lists the next 20, and counts others.
     """
     faults = []
     for path in files:
+        if path.suffix.lower() in OTHER_SUFFIXES and path.is_file():
+            continue
         try:
             with open_audio(path):
                 pass

@@ -1,4 +1,4 @@
-"""How many processes load clips, and among how many shards are divided: what "auto" comes to."""
+"""How many processes load clips, and into how many parts shards are divided: what "auto" means."""
 
 from byola_diff.config import PretrainConfig
 from byola_diff.cores import usable_cores
@@ -6,7 +6,7 @@ from byola_diff.devices import count_devices, use_gpu
 
 _MOST = 4
 _FEW_CORES = 2
-"""Cores of a process that trains on them up to which loader processes would only take them away."""
+"""At most so many cores: where these train too, loader processes would only take them away."""
 
 
 def count_loaders(config: PretrainConfig) -> int:
@@ -23,7 +23,7 @@ def count_loaders(config: PretrainConfig) -> int:
     kinds = {part.source for part in data.sources} or {data.source}
     if n_cores <= _FEW_CORES and not use_gpu(config) and "procedural" not in kinds:
         return 0
-    # Of the lanes of `count_lanes` each loader process then has some to itself.
+    # Divisors of the 4 parts of shards, so that each belongs to one loader process.
     return next((n for n in (_MOST, 2) if n <= n_cores), 1)
 
 

@@ -21,8 +21,8 @@ def open_source(
 ) -> ClipSource:
     """Training clips, made on `device` if the source can; "meta" stands for none, only the host.
 
-    Tar shards are divided among `n_lanes`, if that is given, else among the loader processes of the
-    run.
+    Tar shards are divided among `n_lanes`, if that is given, else among as many as `count_lanes`
+    says.
 
     Raises:
         FileNotFoundError: If `data.root` does not exist, or has no tar shards.
@@ -31,7 +31,7 @@ def open_source(
         PackedStoreError: If it should be a packed store and is no whole one.
         StoreTooLargeError: If a store to be resident does not fit into the memory of the device.
         ValueError: If it is a folder or a tar shard without audio, a store at another sample rate,
-            or fewer shards than loader processes.
+            or fewer shards than parts that they are divided into.
     """
     data = config.data
     if not data.sources:

@@ -67,8 +67,8 @@ class ShardSource(ClipSource):
         self.shards = list(shards)
         if len(self.shards) < n_lanes:
             raise ValueError(
-                f"{len(self.shards)} tar shards are fewer than the {n_lanes} loader processes that "
-                "share them: lower --data.num_workers, or make more shards"
+                f"{len(self.shards)} tar shards are fewer than the {n_lanes} parts that they are "
+                "divided into: give a lower --data.num_workers, such as 1, or make more shards"
             )
         if empty := next((shard for shard in self.shards if shard.n_clips == 0), None):
             raise ValueError(f"{shown(empty.url)}: a tar shard without any audio file")

@@ -6,10 +6,8 @@ from typing import Any, NamedTuple
 
 _WIDTH = 100
 _VERB = "evaluate "
-_OPTIONS = (
-    "options, encoders, formats that lack a package, by EXTRA, and the commands that have them:",
-    "      pip install 'byola-diff[EXTRA,EXTRA]'",
-)
+_OPTIONS = "options, encoders, formats that lack a package, and the commands that have them"
+_BY_EXTRA = (f"{_OPTIONS}, by EXTRA:", "      pip install 'byola-diff[EXTRA,EXTRA]'")
 
 
 def as_text(found: Mapping[str, Any]) -> str:
@@ -129,7 +127,7 @@ def _tell_options(part: Mapping[str, Any]) -> list[str]:
     rows = _options(part)
     extras = list(dict.fromkeys(option.extra for option in rows))
     indent = " " * (4 + max(map(len, extras), default=0))
-    lines = [*_OPTIONS] if rows else []
+    lines = [*_BY_EXTRA] if any(extras) else [f"{_OPTIONS}:"] if rows else []
     for option in sorted(rows, key=lambda option: extras.index(option.extra)):
         row = f"{option.what}: {_listed(rows[option], part)}"
         begin = f"  {option.extra}".ljust(len(indent))
@@ -143,7 +141,9 @@ def _options(part: Mapping[str, Any]) -> dict[_Option, list[str]]:
     rows: dict[_Option, list[str]] = {}
     missed = set()
     for command, about in part.items():
-        coming = {lack["extra"] for lack in about["lacks"] if not lack["of"]}
+        # Of a package that is there, but broken, the package alone is installed again.
+        required = [lack for lack in about["lacks"] if not lack["of"]]
+        coming = {lack["extra"] for lack in required if _whole(lack) in lack["install"]}
         for lack in about["lacks"]:
             if lack["of"]:
                 option = _option(lack)
@@ -155,11 +155,16 @@ def _options(part: Mapping[str, Any]) -> dict[_Option, list[str]]:
 
 
 def _option(lack: Mapping[str, Any]) -> _Option:
-    whole = f"pip install 'byola-diff[{lack['extra']}]'"
+    whole = _whole(lack)
     extra = lack["extra"] if whole in lack["install"] else ""
     fault = "" if extra else f" ({lack['package']}: {lack['problem']})"
     others = tuple(line for line in lack["install"] if line != whole)
     return _Option(extra, lack["of"] + fault, others)
+
+
+def _whole(lack: Mapping[str, Any]) -> str:
+    """The command that installs the whole extra."""
+    return f"pip install 'byola-diff[{lack['extra']}]'"
 
 
 def _listed(commands: Sequence[str], known: Iterable[str]) -> str:

@@ -92,7 +92,7 @@ _ENCODERS = (
 )
 _CLUSTER = Need("ray", "cluster", "--cluster")
 _EMBEDDED = (*_ENCODERS, _CLUSTER)
-"""Of what embeds files; sounds that a command makes are embedded where it runs."""
+"""Needs of commands that embed files, which a cluster can do."""
 _INTERVAL = Need("scipy.special", "evaluate")
 _PICTURE = Need("matplotlib.figure", "evaluate", "its picture")
 _HEARD = (

@@ -23,7 +23,7 @@ from byola_diff.config import PretrainConfig, TrainingConfig
 from byola_diff.cores import SHARING_HELP
 from byola_diff.optional import telling_what_is_broken
 
-# Nothing here imports torch: a misspelt option or a missing file is told at once.
+# Nothing here imports torch at first: a misspelt option or a missing file is told at once.
 
 _FORMER_LOGGER = "--training.tensorboard"
 _MOST_USED = {
@@ -88,7 +88,8 @@ def _take_former_logger(parser: HelpfulParser, training: Namespace) -> None:
         return
     if training.logger != TrainingConfig.logger:
         parser.error("training.tensorboard is now part of training.logger: leave it out")
-    from byola_diff.training.together import is_first
+    with telling_what_is_broken():  # the one import of torch in this file, for a note
+        from byola_diff.training.together import is_first
 
     training.logger = "tensorboard" if tensorboard else "none"
     if is_first():

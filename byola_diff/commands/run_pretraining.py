@@ -125,7 +125,7 @@ def _at_once() -> Iterator[None]:
 
 
 def _how_to_go_on(config: PretrainConfig) -> str:
-    """What to give after a stop in which nothing was saved."""
+    """What to give after a stop at once, which saves nothing."""
     if has_checkpoint(config):
         return "--resume auto goes on from the newest checkpoint"
     return "nothing was saved yet: the same command begins again"

@@ -39,7 +39,7 @@ def run_demo(options: DemoOptions) -> Path:
 
     Raises:
         FileExistsError: If the folder holds a demo with other settings.
-        FileNotFoundError: If scripts of the repository, shipped encoders or recordings are missing.
+        FileNotFoundError: If the configuration, shipped encoders or recordings are missing.
         ModuleNotFoundError: If a package is missing that a later stage needs.
         CommandError: If a stage fails; its own messages are above.
         ValueError: If recordings can't be used.

@@ -59,7 +59,8 @@ def embed(
     Raises:
         TypeError, ValueError: As of `separate` and `read_mono`; and if a rate or layout is given
             for files alone, which have their own.
-        AudioFileError: If files can't be read, with all of them where it shows as they are opened.
+        AudioFileError: If files can't be read; those that can't be opened are told together, before
+            any is encoded.
     """
     sources, is_alone = separate(recordings, layout)
     rate = encoder.sample_rate if sample_rate is None else checked_rate(sample_rate)

@@ -39,7 +39,7 @@ PROCEDURAL, MIX = {"source": "procedural"}, {"source": "folder", "sources": MIXE
         (FOLDER, 2, 1, "auto", 2),
         (FOLDER, 16, 8, "auto", 2),
         (SHARDS, 2, 0, 1, 0),
-        # Loaders make the sounds of any machine, as before there was "auto".
+        # A device would not make these sounds to the same bits.
         (PROCEDURAL, 1, 0, 1, 1),
         (PROCEDURAL, 2, 0, 1, 2),
         (MIX, 1, 0, 4, 1),

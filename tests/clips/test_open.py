@@ -65,7 +65,7 @@ def test_shards_are_divided_among_the_loader_processes_of_the_run(small_config, 
     assert lanes() == 8
     assert lanes(num_workers=0) == 4
     assert lanes(n_lanes=1) == 1
-    with pytest.raises(ValueError, match="8 tar shards are fewer than the 12 loader processes"):
+    with pytest.raises(ValueError, match="8 tar shards are fewer than the 12 parts"):
         lanes(num_workers=3)
 
 

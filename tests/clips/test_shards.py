@@ -192,7 +192,7 @@ def test_none_of_a_hundred_clips_in_a_row_stops_the_run(tmp_path):
 
 
 def test_shards_that_cannot_be_used_are_told(tmp_path, folder):
-    with pytest.raises(ValueError, match="6 tar shards are fewer than the 7 loader processes"):
+    with pytest.raises(ValueError, match="6 tar shards are fewer than the 7 parts"):
         open_shards(folder, n_lanes=7)
     write_shard(tmp_path / "part-03.tar", [], {"a.txt": b"words", "__meta__/b.wav": wav(1)})
     tar_files._counted.cache_clear()

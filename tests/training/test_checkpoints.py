@@ -222,6 +222,7 @@ def test_broken_newest_checkpoint_is_skipped(damage, three_steps, pretrain, caps
     told = capsys.readouterr().out
     assert str(newest) in told
     assert "broken" in told
+    assert "resuming" not in told
     assert ("missing" if damage == "hash missing" else "SHA-256") in told
     pretrain(three_steps, "auto")
     check_hash(three_steps.out_dir / "checkpoints" / "last.ckpt")
