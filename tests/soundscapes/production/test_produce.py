@@ -247,7 +247,7 @@ def test_stopped_and_continued(one_by_one, sources, tmp_path, kill):
     assert {k: v for k, v in file_hashes(out).items() if k not in left_over} == one_by_one
 
 
-def wait_until(condition, seconds=20.0):
+def wait_until(condition, seconds=120.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
