@@ -36,12 +36,16 @@ function drawMap() {
     source: marks, size: { field: "size" }, fill_color: null,
     line_color: { field: "line" }, line_width: { field: "width" },
   });
-  figure.on_event("tap", ({ x: tapX, y: tapY }) => {
-    map.focus({ preventScroll: true });
-    const row = nearest(x, y, { x: tapX, y: tapY }, isShown, REACH * perPixel());
-    if (row !== null) choose(row);
-  });
+  // A second click soon after another is no tap to BokehJS, wherever it is.
+  for (const click of ["tap", "doubletap"]) figure.on_event(click, chooseAt);
   return figure;
+}
+
+/** Choose the clip that is met at a place of the map, if there is one. */
+function chooseAt(spot) {
+  map.focus({ preventScroll: true });
+  const row = nearest(x, y, { x: spot.x, y: spot.y }, isShown, REACH * perPixel());
+  if (row !== null) choose(row);
 }
 
 /** WebGL on a graphics card; else a plain canvas, which shows a quarter of many points in motion. */
