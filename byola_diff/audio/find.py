@@ -21,7 +21,7 @@ def find_audio(root: Path | str) -> list[Path]:
 
     Links to folders are followed, to each folder once: where it lies, or else by the first link.
     The order is that of the characters, the same on every system. A folder that can't be listed
-    is warned of.
+    is warned of. A `~` at the start is the home folder.
 
     Raises:
         NotADirectoryError: If `root` is no folder.

@@ -4,10 +4,12 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from byola_diff.commands.needs import install_extras
+
 _WIDTH = 100
 _VERB = "evaluate "
 _OPTIONS = "options, encoders, formats that lack a package, and the commands that have them"
-_BY_EXTRA = (f"{_OPTIONS}, by EXTRA:", "      pip install 'byola-diff[EXTRA,EXTRA]'")
+_BY_EXTRA = (f"{_OPTIONS}, by EXTRA:", f"      {install_extras(['EXTRA', 'EXTRA'])}")
 
 
 def as_text(found: Mapping[str, Any]) -> str:
@@ -143,7 +145,7 @@ def _options(part: Mapping[str, Any]) -> dict[_Option, list[str]]:
     for command, about in part.items():
         # Of a package that is there, but broken, the package alone is installed again.
         required = [lack for lack in about["lacks"] if not lack["of"]]
-        coming = {lack["extra"] for lack in required if _whole(lack) in lack["install"]}
+        coming = {option.extra for option in map(_option, required)}
         for lack in about["lacks"]:
             if lack["of"]:
                 option = _option(lack)
@@ -155,16 +157,11 @@ def _options(part: Mapping[str, Any]) -> dict[_Option, list[str]]:
 
 
 def _option(lack: Mapping[str, Any]) -> _Option:
-    whole = _whole(lack)
+    whole = install_extras([lack["extra"]])
     extra = lack["extra"] if whole in lack["install"] else ""
     fault = "" if extra else f" ({lack['package']}: {lack['problem']})"
     others = tuple(line for line in lack["install"] if line != whole)
     return _Option(extra, lack["of"] + fault, others)
-
-
-def _whole(lack: Mapping[str, Any]) -> str:
-    """The command that installs the whole extra."""
-    return f"pip install 'byola-diff[{lack['extra']}]'"
 
 
 def _listed(commands: Sequence[str], known: Iterable[str]) -> str:

@@ -75,8 +75,12 @@ def install_commands(lacking: Iterable[Lack]) -> list[str]:
             extras[need.extra] = None  # with what it does need
         else:
             extras[need.extra] = None
-    whole = [f"pip install 'byola-diff[{','.join(extras)}]'"] if extras else []
-    return [*whole, *others]
+    return [*([install_extras(extras)] if extras else []), *others]
+
+
+def install_extras(extras: Iterable[str]) -> str:
+    """The command that installs whole extras."""
+    return f"pip install 'byola-diff[{','.join(extras)}]'"
 
 
 _AUDIO = (Need("av", "decode", "audio that libsndfile does not read, such as .m4a"),)

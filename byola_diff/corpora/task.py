@@ -16,7 +16,7 @@ from byola_diff.tables.manifest import Manifest, ManifestError, read_manifest
 from byola_diff.tables.validation import fault
 
 ROOT_OPTION = "--audio-root"
-"""Of the commands that score tasks: another folder that files are relative to."""
+"""Option of commands that score tasks: another folder that files are relative to."""
 
 
 @dataclass(frozen=True)
