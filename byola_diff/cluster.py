@@ -42,17 +42,7 @@ def in_cluster(
         ConnectionError: If there is no such cluster, or this process is using Ray already.
         ValueError: If `work` can't be sent.
     """
-    ray = require("ray", "cluster", "--cluster")
-    if ray.is_initialized():
-        raise ConnectionError(
-            f"--cluster {address}: this process has a session of Ray already, which would be ended "
-            "here: call ray.shutdown() before, or use another process"
-        )
-    try:
-        _reach(address)
-        ray.init(address, log_to_driver=False, configure_logging=False)
-    except (OSError, RuntimeError) as error:  # the latter of other versions of Ray or Python there
-        raise ConnectionError(f"--cluster {address}: no such Ray cluster: {error}") from error
+    ray = _connected(address)
     remote = ray.remote(max_retries=_ATTEMPTS_AFTER_A_LOSS)(_work_there)
     waiting: dict[Any, int] = {}
     left = iter(enumerate(items))
@@ -74,6 +64,22 @@ def in_cluster(
         if waiting:  # else the next to use the folder may meet a worker that still writes there
             ray.wait(list(waiting), num_returns=len(waiting), timeout=_ENDED_WITHIN_S)
         ray.shutdown()
+
+
+def _connected(address: str) -> Any:
+    """The module of Ray, with a session on the cluster; raises as `in_cluster`."""
+    ray = require("ray", "cluster", "--cluster")
+    if ray.is_initialized():
+        raise ConnectionError(
+            f"--cluster {address}: this process has a session of Ray already, which would be ended "
+            "here: call ray.shutdown() before, or use another process"
+        )
+    try:
+        _reach(address)
+        ray.init(address, log_to_driver=False, configure_logging=False)
+    except (OSError, RuntimeError) as error:  # the latter of other versions of Ray or Python there
+        raise ConnectionError(f"--cluster {address}: no such Ray cluster: {error}") from error
+    return ray
 
 
 def _reach(address: str) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float32
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from byola_diff.audio.files import AudioFileError
@@ -17,47 +16,15 @@ from byola_diff.embeddings.extract import ExtractionOptions, count_cached, embed
 from byola_diff.encoders.open import NamedEncoder, check_spec, open_encoder
 from byola_diff.evaluation.options import EmbeddingOptions, ScoreOptions
 from byola_diff.scores import ScoreRecord, failure_record, write_record
-from byola_diff.storage import BrokenFileError, check_seal
+from byola_diff.storage import BrokenFileError
 from byola_diff.tables.manifest import Manifest
 from byola_diff.tables.preprocessing import Preprocessing
 from byola_diff.tables.reading import UnreadableClipsError
-from byola_diff.tables.rows import located
 
 USER_ERRORS = (AudioFileError, BrokenFileError, ModuleNotFoundError, OSError, ValueError)
 """What users can mend: said in a line, without a traceback."""
 
 _WHOLE = Preprocessing()
-
-
-class MadeSet(BaseModel):
-    """What a made data set says of itself, in a JSON file beside its tables."""
-
-    model_config = ConfigDict(strict=True)
-
-    format: int = 1
-    """From 2 on, the file holds its own hash."""
-    name: Any = None
-    seed: Any = None
-    settings: Any = None
-    renderer: Any = None
-    manifests: dict[str, str] = {}
-    """SHA-256 of the tables, by file name."""
-    deviations: tuple[str, ...]
-    """Where it is not the published set."""
-
-
-def read_made_set(path: Path) -> MadeSet:
-    """What the file says; one of a version without its own hash is taken as it is.
-
-    Raises:
-        ValueError: If it does not tell of a data set.
-        BrokenFileError: If it was altered.
-    """
-    content = path.read_bytes()
-    with located(f"{path} does not tell of a data set: "):
-        facts = MadeSet.model_validate_json(content)
-    check_seal(path, content, required=facts.format > 1)
-    return facts
 
 
 @dataclass(frozen=True)

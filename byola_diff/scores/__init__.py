@@ -1,4 +1,4 @@
-"""Score records: one file for each run, with values, intervals and curves."""
+"""Recall at k, and score records: one file for each run, with values, intervals and curves."""
 
 from byola_diff.scores.read import Records, read_records
 from byola_diff.scores.record import Curve, Interval, Score, ScoreRecord, student_interval

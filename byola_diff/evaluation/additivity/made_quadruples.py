@@ -2,6 +2,7 @@
 
     FOLDER/data/test-*.parquet          A-COAT-2k as published: columns A, B, C, D and metadata
     FOLDER/quadruples.csv               any others: columns A, B, C, D of files, and perhaps label
+    `ToneQuadruples`                    scenes of tones, made as they are read
 
 B is A with T, and D is C with T. All four are of one length and one sample rate. They are read one
 by one: those published are 5 GB.
@@ -23,6 +24,7 @@ from jaxtyping import Float32
 
 from byola_diff.audio.files import AudioFileError, AudioReader, read_audio
 from byola_diff.optional import require
+from byola_diff.soundscapes import tone_scenes
 from byola_diff.tables.rows import FIRST_ROW, located, read_rows
 
 SIDES = ("A", "B", "C", "D")
@@ -151,6 +153,31 @@ class TableQuadruples:
                     if not (root / row[side]).resolve().is_relative_to(root):
                         raise ValueError(f"row {number}, column {side!r}: leaves the folder")
         return rows
+
+
+@dataclass(frozen=True)
+class ToneQuadruples:
+    """Scenes of tones of `duration_s` each; quadruple k depends on the seed and k alone."""
+
+    n_quadruples: int
+    duration_s: float
+    seed: int = 0
+    name: str = "tone scenes"
+
+    def __len__(self) -> int:
+        return self.n_quadruples
+
+    def settings(self) -> dict[str, Any]:
+        """What the scenes depend on."""
+        return {"duration_s": self.duration_s, "scene_seed": self.seed}
+
+    def read(self, limit: int) -> Iterator[Quadruple]:
+        """The first `limit` quadruples."""
+        for number in range(min(limit, self.n_quadruples)):
+            first, second, added = tone_scenes.drawn_objects(self.seed, number)
+            waveforms = tone_scenes.mixed(first, second, added, self.duration_s)
+            label = " + ".join(sorted(one.timbre for one in added))
+            yield Quadruple(waveforms, tone_scenes.SAMPLE_RATE, label)
 
 
 def _parquet(shard: Path) -> Any:

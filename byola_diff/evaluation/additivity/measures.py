@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from byola_diff.evaluation.additivity.quadruples import EventSounds, gains, mix_at
-from byola_diff.evaluation.recall import pessimistic_ranks, recall_at_k
+from byola_diff.scores.recall import pessimistic_ranks, recall_at_k
 
 Embed = Callable[[Float[Tensor, "batch sample"]], Float[Tensor, "batch dim"]]
 """An encoder's `scene` function."""

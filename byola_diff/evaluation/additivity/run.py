@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from byola_diff.encoders.open import NamedEncoder
 from byola_diff.evaluation.additivity.folders import SHORTEST_EVENT_S, choose_events
-from byola_diff.evaluation.additivity.made_quadruples import open_quadruples
+from byola_diff.evaluation.additivity.made_quadruples import ToneQuadruples, open_quadruples
 from byola_diff.evaluation.additivity.measures import (
     METRICS,
     RECALLS,
@@ -37,7 +37,6 @@ from byola_diff.evaluation.additivity.quadruples import (
     event_sounds,
     open_sources,
 )
-from byola_diff.evaluation.additivity.tone_scenes import ToneScenes
 from byola_diff.evaluation.jobs import Job
 from byola_diff.evaluation.options import (
     Folder,
@@ -250,7 +249,7 @@ def _of_made_quadruples(options: AdditivityOptions, folder: Path) -> Job:
             "--quadruples has events and backgrounds of its own: give no folder of any"
         )
     if str(folder) == PROCEDURAL:
-        source = ToneScenes(options.events, options.duration_s, options.seeds[0])
+        source = ToneQuadruples(options.events, options.duration_s, options.seeds[0])
     else:
         source = open_quadruples(folder)
     return quadruple_job(source, options.limit or len(source), options)

@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float
 
 from byola_diff.corpora.prepare import deviations
-from byola_diff.evaluation.jobs import read_made_set
 from byola_diff.progress import progress
+from byola_diff.soundscapes.production.made_set import read_made_set
 from byola_diff.storage import sha256
 from byola_diff.tables.manifest import Clip, Manifest, read_manifest
 from byola_diff.tables.rows import FIRST_ROW

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from byola_diff.evaluation.recall import cosine_ranks
 from byola_diff.reports.extras import ReportExtra
 from byola_diff.reports.players import HeardClip, heard_clips
 from byola_diff.reports.report import Part, Table, Text
+from byola_diff.scores.recall import cosine_ranks
 from byola_diff.tables.pairs import PairTable
 
 _SHOWN = 3

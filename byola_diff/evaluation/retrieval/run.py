@@ -17,7 +17,7 @@ from torch import Tensor
 from byola_diff.audio.files import AudioFileError
 from byola_diff.corpora.prepare import deviations as count_deviations
 from byola_diff.encoders.open import NamedEncoder
-from byola_diff.evaluation.jobs import Job, count_embedded, read_made_set
+from byola_diff.evaluation.jobs import Job, count_embedded
 from byola_diff.evaluation.options import (
     EmbeddingOptions,
     Encoder,
@@ -26,7 +26,6 @@ from byola_diff.evaluation.options import (
     Table,
     deviations,
 )
-from byola_diff.evaluation.recall import cosine_ranks, recall_at_k
 from byola_diff.evaluation.retrieval.example import retrieval_example
 from byola_diff.evaluation.retrieval.system import (
     RetrievalSystem,
@@ -51,6 +50,8 @@ from byola_diff.models.precision import resolved_precision
 from byola_diff.option_fields import RARE, Count
 from byola_diff.reports.extras import write_extra
 from byola_diff.scores import ScoreRecord, score_record
+from byola_diff.scores.recall import cosine_ranks, recall_at_k
+from byola_diff.soundscapes.production.made_set import read_made_set
 from byola_diff.storage import sha256
 from byola_diff.tables.pairs import PairTable, read_pairs
 from byola_diff.tables.rows import SPLITS, located

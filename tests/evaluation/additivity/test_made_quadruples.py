@@ -6,7 +6,12 @@ import pytest
 import soundfile
 
 from byola_diff.audio.files import AudioFileError, write_wav
-from byola_diff.evaluation.additivity.made_quadruples import SIDES, open_quadruples
+from byola_diff.evaluation.additivity.made_quadruples import (
+    SIDES,
+    ToneQuadruples,
+    open_quadruples,
+)
+from byola_diff.soundscapes.tone_scenes import drawn_objects
 
 RATE = 8000
 LENGTH = 400
@@ -150,3 +155,28 @@ def test_a_folder_of_neither_form(tmp_path):
     Path(tmp_path / "some.parquet").write_bytes(b"text")
     with pytest.raises(ValueError, match="is no parquet file"):
         open_quadruples(tmp_path)
+
+
+def test_the_same_is_added_to_both_scenes():
+    for one in ToneQuadruples(4, 1.0).read(4):
+        scene, with_event, other, with_same = (side.astype(float) for side in one.waveforms)
+        np.testing.assert_allclose(with_event - scene, with_same - other, atol=1e-6)
+        assert np.abs(with_event - scene).max() > 0.01
+        assert np.abs(scene - other).max() > 0.01
+        assert max(np.abs(side).max() for side in one.waveforms) <= 1
+
+
+def test_a_quadruple_depends_on_the_seed_and_its_number_alone():
+    few, many, others = (ToneQuadruples(n, 0.2, seed) for n, seed in ((2, 0), (5, 0), (5, 1)))
+    assert len(list(many.read(9))) == 5
+    for first, second, other in zip(few.read(2), many.read(2), others.read(2), strict=True):
+        for mine, same, not_mine in zip(
+            *(one.waveforms for one in (first, second, other)), strict=True
+        ):
+            np.testing.assert_array_equal(mine, same)
+            assert not np.array_equal(mine, not_mine)
+
+
+def test_label_is_of_what_is_added():
+    [one] = ToneQuadruples(1, 0.1).read(1)
+    assert one.label == " + ".join(sorted(each.timbre for each in drawn_objects(0, 0)[2]))

@@ -6,7 +6,6 @@ import torch
 
 from byola_diff.encoders.open import open_encoder
 from byola_diff.evaluation.options import EmbeddingOptions
-from byola_diff.evaluation.recall import cosine_ranks, recall_at_k
 from byola_diff.evaluation.retrieval import network as retrieval_network
 from byola_diff.evaluation.retrieval import train as retrieval_train
 from byola_diff.evaluation.retrieval.text_encoders import BagOfWords
@@ -17,6 +16,7 @@ from byola_diff.evaluation.retrieval.train import (
     statistics,
     train_retrieval,
 )
+from byola_diff.scores.recall import cosine_ranks, recall_at_k
 from byola_diff.tables.pairs import Pair, PairTable
 from tests.evaluation.retrieval.retrieval_cases import N_PAIRS, TEST, TRAIN, VALID, learnable_pairs
 

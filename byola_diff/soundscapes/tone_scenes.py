@@ -1,19 +1,17 @@
-"""Quadruples of tone scenes made by ourselves, of the kind of A-COAT: for whoever lacks it.
+"""Scenes of tones by frequency modulation, to two of which the same tones are added.
 
-An object is a tone by frequency modulation, struck again and again: it has a timbre, a pitch, a
-rate and an amplitude, each one of a few by name. A scene is a sum of objects, and the same objects
-T are added to two scenes. Differs from A-COAT in all sounds: they are not of a DX7, and what is
-published says neither how its scenes are drawn nor how they are scaled.
+They are of the kind of A-COAT, for whoever lacks it. An object is a tone that is struck again and
+again: it has a timbre, a pitch, a rate and an amplitude, each one of a few by name. A scene is a
+sum of objects. Differs from A-COAT in all sounds: they are not of a DX7, and what is published says
+neither how its scenes are drawn nor how they are scaled.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32
 
-from byola_diff.evaluation.additivity.made_quadruples import Quadruple
 from byola_diff.randomness import derive_seed
 
 SAMPLE_RATE = 32_000
@@ -56,32 +54,8 @@ class ToneObject(NamedTuple):
     amplitude: str
 
 
-@dataclass(frozen=True)
-class ToneScenes:
-    """Quadruple k depends on the seed and k alone."""
-
-    n_quadruples: int
-    duration_s: float
-    seed: int = 0
-    name: str = "tone scenes"
-
-    def __len__(self) -> int:
-        return self.n_quadruples
-
-    def settings(self) -> dict[str, Any]:
-        """What the scenes depend on."""
-        return {"duration_s": self.duration_s, "scene_seed": self.seed}
-
-    def read(self, limit: int) -> Iterator[Quadruple]:
-        """The first `limit` quadruples."""
-        for number in range(min(limit, self.n_quadruples)):
-            first, second, added = drawn_objects(self.seed, number)
-            label = " + ".join(sorted(one.timbre for one in added))
-            yield Quadruple(mixed(first, second, added, self.duration_s), SAMPLE_RATE, label)
-
-
 def drawn_objects(seed: int, number: int) -> tuple[list[ToneObject], ...]:
-    """Objects of A, C and T; no object is twice in a quadruple."""
+    """Objects of A, C and T, all different; `number` and the seed alone decide on them."""
     rng = np.random.default_rng(derive_seed(seed, "tone scenes", number))
     least, most = _IN_SCENE
     counts = rng.integers(least, most + 1, 2).tolist()

@@ -1,38 +1,17 @@
 import numpy as np
 import pytest
 
-from byola_diff.evaluation.additivity import tone_scenes
-from byola_diff.evaluation.additivity.tone_scenes import (
+from byola_diff.soundscapes import tone_scenes
+from byola_diff.soundscapes.tone_scenes import (
     AMPLITUDES,
     SAMPLE_RATE,
     ToneObject,
-    ToneScenes,
     drawn_objects,
     mixed,
     tone,
 )
 
 BELL = ToneObject("bell", "middle", "moderate", "loud")
-
-
-def test_the_same_is_added_to_both_scenes():
-    for one in ToneScenes(4, 1.0).read(4):
-        scene, with_event, other, with_same = (side.astype(float) for side in one.waveforms)
-        np.testing.assert_allclose(with_event - scene, with_same - other, atol=1e-6)
-        assert np.abs(with_event - scene).max() > 0.01
-        assert np.abs(scene - other).max() > 0.01
-        assert max(np.abs(side).max() for side in one.waveforms) <= 1
-
-
-def test_a_quadruple_depends_on_the_seed_and_its_number_alone():
-    few, many, others = (ToneScenes(n, 0.2, seed) for n, seed in ((2, 0), (5, 0), (5, 1)))
-    assert len(list(many.read(9))) == 5
-    for first, second, other in zip(few.read(2), many.read(2), others.read(2), strict=True):
-        for mine, same, not_mine in zip(
-            *(one.waveforms for one in (first, second, other)), strict=True
-        ):
-            np.testing.assert_array_equal(mine, same)
-            assert not np.array_equal(mine, not_mine)
 
 
 def test_objects_that_are_drawn():
@@ -67,8 +46,3 @@ def test_without_modulation_a_tone_is_a_sine_of_its_pitch(monkeypatch, pitch, hz
     monkeypatch.setattr(tone_scenes, "TIMBRES", {"bell": plain})
     spectrum = np.abs(np.fft.rfft(tone(BELL._replace(pitch=pitch, rate="slow"), 1.0)))
     assert spectrum.argmax() == pytest.approx(hz, abs=1)
-
-
-def test_label_is_of_what_is_added():
-    [one] = ToneScenes(1, 0.1).read(1)
-    assert one.label == " + ".join(sorted(each.timbre for each in drawn_objects(0, 0)[2]))

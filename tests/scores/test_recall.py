@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byola_diff.evaluation.recall import cosine_ranks, pessimistic_ranks, recall_at_k
+from byola_diff.scores.recall import cosine_ranks, pessimistic_ranks, recall_at_k
 
 GALLERY = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [-1.0, 0.0]])
 OWN = torch.arange(4)
