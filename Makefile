@@ -1,4 +1,4 @@
-# make demo      set up, pretrain on procedural sounds, export, probe, write runs/demo/report.html
+# make demo      set up, compare the shipped encoders, adapt one, write runs/demo/report.html
 # make test      set up, run the tests but the slow ones: 4 minutes on two cores
 # make test-all  the slow ones too, which are whole journeys in processes of their own: hours, as CONTRIBUTING.md says
 # make check     lint and types

@@ -3,10 +3,10 @@
     python benchmarks/mutate.py --sample 150 --seed 0
 
 The package and its tests are copied to a temporary folder, and only the copy is changed: a
-comparison, an operator, a number, a condition is another one, or a call is left out. Of each file
+comparison, an operator, a number or a condition is changed, or a call dropped. Of each file
 its own tests are run, which must pass on the copy as it is; a mutant that passes them all has
-survived. `docs/mutations.md` says which did, and why those are harmless. It takes 2 to 5 s a
-mutant, in one process.
+survived. `docs/mutations.md` says which did, and why those are harmless. It takes 2 to 10 s
+a mutant, in one process.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""A part of a corpus small enough to be carried to a machine, for `gpu_run.py`.
+r"""A part of a corpus small enough to be carried to a machine, for `gpu_run.py`.
 
-    python benchmarks/select_corpus.py CORPUS OUT --max-mb 45 --kinds sfx instrument music speech \
+    python benchmarks/select_corpus.py CORPUS OUT --max-mb 45 --kinds effects music \
         --labelled ESC10/manifest.csv --labelled-mb 8
 
-CORPUS/manifest.csv has the columns `file` and `kind`. All clips of the first kind are taken, then
-those of the next, until OUT is full; within a kind evenly from all folders. OUT/clips holds them,
-OUT/labelled clips to score with, evenly from all their labels and from all folds or splits;
-licences are copied along.
+CORPUS/manifest.csv has the columns `file` and `label`, the kind, as `make free-corpus` writes them.
+All clips of the first kind are taken, then those of the next, until OUT is full; within a kind
+evenly from all folders. OUT/clips holds them, OUT/labelled clips to score with, evenly from all
+their labels and from all folds or splits; licences are copied along.
 """
 
 import argparse
@@ -96,13 +96,13 @@ def main() -> None:
     ordered = (
         row
         for kind in options.kinds
-        for row in in_turn([row for row in rows if row["kind"] == kind], "file")
+        for row in in_turn([row for row in rows if row["label"] == kind], "file")
     )
     taken = copy_until_full(ordered, options.corpus, options.out / "clips", left)
     write_rows(taken, options.out / "clips" / "manifest.csv")
     if (options.corpus / "licences").is_dir():
         shutil.copytree(options.corpus / "licences", options.out / "licences")
-    counts = {kind: sum(row["kind"] == kind for row in taken) for kind in options.kinds}
+    counts = {kind: sum(row["label"] == kind for row in taken) for kind in options.kinds}
     print(f"{len(taken)} clips: {counts}")
 
 
@@ -111,10 +111,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("corpus", type=Path, help="folder with a manifest.csv of file and kind")
+    parser.add_argument("corpus", type=Path, help="folder with a manifest.csv of file and label")
     parser.add_argument("out", type=Path, help="folder to make")
     parser.add_argument("--max-mb", type=float, default=45.0, help="size of OUT (default: 45)")
-    parser.add_argument("--kinds", nargs="+", default=["sfx", "instrument", "music", "speech"])
+    parser.add_argument("--kinds", nargs="+", default=["effects", "instrument", "music", "speech"])
     parser.add_argument("--labelled", type=Path, help="manifest of clips to score with")
     parser.add_argument("--labelled-mb", type=float, default=8.0, help="their size (default: 8)")
     return parser.parse_args()

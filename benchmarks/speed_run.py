@@ -3,7 +3,7 @@
     python benchmarks/speed_run.py OUT --sources SOURCES --esc10 MANIFEST --backgrounds DIR
 
 Trains from three seeds, each in a process of its own, and scores what comes out. Prints a row for
-benchmarks/speed_runs.csv; benchmarks/README.md has the rules. Options after `--` go to train.py.
+the table in benchmarks/README.md, which has the rules. Options after `--` go to train.py.
 """
 
 import argparse

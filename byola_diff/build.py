@@ -1,6 +1,7 @@
 """From a configuration to the objects of a run: the only place that reads the whole of it."""
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,6 @@ def build_learner(
     its checkpoints.
     """
     training, views = config.training, config.views
-    n_frames = 1 + config.unit_samples // config.front_end.hop_samples
     objective = Objective(**vars(config.objective))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "weights"))
@@ -66,7 +66,7 @@ def build_learner(
         Normalize(*statistics),
         ViewMaker(
             config.front_end.n_mels,
-            n_frames,
+            config.unit_frames,
             mixup_share=views.mixup_share,
             mixup_memory=views.memory_clips(config.data.batch_size),
             fader_gain=views.fader_gain,
@@ -81,6 +81,26 @@ def build_learner(
     )
 
 
+def check_sizes(config: PretrainConfig) -> None:
+    """Do nothing if the network can be built, and a training clip is long enough for it.
+
+    Raises:
+        ValueError: If not, with what is possible.
+    """
+    front_end, rate = config.front_end, config.front_end.sample_rate
+    with torch.device("meta"):
+        network = ENCODERS[config.encoder.name](front_end.n_mels, config.encoder.dim)
+    # Short views have half the frames.
+    least_frames = network.frame_stride * (2 if config.views.short else 1)
+    reflected = front_end.n_fft // 2 + 1  # at each end
+    least_samples = max(reflected, (least_frames - 1) * front_end.hop_samples)
+    if config.unit_samples < least_samples:
+        raise ValueError(
+            f"data.unit_s must be at least {math.ceil(1000 * least_samples / rate) / 1000:g} for "
+            f"this front end and {config.encoder.name}, not {config.data.unit_s:g}"
+        )
+
+
 def build_clip_module(config: PretrainConfig) -> ClipModule:
     """Batches of the run, for whatever device Lightning puts this process on."""
     return ClipModule(config, count_steps(config) * config.training.accumulate)
@@ -92,10 +112,11 @@ def build_trainer(config: PretrainConfig, resumed: bool = False) -> pl.Trainer:
     Loggers of a run that is `resumed` go on with what they began.
 
     Raises:
-        ValueError: If there are fewer clips than a batch, or the manifest of the monitor or some
-            of its clips can't be used.
+        ValueError: If sizes do not fit together, there are fewer clips than a batch, or the
+            manifest of the monitor or some of its clips can't be used.
         ModuleNotFoundError: If a logger is asked for whose package is not installed.
     """
+    check_sizes(config)
     training, world_size = config.training, count_devices(config) * config.training.nodes
     logs, n_steps, strategy = RunLogs(config, resumed), count_steps(config), "auto"
     if world_size > 1 and training.sync_batchnorm and not use_gpu(config):

@@ -50,7 +50,8 @@ def in_cluster(
         # In a list, as Ray would read a bare reference for each item anew.
         sent = [_sent(work)]
         while True:
-            room = _WAITING_PER_CORE * int(ray.cluster_resources().get("CPU", 1)) - len(waiting)
+            n_cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+            room = _WAITING_PER_CORE * n_cores - len(waiting)
             for place, item in islice(left, max(room, 0)):
                 waiting[remote.remote(sent, item, str(Path.cwd()))] = place
             if not waiting:

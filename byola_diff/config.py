@@ -11,6 +11,13 @@ def _require(holds: bool, key: str, rule: str, value: Any) -> None:
         raise ValueError(f"{key} must be {rule}, not {value}")
 
 
+def _expand_home(group: Any, name: str) -> None:
+    """Put the home folder in place of a `~` at the start of a path, as no shell does in a file."""
+    value = getattr(group, name)
+    if str(value).startswith("~"):  # a URL is left as it is
+        object.__setattr__(group, name, Path(value).expanduser())
+
+
 def _require_at_least(least: int, group: object, prefix: str, *names: str) -> None:
     """Refuse values of these fields below `least`; None is none."""
     for name in names:
@@ -59,6 +66,7 @@ class SourceConfig:
     """Share of the clips that come from it, to 0.1 %."""
 
     def __post_init__(self) -> None:
+        _expand_home(self, "root")
         _check_root(self.source, self.root, "data.sources: ")
         _require(0.001 <= self.share <= 1, "data.sources: a share", "in [0.001, 1]", self.share)
 
@@ -96,6 +104,7 @@ class DataConfig:
     there are clips, but for procedural and mixed sources."""
 
     def __post_init__(self) -> None:
+        _expand_home(self, "root")
         if not self.sources:
             _check_root(self.source, self.root, "data.")
         elif self.root is not None or self.source != "folder":
@@ -295,6 +304,7 @@ class MonitorConfig:
     """Steps between scores."""
 
     def __post_init__(self) -> None:
+        _expand_home(self, "manifest")
         _require_at_least(1, self, "monitor", "every")
 
 
@@ -320,6 +330,7 @@ class PretrainConfig:
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
 
     def __post_init__(self) -> None:
+        _expand_home(self, "out_dir")
         bounded = self.training.steps is not None or self.training.minutes is not None
         if (self.data.sources or self.data.source in ("procedural", "shards")) and not bounded:
             raise ValueError(
@@ -331,6 +342,11 @@ class PretrainConfig:
     def unit_samples(self) -> int:
         """Samples of a training clip."""
         return round(self.data.unit_s * self.front_end.sample_rate)
+
+    @property
+    def unit_frames(self) -> int:
+        """Frames of its log-mel."""
+        return 1 + self.unit_samples // self.front_end.hop_samples
 
 
 def to_plain(config: PretrainConfig) -> dict[str, Any]:

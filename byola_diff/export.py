@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from byola_diff.command_line import read_options
+from byola_diff.command_line import exit_status, read_options
+from byola_diff.config import DataConfig
 from byola_diff.deploy import bundle_facts, deploy
 from byola_diff.models.bundle import assembled, fill_bundle, whole_folder
 from byola_diff.models.encoder import AudioEncoder
@@ -79,8 +80,10 @@ def encoder_from_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> AudioE
 def weights_name(encoder: AudioEncoder, config: Mapping[str, Any]) -> str:
     """Name in the way of the released files: network, method, mel bands x frames, dimension."""
     method = "BYOLA-DIFF" if config.get("objective", {}).get("difference_weight") else "BYOLA"
-    network = encoder.network
-    return f"{type(network).__name__}-{method}-{network.n_mels}x96d{network.dim}"
+    network, front_end = encoder.network, encoder.log_mel
+    unit_s = config.get("data", {}).get("unit_s", DataConfig.unit_s)
+    n_frames = 1 + round(unit_s * front_end.sample_rate) // front_end.hop_samples
+    return f"{type(network).__name__}-{method}-{network.n_mels}x{n_frames}d{network.dim}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,29 +101,29 @@ class ExportOptions:
     data: str | None = None
     """What the training data was, for the model card."""
     datasets: list[Annotated[str, "OWNER/NAME"]] = field(default_factory=list)
-    """Those data sets it was trained on that the Hugging Face hub has, for the model card."""
+    """Data sets on the Hugging Face hub that it was trained on, for the model card."""
     half: bool = False
     """Half precision, for small files."""
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "python -m byola_diff.export") -> None:
-    """Command line."""
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m byola_diff.export") -> int:
+    """Exit status: 0 for a bundle that is written, 2 for a checkpoint that can't be exported."""
     about = "Write a checkpoint as a bundle: weights, front end, statistics, model card."
-    given = read_options(ExportOptions, arguments, prog=prog, description=about)
-    try:
-        files = export(**vars(given))
-    except (OSError, BrokenFileError, ModuleNotFoundError) as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-        sys.exit(1)
-    for path in files:
+    options = read_options(ExportOptions, arguments, prog=prog, description=about)
+    errors = (OSError, ValueError, BrokenFileError, ModuleNotFoundError)
+    return exit_status(prog, lambda: _export(options), errors)
+
+
+def _export(options: ExportOptions) -> None:
+    for path in export(**vars(options)):
         n_bytes = path.stat().st_size
         scale, unit = (1e6, "MB") if n_bytes >= 1e5 else (1e3, "kB")
         print(f"{path}  {n_bytes / scale:.1f} {unit}")
     print(
-        f'Load it with:\n  encoder = byola_diff.load_encoder("{given.out}")\n'
+        f'Load it with:\n  encoder = byola_diff.load_encoder("{options.out}")\n'
         "  embedding = encoder.scene(waveform)  # [batch, sample] -> [batch, dim]"
     )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from inspect import cleandoc
+from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -97,7 +98,10 @@ def _converter(kind: type) -> Callable[[Any], Any]:
     """A function, as jsonargparse would read a word for a type as YAML: `--text null`."""
 
     def convert(word: Any) -> Any:
-        return None if word is None else kind(word)
+        # The shell leaves the `~` of --out=~/x alone.
+        if word is None:
+            return None
+        return Path(word).expanduser() if kind is Path else kind(word)
 
     convert.__name__ = kind.__name__  # named in errors
     return convert

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -74,9 +75,20 @@ def _in_processes(
                 if not waiting:
                     break
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    yield waiting.pop(future), future.result
+                    yield waiting.pop(future), partial(_result, future)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _result(future: Future[R]) -> R:
+    """What an item gave, or the error that it raised."""
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            "the system has ended a worker process, perhaps for want of memory: fewer workers need "
+            "less; the same command goes on from here"
+        ) from error
 
 
 def _context(slow_to_import: Sequence[str]) -> BaseContext:

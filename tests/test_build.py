@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -166,3 +168,27 @@ def test_views_are_normalised_as_batches_are(devices, expected, small_config, tm
     training = {"devices": devices, "sync_batchnorm": True}
     learner = build.build_learner(small_config(tmp_path, training=training), (0.0, 1.0))
     assert learner.make_views.synchronized == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"data": {"unit_s": 0.01}}, r"data.unit_s must be at least 0.033 .* not 0.01"),
+        ({"data": {"unit_s": 0.02}, "views": {"short": 1}}, "at least 0.07 "),
+        ({"encoder": {"name": "AudioNTT2022", "dim": 512}}, "must exceed the 1024 conv features"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_told_before_any_work(settings, told, small_config, tmp_path):
+    settings = {"encoder": {"name": "AudioNTT2022", "dim": 1060}, **settings}
+    with pytest.raises(ValueError, match=told):
+        build.build_trainer(small_config(tmp_path / "run", **settings))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_shortest_clip_that_is_let_pass_trains(small_config, pretrain, tmp_path):
+    network = {"name": "AudioNTT2020", "dim": 32}
+    config = small_config(tmp_path, encoder=network, data={"unit_s": 0.15}, views={"short": 1})
+    shorter = replace(config, data=replace(config.data, unit_s=0.1499))
+    with pytest.raises(ValueError, match=r"at least 0\.15 "):
+        build.check_sizes(shorter)
+    pretrain(config)

@@ -93,7 +93,7 @@ def status_of(words):
         (["pretrain", "--training.lr", "0"], 2),
         (["evaluate", "linear", "--encoder", "x"], 2),
         (["pretrain", "--config", "diff2024", "--data.root", "{}/none", "--out_dir", "{}/run"], 1),
-        (["export", "{}/none.ckpt", "{}/bundle"], 1),
+        (["export", "{}/none.ckpt", "{}/bundle"], 2),
         (["prepare", "clips", "{}", "{}/packed", "--sample-rate", "16000"], 2),
         (["evaluate", "linear", "--encoder", "mean-power", "--manifest", "{}/none.csv"], 2),
         (["evaluate", "report", "{}/none"], 2),

@@ -12,6 +12,7 @@ from byola_diff.config import (
     MonitorConfig,
     ObjectiveConfig,
     PretrainConfig,
+    SourceConfig,
     TrainingConfig,
     ViewsConfig,
     to_plain,
@@ -191,3 +192,19 @@ def test_a_url_stays_as_it_is_written(tmp_path, url):
     path.write_text(f"data: {{sources: [{part}, {other}]}}\ntraining: {{steps: 1}}\n")
     config, _ = parse_args(["--config", str(path)])
     assert [str(part.root) for part in config.data.sources] == [url, str(tmp_path)]
+
+
+def test_home_folder_in_paths_of_a_file(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    sources = (SourceConfig(source="folder", root="~/a", share=1.0),)
+    config = PretrainConfig(
+        out_dir=Path("~/runs"),
+        data=DataConfig(sources=sources),
+        training=TrainingConfig(steps=1),
+        monitor=MonitorConfig(manifest=Path("~/m.csv")),
+    )
+    assert config.out_dir == Path("/home/someone/runs")
+    assert config.data.sources[0].root == Path("/home/someone/a")
+    assert config.monitor.manifest == Path("/home/someone/m.csv")
+    assert DataConfig(root="~/b").root == Path("/home/someone/b")
+    assert DataConfig(source="shards", root="s3://mine/a.tar").root == "s3://mine/a.tar"

@@ -1,5 +1,6 @@
 import json
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -156,9 +157,7 @@ def test_data_sets_of_the_hub_are_kept_and_told(tmp_path):
 
 
 def test_command_fails_in_one_line(tmp_path, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main([str(tmp_path / "none.ckpt"), str(tmp_path / "out")])
-    assert stop.value.code == 1
+    assert main([str(tmp_path / "none.ckpt"), str(tmp_path / "out")]) == 2
     assert "no checkpoint at" in capsys.readouterr().err
 
 
@@ -185,3 +184,26 @@ def test_onnx_beside_the_bundle_is_the_encoder(tmp_path):
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert (facts["name"], facts["licence"]) == ("out", "MIT")
     assert facts["weights_sha256"] == config["weights_sha256"]
+
+
+def test_working_folder_is_not_replaced(tmp_path, monkeypatch):
+    path = saved(make_checkpoint(), tmp_path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ValueError, match="name a folder in it"):
+        export(path, Path())
+
+
+def test_weights_beyond_half_precision_are_refused(tmp_path):
+    checkpoint = make_checkpoint()
+    checkpoint["state_dict"]["pair.online.encoder.fc.0.weight"][0, 0] = 1e6
+    with pytest.raises(ValueError, match=r"fc.0.weight is too large .*--half"):
+        export(saved(checkpoint, tmp_path), tmp_path / "out", half=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_name_tells_the_frames_of_a_training_clip(tmp_path):
+    checkpoint = make_checkpoint()
+    checkpoint["config"].setdefault("data", {})["unit_s"] = 0.3
+    names = [path.name for path in export(saved(checkpoint, tmp_path), tmp_path / "out")]
+    assert any("-64x31d" in name for name in names)

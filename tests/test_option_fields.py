@@ -130,3 +130,16 @@ def test_rare_options_are_left_out_of_the_brief_help_alone(capsys):
         assert ("A toast!" in printed) == (n_shown == 5)
     words = ("--toasts", "3", "--seats", "1", "2", "--fire", "open", "--music")
     assert read_feast(*words) == Feast(toasts=3, seats=[1, 2], fire="open", music=True)
+
+
+def test_home_folder_where_no_shell_puts_it(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+
+    @dataclass
+    class Options:
+        out: Path = Path("x")
+        """Where to."""
+
+    [(_, how, _)] = arguments_of(Options)
+    assert how["type"]("~/a") == Path("/home/someone/a")
+    assert how["type"]("a~") == Path("a~")

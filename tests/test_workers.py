@@ -68,3 +68,16 @@ def test_what_is_closed_drops_the_rest(n_workers):
     with closing(outcomes(range(10_000), slowly, n_workers)) as running:
         place, result_of = next(running)
         assert result_of() == place
+
+
+def ended_by_the_system(number):
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@pytest.mark.slow
+def test_a_worker_that_the_system_ends_is_told():
+    results = (result_of() for _, result_of in outcomes(range(4), ended_by_the_system, 2))
+    with pytest.raises(ChildProcessError, match="perhaps for want of memory"):
+        list(results)

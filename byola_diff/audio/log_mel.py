@@ -93,7 +93,10 @@ class LogMel(nn.Module):
     def mel_power(
         self, waveform: Float[Tensor, "batch sample"]
     ) -> Float[Tensor, "batch mel frame"]:
-        """Power in each mel band, by FFT; waveforms are longer than half a window."""
+        """Power in each mel band, by FFT; waveforms are longer than half a window.
+
+        Under autocast the last product would be rounded: see `forward`.
+        """
         spectrum = torch.stft(
             waveform,
             self.n_fft,

@@ -122,8 +122,12 @@ class MixedSource(ClipSource):
         return number, period * torch.tensor(self.counts)[number] + before
 
     def take_rejected(self) -> list[Rejection]:
-        """Those of all sources."""
-        return [rejection for source in self.sources for rejection in source.take_rejected()]
+        """Those of all sources, whose files may have the same names: each with its source."""
+        return [
+            Rejection(f"sources[{index}]/{file}", reason)
+            for index, source in enumerate(self.sources)
+            for file, reason in source.take_rejected()
+        ]
 
     def _by_epoch(
         self, index: int, taken: Int[Tensor, " some"]
@@ -141,9 +145,14 @@ class MixedSource(ClipSource):
 
 
 def clips_per_period(shares: Sequence[float]) -> list[int]:
-    """Clips of each source among a thousand: the shares, rounded so that none is lost."""
+    """Clips of each source among a thousand: the shares, rounded so that no source is lost."""
     ends = [round(sum(shares[: end + 1]) * _PERIOD) for end in range(len(shares))]
-    return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    counts = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    for index in range(len(counts)):
+        if counts[index] == 0:
+            counts[counts.index(max(counts))] -= 1
+            counts[index] = 1
+    return counts
 
 
 @lru_cache(maxsize=8)  # a batch of a few thousand clips lies across several

@@ -122,6 +122,8 @@ def _open_store(
             f"the store {root} is at {store.sample_rate} Hz, front_end.sample_rate is {rate}: "
             f"prepare it again with --sample-rate {rate}"
         )
+    if not len(store):
+        raise ValueError(f"the store {root} has no clips: all files were rejected")
     on_disk = kind == "packed" or torch.device(device).type == "meta"
     if on_disk and not store.checks_blocks:
         note = "packed by a former version, its samples are not checked as they are read"

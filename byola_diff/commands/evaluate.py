@@ -6,23 +6,23 @@
     python evaluate.py ensemble --encoder configs/evaluate/fusion_cat_xwc.yaml --manifest my.csv
     python evaluate.py hear --encoder runs/mine/bundle --task tasks/esc50-v2.0.0-full
     python evaluate.py bgknown --encoder runs/mine/bundle --data data/bgknown
-    python evaluate.py retrieval --encoder runs/mine/bundle --pairs data/apwd_rain/pairs.csv
-    python evaluate.py search --system runs/retrieval/SYSTEM --query a.wav --text wind --folder DIR
+    python evaluate.py retrieval --encoder runs/mine/bundle --pairs data/rain/pairs.csv
+    python evaluate.py search --system SYSTEM --query a.wav --text wind --folder DIR
     python evaluate.py additivity --encoder runs/mine/bundle
     python evaluate.py embed --encoder runs/mine/bundle --manifest my.csv --out embeddings.npy
     python evaluate.py report runs/scores --out report.html --csv scores.csv
 
-An encoder is one word: a bundle, which is a folder or hf:OWNER/NAME on the Hugging Face hub, or a
-kind with what belongs to it (vggish, cnn14, cnn14-32k, ast, wav2vec2, hubert, crepe, byola,
-hear:MODULE, log-mel-statistics, mean-power, untrained:...), or a YAML file such as those in
-configs/evaluate. Layers in brackets are fused. A manifest is a CSV file with the columns file,
-label, and split or fold. Nothing is downloaded but what hf: names.
+An encoder is one argument: a shipped one by its name, a bundle, which is a folder or hf:OWNER/NAME
+on the Hugging Face hub, or another kind (`linear --help-all` lists them), or a YAML file such as
+those in configs/evaluate. Layers in brackets are fused. A manifest is a CSV file with the columns
+file, label, and split or fold. Nothing is downloaded but what hf: names.
 
 Each score is written as a JSON record, and so is each failure: the other encoders go on, and the
 exit status is 2. Embeddings are cached: what was done is not done again.
 """
 
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +31,7 @@ from typing import Annotated, Any, get_type_hints
 
 from byola_diff.atomic import write_text
 from byola_diff.command_line import choose_command, exit_status, read_options
+from byola_diff.encoders import registry
 from byola_diff.evaluation.additivity.run import AdditivityOptions, additivity_job
 from byola_diff.evaluation.bgknown.run import BgKnownOptions, bgknown_job
 from byola_diff.evaluation.hear.run import HearOptions, hear_jobs
@@ -62,8 +63,15 @@ def main(arguments: Sequence[str] | None = None, prog: str = "evaluate.py") -> i
         prog=f"{prog} {verb}",
         description=run.__doc__,
         epilog=f"example:\n  {example}",
+        details=None if verb == "report" else kinds_of_encoders(),
     )
     return exit_status(prog, partial(run, options), USER_ERRORS)
+
+
+def kinds_of_encoders() -> str:
+    """What `--encoder` takes, a line each, for the help."""
+    kinds = (registry.__doc__ or "").partition("\n\n")[2]
+    return f"encoders:\n{textwrap.indent(kinds.rstrip(), '  ')}"
 
 
 @dataclass(frozen=True, kw_only=True)

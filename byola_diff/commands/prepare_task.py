@@ -7,13 +7,13 @@ missing and the licence of the data. Nothing is downloaded, and no audio is read
 data set has no published split, a split of our own is drawn that keeps speakers or tones apart.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from byola_diff.command_line import read_options
+from byola_diff.command_line import exit_status, read_options
 from byola_diff.corpora.prepare import Choices, TaskDataError, prepare_task
 from byola_diff.corpora.registry import TASKS, OwnSplit, TaskSpec
 from byola_diff.option_fields import POSITIONAL, one_of
@@ -42,15 +42,14 @@ def main(arguments: Sequence[str] | None = None, prog: str = "prepare_task.py") 
     args = read_options(
         PrepareTaskOptions, arguments, prog=prog, description=__doc__, details=_tasks()
     )
+    where = f"{prog}: {args.task}"
+    return exit_status(where, partial(_prepare, args), (TaskDataError, OSError))
+
+
+def _prepare(args: PrepareTaskOptions) -> None:
     spec = TASKS[args.task]
     out = args.out or args.folder / f"{args.task}.csv"
-    try:
-        facts = prepare_task(spec, args.folder, out, args)
-    except (TaskDataError, OSError) as error:
-        print(f"{prog}: {args.task}: {error}", file=sys.stderr)
-        return 2
-    print_summary(spec, out, facts)
-    return 0
+    print_summary(spec, out, prepare_task(spec, args.folder, out, args))
 
 
 def print_summary(spec: TaskSpec, out: Path, facts: dict[str, Any]) -> None:

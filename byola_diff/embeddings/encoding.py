@@ -74,8 +74,7 @@ class Encoding:
     @torch.no_grad()
     def _encoded(self, waveform: Tensor) -> dict[str, Tensor]:
         """Values of the readout of waveforms [batch, sample], by name."""
-        is_rounded, kind = self.precision == "bfloat16", torch.device(self.device).type
-        with bfloat16_networks(kind) if is_rounded else nullcontext():
+        with bfloat16_networks() if self.precision == "bfloat16" else nullcontext():
             if self.readout == "scene":
                 return {"scene": self.encoder.scene(waveform)}
             if self.readout == "layers":

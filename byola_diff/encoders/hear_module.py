@@ -92,7 +92,8 @@ class HearEncoder(EvalModule):
         parts = []
         try:
             for clips in waveform.split(size):
-                given = encode(clips.clone(), self.model)
+                with torch.autocast(clips.device.type, enabled=False):
+                    given = encode(clips.clone(), self.model)
                 pair = given if kind == "timestamp" else [given]
                 parts.append([torch.cat([each]) for each in pair])
             return [torch.cat(each) for each in zip(*parts, strict=True)]

@@ -1,4 +1,4 @@
-"""A baseline that is additive for nothing: the mean over time of the power in each mel band.
+"""A baseline that is additive by construction: the mean over time of the power in each mel band.
 
 Powers of sounds that have nothing to do with one another add up, so an event moves the mean power
 by its own, whatever the background. No other encoder should be expected to beat that; but power
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -43,10 +44,16 @@ class MeanPower(FrozenEncoder):
         return max((n_frames - 1) * self.stride_samples, self.log_mel.min_samples)
 
     def _layers(self, waveform: Float[Tensor, "batch sample"]) -> dict[str, Tensor]:
-        return {"mel_power": self.log_mel.mel_power(waveform)[:, None]}
+        return {"mel_power": self._mel_power(waveform)[:, None]}
 
     def _frames(self, waveform: Float[Tensor, "batch sample"]) -> Float[Tensor, "batch frame mel"]:
-        return self.log_mel.mel_power(waveform).transpose(1, 2)
+        return self._mel_power(waveform).transpose(1, 2)
+
+    def _mel_power(
+        self, waveform: Float[Tensor, "batch sample"]
+    ) -> Float[Tensor, "batch mel frame"]:
+        with torch.autocast(waveform.device.type, enabled=False):  # there is no network to round
+            return self.log_mel.mel_power(waveform)
 
     def _pool(self, frames: Float[Tensor, "batch frame mel"]) -> Float[Tensor, "batch dim"]:
         return frames.mean(dim=1)

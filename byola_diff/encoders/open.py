@@ -235,6 +235,14 @@ def read_spec(path: Path) -> EncoderSpec | EnsembleFile:
     return check_options(EncoderSpec, content, str(path))
 
 
+def spec_name(encoder_spec: str) -> str:
+    """What records call the encoder of a spec; the spec itself if it can't be read."""
+    try:
+        return _read(encoder_spec)[0].name or encoder_spec
+    except (OSError, ValueError):
+        return encoder_spec
+
+
 def _read(encoder_spec: str) -> tuple[EncoderSpec | EnsembleFile, tuple[str, ...]]:
     """The spec in full, and the layers in brackets behind it; a file gets the name it has."""
     plain, layers = split_layers(encoder_spec)

@@ -2,12 +2,12 @@
 
 byola-diff, byola-diff-small              encoders that come with this package
 byola-diff-small-weight-0
-runs/demo/bundle                          a bundle folder
+runs/mine/bundle                          a bundle folder
 hf:OWNER/NAME, hf:OWNER/NAME@REVISION     a bundle on the Hugging Face hub, which is downloaded
 untrained:BUNDLE, untrained:vggish        random weights; all may end in :SEED
 untrained:AudioNTT2022:3072
 log-mel-statistics                        baseline that nothing was trained for
-mean-power                                one that is additive for nothing: powers add up
+mean-power                                one that is additive by construction
 byola:FILE.pth, byola-layers:FILE.pth     released BYOL-A; layers of v1 side by side
 vggish:FILE, cnn14:FILE, cnn14-32k:FILE
 ast:FILE_OR_FOLDER
@@ -55,6 +55,7 @@ def open_kind(encoder_spec: str, options: Mapping[str, Any], corpus: Corpus | No
     """
     check_kind(encoder_spec)
     kind, _, argument = encoder_spec.partition(":")
+    n_taken = 0 if corpus is None else len(corpus.taken)
     if kind in KINDS:
         loader, given = KINDS[kind](argument)
         if "corpus" in inspect.signature(loader).parameters:
@@ -69,7 +70,10 @@ def open_kind(encoder_spec: str, options: Mapping[str, Any], corpus: Corpus | No
             )
         if kind == "python":
             module, _, rest = argument.partition(":")
-            identity = identity_of_user(module, rest.partition(":")[2], options)
+            function, _, weights = rest.partition(":")
+            identity = identity_of_user(module, weights, options) | {"function": function}
+            if corpus is not None:
+                identity["statistics"] = [list(map(float, each)) for each in corpus.taken[n_taken:]]
             encoder.loaded_from = identity  # pyright: ignore[reportArgumentType]
         return encoder
     if options:

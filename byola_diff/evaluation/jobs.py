@@ -13,7 +13,7 @@ from torch import Tensor
 
 from byola_diff.audio.files import AudioFileError
 from byola_diff.embeddings.extract import ExtractionOptions, count_cached, embed
-from byola_diff.encoders.open import NamedEncoder, check_spec, open_encoder
+from byola_diff.encoders.open import NamedEncoder, check_spec, open_encoder, spec_name
 from byola_diff.evaluation.options import EmbeddingOptions, ScoreOptions
 from byola_diff.scores import ScoreRecord, failure_record, write_record
 from byola_diff.storage import BrokenFileError
@@ -139,7 +139,9 @@ def _failure(
     """The record of a failure, whose reason is said on the standard error."""
     if not isinstance(error, USER_ERRORS):
         traceback.print_exc()
-    name, sha256 = (named.name, named.content_hash) if named else (encoder_spec, None)
+    name, sha256 = spec_name(encoder_spec), None
+    if named:
+        name, sha256 = named.name, named.content_hash
     print(f"{name} on {job.task}: {error}", file=sys.stderr)
     about = (job.protocol, job.task, name, error, job.settings, wall_s)
     return failure_record(*about, sha256=sha256)

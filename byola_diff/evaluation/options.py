@@ -88,7 +88,8 @@ class ScoreOptions(ComputeOptions):
     """Whose scores are written, and where to."""
 
     encoder: list[Encoder]
-    """Bundle folders, kinds as in cnn14:FILE, or YAML files: `evaluate --help-all` has them all."""
+    """Names of shipped encoders, bundle folders, kinds as in cnn14:FILE (--help-all lists them), or
+    YAML files."""
     out: Folder = Path("runs/scores")
     """Folder for the JSON records."""
 

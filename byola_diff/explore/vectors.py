@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32, Int16, UInt16
 from torch import Tensor
 
 from byola_diff.optional import require
+from byola_diff.probing.standard import mean_and_deviation
 
 _EXTRA = "explore"
 MOST_COMPONENTS = 128
@@ -33,10 +34,10 @@ def page_vectors(embeddings: Float32[Tensor, "clip dim"]) -> Int16[np.ndarray, "
         ModuleNotFoundError: If scikit-learn is absent; it names the extra.
     """
     values = embeddings.double().numpy()
-    differs = np.ptp(values, axis=0) > 0
-    if not differs.any():
+    if not np.ptp(values, axis=0).any():
         return np.zeros((len(values), 1), np.int16)
-    values = (values - values.mean(axis=0)) / np.where(differs, values.std(axis=0), 1.0)
+    mean, deviation = mean_and_deviation(values)
+    values = (values - mean) / deviation
     n_components = min(MOST_COMPONENTS, len(values) - 1, values.shape[1])
     decomposition = page_module("sklearn.decomposition")
     with page_module("threadpoolctl").threadpool_limits(1):

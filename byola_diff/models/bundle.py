@@ -157,7 +157,11 @@ def _kept_state(network: nn.Module, half: bool) -> dict[str, Tensor]:
     if not half:
         return state
     # Statistics, biases and counters are few, and a variance may lie beyond float16.
-    return {key: value.half() if value.ndim > 1 else value for key, value in state.items()}
+    halved = {key: value.half() if value.ndim > 1 else value for key, value in state.items()}
+    for key, value in halved.items():
+        if not value.isfinite().all():
+            raise ValueError(f"{key} is too large for half precision: leave out --half")
+    return halved
 
 
 @contextmanager
@@ -166,7 +170,10 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
     Raises:
         FileExistsError: If `folder` holds anything.
+        ValueError: If it is the folder that this process works in.
     """
+    if not folder.name:
+        raise ValueError(f"{folder} would be replaced: name a folder in it")
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise FileExistsError(f"{folder} exists and is not empty: choose another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,6 @@ from byola_diff.audio.log_mel import LogMel
 from byola_diff.audio.normalize import Normalize
 from byola_diff.models.cnn import AudioNTT
 from byola_diff.models.frozen import FrozenEncoder
-from byola_diff.models.precision import network_autocast
 
 
 class AudioEncoder(FrozenEncoder):
@@ -73,14 +72,10 @@ class AudioEncoder(FrozenEncoder):
         return max(n_frames * self.stride_samples - hop, self.log_mel.min_samples)
 
     def _layers(self, waveform: Float[Tensor, "batch sample"]) -> dict[str, Tensor]:
-        log_mel = self._log_mel(waveform)
-        with network_autocast(waveform.device.type):
-            return self.network.layers(log_mel)
+        return self.network.layers(self._log_mel(waveform))
 
     def _frames(self, waveform: Float[Tensor, "batch sample"]) -> Float[Tensor, "batch frame dim"]:
-        log_mel = self._log_mel(waveform)
-        with network_autocast(waveform.device.type):
-            return self.network(log_mel)
+        return self.network(self._log_mel(waveform))
 
     def _scene(self, clips: Tensor) -> Tensor:
         # Window by window, so that a long clip needs no more memory than one of them.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from byola_diff.audio.waveform import checked_waveform
 from byola_diff.models.embed import SceneEncoder, embed
 from byola_diff.models.pooling import Pooling, pool
+from byola_diff.models.precision import network_autocast
 
 Timestamps = tuple[Float[Tensor, "batch frame dim"], Float[Tensor, "batch frame"]]
 """Embeddings over time, and the centre of each in ms."""
@@ -137,7 +138,8 @@ class FrozenEncoder(EvalModule, ABC):
     def scene(self, waveform: Tensor) -> Float[Tensor, "batch dim"]:
         """One embedding per clip, pooled over its whole frames."""
         waveform = self._padded(checked_waveform(waveform))
-        return _joined([self._scene(clips).float() for clips in self._groups(waveform)], 0)
+        with self._precision(waveform):
+            return _joined([self._scene(clips).float() for clips in self._groups(waveform)], 0)
 
     @torch.no_grad()
     def timestamps(self, waveform: Tensor) -> Timestamps:
@@ -150,7 +152,8 @@ class FrozenEncoder(EvalModule, ABC):
         n_samples = waveform.shape[-1]
         n_frames = self.n_timestamps(n_samples)
         groups = self._groups(self._padded(waveform, self.samples_for(n_frames)))
-        embeddings = _joined([self._timestamps(clips, n_frames) for clips in groups], 0)
+        with self._precision(waveform):
+            embeddings = _joined([self._timestamps(clips, n_frames) for clips in groups], 0)
         centers_ms = self.centers_ms(n_frames, n_samples).to(embeddings.device)
         return embeddings, centers_ms.repeat(len(waveform), 1)
 
@@ -158,8 +161,14 @@ class FrozenEncoder(EvalModule, ABC):
     def layers(self, waveform: Tensor) -> dict[str, Tensor]:
         """Every layer by name, in order: [batch, channel, mel, frame] or [batch, frame, dim]."""
         waveform = self._padded(checked_waveform(waveform))
-        groups = [self._joined_layers(clips) for clips in self._groups(waveform)]
+        with self._precision(waveform):
+            groups = [self._joined_layers(clips) for clips in self._groups(waveform)]
         return {name: _joined([group[name] for group in groups], 0) for name in groups[0]}
+
+    def _precision(self, waveform: Tensor) -> torch.autocast:
+        """bfloat16 where `bfloat16_networks` asks for it, but for encoders of other packages."""
+        kind, is_ours = waveform.device.type, type(self).__module__.startswith("byola_diff.")
+        return network_autocast(kind) if is_ours else torch.autocast(kind, enabled=False)
 
     def _scene(self, clips: Tensor) -> Float[Tensor, "batch dim"]:
         """Scene embeddings of clips that fit one pass together."""

@@ -31,15 +31,15 @@ def resolved_precision(
 
 
 @contextmanager
-def bfloat16_networks(device_type: str) -> Iterator[None]:
-    """A block in which encoders run their networks under bfloat16 autocast.
+def bfloat16_networks() -> Iterator[None]:
+    """A block in which encoders of this package run their networks under bfloat16 autocast.
 
-    Front ends stay in float32: each switches autocast off for itself, as `LogMel` does.
+    Their front ends stay in float32: each switches autocast off for itself, as `LogMel` does. Code
+    of others is not known to, and stays in float32 as a whole.
     """
     token = _IS_ASKED_FOR.set(True)
     try:
-        with torch.autocast(device_type, torch.bfloat16):
-            yield
+        yield
     finally:
         _IS_ASKED_FOR.reset(token)
 

@@ -125,7 +125,8 @@ def read_manifest(
                     clips.append(replace(clip, file=files.check(clip.file)))
         check_files_once(clips, columns["file"], files)
         check_groups(clips)
-        check_splits(clips, required_splits)
+        if with_splits:
+            check_splits(clips, required_splits)
     classes = sorted({label for clip in clips for label in clip.labels})
     return Manifest(root, tuple(clips), tuple(classes))
 

@@ -26,6 +26,13 @@ from byola_diff.storage import (
 from byola_diff.training.monitors import StepCallback, is_due, require_finite
 from byola_diff.training.together import gathered, is_first, raise_together
 
+STEP_FILES = "step_*.ckpt"
+
+
+def step_file(step: int) -> str:
+    """Name of the checkpoint of a step; names sort as steps do."""
+    return f"step_{step:08d}.ckpt"
+
 
 class CheckedCheckpointIO(CheckpointIO):
     """Lightning's reading and writing, through `byola_diff.storage`."""
@@ -73,21 +80,23 @@ class KeepCheckpoints(StepCallback):
         # A finite loss may still have had a gradient that is not.
         weights = torch.stack([weight.sum() for weight in pl_module.parameters()])
         require_finite(weights.sum(), step, self.folder, "sum of the weights")
-        path = self.folder / f"step_{step:08d}.ckpt"
+        path = self.folder / step_file(step)
         trainer.save_checkpoint(path, weights_only=False)  # the optimiser too, that is
         if trainer.is_global_zero:
             self._make_last(path)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """End the last save, if a kill has cut it short and there was no step left to do."""
-        newest = max(self.folder.glob("step_*.ckpt"), default=None)
-        if newest is not None and trainer.is_global_zero:
+        newest = self.folder / step_file(trainer.global_step)
+        if newest.exists() and trainer.is_global_zero:
             self._make_last(newest)
 
     def _make_last(self, path: Path) -> None:
         check_hash(path)
         copy_checked(path, self.folder / "last.ckpt")
-        for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
+        # Of later steps there are none but broken ones, from before which the run went on.
+        until_this = [each for each in sorted(self.folder.glob(STEP_FILES)) if each <= path]
+        for old in until_this[: -self.keep]:
             CheckedCheckpointIO().remove_checkpoint(old)
         remove_left_over(self.folder)  # by a kill inside a save
 
@@ -156,19 +165,20 @@ class StopTogether(StepCallback):
 def newest_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint that is whole; older ones are tried in turn, saying why.
 
-    None if there is no checkpoint at all.
+    `last.ckpt` comes after those of steps, and does where they are gone. None if there is no
+    checkpoint at all.
 
     Raises:
         BrokenFileError: If there are checkpoints and none is whole.
     """
-    paths = sorted(folder.glob("step_*.ckpt"), reverse=True)
-    for path in paths:
+    steps = sorted(folder.glob(STEP_FILES), reverse=True)
+    for path in (*steps, *folder.glob("last.ckpt")):
         try:
             check_hash(path)
         except BrokenFileError as error:
             rank_zero_only(print)(f"skipping a broken checkpoint: {error}")
         else:
             return path
-    if paths:
+    if any(folder.glob("*.ckpt")):
         raise BrokenFileError(folder, "none of the checkpoints is whole: start again elsewhere")
     return None

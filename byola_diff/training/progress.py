@@ -87,33 +87,41 @@ class TimeLimit(StepCallback):
     def __init__(self, minutes: float, every: int) -> None:
         self.limit_s, self.every = 60 * minutes, every
         self.elapsed_s = 0.0
-        """Seconds of training at the last look at the clock."""
-        self._start = 0.0
+        """Seconds of training at the last look at the clock, or in the run that is resumed."""
+        self.untimed_steps = 0
+        """Steps of that run before it had a clock, bounded by their number."""
+        self._start = time.perf_counter()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Start the clock, where a resumed run has left it."""
         self._start = time.perf_counter() - self.elapsed_s
-        if trainer.global_step > 0:
+        if self.elapsed_s == 0:
+            self.untimed_steps = trainer.global_step
+        else:
             self._set_end(trainer)
 
     def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
         """Look at the clock when due; at first after each step, of which the first are slow."""
-        if trainer.global_step <= self.every or is_due(trainer, self.every):
+        timed_steps = trainer.global_step - self.untimed_steps
+        if timed_steps <= self.every or is_due(trainer, self.every):
             elapsed_s = time.perf_counter() - self._start
             self.elapsed_s = trainer.strategy.broadcast(elapsed_s)
             self._set_end(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Seconds used up, for the checkpoint."""
-        return {"elapsed_s": self.elapsed_s}
+        elapsed_s = time.perf_counter() - self._start
+        return {"elapsed_s": elapsed_s, "untimed_steps": self.untimed_steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take them back."""
         self.elapsed_s = state_dict["elapsed_s"]
+        self.untimed_steps = state_dict.get("untimed_steps", 0)
 
     def _set_end(self, trainer: pl.Trainer) -> None:
         step = trainer.global_step
-        steps_left = step / self.elapsed_s * (self.limit_s - self.elapsed_s)
+        steps_a_second = (step - self.untimed_steps) / self.elapsed_s
+        steps_left = steps_a_second * (self.limit_s - self.elapsed_s)
         trainer.fit_loop.epoch_loop.max_steps = step + max(0, round(steps_left))
 
 

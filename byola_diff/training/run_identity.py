@@ -20,7 +20,7 @@ from byola_diff.models.precision import resolved_precision
 from byola_diff.progress import progress
 from byola_diff.randomness import torch_generator
 from byola_diff.storage import BrokenFileError, check_hash, load_tensors, sha256
-from byola_diff.training.checkpoints import newest_checkpoint
+from byola_diff.training.checkpoints import STEP_FILES, newest_checkpoint, step_file
 from byola_diff.training.monitors import ListRejectedFiles
 from byola_diff.training.start import weights_file
 from byola_diff.training.together import is_first
@@ -132,7 +132,8 @@ def find_checkpoint(config: PretrainConfig, resume: str) -> Path | None:
 
     Raises:
         BrokenFileError: If the path given is no whole checkpoint, or none of the run folder is.
-        FileExistsError: If the run folder holds checkpoints that a new run would overwrite.
+        FileExistsError: If the run folder holds checkpoints that a new run would overwrite, or some
+            of later steps than the path given, which would be in its way.
         FileNotFoundError: If the path given does not exist.
     """
     folder = config.out_dir / "checkpoints"
@@ -144,8 +145,23 @@ def find_checkpoint(config: PretrainConfig, resume: str) -> Path | None:
         return None
     if resume == "auto":
         return newest_checkpoint(folder)
-    check_hash(Path(resume))
-    return Path(resume)
+    path = Path(resume).expanduser()
+    check_hash(path)
+    _check_newest(path, folder)
+    return path
+
+
+def _check_newest(path: Path, folder: Path) -> None:
+    """Refuse to go on from before the newest of a folder: which steps are of which run?"""
+    step_names = sorted(each.name for each in folder.glob(STEP_FILES))
+    if not step_names:
+        return
+    step = load_tensors(path).get("global_step", 0)
+    if step_names[-1] > step_file(step):
+        raise FileExistsError(
+            f"{path} is of step {step}, and {folder} holds {step_names[-1]}: move what is newer "
+            "away, or choose another --out_dir"
+        )
 
 
 def has_checkpoint(config: PretrainConfig) -> bool:
@@ -172,8 +188,11 @@ def statistics_of_run(
     A checkpoint brings its own, and so may an encoder that the run starts from (`known`): then none
     are computed. The first process gives its own to the others (`Learner.setup`).
     """
-    if checkpoint is not None or not is_first():
+    if not is_first():
         return 0.0, 1.0
+    if checkpoint is not None:
+        state = load_tensors(checkpoint)["state_dict"]
+        known = state["normalize.mean"].item(), state["normalize.std"].item()
     mean, std = known or _statistics_of_clips(config)
     statistics = {"mean": mean, "std": std}
     facts = {"config": to_plain(config), "statistics": statistics, "commit": code_commit()}

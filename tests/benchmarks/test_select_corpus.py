@@ -19,7 +19,7 @@ def corpus(tmp_path):
     """Function that writes four labels of five sides with four clips each, side after side."""
     (tmp_path / "corpus").mkdir()
     write_wav(tmp_path / "corpus" / "a.wav", np.zeros(80), 8000)
-    (tmp_path / "corpus" / "manifest.csv").write_text("file,kind\na.wav,sfx\n")
+    (tmp_path / "corpus" / "manifest.csv").write_text("file,label\na.wav,effects\n")
 
     def write(column, sides):
         rows = [f"file,label,{column}"]
@@ -35,7 +35,7 @@ def corpus(tmp_path):
 
 
 def select(folder, n_clips, monkeypatch):
-    words = [folder / "corpus", folder / "out", "--kinds", "sfx", "--max-mb", 2, "--labelled"]
+    words = [folder / "corpus", folder / "out", "--kinds", "effects", "--max-mb", 2, "--labelled"]
     words += [folder / "all" / "manifest.csv", "--labelled-mb", (n_clips + 0.5) * _CLIP_BYTES / 1e6]
     monkeypatch.setattr(sys, "argv", ["select_corpus", *map(str, words)])
     select_corpus.main()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from byola_diff.clips.endless import MixedSource, ProceduralSource, clips_per_period
-from byola_diff.clips.source import ClipSource
+from byola_diff.clips.source import ClipSource, Rejection
 from byola_diff.sounds import training_batch
 
 
@@ -130,3 +130,24 @@ def test_a_mixture_gives_second_views_of_those_sources_alone_that_have_them(proc
     differs = (mixture.batch(0, clips) != mixture.second_batch(0, clips)).any(1)
     assert differs.tolist() == (number == 1).tolist()
     assert 0 < differs.sum() < len(clips)
+
+
+@pytest.mark.parametrize("shares", [[0.4995, 0.001, 0.4995], [0.001, 0.0015, 0.9975]])
+def test_no_source_is_lost_to_rounding(shares):
+    counts = clips_per_period(shares)
+    assert sum(counts) == 1000
+    assert counts[shares.index(0.001)] == 1
+
+
+def test_files_of_one_name_are_told_apart_by_their_source():
+    def source(reason):
+        source = ClipSource()
+        source.sample_rate, source.n_clips = 16_000, 10
+        source.take_rejected = lambda: [Rejection("a/bad.wav", reason)]
+        return source
+
+    mixed = MixedSource([source("empty"), source("no audio")], [0.5, 0.5], seed=0)
+    assert mixed.take_rejected() == [
+        ("sources[0]/a/bad.wav", "empty"),
+        ("sources[1]/a/bad.wav", "no audio"),
+    ]

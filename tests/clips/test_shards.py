@@ -314,7 +314,7 @@ def test_one_bad_file_of_a_hundred_stops_no_mix(tmp_path, quiet):
         waveform = source.batch(0, torch.arange(2 * step, 2 * step + 2))
         found += [round(1000 * value) for value in waveform[:, 0].tolist() if value > 0]
     assert len(set(found)) == 99
-    assert {rejection.file for rejection in source.take_rejected()} == {"a.tar/bad.wav"}
+    assert {rejection.file for rejection in source.take_rejected()} == {"sources[0]/a.tar/bad.wav"}
 
 
 def test_a_mix_asks_again_for_second_views_and_shards_are_read_once(folder, quiet, monkeypatch):
@@ -402,7 +402,8 @@ def test_bad_files_of_shards_are_not_counted_against_those_of_a_folder(
     out = tmp_path_factory.mktemp("run")
     data = {"source": "folder", "sources": parts, "statistics_clips": 130}
     pretrain(small_config(out, data=data, training={"steps": 2}))
-    assert sorted(rejected_of(out)) == ["part-00.tar/bad.wav", "part-00.tar/worse.wav"]
+    files = ["sources[0]/part-00.tar/bad.wav", "sources[0]/part-00.tar/worse.wav"]
+    assert sorted(rejected_of(out)) == files
 
 
 def test_statistics_take_one_pass_over_the_shards(small_config, tmp_path):

@@ -9,6 +9,7 @@ import torch
 
 from byola_diff.encoders import registry
 from byola_diff.encoders.open import check_spec, open_encoder
+from byola_diff.models.precision import bfloat16_networks
 from tests.corpus import write_corpus
 from tests.encoders.hear_contract import assert_hear_contract
 
@@ -157,3 +158,39 @@ def test_what_goes_wrong(write_encoder, what, error, match):
     module = write_encoder(f"{FILE}\n\ndef no_encoder():\n    return nn.Linear(1, 1)\n")
     with pytest.raises(error, match=match):
         open_encoder(f"python:{what.format(module=module)}")
+
+
+def test_two_functions_of_a_file_are_two_encoders(write_encoder, weights):
+    text = FILE.replace('"offset": self.offset', "")
+    other = "\n\ndef load_high(weights: Path):\n    return load_level(weights, 9.0)\n"
+    module = write_encoder(text + other)
+    specs = [f"python:{module}:{name}:{weights}" for name in ("load_level", "load_high")]
+    first, second = map(open_encoder, specs)
+    assert first.content_hash != second.content_hash
+
+
+def test_statistics_kept_as_plain_numbers_are_another_encoder(write_encoder, tmp_path):
+    text = FILE.replace('"offset": self.offset', "").partition("def load_level")[0]
+    text += """
+from byola_diff.audio.log_mel import LogMel
+from byola_diff.encoders.manifest_statistics import log_mel_moments
+
+def load_moments(corpus: Corpus | None = None):
+    return LevelEncoder(log_mel_moments(corpus, LogMel())[0])
+"""
+    spec = f"python:{write_encoder(text)}:load_moments"
+    hashes = []
+    for n_clips in (12, 9, 12):
+        torch.manual_seed(0)  # the head is not trained
+        corpus = write_corpus(tmp_path / str(len(hashes)), n_clips)
+        hashes.append(open_encoder(spec, corpus).content_hash)
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
+def test_code_of_others_is_not_rounded(write_encoder, weights):
+    encoder = open_encoder(f"python:{write_encoder()}:load_level:{weights}").encoder
+    waveform = torch.rand(1, 8000) - 0.5
+    expected = encoder.scene(waveform), encoder.timestamps(waveform)[0]
+    with bfloat16_networks():
+        assert torch.equal(encoder.scene(waveform), expected[0])
+        assert torch.equal(encoder.timestamps(waveform)[0], expected[1])

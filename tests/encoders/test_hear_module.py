@@ -13,6 +13,7 @@ from byola_diff.encoders.hear_module import load_hear_module
 from byola_diff.models.bundle import load_encoder
 from byola_diff.models.cnn import AudioNTT2020
 from byola_diff.models.encoder import AudioEncoder
+from byola_diff.models.precision import bfloat16_networks
 from tests.bundles import write_bundle
 from tests.encoders.fake_encoders import FakeSpeech
 
@@ -306,3 +307,12 @@ def test_input_is_checked(write_module):
         encoder.scene(torch.zeros(16_000))
     with pytest.raises(TypeError, match="float"):
         encoder.layers(torch.zeros(1, 16_000, dtype=torch.int16))
+
+
+def test_a_module_of_others_is_not_rounded(write_module):
+    mixed = "embeddings = embeddings @ torch.tensor([[1.0, 1 / 3], [1 / 7, 1.0]])"
+    encoder = load_hear_module(write_module("timestamps =", f"{mixed}\n    timestamps ="))
+    waveform = torch.rand(2, 8000) - 0.5
+    expected = encoder.scene(waveform)
+    with bfloat16_networks():
+        assert torch.equal(encoder.scene(waveform), expected)

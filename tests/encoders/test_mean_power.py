@@ -5,6 +5,7 @@ from byola_diff.audio.log_mel import LogMel
 from byola_diff.encoders.mean_power import load_mean_power
 from byola_diff.evaluation.additivity.measures import additivity, embed_over_snr
 from byola_diff.evaluation.additivity.quadruples import Sources, event_sounds
+from byola_diff.models.precision import bfloat16_networks
 from tests.helpers import uniform_noise
 
 
@@ -62,3 +63,11 @@ def test_front_end_options():
     assert encoder.settings()["log_mel"]["n_mels"] == 40
     with pytest.raises(ValueError, match="front_end: unknown key 'n_mel', did you mean 'n_mels'"):
         load_mean_power(front_end={"n_mel": 40})
+
+
+def test_nothing_of_it_is_rounded(encoder):
+    waveform = uniform_noise(1, 16_000)
+    expected = encoder.scene(waveform), encoder.timestamps(waveform)[0]
+    with bfloat16_networks():
+        assert torch.equal(encoder.scene(waveform), expected[0])
+        assert torch.equal(encoder.timestamps(waveform)[0], expected[1])

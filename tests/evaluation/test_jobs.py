@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from byola_diff.encoders.open import NamedEncoder
@@ -36,3 +38,11 @@ def test_a_mistyped_folder_stops_before_the_encoders_beside_it(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing at runs/typo"):
         run_jobs(ScoreOptions(encoder=["crepe", "runs/typo"], out=tmp_path), [job])
     assert not list(tmp_path.iterdir())
+
+
+def test_an_encoder_of_a_file_that_fails_has_the_name_it_will_have(tmp_path):
+    (tmp_path / "mine.yaml").write_text("encoder: vggish\nweights: none.pt\n")
+    job = Job("p", "task", {}, lambda _: [], lambda _: [])
+    assert run_jobs(ScoreOptions(encoder=[str(tmp_path / "mine.yaml")], out=tmp_path), [job]) == 2
+    [path] = tmp_path.glob("*.json")
+    assert json.loads(path.read_text())["encoder"]["name"] == "mine"

@@ -107,3 +107,18 @@ def test_few_clips(n_clips):
     positions = map_positions(page_vectors(drawn(n_clips, 10)))
     assert positions.shape == (n_clips, 2)
     assert len({tuple(each) for each in positions.tolist()}) == n_clips
+
+
+def test_features_that_vary_by_rounding_count_for_nothing():
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(40, 4)).astype(np.float32)
+    constant = np.full((40, 60), 0.1, np.float32)
+    constant[rng.random(constant.shape) < 0.5] = np.nextafter(np.float32(0.1), np.float32(1))
+    with_constants = page_vectors(torch.from_numpy(np.hstack([real, constant])))
+    alone = page_vectors(torch.from_numpy(real))
+    np.testing.assert_allclose(cosines(with_constants), cosines(alone), atol=1e-3)
+
+
+def cosines(vectors):
+    unit = vectors / np.linalg.norm(vectors.astype(float), axis=1, keepdims=True)
+    return unit @ unit.T

@@ -18,20 +18,20 @@ def test_float32_unless_asked_whatever_is_around():
     assert product() == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
         assert product() == torch.float32
-    with bfloat16_networks("cpu"):
+    with bfloat16_networks():
         assert product() == torch.bfloat16
     assert product() == torch.float32
 
 
 def test_the_wish_ends_with_an_error():
-    with pytest.raises(KeyError), bfloat16_networks("cpu"):
+    with pytest.raises(KeyError), bfloat16_networks():
         raise KeyError
     assert product() == torch.float32
 
 
-def test_networks_without_a_say_follow_autocast():
-    with bfloat16_networks("cpu"):
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+def test_nothing_but_networks_is_rounded():
+    with bfloat16_networks():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
 def test_which_precision():

@@ -319,3 +319,14 @@ def test_curves_that_are_not_finite(named, tmp_path):
     records = read_records(tmp_path)
     assert not records.scored
     assert "bad.json left out: 'curves', 'cosine', 'values', '0', 'a'" in records.problems[0]
+
+
+def test_a_failure_over_layers_is_forgotten_once_they_have_scores(named, tmp_path):
+    bad = failure_record("layers", "esc50", "vggish", "no memory", {}, 2.0)
+    write_record(tmp_path, altered(bad, finished="2024-01-01T00:00:00"))
+    scores = {"accuracy": {"seed 42": 0.8}}
+    good = score_record("layers", "esc50", named(), scores, {}, 1.0, layer=("conv1", 1, 2))
+    write_record(tmp_path, altered(good, finished="2024-01-02T00:00:00"))
+    assert read_records(tmp_path).failed == ()
+    write_record(tmp_path, altered(bad, finished="2024-01-03T00:00:00"))
+    assert len(read_records(tmp_path).failed) == 1

@@ -1,13 +1,16 @@
+import json
 import os
 import pickle
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from byola_diff import build
+from byola_diff.config import to_plain
 from byola_diff.storage import (
     BrokenFileError,
     check_hash,
@@ -16,7 +19,13 @@ from byola_diff.storage import (
     save_checked,
     sha256,
 )
-from byola_diff.training.checkpoints import CheckedCheckpointIO, StoppedError, newest_checkpoint
+from byola_diff.training.checkpoints import (
+    CheckedCheckpointIO,
+    KeepCheckpoints,
+    StoppedError,
+    newest_checkpoint,
+    step_file,
+)
 from byola_diff.training.run_identity import find_checkpoint
 from tests.helpers import one_thread
 from tests.processes import run
@@ -186,9 +195,18 @@ def test_resume_right_after_a_checkpoint_does_not_save_inside_a_step(
 
 def test_resume_of_a_finished_run_changes_nothing(three_steps, pretrain, small_config):
     folder = three_steps.out_dir
-    before = {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    pretrain(small_config(folder, training={"steps": 3, "checkpoint_every": 2}), "auto")
-    assert {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+    def files():
+        return {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    before = files()
+    config = small_config(folder, training={"steps": 3, "checkpoint_every": 2})
+    pretrain(config, "auto")
+    after = files()
+    told = [json.loads(each.pop("run.json")) for each in (before, after)]
+    assert after == before
+    assert told[1]["statistics"] == pytest.approx(told[0]["statistics"])
+    assert told[1]["config"] == to_plain(config)  # the folder is another one by now
 
 
 def test_resume_gets_the_batches_that_are_left(three_steps, pretrain, monkeypatch):
@@ -234,6 +252,39 @@ def test_no_whole_checkpoint_is_an_error(tmp_path, small_config):
     (folder / "step_00000001.ckpt").write_bytes(b"no checkpoint")
     with pytest.raises(BrokenFileError, match="none of the checkpoints is whole"):
         find_checkpoint(small_config(tmp_path), "auto")
+
+
+def test_last_checkpoint_does_where_those_of_steps_are_gone(three_steps):
+    folder = three_steps.out_dir / "checkpoints"
+    for path in folder.glob("step_*.ckpt"):
+        hash_file(path).unlink()
+    assert newest_checkpoint(folder).name == "last.ckpt"
+    for path in folder.glob("step_*.ckpt"):
+        path.unlink()
+    assert newest_checkpoint(folder).name == "last.ckpt"
+    hash_file(folder / "last.ckpt").unlink()
+    with pytest.raises(BrokenFileError, match="none of the checkpoints is whole"):
+        newest_checkpoint(folder)
+
+
+def test_no_run_goes_on_from_before_the_newest_of_its_folder(three_steps, tmp_path):
+    folder = three_steps.out_dir / "checkpoints"
+    older, newest = folder / "step_00000002.ckpt", folder / "step_00000003.ckpt"
+    with pytest.raises(FileExistsError, match=r"is of step 2, and .* holds step_00000003.ckpt"):
+        find_checkpoint(three_steps, str(older))
+    assert find_checkpoint(three_steps, str(newest)) == newest
+    elsewhere = replace(three_steps, out_dir=tmp_path / "other")
+    assert find_checkpoint(elsewhere, str(older)) == older
+
+
+def test_broken_checkpoints_of_later_steps_are_not_counted(tmp_path):
+    for step in (1, 2, 3):
+        save_checked({"step": step}, tmp_path / step_file(step))
+    (tmp_path / step_file(9)).write_bytes(b"half a checkpoint")
+    KeepCheckpoints(tmp_path, every=1, keep=2)._make_last(tmp_path / step_file(3))
+    names = ["last.ckpt", *map(step_file, (2, 3, 9))]
+    assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == names
+    assert load_checked(tmp_path / "last.ckpt") == {"step": 3}
 
 
 def test_new_run_does_not_overwrite(three_steps):

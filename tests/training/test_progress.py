@@ -11,20 +11,31 @@ from byola_diff.training.progress import UNBOUNDED_STEPS, TimeLimit
 
 
 class Clock:
-    """Stands in for the time module: a tick at each reading."""
+    """Stands in for the time module: a tick at each step of training."""
 
-    def __init__(self, tick_s):
-        self.now, self.tick_s = 0.0, tick_s
+    def __init__(self):
+        self.now, self.tick_s = 0.0, 6.0
 
     def perf_counter(self):
-        self.now += self.tick_s
         return self.now
 
 
 @pytest.fixture
-def rows(small_config, pretrain, tmp_path, monkeypatch):
+def clock(monkeypatch):
+    clock, step_of = Clock(), build.Learner.training_step
+
+    def step(self, batch, index):
+        clock.now += clock.tick_s
+        return step_of(self, batch, index)
+
+    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(build.Learner, "training_step", step)
+    return clock
+
+
+@pytest.fixture
+def rows(small_config, pretrain, tmp_path, clock):
     """Rows of the log of a run whose clock ticks six seconds a step, bounded to a minute."""
-    monkeypatch.setattr(progress, "time", Clock(6.0))
     training = {"steps": None, "minutes": 1.0, "schedule": "cosine", "warmup_share": 0.5}
     pretrain(small_config(tmp_path, training=training))
     with (tmp_path / "metrics.csv").open(newline="") as file:
@@ -46,16 +57,36 @@ def test_run_and_schedule_end_with_the_time(rows, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_has_the_rest_of_the_time(small_config, pretrain, tmp_path, monkeypatch):
+def test_a_resumed_run_has_the_rest_of_the_time(small_config, pretrain, tmp_path, clock):
     training = {"steps": None, "minutes": 1.0, "checkpoint_every": 4}
     config = small_config(tmp_path, training=training)
-    monkeypatch.setattr(progress, "time", Clock(6.0))
     pretrain(config)
     for name in ("step_00000010.ckpt", "last.ckpt"):
         (tmp_path / "checkpoints" / name).unlink()
-    monkeypatch.setattr(progress, "time", Clock(3.0))  # a machine twice as fast
+    clock.now, clock.tick_s = 0.0, 3.0  # a machine twice as fast
     pretrain(config, "auto")  # from step 8, with 12 of 60 seconds left
     assert load_checked(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 12
+
+
+def test_time_since_the_last_look_counts_after_a_stop(small_config, pretrain, tmp_path, clock):
+    training = {"steps": None, "minutes": 1.0, "checkpoint_every": 7, "log_every": 5}
+    pretrain(small_config(tmp_path, training=training))
+    states = load_checked(tmp_path / "checkpoints" / "step_00000007.ckpt")["callbacks"]
+    assert states["TimeLimit"] == {"elapsed_s": 42.0, "untimed_steps": 0}
+
+
+def test_a_run_of_steps_goes_on_by_the_clock(small_config, pretrain, tmp_path, clock):
+    pretrain(small_config(tmp_path, training={"steps": 3}))
+    training = {"steps": None, "minutes": 0.5, "checkpoint_every": 2, "keep_checkpoints": 9}
+    pretrain(small_config(tmp_path, training=training), "auto")
+    last = load_checked(tmp_path / "checkpoints" / "last.ckpt")
+    assert last["global_step"] == 8  # 30 s of 6 s each
+    assert last["callbacks"]["TimeLimit"]["untimed_steps"] == 3
+    # Resumed once more, in the middle of its minutes.
+    for name in ("step_00000006.ckpt", "step_00000008.ckpt", "last.ckpt"):
+        (tmp_path / "checkpoints" / name).unlink()
+    pretrain(small_config(tmp_path, training=training), "auto")
+    assert load_checked(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 8
 
 
 @pytest.mark.slow

@@ -77,8 +77,13 @@ def test_statistics_are_the_same_again_and_written_down(small_config, tmp_path):
 
 def test_resumed_run_computes_no_statistics(small_config, tmp_path, monkeypatch):
     monkeypatch.setattr(run_identity, "compute_statistics", None)
-    assert statistics_of_run(small_config(tmp_path), tmp_path / "any.ckpt") == (0.0, 1.0)
-    assert not (tmp_path / "run.json").exists()
+    statistics = {"normalize.mean": torch.tensor(-9.5), "normalize.std": torch.tensor(4.5)}
+    save_checked({"state_dict": statistics}, tmp_path / "any.ckpt")
+    config = small_config(tmp_path)
+    assert statistics_of_run(config, tmp_path / "any.ckpt") == (-9.5, 4.5)
+    told = json.loads((tmp_path / "run.json").read_text())
+    assert told["statistics"] == {"mean": -9.5, "std": 4.5}
+    assert told["config"] == to_plain(config)
 
 
 def test_statistics_come_back_from_the_checkpoint(small_config, pretrain, tmp_path):

@@ -57,7 +57,7 @@ def list_events(source: Path) -> list[SoundFile]:
     """
     table = source / "manifest.csv" if source.is_dir() else source
     if table.is_file():
-        manifest = read_manifest(table)
+        manifest = read_manifest(table, with_splits=False)
         with located(f"{table}: ", ManifestError):
             check_one_label(manifest.clips, "an event")
         found = []

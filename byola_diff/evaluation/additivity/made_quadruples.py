@@ -12,6 +12,7 @@ Source:
     and its data set chuyangchenn/a-coat-2k on the Hugging Face hub, CC BY 4.0.
 """
 
+import hashlib
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from jaxtyping import Float32
 from byola_diff.audio.files import AudioFileError, AudioReader, read_audio
 from byola_diff.optional import require
 from byola_diff.soundscapes import tone_scenes
+from byola_diff.storage import sha256
 from byola_diff.tables.rows import FIRST_ROW, located, read_rows
 
 SIDES = ("A", "B", "C", "D")
@@ -134,8 +136,10 @@ class TableQuadruples:
         return len(self._rows())
 
     def settings(self) -> dict[str, Any]:
-        """Nothing but the number, which every record has."""
-        return {}
+        """A hash of the table and of all its files."""
+        files = sorted({row[side] for row in self._rows() for side in SIDES})
+        hashes = [sha256(self.folder / file) for file in (TABLE, *files)]
+        return {"sha256": hashlib.sha256("".join(hashes).encode()).hexdigest()}
 
     def read(self, limit: int) -> Iterator[Quadruple]:
         """The first `limit` quadruples, in the order of the table."""

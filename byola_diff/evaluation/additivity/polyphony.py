@@ -54,25 +54,42 @@ def file_pool(
 ) -> SourcePool:
     """Clips of files: of each label two thirds for training, one third for the test.
 
+    Parts of one recording stay on one side, whatever their labels.
+
     Raises:
-        ValueError: If fewer than two labels have two files.
+        ValueError: If fewer than two labels have two files, or all recordings of a label are on one
+            side for the sake of other labels that they have.
         AudioFileError: If a file is unreadable, silent or too short.
     """
     pool: SourcePool = {"train": {}, "test": {}}
+    side_of: dict[str, str] = {}
     for label in usable_labels(files):
         ours = [file for file in files if file.label == label]
-        # Recordings, each with the first name of its files.
-        of = {f.recording: f.name for f in sorted(ours, key=lambda f: f.name, reverse=True)}
-        names = sorted(of.values())
-        rng = np.random.default_rng(derive_seed(seed, "polyphony files", label))
-        order = [names[index] for index in rng.permutation(len(names))]
+        order = _shuffled_recordings(ours, seed, label)
         n_test = min(_CLIPS["test"], max(1, len(order) // 3))
-        # Parts of one recording stay on one side.
-        sides = {"test": order[:n_test], "train": order[n_test : n_test + _CLIPS["train"]]}
-        for side, chosen in sides.items():
-            kept = [file for file in ours if of[file.recording] in chosen][: _CLIPS[side]]
+        missing = n_test - sum(side_of.get(recording) == "test" for recording in order)
+        for recording in order:
+            if recording not in side_of:
+                side_of[recording] = "test" if missing > 0 else "train"
+                missing -= 1
+        for side, n_clips in _CLIPS.items():
+            chosen = [recording for recording in order if side_of[recording] == side][:n_clips]
+            if not chosen:
+                raise ValueError(
+                    f"all recordings of {label!r} have other labels too, for which they are on one "
+                    "side of training and test: use --polyphony-clips 0"
+                )
+            kept = [file for file in ours if file.recording in chosen][:n_clips]
             pool[side][label] = level_events(read_events(kept, seed, sample_rate, n_samples))
     return pool
+
+
+def _shuffled_recordings(files: Sequence[SoundFile], seed: int, label: str) -> list[str]:
+    """The recordings that the files of a label are of, in an order drawn for it."""
+    by_name = sorted(files, key=lambda file: (file.name, file.recording))
+    recordings = list(dict.fromkeys(file.recording for file in by_name))
+    rng = np.random.default_rng(derive_seed(seed, "polyphony files", label))
+    return [recordings[index] for index in rng.permutation(len(recordings))]
 
 
 def usable_labels(files: Sequence[SoundFile]) -> list[str]:

@@ -74,7 +74,7 @@ class AdditivityOptions(ScoreOptions):
     """Options of the verb `additivity`."""
 
     quadruples: Folder | None = None
-    """Quadruples that come made, in place of all below: a folder of A-COAT-2k, or one with
+    """Ready-made quadruples, in place of all below: a folder of A-COAT-2k, or one with
     quadruples.csv (columns A, B, C, D); or the word procedural, for scenes of tones like them."""
     limit: Annotated[Count, RARE] | None = None
     """At most so many of those quadruples."""
@@ -215,14 +215,17 @@ class AdditivityRun:
 def additivity_job(options: AdditivityOptions) -> Job:
     """Additivity and polyphony on procedural sounds, or on those of one or two folders.
 
-    Or additivity alone, on quadruples that come made.
+    Or additivity alone, on ready-made quadruples.
 
     Raises:
         ValueError: If there are too few events, labels or polyphonic mixtures, sounds are too
-            short, or a seed occurs twice; else as `open_sources` or `open_quadruples`.
+            short, a seed occurs twice, or options do not go together; else as `open_sources` or
+            `open_quadruples`.
     """
     if options.quadruples is not None:
         return _of_made_quadruples(options, options.quadruples)
+    if options.limit is not None:
+        raise ValueError("--limit is of --quadruples: give --events, how many there are to be")
     if len(set(options.seeds)) < len(options.seeds):
         raise ValueError(f"a seed occurs twice in {' '.join(map(str, options.seeds))}")
     if options.duration_s < SHORTEST_EVENT_S:

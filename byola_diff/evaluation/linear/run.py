@@ -61,7 +61,7 @@ class EmbedOptions(EmbeddingOptions):
     """Options of the verb `embed`."""
 
     encoder: Encoder
-    """A bundle, a kind as in cnn14:FILE, or a YAML file: see `evaluate --help-all`."""
+    """A bundle, a kind as in cnn14:FILE, or a YAML file: --help-all lists them."""
     manifest: Table
     """The clips: columns file, label, and split or fold."""
     audio_root: Folder | None = None

@@ -4,9 +4,10 @@ The text's latent is added to that of the query audio; the sum should lie where 
 does. Query and target share one audio adapter.
 
 Source:
-    Takeuchi et al., 2022, "Audio retrieval with a text modifier" (APwD), and the difference-aware
-    paper, section 5.3 and Fig. 3. They state frozen encoders, the sum, adapters with a GELU, a
-    contrastive and a multi-label loss. The shape of the adapters is unknown: see `Adapter`.
+    Takeuchi et al., 2022, "Introducing auxiliary text query-modifier to content-based audio
+    retrieval" (APwD), and the difference-aware paper, section 5.3 and Fig. 3. They state frozen
+    encoders, the sum, adapters with a GELU, a contrastive and a multi-label loss. The shape of the
+    adapters is unknown: see `Adapter`.
 """
 
 import math

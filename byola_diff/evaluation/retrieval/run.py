@@ -222,7 +222,7 @@ class RetrievalRun:
         self, named: NamedEncoder, table: PairTable, pairs: EmbeddedPairs, **trained: Any
     ) -> SystemAbout:
         """What search has to know of a system, of which `trained` says how it was trained."""
-        texts = [pair.text for pair in table.pairs if pair.split != "test"]
+        texts = [pair.text for pair in table.pairs if pair.split == "train"]
         words = self.text_encoder.vocabulary(texts)
         return SystemAbout(
             scene=table.scenes[0],

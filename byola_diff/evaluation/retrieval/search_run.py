@@ -40,7 +40,7 @@ class SearchOptions(EmbeddingOptions):
     query: Annotated[Path, "FILE"]
     """The recording to start from."""
     text: str
-    """How what is searched differs from it, as in 'add a dog, remove the rain'."""
+    """How the result should differ from it, as in 'add a dog, remove the rain'."""
     folder: Folder
     """Where to search for audio files."""
     encoder: Encoder | None = None

@@ -16,6 +16,7 @@ Source:
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -116,8 +117,9 @@ class BagOfWords:
 
 
 def _clauses(text: str) -> Iterator[list[str]]:
-    """Words by clause."""
-    return (_WORD.findall(clause) for clause in _CLAUSE_END.split(text.lower()))
+    """Words by clause; letters with accents as one sign, as in tables of pairs."""
+    composed = unicodedata.normalize("NFC", text).lower()
+    return (_WORD.findall(clause) for clause in _CLAUSE_END.split(composed))
 
 
 @lru_cache(maxsize=100_000)

@@ -180,3 +180,14 @@ def test_a_quadruple_depends_on_the_seed_and_its_number_alone():
 def test_label_is_of_what_is_added():
     [one] = ToneQuadruples(1, 0.1).read(1)
     assert one.label == " + ".join(sorted(each.timbre for each in drawn_objects(0, 0)[2]))
+
+
+def test_records_tell_folders_of_one_name_apart(tmp_path):
+    settings = []
+    for number in (1, 2, 1):
+        folder = tmp_path / str(len(settings)) / "quads"
+        for side in SIDES:
+            write_wav(folder / f"{side}.wav", sound(number), RATE)
+        (folder / "quadruples.csv").write_text("A,B,C,D\nA.wav,B.wav,C.wav,D.wav\n")
+        settings.append(open_quadruples(folder).settings())
+    assert settings[0] == settings[2] != settings[1]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from byola_diff.audio.files import write_wav
+from byola_diff.audio.files import read_audio, write_wav
 from byola_diff.evaluation.additivity.folders import list_events
 from byola_diff.evaluation.additivity.polyphony import (
     file_pool,
@@ -168,3 +168,46 @@ def test_cuts_of_one_recording_stay_on_one_side(tmp_path):
     table.write_text("\n".join(["file,label,split,group", *one_each]) + "\n")
     with pytest.raises(ValueError, match="0 labels have two"):
         usable_labels(list_events(table))
+
+
+def test_recordings_of_several_labels_stay_on_one_side(tmp_path):
+    rows = []
+    for number in range(9):
+        cut = 0.5 * np.random.default_rng(number).uniform(-1, 1, 2400)
+        write_wav(tmp_path / f"r{number}.wav", cut, RATE)
+        rows += [f"r{number}.wav,x,g{number},0,0.1", f"r{number}.wav,y,g{number},0.2,0.1"]
+    table = tmp_path / "m.csv"
+    table.write_text("\n".join(["file,label,group,start_s,duration_s", *rows]) + "\n")
+    events = list_events(table)  # which needs no splits
+    for seed in range(5):
+        pool = file_pool(events, seed, RATE, 800)
+        sides = {}
+        for side in ("train", "test"):
+            for label, start in (("x", 0), ("y", 1600)):
+                for clip in pool[side][label]:
+                    number = nearest(clip, tmp_path, start)
+                    assert sides.setdefault(number, side) == side
+        assert len(sides) == 9
+
+
+def nearest(clip, folder, start):
+    """Number of the recording that a clip is of, by correlation."""
+    cuts = [read_audio(folder / f"r{number}.wav")[0][start : start + 800] for number in range(9)]
+    return int(np.argmax([np.dot(cut, clip.numpy()) for cut in cuts]))
+
+
+def test_a_label_without_a_side_is_told(tmp_path):
+    rows = []
+    for name, labels in (("a", "xy"), ("b", "xyz"), ("c", "xz"), ("d", "yz")):
+        write_wav(tmp_path / f"{name}.wav", np.sin(np.arange(2400)) / 2, RATE)
+        rows += [f"{name}.wav,{label},{0.1 * place:g},0.1" for place, label in enumerate(labels)]
+    table = tmp_path / "m.csv"
+    table.write_text("\n".join(["file,label,start_s,duration_s", *rows]) + "\n")
+    told = set()
+    for seed in range(30):
+        try:
+            file_pool(list_events(table), seed, RATE, 800)
+        except ValueError as error:
+            told.add(str(error).partition(":")[0])
+    assert told
+    assert all("have other labels too" in text for text in told)

@@ -1,4 +1,5 @@
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -200,3 +201,10 @@ def test_empty_text(folder):
 def test_unlike_vectors_of_unlike_words():
     vectors = embed("dog", "rain", "birds").numpy()
     assert np.abs(np.corrcoef(vectors) - np.eye(3)).max() < 0.25
+
+
+def test_accents_are_one_sign_however_typed():
+    composed, apart = (unicodedata.normalize(form, "ajoute le bébé") for form in ("NFC", "NFD"))
+    assert composed != apart
+    first, second = BagOfWords().embed([composed, apart])
+    assert torch.equal(first, second)
