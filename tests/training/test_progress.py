@@ -1,6 +1,7 @@
 import csv
 import math
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -73,6 +74,22 @@ def test_time_since_the_last_look_counts_after_a_stop(small_config, pretrain, tm
     pretrain(small_config(tmp_path, training=training))
     states = load_checked(tmp_path / "checkpoints" / "step_00000007.ckpt")["callbacks"]
     assert states["TimeLimit"] == {"elapsed_s": 42.0, "untimed_steps": 0}
+
+
+def test_speed_is_that_of_steps_that_were_timed(monkeypatch):
+    now = SimpleNamespace(perf_counter=lambda: now.s, s=100.0)
+    monkeypatch.setattr(progress, "time", now)
+    loop = SimpleNamespace(max_steps=UNBOUNDED_STEPS)
+    trainer = SimpleNamespace(
+        global_step=3,
+        fit_loop=SimpleNamespace(epoch_loop=loop),
+        strategy=SimpleNamespace(broadcast=lambda value: value),
+    )
+    limit = TimeLimit(minutes=1.0, every=1)
+    limit.on_train_start(trainer, None)
+    trainer.global_step, now.s = 4, 106.0
+    limit.after_step(trainer, None, None)
+    assert loop.max_steps == 3 + 10  # of 6 s each
 
 
 def test_a_run_of_steps_goes_on_by_the_clock(small_config, pretrain, tmp_path, clock):
