@@ -2,8 +2,10 @@ import csv
 import math
 import time
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
+import pytorch_lightning as pl
 
 from byola_diff import build
 from byola_diff.storage import load_checked
@@ -79,17 +81,13 @@ def test_time_since_the_last_look_counts_after_a_stop(small_config, pretrain, tm
 def test_speed_is_that_of_steps_that_were_timed(monkeypatch):
     now = SimpleNamespace(perf_counter=lambda: now.s, s=100.0)
     monkeypatch.setattr(progress, "time", now)
-    loop = SimpleNamespace(max_steps=UNBOUNDED_STEPS)
-    trainer = SimpleNamespace(
-        global_step=3,
-        fit_loop=SimpleNamespace(epoch_loop=loop),
-        strategy=SimpleNamespace(broadcast=lambda value: value),
-    )
+    trainer = Mock(spec=pl.Trainer, global_step=3, fit_loop=Mock(), strategy=Mock())
+    trainer.strategy.broadcast = lambda value: value
     limit = TimeLimit(minutes=1.0, every=1)
     limit.on_train_start(trainer, None)
     trainer.global_step, now.s = 4, 106.0
     limit.after_step(trainer, None, None)
-    assert loop.max_steps == 3 + 10  # of 6 s each
+    assert trainer.fit_loop.epoch_loop.max_steps == 3 + 10  # of 6 s each
 
 
 def test_a_run_of_steps_goes_on_by_the_clock(small_config, pretrain, tmp_path, clock):
