@@ -108,7 +108,7 @@ def test_pages_load_nothing_from_elsewhere(site):
 def test_equations_stand_beside_their_code(site):
     page = (site / "docs/method/index.html").read_text()
     assert "arithmatex" not in page
-    assert page.count('display="block"') == 11
+    assert page.count('display="block"') == 12
     code = re.sub(r"<[^>]+>", "", page)
     assert "def mix_with_neighbour(" in code
     assert "torch.lerp(start[:, None]" in code

@@ -193,7 +193,8 @@ def statistics_of_run(
     if checkpoint is not None:
         state = load_tensors(checkpoint)["state_dict"]
         known = state["normalize.mean"].item(), state["normalize.std"].item()
-    mean, std = known or _statistics_of_clips(config)
+    # As the network holds them: a run that is resumed has no others.
+    mean, std = torch.tensor(known or _statistics_of_clips(config)).tolist()
     statistics = {"mean": mean, "std": std}
     facts = {"config": to_plain(config), "statistics": statistics, "commit": code_commit()}
     facts["identity"] = identity_of_run(config) if identity is None else identity
