@@ -39,6 +39,8 @@ def export(
         FileNotFoundError: If there is no checkpoint.
         BrokenFileError: If it is altered, or no checkpoint of pretraining.
         FileExistsError: If `out` holds anything.
+        ValueError: If it is the folder that this process works in, or weights are too large for
+            `half` precision.
         ModuleNotFoundError: If ONNX is asked for and its packages are not installed.
     """
     content = load_checked(checkpoint)

@@ -93,10 +93,7 @@ class LogMel(nn.Module):
     def mel_power(
         self, waveform: Float[Tensor, "batch sample"]
     ) -> Float[Tensor, "batch mel frame"]:
-        """Power in each mel band, by FFT; waveforms are longer than half a window.
-
-        Under autocast the last product would be rounded: see `forward`.
-        """
+        """Power in each mel band, by FFT; waveforms are longer than half a window."""
         spectrum = torch.stft(
             waveform,
             self.n_fft,
@@ -110,7 +107,8 @@ class LogMel(nn.Module):
         # re^2 + im^2 rather than abs^2: no square root, half the time of the whole front end.
         squares = torch.view_as_real(spectrum).square()
         power = squares[..., 0] + squares[..., 1]  # as sum(-1), in half the time
-        return self.mel_bank @ power
+        with torch.autocast(waveform.device.type, enabled=False):
+            return self.mel_bank @ power
 
 
 def log_mix(

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -44,16 +43,10 @@ class MeanPower(FrozenEncoder):
         return max((n_frames - 1) * self.stride_samples, self.log_mel.min_samples)
 
     def _layers(self, waveform: Float[Tensor, "batch sample"]) -> dict[str, Tensor]:
-        return {"mel_power": self._mel_power(waveform)[:, None]}
+        return {"mel_power": self.log_mel.mel_power(waveform)[:, None]}
 
     def _frames(self, waveform: Float[Tensor, "batch sample"]) -> Float[Tensor, "batch frame mel"]:
-        return self._mel_power(waveform).transpose(1, 2)
-
-    def _mel_power(
-        self, waveform: Float[Tensor, "batch sample"]
-    ) -> Float[Tensor, "batch mel frame"]:
-        with torch.autocast(waveform.device.type, enabled=False):  # there is no network to round
-            return self.log_mel.mel_power(waveform)
+        return self.log_mel.mel_power(waveform).transpose(1, 2)
 
     def _pool(self, frames: Float[Tensor, "batch frame mel"]) -> Float[Tensor, "batch dim"]:
         return frames.mean(dim=1)
