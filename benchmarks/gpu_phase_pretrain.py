@@ -73,6 +73,17 @@ def config_of(
     )
 
 
+def is_faster_compiled(steps: Path, batch: int, weight: float) -> bool:
+    """Whether the phase before measured such a step as faster with `training.compile`."""
+    rows = json.loads(steps.read_text())["steps"] if steps.is_file() else []
+    speeds = {
+        row["compiled"]: row.get("clips_per_s", 0.0)
+        for row in rows
+        if (row["batch"], row["weight"]) == (batch, weight)
+    }
+    return speeds.get(True, 0.0) > speeds.get(False, 0.0)
+
+
 def with_settings(config: PretrainConfig, settings: Sequence[str]) -> PretrainConfig:
     """The configuration with settings as `encoder.dim=512`; a ValueError if there is no such."""
     for setting in settings:
@@ -217,6 +228,9 @@ def main() -> None:
     name = f"weight_{options.weight:g}"
     left_s = options.deadline - time.monotonic()
     config = config_of(options.weight, left_s, options.device, options.scratch, name)
+    batch = config.data.batch_size
+    if is_faster_compiled(options.out / "steps.json", batch, options.weight):
+        config = with_settings(config, ["training.compile=true"])
     config = with_settings(config, options.set)
     learner = build.build_learner(config, statistics_of_run(config, None))
     trainer = build.build_trainer(config)

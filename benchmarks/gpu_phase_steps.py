@@ -5,6 +5,7 @@ Waveforms lie on the device already; what data costs shows in the log of the pre
 
 import time
 from collections.abc import Callable
+from itertools import product
 
 import torch
 from gpu_phase import parse_phase, write_json
@@ -14,6 +15,10 @@ from train_step import learner_step
 BATCHES = {"cuda": (1024, 256, 64, 4096), "cpu": (4, 2)}
 """The most telling first: time may run out."""
 WEIGHTS = (0.5, 0.0)
+COMPILED = {"cuda": (False, True), "cpu": (False,)}
+"""Step by step and with `training.compile`; on a CPU compiling alone takes a minute."""
+LEAST_S = {False: 5, True: 45}
+"""Seconds that must be left for one more case, compiled or not."""
 TIMED_S = 3.0
 """Seconds for which steps are timed at each size."""
 WARM_UP, MOST_STEPS = {"cuda": 3, "cpu": 1}, 200
@@ -74,26 +79,28 @@ def main() -> None:
     options = parse_phase(__doc__)
     precision = "bfloat16" if options.device == "cuda" else "float32"
     found: dict = {"precision": precision, "commit": options.commit, "steps": [], "profiles": {}}
-    for batch in BATCHES[options.device]:
-        for weight in WEIGHTS:
-            if found["steps"] and time.monotonic() > options.deadline - 5:
-                continue
-            row: dict[str, object] = {"batch": batch, "weight": weight}
-            try:
-                device, hidden = torch.device(options.device), PROJECTION_HIDDEN[options.device]
-                step = learner_step(precision, weight, batch, device, hidden)
-                row |= timed(step, batch, min(TIMED_S, options.seconds / 16), options.device)
-            except RuntimeError as error:  # out of memory among them: other sizes may fit
-                step, row["error"] = None, str(error).splitlines()[0][:200]
-            found["steps"].append(row)
+    device, hidden = torch.device(options.device), PROJECTION_HIDDEN[options.device]
+    cases = product(BATCHES[options.device], WEIGHTS, COMPILED[options.device])
+    for batch, weight, is_compiled in cases:
+        left_s = options.deadline - time.monotonic()
+        if found["steps"] and left_s < LEAST_S[is_compiled]:
+            continue
+        row: dict[str, object] = {"batch": batch, "weight": weight, "compiled": is_compiled}
+        try:
+            step = learner_step(precision, weight, batch, device, hidden, is_compiled)
+            row |= timed(step, batch, min(TIMED_S, options.seconds / 16), options.device)
+        except RuntimeError as error:  # out of memory among them: other sizes may fit
+            step, row["error"] = None, str(error).splitlines()[0][:200]
+        found["steps"].append(row)
+        write_json(options.out / "steps.json", found)
+        print(row, flush=True)
+        if step and batch == BATCHES[options.device][0]:
+            name = f"{weight:g} compiled" if is_compiled else f"{weight:g}"
+            found["profiles"][name] = attempted_profile(step, options.device)
             write_json(options.out / "steps.json", found)
-            print(row, flush=True)
-            if step and batch == BATCHES[options.device][0]:
-                found["profiles"][f"{weight:g}"] = attempted_profile(step, options.device)
-                write_json(options.out / "steps.json", found)
-            step = None
-            if options.device == "cuda":
-                torch.cuda.empty_cache()
+        step = None
+        if options.device == "cuda":
+            torch.cuda.empty_cache()
 
 
 def _seconds(step: Callable[[int], None], n_steps: int, device: str) -> float:

@@ -101,9 +101,10 @@ def learner_step(
     batch: int,
     device: torch.device,
     projection_hidden: int = 4096,
+    torch_compile: bool = False,
 ) -> Callable[[int], None]:
     """One whole step on waveforms that lie on the device already; waits for nothing."""
-    config = _config(precision, weight, projection_hidden)
+    config = _config(precision, weight, projection_hidden, torch_compile)
     learner = build_learner(config, STATISTICS).to(device)
     optimizer = learner.configure_optimizers()
     waveform = torch.randn(batch, UNIT_SAMPLES, device=device) / 10
@@ -157,12 +158,17 @@ def measure(variant: str, batch: int, n_steps: int, device: torch.device) -> dic
     return {part: clock.seconds[part] / n_steps for part in PARTS}
 
 
-def _config(precision: Precision, weight: float, projection_hidden: int = 4096) -> PretrainConfig:
+def _config(
+    precision: Precision, weight: float, hidden: int = 4096, torch_compile: bool = False
+) -> PretrainConfig:
+    training = TrainingConfig(
+        steps=1, precision=precision, projection_hidden=hidden, compile=torch_compile
+    )
     return PretrainConfig(
         front_end=FrontEndConfig(window_samples=400, n_fft=400, f_min_hz=50.0, f_max_hz=8000.0),
         data=DataConfig(source="procedural"),
         objective=ObjectiveConfig(difference_weight=weight),
-        training=TrainingConfig(steps=1, precision=precision, projection_hidden=projection_hidden),
+        training=training,
     )
 
 

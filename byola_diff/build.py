@@ -57,6 +57,8 @@ def build_learner(
             predicts_differences=objective.difference_weight > 0,
             predicts_sums=objective.sum_weight > 0 and objective.sum_space == "projection",
         ).to(memory_format=torch.channels_last)
+    for branch in (pair.online, pair.target):
+        branch.uses_torch_compile = training.compile
     if network is not None:
         for branch in (pair.online, pair.target):
             branch.encoder.load_state_dict(network.state_dict())

@@ -249,6 +249,9 @@ class TrainingConfig:
     """Processes on each node. "auto" is one for each GPU, or one on a CPU."""
     nodes: int = 1
     """Machines."""
+    compile: bool = False
+    """Whether `torch.compile` fuses the operations of the encoders in a step. Meant for GPUs: on a
+    CPU the package's own fused operations are faster."""
     deterministic: bool = False
     """Only operations that give the same bits each time, at some cost of speed on a GPU."""
     sync_batchnorm: bool = False

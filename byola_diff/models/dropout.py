@@ -11,13 +11,15 @@ from byola_diff.models.kernels import Kernels
 class FastDropout(nn.Dropout):
     """`nn.Dropout`, with 16 random bits to a value on the CPU, where a draw is worth ten products.
 
-    The probability is rounded to 1/65536. Elsewhere, and in eval mode, it is `nn.Dropout` itself.
+    The probability is rounded to 1/65536. Elsewhere, in eval mode and within `torch.compile` it is
+    `nn.Dropout` itself.
     """
 
     def forward(self, input: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
         """Values set to 0 with probability `p`, the others scaled by 1 / (1 - p)."""
         dropped = round(self.p * 65536)
-        if not self.training or input.device.type != "cpu" or dropped == 65536:
+        is_slow = input.device.type == "cpu" and not torch.compiler.is_compiling()
+        if not self.training or not is_slow or dropped == 65536:
             return super().forward(input)
         # Four 16-bit values from each 64-bit draw, over the whole signed range.
         draws = torch.empty((input.numel() + 3) // 4, dtype=torch.int64, device=input.device)

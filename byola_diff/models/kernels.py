@@ -22,7 +22,12 @@ class Kernels(NamedTuple):
 
     @classmethod
     def of(cls, values: Tensor) -> "Kernels | None":
-        """Those for values like these; None where there are none, or no compiler."""
+        """Those for values like these; None where there are none, or no compiler.
+
+        None within `torch.compile` too, which can't look into them.
+        """
+        if torch.compiler.is_compiling():
+            return None
         if values.device.type != "cpu" or values.dtype not in _SUFFIX or not values.numel():
             return None
         library = compiled_library(_SOURCE)

@@ -1,6 +1,8 @@
 """The online network and its averaged twin, the target network."""
 
 import copy
+from collections.abc import Callable
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -16,11 +18,15 @@ class Branch(nn.Module):
     def __init__(self, encoder: AudioNTT, projection_hidden: int, projection_dim: int) -> None:
         super().__init__()
         self.encoder = encoder
+        self.uses_torch_compile = False
+        """Whether `torch.compile` fuses the operations of `represent`."""
         self.projector = mlp_head(encoder.dim, projection_hidden, projection_dim)
 
     def represent(self, view: Float[Tensor, "batch 1 mel frame"]) -> Float[Tensor, "batch dim"]:
         """Pooled representation, always float32: losses must not see autocast's rounding."""
-        return mean_max_pool_float32(self.encoder(view))
+        return (_compiled_represent() if self.uses_torch_compile else _represent)(
+            self.encoder, view
+        )
 
     def forward(
         self, view: Float[Tensor, "batch 1 mel frame"]
@@ -57,6 +63,16 @@ class OnlineTargetPair(nn.Module):
         # Made last, so that the weights above do not depend on whether it exists.
         self.difference_predictor = mlp_head(*widths) if predicts_differences else None
         self.sum_predictor = mlp_head(*widths) if predicts_sums else None
+
+
+def _represent(encoder: AudioNTT, view: Tensor) -> Tensor:
+    return mean_max_pool_float32(encoder(view))
+
+
+@cache
+def _compiled_represent() -> Callable[[AudioNTT, Tensor], Tensor]:
+    # Here rather than around the whole loss, whose passes would be compiled one by one.
+    return torch.compile(_represent, dynamic=False)
 
 
 def mlp_head(dim_in: int, dim_hidden: int = 4096, dim_out: int = 256) -> nn.Sequential:

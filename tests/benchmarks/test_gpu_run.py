@@ -161,3 +161,26 @@ def test_settings_of_a_run_are_given_by_name(tmp_path, monkeypatch):
     for wrong in ("encoder.width=3", "nothing.dim=3", "seed=3"):
         with pytest.raises(ValueError, match="no setting of a pretraining run"):
             with_settings(config, [wrong])
+
+
+def test_pretraining_is_compiled_where_that_was_measured_as_faster(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    from gpu_phase_pretrain import is_faster_compiled
+
+    def row(batch, weight, compiled, **figures):
+        return {"batch": batch, "weight": weight, "compiled": compiled} | figures
+
+    steps = tmp_path / "steps.json"
+    assert not is_faster_compiled(steps, 8, 0.5)
+    rows = [
+        row(8, 0.5, False, clips_per_s=10.0),
+        row(8, 0.5, True, clips_per_s=11.0),
+        row(8, 0.0, False, clips_per_s=10.0),
+        row(8, 0.0, True, clips_per_s=9.0),
+        row(4, 0.5, False, clips_per_s=10.0),
+        row(4, 0.5, True, error="no Triton"),
+        row(2, 0.5, True, clips_per_s=10.0),
+    ]
+    steps.write_text(json.dumps({"steps": rows}))
+    cases = ((8, 0.5), (8, 0.0), (4, 0.5), (2, 0.0))
+    assert [is_faster_compiled(steps, *case) for case in cases] == [True, False, False, False]

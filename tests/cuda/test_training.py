@@ -35,12 +35,15 @@ def test_a_step_in_bfloat16_is_near_the_one_in_float32(make_learner, device):
         assert values[-1] < values[1] < 8
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("precision", "compiled"), [("float32", False), ("bfloat16", False), ("bfloat16", True)]
+)
 def test_resumed_run_has_the_same_bits_in_deterministic_mode(
-    precision, device, store, small_config, pretrain, assert_same_training, tmp_path
+    precision, compiled, device, store, small_config, pretrain, assert_same_training, tmp_path
 ):
     def config(name, steps):
         training = {"steps": steps, "deterministic": True, "precision": precision}
+        training["compile"] = compiled
         training["accelerator"] = "gpu" if device.type == "cuda" else "cpu"
         data = {"source": "resident", "root": store}
         return small_config(tmp_path / name, data=data, training=training)
