@@ -79,6 +79,7 @@ def main() -> None:
     options = parse_phase(__doc__)
     precision = "bfloat16" if options.device == "cuda" else "float32"
     found: dict = {"precision": precision, "commit": options.commit, "steps": [], "profiles": {}}
+    torch.backends.cudnn.benchmark = True  # as `build_trainer` does
     device, hidden = torch.device(options.device), PROJECTION_HIDDEN[options.device]
     cases = product(BATCHES[options.device], WEIGHTS, COMPILED[options.device])
     for batch, weight, is_compiled in cases:

@@ -134,6 +134,8 @@ def build_trainer(config: PretrainConfig, resumed: bool = False) -> pl.Trainer:
         sync_batchnorm=training.sync_batchnorm,
         max_steps=n_steps,
         deterministic=training.deterministic,
+        # Batches of a run are of one size: the fastest convolutions are worth looking for.
+        benchmark=use_gpu(config) and not training.deterministic,
         accumulate_grad_batches=training.accumulate,
         callbacks=[*_callbacks(config, world_size), logs],
         plugins=[CheckedCheckpointIO()],

@@ -1,7 +1,7 @@
 """The LightningDataModule: waveform batches by step, from a loader or made on the device."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import get_all_start_methods
 from typing import Any
@@ -61,6 +61,7 @@ class ClipModule(LightningDataModule):
             pin_memory=not on_device and self._device.type == "cuda",
             multiprocessing_context=method if num_workers else None,
         )
+        self._loader.trains_on = self._device
         return self._loader
 
     @property
@@ -76,6 +77,7 @@ class RunLoader(DataLoader):
     """
 
     waited_s = 0.0
+    trains_on = torch.device("cpu")
 
     def __len__(self) -> int:
         """Steps of the whole run, those before the range too: so Lightning counts them."""
@@ -85,7 +87,7 @@ class RunLoader(DataLoader):
         """The batches that the sampler names."""
         batches = super().__iter__()
         while True:
-            start = time.perf_counter()
+            start, step_is_over = time.perf_counter(), _end_of_step(self.trains_on)
             try:
                 batch = next(batches, None)
             except RuntimeError as error:
@@ -93,7 +95,8 @@ class RunLoader(DataLoader):
                     raise
                 # As by Ctrl-C while they start, before they leave it to this process.
                 batch = {"error": ChildProcessError(str(error))}
-            self.waited_s += time.perf_counter() - start
+            if step_is_over():  # a GPU that is at work still does not wait
+                self.waited_s += time.perf_counter() - start
             if batch is None:
                 return
             yield batch
@@ -104,6 +107,15 @@ class RunLoader(DataLoader):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing to load."""
+
+
+def _end_of_step(device: torch.device) -> Callable[[], bool]:
+    """Says whether the device has done all that it was given before now."""
+    if device.type != "cuda":
+        return lambda: True
+    event = torch.cuda.Event()
+    event.record(torch.cuda.current_stream(device))
+    return event.query
 
 
 @dataclass

@@ -10,7 +10,7 @@ from byola_diff.audio.waveform import as_waveform
 from byola_diff.clips.folder import FolderSource
 from byola_diff.clips.order import crop_draws, crop_starts
 from byola_diff.clips.source import ClipSource, TooManyRejectedError
-from byola_diff.clips.stored import PackedSource, ResidentSource, StoreTooLargeError
+from byola_diff.clips.stored import PackedSource, ResidentSource, StoreTooLargeError, _check_fits
 from byola_diff.training.clip_module import StepBatches
 from tests.store.store_maker import RATE, pack, write_sounds
 
@@ -159,9 +159,23 @@ def test_number_of_workers_changes_nothing(tmp_path, store):
 
 
 def test_resident_store_has_to_fit(three, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 100))
+    store = three[0].store
+    needed = 2 * int(store.shard_samples.sum())
+    free_and_total = [needed - 1, 0]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: tuple(free_and_total))
     with pytest.raises(StoreTooLargeError, match=r"--data\.source packed"):
-        ResidentSource(three[0].store, crop_samples=CROP, seed=3, device="cuda")
+        ResidentSource(store, crop_samples=CROP, seed=3, device="cuda")
+    # A quarter of the memory is for training.
+    free_and_total[:] = [2 * needed - 1, 4 * needed]
+    with pytest.raises(StoreTooLargeError, match="beside the 25%"):
+        ResidentSource(store, crop_samples=CROP, seed=3, device="cuda")
+
+
+def test_resident_store_that_just_fits_is_loaded(three, monkeypatch):
+    store = three[0].store
+    needed = 2 * int(store.shard_samples.sum())
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * needed, 4 * needed))
+    _check_fits(store, torch.device("cuda"))
 
 
 def test_peaks_are_clipped_in_all_sources(tmp_path):

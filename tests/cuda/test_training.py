@@ -3,6 +3,7 @@ import torch
 
 from byola_diff import build
 from byola_diff.sounds import training_batch
+from byola_diff.training.clip_module import _end_of_step
 
 
 @pytest.fixture
@@ -33,6 +34,17 @@ def test_a_step_in_bfloat16_is_near_the_one_in_float32(make_learner, device):
     assert losses["bfloat16"][0] == pytest.approx(losses["float32"][0], abs=0.05)
     for values in losses.values():
         assert values[-1] < values[1] < 8
+
+
+def test_the_end_of_a_step_is_told_without_waiting_for_it(device):
+    factors = torch.ones(4096, 4096, device=device)
+    for _ in range(20 if device.type == "cuda" else 0):
+        factors @ factors
+    is_over = _end_of_step(device)
+    assert is_over() == (device.type == "cpu")
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    assert is_over()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import copy
 
+import jaxtyping
 import pytest
 import torch
 from torch import nn
@@ -16,7 +17,11 @@ pytestmark = pytest.mark.slow  # compiling takes half a minute
 
 @pytest.fixture(autouse=True)
 def whole_graph(monkeypatch):
-    """Compile to one graph or fail: a break would leave the operations after it unfused."""
+    """Compile to one graph or fail: a break would leave the operations after it unfused.
+
+    Checks of shapes, which users do not have, can't be compiled.
+    """
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     compiled = torch.compile(pair_module._represent, dynamic=False, fullgraph=True)
     monkeypatch.setattr(pair_module, "_compiled_represent", lambda: compiled)
     yield
@@ -49,10 +54,12 @@ def trained_step(pair, running_statistics):
     return terms
 
 
-@pytest.mark.parametrize("network", [AudioNTT2020(16, 32), AudioNTT2022(16, 320)])
-@pytest.mark.parametrize("running_statistics", ["views", "all"])
-def test_values_gradients_and_running_statistics(network, running_statistics):
-    plain = make_pair(network)
+@pytest.mark.parametrize(
+    ("network", "dim", "running_statistics"),
+    [(AudioNTT2022, 320, "views"), (AudioNTT2020, 32, "all")],
+)
+def test_values_gradients_and_running_statistics(network, dim, running_statistics):
+    plain = make_pair(network(16, dim))
     fused = compiled_twin(plain)
     found, expected = (trained_step(each, running_statistics) for each in (fused, plain))
     for term, value in expected.items():
@@ -61,8 +68,8 @@ def test_values_gradients_and_running_statistics(network, running_statistics):
         assert (weight.grad is None) == (wanted.grad is None), name
         if wanted.grad is not None:
             # A bias before a batch normalisation has no gradient but rounding.
-            error = (weight.grad - wanted.grad).norm() / (wanted.grad.norm() + 1e-3)
-            assert error < 1e-3, name
+            error = (weight.grad - wanted.grad).norm()
+            assert error < 1e-3 * wanted.grad.norm() + 1e-5, name
     for (name, buffer), wanted in zip(fused.named_buffers(), plain.buffers(), strict=True):
         torch.testing.assert_close(buffer, wanted, msg=lambda text, name=name: f"{name}: {text}")
 

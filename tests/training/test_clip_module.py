@@ -94,6 +94,18 @@ def test_loader_counts_the_time_it_is_waited_for():
     assert 0.15 <= loader.waited_s < 0.25
 
 
+def test_a_device_that_is_at_work_does_not_wait(monkeypatch):
+    """A GPU lags behind the host: only where it has done all before does it wait for a batch."""
+    is_over = iter([False, True, True, False])
+    module = "byola_diff.training.clip_module"
+    monkeypatch.setattr(f"{module}._end_of_step", lambda device: lambda: next(is_over))
+    ticks = iter(range(100))
+    monkeypatch.setattr(f"{module}.time.perf_counter", lambda: next(ticks))
+    loader = RunLoader(StepBatches(Numbers(), 7, 2, 0, 1), batch_size=None, sampler=range(3))
+    assert len([*loader]) == 3
+    assert loader.waited_s == 2  # a tick for each of the batches that were waited for
+
+
 def test_loader_has_no_state(small_config, tmp_path):
     loader = RunLoader(StepBatches(Numbers(), 7, 2, 0, 1), batch_size=None)
     assert loader.state_dict() == {}
