@@ -82,7 +82,7 @@ class RetrievalOptions(ScoreOptions, EmbeddingOptions):
 
 
 def retrieval_jobs(options: RetrievalOptions) -> list[Job]:
-    """A job for all scenes of each table of `--pairs`; all is checked before any clip is embedded.
+    """A job for each scene of the tables of `--pairs`; all is checked before any clip is embedded.
 
     Raises:
         ValueError: If a table or an option can't be used, a scene lacks pairs to train on or to
@@ -103,35 +103,31 @@ def retrieval_jobs(options: RetrievalOptions) -> list[Job]:
                     "in two commands with --out of their own"
                 )
             table_of[scene] = path
-        run = RetrievalRun(path, table, options, text_encoder)
-        for scene in run.scenes:
-            with located(f"{path}: scene {scene.scenes[0]}: "):
-                retrieval_parts(scene, options.seeds[0], run.rules)
-                if not scene.in_split("test"):
+        manifest = pair_manifest(table)  # of all scenes, for encoders that take statistics
+        for scene in table.scenes:
+            run = RetrievalRun(path, table.of_scene(scene), options, text_encoder)
+            with located(f"{path}: scene {scene}: "):
+                retrieval_parts(run.table, options.seeds[0], run.rules)
+                if not run.table.in_split("test"):
                     raise ValueError("no test pairs: add rows of split test")
-        task = _task_name(run.scenes[0]) if len(run.scenes) == 1 else "apwd"
-        manifest = pair_manifest(table)
-        jobs.append(Job(PROTOCOL, task, run.settings(), run.records, run.plan, manifest))
+            jobs.append(Job(PROTOCOL, run.task, run.settings(), run.records, run.plan, manifest))
     return jobs
-
-
-def _task_name(table: PairTable) -> str:
-    return f"apwd_{table.scenes[0]}"
 
 
 @dataclass(frozen=True)
 class RetrievalRun:
-    """How encoders are evaluated on a table, whatever the encoder."""
+    """How encoders are evaluated on the pairs of a scene, whatever the encoder."""
 
     path: Path
     table: PairTable
+    """The pairs of one scene of the table at `path`."""
     options: RetrievalOptions
     text_encoder: TextEncoder
 
     @property
-    def scenes(self) -> list[PairTable]:
-        """The pairs of each scene."""
-        return [self.table.of_scene(scene) for scene in self.table.scenes]
+    def task(self) -> str:
+        """Name of the scene's task."""
+        return f"apwd_{self.table.scenes[0]}"
 
     @property
     def rules(self) -> RetrievalRules:
@@ -144,6 +140,9 @@ class RetrievalRun:
         found = deviations(self.options, "epochs", "seeds")
         if self.options.text_encoder == BAG_OF_WORDS:
             found.append("text encoder: bag-of-words, not DistilBERT")
+        counts = {split: len(self.table.in_split(split)) for split in SPLITS}
+        used = {"training pairs": counts["train"] + counts["valid"], "gallery": counts["test"]}
+        found += _table_deviations(self.path) + count_deviations(used, _PUBLISHED)
         return {
             **asdict(self.rules),
             "seeds": list(self.options.seeds),
@@ -151,44 +150,30 @@ class RetrievalRun:
             "text_encoder_sha256": self.text_encoder.content_hash,
             "standardised": "audio embeddings, by the clips of training pairs",
             "device": torch.device(self.options.device).type,
-            "deviations": found + _table_deviations(self.path),
-        }
-
-    def _scene_settings(self, table: PairTable) -> dict[str, Any]:
-        """`settings` with what is particular to the pairs of a scene."""
-        settings = self.settings()
-        counts = {split: len(table.in_split(split)) for split in SPLITS}
-        used = {"training pairs": counts["train"] + counts["valid"], "gallery": counts["test"]}
-        return settings | {
             "n_pairs": counts,
-            "pairs_sha256": hashlib.sha256(repr(table.pairs).encode()).hexdigest(),
-            "deviations": settings["deviations"] + count_deviations(used, _PUBLISHED),
+            "pairs_sha256": hashlib.sha256(repr(self.table.pairs).encode()).hexdigest(),
+            "deviations": found,
         }
-
-    def records(self, named: NamedEncoder) -> Iterator[ScoreRecord]:
-        """The record of each scene; systems are written before, and an example after it."""
-        for table in self.scenes:
-            yield from self._scene_records(named, table)
 
     def plan(self, named: NamedEncoder) -> Iterator[str]:
         """What `records` would do, in words; nothing is embedded."""
-        options = self.options
-        for table in self.scenes:
-            manifest, n_test = pair_manifest(table), len(table.in_split("test"))
-            yield (
-                f"{named.name} ({named.encoder.sample_rate} Hz, "
-                f"{named.encoder.scene_embedding_size}-dimensional, {named.content_hash[:8]}) on "
-                f"{_task_name(table)}: {len(manifest.clips)} clips, "
-                f"{count_embedded(named, manifest, options)} of them cached; "
-                f"{len(table.pairs) - n_test} training pairs, {n_test} queries; "
-                f"{len(options.seeds)} systems of {options.epochs} epochs "
-                f"with {options.text_encoder}"
-            )
+        options, manifest = self.options, pair_manifest(self.table)
+        n_test = len(self.table.in_split("test"))
+        yield (
+            f"{named.name} ({named.encoder.sample_rate} Hz, "
+            f"{named.encoder.scene_embedding_size}-dimensional, {named.content_hash[:8]}) on "
+            f"{self.task}: {len(manifest.clips)} clips, "
+            f"{count_embedded(named, manifest, options)} of them cached; "
+            f"{len(self.table.pairs) - n_test} training pairs, {n_test} queries; "
+            f"{len(options.seeds)} systems of {options.epochs} epochs "
+            f"with {options.text_encoder}"
+        )
 
-    def _scene_records(self, named: NamedEncoder, table: PairTable) -> Iterator[ScoreRecord]:
-        start, options, task = time.monotonic(), self.options, _task_name(table)
+    def records(self, named: NamedEncoder) -> Iterator[ScoreRecord]:
+        """The record of the scene; systems are written before, and an example after it."""
+        start, options, table, task = time.monotonic(), self.options, self.table, self.task
         pairs, mean, deviation = embed_scene(table, named, self.text_encoder, options)
-        settings = self._scene_settings(table)
+        settings = self.settings()
         folder = options.systems / system_name(task, named, settings)
         scores: dict[str, dict[str, float]] = {f"recall@{k}": {} for k in _KS}
         best_epochs: dict[str, int] = {}
@@ -202,7 +187,7 @@ class RetrievalRun:
                 scores[f"recall@{k}"][f"seed {seed}"] = recall_at_k(ranks, k)
             best_epochs[f"seed {seed}"] = trained.best_epoch
             how = {"seed": seed, "best_epoch": trained.best_epoch, "settings": settings}
-            about = self._about(named, table, pairs, **how)
+            about = self._about(named, pairs, **how)
             system = RetrievalSystem(trained.network, mean, deviation, about)
             save_system(system, folder / f"seed_{seed}")
         probe = {"best_epochs": best_epochs, "systems": str(folder)}
@@ -218,14 +203,12 @@ class RetrievalRun:
         except (ModuleNotFoundError, AudioFileError) as error:  # scores stand without it
             print(f"no exhibit of {self.path}: {error}", file=sys.stderr)
 
-    def _about(
-        self, named: NamedEncoder, table: PairTable, pairs: EmbeddedPairs, **trained: Any
-    ) -> SystemAbout:
+    def _about(self, named: NamedEncoder, pairs: EmbeddedPairs, **trained: Any) -> SystemAbout:
         """What search has to know of a system, of which `trained` says how it was trained."""
-        texts = [pair.text for pair in table.pairs if pair.split == "train"]
+        texts = [pair.text for pair in self.table.pairs if pair.split == "train"]
         words = self.text_encoder.vocabulary(texts)
         return SystemAbout(
-            scene=table.scenes[0],
+            scene=self.table.scenes[0],
             encoder=named.name,
             encoder_sha256=named.content_hash,
             statistics=named.statistics,
@@ -234,7 +217,7 @@ class RetrievalRun:
             audio_features=pairs.audio.shape[1],
             text_features=pairs.text.shape[1],
             dim=self.rules.dim,
-            classes=table.classes,
+            classes=self.table.classes,
             pairs=str(self.path.resolve()),
             words=None if words is None else tuple(sorted(words)),
             **trained,
