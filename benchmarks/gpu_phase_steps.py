@@ -5,7 +5,6 @@ Waveforms lie on the device already; what data costs shows in the log of the pre
 
 import time
 from collections.abc import Callable
-from itertools import product
 
 import torch
 from gpu_phase import parse_phase, write_json
@@ -81,7 +80,12 @@ def main() -> None:
     found: dict = {"precision": precision, "commit": options.commit, "steps": [], "profiles": {}}
     torch.backends.cudnn.benchmark = True  # as `build_trainer` does
     device, hidden = torch.device(options.device), PROJECTION_HIDDEN[options.device]
-    cases = product(BATCHES[options.device], WEIGHTS, COMPILED[options.device])
+    cases = [
+        (batch, weight, is_compiled)
+        for batch in BATCHES[options.device]
+        for weight in WEIGHTS
+        for is_compiled in COMPILED[options.device]
+    ]
     for batch, weight, is_compiled in cases:
         left_s = options.deadline - time.monotonic()
         if found["steps"] and left_s < LEAST_S[is_compiled]:

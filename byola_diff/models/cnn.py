@@ -126,8 +126,8 @@ def _run_block(block: nn.Sequential, maps: Tensor) -> Tensor:
         # The same but for rounding: one pass over the maps instead of four.
         return relu(pool(_normed_convolution(convolution, norm, maps)))
     maps = convolution(maps)
-    fuses = maps.device.type == "cpu" and isinstance(norm, nn.BatchNorm2d)
-    if fuses and not torch.compiler.is_compiling():
+    is_ours = maps.device.type == "cpu" and not torch.compiler.is_compiling()
+    if is_ours and isinstance(norm, nn.BatchNorm2d):
         return norm_relu_pool(maps, norm)  # the same, in a fraction of the time
     return pool(relu(norm(maps)))
 
