@@ -23,6 +23,7 @@ from byola_diff.allocator import keep_freed_memory
 from byola_diff.atomic import atomic_path
 from byola_diff.config import (
     DataConfig,
+    EncoderConfig,
     FrontEndConfig,
     ObjectiveConfig,
     PretrainConfig,
@@ -73,15 +74,17 @@ def config_of(
     )
 
 
-def is_faster_compiled(steps: Path, batch: int, weight: float) -> bool:
-    """Whether the phase before measured such a step as faster with `training.compile`."""
+def is_faster_compiled(steps: Path, config: PretrainConfig) -> bool:
+    """Whether the phase before measured such steps as faster with `training.compile`."""
     rows = json.loads(steps.read_text())["steps"] if steps.is_file() else []
+    case = config.data.batch_size, config.objective.difference_weight
     speeds = {
-        row["compiled"]: row.get("clips_per_s", 0.0)
+        row.get("compiled", False): row["clips_per_s"]
         for row in rows
-        if (row["batch"], row["weight"]) == (batch, weight)
+        if (row["batch"], row["weight"]) == case and "clips_per_s" in row
     }
-    return speeds.get(True, 0.0) > speeds.get(False, 0.0)
+    measured = config.encoder == EncoderConfig() and speeds.keys() == {True, False}
+    return measured and speeds[True] > speeds[False]
 
 
 def with_settings(config: PretrainConfig, settings: Sequence[str]) -> PretrainConfig:
@@ -117,6 +120,7 @@ class WriteEncoders(pl.Callback):
     def __init__(self, config: PretrainConfig, name: str, options: Any) -> None:
         self.config, self.name, self.options = config, name, options
         self.figures: dict[str, Any] = {"commit": options.commit, "scores": {}, "files": []}
+        self.figures["compiled"] = config.training.compile
         self.score = self._open_score(options.corpus / "labelled" / "manifest.csv")
         self._is_half_written = False
 
@@ -228,10 +232,10 @@ def main() -> None:
     name = f"weight_{options.weight:g}"
     left_s = options.deadline - time.monotonic()
     config = config_of(options.weight, left_s, options.device, options.scratch, name)
-    batch = config.data.batch_size
-    if is_faster_compiled(options.out / "steps.json", batch, options.weight):
-        config = with_settings(config, ["training.compile=true"])
     config = with_settings(config, options.set)
+    if is_faster_compiled(options.out / "steps.json", config):
+        # What is asked for by name is done as asked.
+        config = with_settings(config, ["training.compile=true", *options.set])
     learner = build.build_learner(config, statistics_of_run(config, None))
     trainer = build.build_trainer(config)
     # No checkpoints, which take seconds and cannot be brought back: what counts are the bundles.

@@ -82,9 +82,9 @@ def main() -> None:
     device, hidden = torch.device(options.device), PROJECTION_HIDDEN[options.device]
     cases = [
         (batch, weight, is_compiled)
+        for is_compiled in COMPILED[options.device]
         for batch in BATCHES[options.device]
         for weight in WEIGHTS
-        for is_compiled in COMPILED[options.device]
     ]
     for batch, weight, is_compiled in cases:
         left_s = options.deadline - time.monotonic()
@@ -94,8 +94,8 @@ def main() -> None:
         try:
             step = learner_step(precision, weight, batch, device, hidden, is_compiled)
             row |= timed(step, batch, min(TIMED_S, options.seconds / 16), options.device)
-        except RuntimeError as error:  # out of memory among them: other sizes may fit
-            step, row["error"] = None, str(error).splitlines()[0][:200]
+        except Exception as error:  # out of memory, or a compiler's: other cases may do
+            step, row["error"] = None, f"{type(error).__name__}: {error}".splitlines()[0][:200]
         found["steps"].append(row)
         write_json(options.out / "steps.json", found)
         print(row, flush=True)
@@ -104,6 +104,7 @@ def main() -> None:
             found["profiles"][name] = attempted_profile(step, options.device)
             write_json(options.out / "steps.json", found)
         step = None
+        torch.compiler.reset()  # there is a limit to what is compiled of a function
         if options.device == "cuda":
             torch.cuda.empty_cache()
 

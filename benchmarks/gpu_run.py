@@ -38,7 +38,7 @@ NEEDED = (
     *("soundfile", "jsonargparse", "docstring_parser", "pydantic", "yaml"),
 )
 OF_USE = {"soxr": "recordings that are not at 16 kHz are left out", "pytest": "no CUDA tests"}
-SHARES = {"facts": (0.10, 60), "steps": (0.2, 150), "corpus": (0.10, 60)}
+SHARES = {"facts": (0.15, 120), "steps": (0.2, 150), "corpus": (0.10, 60)}
 """Share of the time that a phase may take, and the most seconds."""
 LEAST_S = {"cuda": 20, "cpu": 13}
 """Seconds that each phase gets even so: less than it takes to start is of no use."""

@@ -2,7 +2,8 @@
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def build_trainer(config: PretrainConfig, resumed: bool = False) -> pl.Trainer:
         sync_batchnorm=training.sync_batchnorm,
         max_steps=n_steps,
         deterministic=training.deterministic,
-        # Batches of a run are of one size: the fastest convolutions are worth looking for.
+        # Batches of a run are of one size, so that it pays to look for the fastest convolutions.
         benchmark=use_gpu(config) and not training.deterministic,
         accumulate_grad_batches=training.accumulate,
         callbacks=[*_callbacks(config, world_size), logs],
@@ -192,10 +193,22 @@ def nearest_neighbour_score(
     def score(learner: Learner) -> dict[str, float]:
         encoder = online_encoder(learner)
         options = ExtractionOptions(device=learner.device, progress=False)
-        embeddings = embed_clips(encoder, manifest, options=options)
+        with _any_length():
+            embeddings = embed_clips(encoder, manifest, options=options)
         return {"knn/accuracy": nearest_neighbour_accuracy(embeddings, manifest)}
 
     return score
+
+
+@contextmanager
+def _any_length() -> Iterator[None]:
+    """Within, cuDNN does not look for the fastest convolution anew for each length of clips."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def online_encoder(learner: Learner) -> AudioEncoder:

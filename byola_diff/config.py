@@ -250,8 +250,8 @@ class TrainingConfig:
     nodes: int = 1
     """Machines."""
     compile: bool = False
-    """Whether `torch.compile` fuses the operations of the encoders in a step. Meant for GPUs: on a
-    CPU the package's own fused operations are faster."""
+    """Whether `torch.compile` fuses the operations of the encoders in a step, for GPUs; not with
+    `sync_batchnorm`. On a CPU the package has fused operations of its own."""
     deterministic: bool = False
     """Only operations that give the same bits each time, at some cost of speed on a GPU."""
     sync_batchnorm: bool = False
@@ -280,6 +280,11 @@ class TrainingConfig:
             raise ValueError(
                 f"training.steps ({self.steps}) and training.minutes ({self.minutes:g}) both bound "
                 "the run: give one, and null for the other, as in --training.steps null"
+            )
+        if self.compile and self.sync_batchnorm:
+            raise ValueError(
+                "training.compile can't fuse what training.sync_batchnorm sends to other "
+                "processes: leave one of them out"
             )
         share, devices = self.warmup_share, self.devices
         _require(0 < share <= 1, "training.warmup_share", "in (0, 1]", share)

@@ -1,7 +1,9 @@
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import soundfile
 import torch
 
@@ -30,6 +32,42 @@ def test_weight_zero_starts_from_the_same_weights(small_config, tmp_path):
     both = build.build_learner(small_config(tmp_path), (0.0, 1.0)).pair.state_dict()
     assert without.difference_predictor is None
     assert all(torch.equal(value, both[key]) for key, value in without.state_dict().items())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_both_branches_are_compiled_where_asked(small_config, tmp_path, compiled):
+    config = small_config(tmp_path, training={"compile": compiled})
+    pair = build.build_learner(config, (0.0, 1.0)).pair
+    assert [pair.online.uses_torch_compile, pair.target.uses_torch_compile] == [compiled] * 2
+
+
+def test_compiled_with_synchronised_statistics_is_refused(small_config, tmp_path):
+    with pytest.raises(ValueError, match=r"training\.compile can't fuse"):
+        small_config(tmp_path, training={"compile": True, "sync_batchnorm": True})
+
+
+@pytest.mark.parametrize(("deterministic", "searches"), [(False, True), (True, False)])
+def test_a_gpu_looks_for_fast_convolutions(
+    small_config, tmp_path, monkeypatch, deterministic, searches
+):
+    found = {}
+
+    def trainer(**options):
+        found.update(options)
+        return made
+
+    made = Mock(spec=pl.Trainer)
+    monkeypatch.setattr(build.pl, "Trainer", trainer)
+    monkeypatch.setattr(build, "use_gpu", lambda config: True)
+    build.build_trainer(small_config(tmp_path, training={"deterministic": deterministic}))
+    assert found["benchmark"] is searches
+
+
+def test_scores_during_training_look_for_none(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    with build._any_length():
+        assert not torch.backends.cudnn.benchmark
+    assert torch.backends.cudnn.benchmark
 
 
 def test_counting_steps_keeps_a_resident_store_on_disk(small_config, store, tmp_path, monkeypatch):

@@ -52,7 +52,7 @@ def parse_args(
     args: Sequence[str] | None = None, prog: str = "train.py"
 ) -> tuple[PretrainConfig, str]:
     """Configuration, and what to resume: "no", "auto" or a path."""
-    details = f"{SHARING_HELP} So does --training.deterministic true."
+    details = f"{SHARING_HELP} So do --training.deterministic true and --training.compile true."
     about = {"description": called(prog, __doc__), "details": details}
     parser = HelpfulParser(prog=prog, usage="%(prog)s --config FILE [options]", **about)
     parser.add_argument(

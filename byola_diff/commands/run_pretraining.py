@@ -68,7 +68,8 @@ def main(config: PretrainConfig, resume: str, prog: str) -> None:
     folder = only_writer(config.out_dir) if is_first() else nullcontext()
     # Lightning divides the cores among the processes of a node; none of them is to take more.
     n_processes = count_devices(config) * config.training.nodes
-    keeps = config.training.deterministic or n_processes > 1
+    # What is compiled is compiled for a number of threads.
+    keeps = config.training.deterministic or config.training.compile or n_processes > 1
     threads = nullcontext() if keeps else sharing_cores()
     try:
         with stoppable(), _at_once(), folder, threads:

@@ -58,14 +58,14 @@ def run_jobs(options: ScoreOptions, jobs: Sequence[Job]) -> int:
         check_spec(encoder_spec)
     status = 0
     for encoder_spec in options.encoder:
-        named = None
+        named, opened_for = None, None
         for job in jobs:
             start = time.monotonic()
             try:
                 # Opened and hashed once for all jobs, unless its statistics are those of a task.
-                if named is None or named.of_task:
-                    named = None
-                    statistics_of = (job.manifest, job.preprocessing)
+                statistics_of = (job.manifest, job.preprocessing)
+                if named is None or (named.of_task and statistics_of != opened_for):
+                    named, opened_for = None, statistics_of
                     named = open_encoder(encoder_spec, *statistics_of, options.device)
                 if options.dry_run:
                     print(*job.plan(named), sep="\n", flush=True)

@@ -5,7 +5,7 @@ are.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -61,8 +61,9 @@ class AudioNTT(nn.Module, ABC):
         outputs["output"] = self._embedding(frames, outputs["fc2"])
         return outputs
 
-    def _blocks(self) -> list[nn.Sequential]:
-        return [self.features[start : start + 4] for start in range(0, len(self.features), 4)]
+    def _blocks(self) -> list[list[nn.Module]]:
+        layers = list(self.features)
+        return [layers[start : start + 4] for start in range(0, len(layers), 4)]
 
     @abstractmethod
     def _embedding(self, frames: Tensor, hidden: Tensor) -> Tensor:
@@ -120,7 +121,7 @@ def _conv_block(channels_in: int, channels_out: int) -> list[nn.Module]:
     ]
 
 
-def _run_block(block: nn.Sequential, maps: Tensor) -> Tensor:
+def _run_block(block: Sequence[nn.Module], maps: Tensor) -> Tensor:
     convolution, norm, relu, pool = block
     if not norm.training:
         # The same but for rounding: one pass over the maps instead of four.

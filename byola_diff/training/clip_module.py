@@ -1,7 +1,9 @@
 """The LightningDataModule: waveform batches by step, from a loader or made on the device."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_all_start_methods
 from typing import Any
@@ -53,6 +55,7 @@ class ClipModule(LightningDataModule):
         batches = StepBatches(self.source, self.config.seed, data.batch_size, *place)
         self._loader = RunLoader(
             batches,
+            self._device,
             batch_size=None,
             sampler=range(start, self.n_steps),
             num_workers=num_workers,
@@ -61,23 +64,24 @@ class ClipModule(LightningDataModule):
             pin_memory=not on_device and self._device.type == "cuda",
             multiprocessing_context=method if num_workers else None,
         )
-        self._loader.trains_on = self._device
         return self._loader
 
     @property
     def waited_s(self) -> float:
         """Seconds that training has spent without a batch so far."""
-        return self._loader.waited_s
+        return self._loader.waiting.seconds
 
 
 class RunLoader(DataLoader):
-    """A loader over a range of steps that counts the seconds it is waited for.
+    """A loader over a range of steps that counts the seconds it is waited for, by `waiting`.
 
     It needs no state to be resumed.
     """
 
-    waited_s = 0.0
-    trains_on = torch.device("cpu")
+    def __init__(self, batches: "StepBatches", trains_on: torch.device, **options: Any) -> None:
+        """Take the options of a loader, and the device that waits."""
+        super().__init__(batches, **options)
+        self.waiting = WaitClock(trains_on)
 
     def __len__(self) -> int:
         """Steps of the whole run, those before the range too: so Lightning counts them."""
@@ -87,16 +91,14 @@ class RunLoader(DataLoader):
         """The batches that the sampler names."""
         batches = super().__iter__()
         while True:
-            start, step_is_over = time.perf_counter(), _end_of_step(self.trains_on)
-            try:
-                batch = next(batches, None)
-            except RuntimeError as error:
-                if "exited unexpectedly" not in str(error):
-                    raise
-                # As by Ctrl-C while they start, before they leave it to this process.
-                batch = {"error": ChildProcessError(str(error))}
-            if step_is_over():  # a GPU that is at work still does not wait
-                self.waited_s += time.perf_counter() - start
+            with self.waiting():
+                try:
+                    batch = next(batches, None)
+                except RuntimeError as error:
+                    if "exited unexpectedly" not in str(error):
+                        raise
+                    # As by Ctrl-C while they start, before they leave it to this process.
+                    batch = {"error": ChildProcessError(str(error))}
             if batch is None:
                 return
             yield batch
@@ -109,13 +111,39 @@ class RunLoader(DataLoader):
         """Nothing to load."""
 
 
-def _end_of_step(device: torch.device) -> Callable[[], bool]:
-    """Says whether the device has done all that it was given before now."""
-    if device.type != "cuda":
-        return lambda: True
-    event = torch.cuda.Event()
-    event.record(torch.cuda.current_stream(device))
-    return event.query
+class WaitClock:
+    """Adds up the seconds in which training has nothing to do while its batch is made.
+
+    A GPU lags behind the host: while it has work left from the step before, nothing waits.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._seconds = 0.0
+        self._on_device: deque[tuple[torch.cuda.Event, torch.cuda.Event]] = deque()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Time a `with` block, without waiting for the device."""
+        if self.device.type != "cuda":
+            start = time.perf_counter()
+            yield
+            self._seconds += time.perf_counter() - start
+            return
+        stream = torch.cuda.current_stream(self.device)
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record(stream)
+        yield
+        end.record(stream)
+        self._on_device.append((begin, end))
+
+    @property
+    def seconds(self) -> float:
+        """Those so far; on a GPU, of the blocks that it has come past."""
+        while self._on_device and self._on_device[0][1].query():
+            begin, end = self._on_device.popleft()
+            self._seconds += begin.elapsed_time(end) / 1000
+        return self._seconds
 
 
 @dataclass

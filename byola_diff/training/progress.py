@@ -79,7 +79,8 @@ class TimeLimit(StepCallback):
 
     With each row of the log, the trainer's number of steps becomes what the run would reach in its
     time at the speed it had so far. All that follows that number (learning rate, last row of the
-    log, last checkpoint) thus follows the clock. Must come first among the callbacks.
+    log, last checkpoint) thus follows the clock. What the first step takes longer than the second,
+    as it compiles, is not counted as speed. Must come first among the callbacks.
 
     All processes take the clock of the first. Time spent before an interruption counts.
     """
@@ -90,11 +91,16 @@ class TimeLimit(StepCallback):
         """Seconds of training at the last look at the clock, or in the run that is resumed."""
         self.untimed_steps = 0
         """Steps of that run before it had a clock, bounded by their number."""
+        self.slow_s = 0.0
+        """Seconds of these that first steps took beyond the second ones."""
+        self._first_steps_s: list[float] = []
+        """Seconds of the first and the second step since training started."""
         self._start = time.perf_counter()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Start the clock, where a resumed run has left it."""
         self._start = time.perf_counter() - self.elapsed_s
+        self._first_steps_s = []
         if self.elapsed_s == 0:
             self.untimed_steps = trainer.global_step
         else:
@@ -103,24 +109,32 @@ class TimeLimit(StepCallback):
     def after_step(self, trainer: pl.Trainer, pl_module: Any, outputs: Any) -> None:
         """Look at the clock when due; at first after each step, of which the first are slow."""
         timed_steps = trainer.global_step - self.untimed_steps
-        if timed_steps <= self.every or is_due(trainer, self.every):
-            elapsed_s = time.perf_counter() - self._start
+        is_early = timed_steps <= self.every or len(self._first_steps_s) < 2
+        if is_early or is_due(trainer, self.every):
+            before_s, elapsed_s = self.elapsed_s, time.perf_counter() - self._start
             self.elapsed_s = trainer.strategy.broadcast(elapsed_s)
+            if len(self._first_steps_s) < 2:
+                self._first_steps_s.append(self.elapsed_s - before_s)
+                if len(self._first_steps_s) == 2:
+                    first_s, second_s = self._first_steps_s
+                    self.slow_s += max(0.0, first_s - second_s)
             self._set_end(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Seconds used up, for the checkpoint."""
         elapsed_s = time.perf_counter() - self._start
-        return {"elapsed_s": elapsed_s, "untimed_steps": self.untimed_steps}
+        untimed = {"untimed_steps": self.untimed_steps, "slow_s": self.slow_s}
+        return {"elapsed_s": elapsed_s, **untimed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take them back."""
         self.elapsed_s = state_dict["elapsed_s"]
         self.untimed_steps = state_dict.get("untimed_steps", 0)
+        self.slow_s = state_dict.get("slow_s", 0.0)
 
     def _set_end(self, trainer: pl.Trainer) -> None:
         step = trainer.global_step
-        steps_a_second = (step - self.untimed_steps) / self.elapsed_s
+        steps_a_second = (step - self.untimed_steps) / (self.elapsed_s - self.slow_s)
         steps_left = steps_a_second * (self.limit_s - self.elapsed_s)
         trainer.fit_loop.epoch_loop.max_steps = step + max(0, round(steps_left))
 

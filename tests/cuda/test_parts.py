@@ -122,28 +122,6 @@ def test_objective_and_gradients_against_float64(device, monkeypatch):
             assert error < 0.02, name
 
 
-def test_encoders_under_torch_compile(device):
-    """Against the same operations one by one on the device: terms, gradients, statistics."""
-    views = [2 * uniform(16, 1, 64, 96, seed=seed).to(device) - 1 for seed in (0, 1)]
-    objective = Objective(difference_weight=0.5, rate_range=(0.4, 0.4))
-    pairs = [make_pair().to(device), make_pair().to(device)]
-    for branch in (pairs[1].online, pairs[1].target):
-        branch.uses_torch_compile = True
-    plain, fused = (objective(pair, *views, torch.Generator(device)) for pair in pairs)
-    for terms in (plain, fused):
-        terms["total"].backward()
-    for term in ("total", "byol", "difference"):
-        assert fused[term].item() == pytest.approx(plain[term].item(), abs=2e-5)
-    names = [name for name, _ in pairs[0].named_parameters()]
-    for name, *weights in zip(names, *(pair.parameters() for pair in pairs), strict=True):
-        wanted, found = (weight.grad for weight in weights)
-        assert (found is None) == (wanted is None), name
-        if wanted is not None:
-            assert (found - wanted).norm() / (wanted.norm() + 1e-3) < 0.02, name
-    for wanted, found in zip(*(pair.buffers() for pair in pairs), strict=True):
-        assert_close(found.float(), wanted.cpu().float(), 1e-5)
-
-
 def test_resident_store_gives_the_crops_of_the_disk(device, store):
     packed = PackedStore.open(store)
     resident = ResidentSource(packed, crop_samples=5120, seed=3, device=device)

@@ -1,4 +1,5 @@
 import time
+from typing import ClassVar
 
 import pytest
 import torch
@@ -6,7 +7,9 @@ import torch
 from byola_diff import build
 from byola_diff.clips.endless import ProceduralSource
 from byola_diff.clips.source import ClipSource, TooManyRejectedError
-from byola_diff.training.clip_module import RunLoader, StepBatches
+from byola_diff.training.clip_module import RunLoader, StepBatches, WaitClock
+
+CPU = torch.device("cpu")
 
 
 class Numbers(ClipSource):
@@ -73,7 +76,7 @@ def test_source_on_the_device_makes_the_batch_there():
 @pytest.mark.parametrize(("start", "expected"), [(0, [0, 1, 2, 3]), (3, [3]), (4, [])])
 def test_loader_gives_what_is_left_and_counts_the_whole_run(start, expected):
     batches = StepBatches(Numbers(), 7, 2, 0, 1)
-    loader = RunLoader(batches, batch_size=None, sampler=range(start, 4))
+    loader = RunLoader(batches, CPU, batch_size=None, sampler=range(start, 4))
     assert [batch["step"] for batch in loader] == expected
     assert len(loader) == 4
 
@@ -85,29 +88,50 @@ def test_loader_counts_the_time_it_is_waited_for():
             return super().batch(epoch, clips, device)
 
     batches = StepBatches(Slow(), 7, 2, 0, 1)
-    loader = RunLoader(batches, batch_size=None, sampler=range(2, 5))
+    loader = RunLoader(batches, CPU, batch_size=None, sampler=range(2, 5))
     steps = []
     for batch in loader:
         time.sleep(0.05)  # training
         steps.append(batch["step"])
     assert steps == [2, 3, 4]
-    assert 0.15 <= loader.waited_s < 0.25
+    assert 0.15 <= loader.waiting.seconds < 0.25
 
 
-def test_a_device_that_is_at_work_does_not_wait(monkeypatch):
-    """A GPU lags behind the host: only where it has done all before does it wait for a batch."""
-    is_over = iter([False, True, True, False])
-    module = "byola_diff.training.clip_module"
-    monkeypatch.setattr(f"{module}._end_of_step", lambda device: lambda: next(is_over))
-    ticks = iter(range(100))
-    monkeypatch.setattr(f"{module}.time.perf_counter", lambda: next(ticks))
-    loader = RunLoader(StepBatches(Numbers(), 7, 2, 0, 1), batch_size=None, sampler=range(3))
-    assert len([*loader]) == 3
-    assert loader.waited_s == 2  # a tick for each of the batches that were waited for
+class Event:
+    """Stands in for a CUDA event: recorded when the device comes to it, at the time given."""
+
+    comes_at: ClassVar[list[float]] = []
+    now = 0.0
+
+    def __init__(self, enable_timing):
+        assert enable_timing
+
+    def record(self, stream):
+        self.at = Event.comes_at.pop(0)
+
+    def query(self):
+        return Event.now >= self.at
+
+    def elapsed_time(self, end):
+        return 1000 * (end.at - self.at)
+
+
+def test_a_device_that_lags_behind_waits_from_the_end_of_its_step(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
+    waiting = WaitClock(torch.device("cuda"))
+    Event.comes_at = [5.0, 5.0, 9.0, 10.5]  # at work throughout the first; idle from 9 to 10.5
+    for _ in range(2):
+        with waiting():
+            pass
+    found = []
+    for Event.now in (4.0, 6.0, 10.0, 11.0):
+        found.append(waiting.seconds)
+    assert found == [0.0, 0.0, 0.0, 1.5]
 
 
 def test_loader_has_no_state(small_config, tmp_path):
-    loader = RunLoader(StepBatches(Numbers(), 7, 2, 0, 1), batch_size=None)
+    loader = RunLoader(StepBatches(Numbers(), 7, 2, 0, 1), CPU, batch_size=None)
     assert loader.state_dict() == {}
     loader.load_state_dict({})
 
@@ -124,5 +148,5 @@ def test_source_is_opened_for_the_device_of_the_process(small_config, pretrain, 
     clips = Watched(config, 1)
     learner = build.build_learner(config, (-9.6, 3.8))
     build.build_trainer(config).fit(learner, clips)
-    assert devices == [torch.device("cpu")]
+    assert devices == [clips._loader.waiting.device] == [CPU]
     assert clips.waited_s > 0

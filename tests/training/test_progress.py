@@ -75,7 +75,7 @@ def test_time_since_the_last_look_counts_after_a_stop(small_config, pretrain, tm
     training = {"steps": None, "minutes": 1.0, "checkpoint_every": 7, "log_every": 5}
     pretrain(small_config(tmp_path, training=training))
     states = load_checked(tmp_path / "checkpoints" / "step_00000007.ckpt")["callbacks"]
-    assert states["TimeLimit"] == {"elapsed_s": 42.0, "untimed_steps": 0}
+    assert states["TimeLimit"] == {"elapsed_s": 42.0, "untimed_steps": 0, "slow_s": 0.0}
 
 
 def test_speed_is_that_of_steps_that_were_timed(monkeypatch):
@@ -88,6 +88,32 @@ def test_speed_is_that_of_steps_that_were_timed(monkeypatch):
     trainer.global_step, now.s = 4, 106.0
     limit.after_step(trainer, None, None)
     assert trainer.fit_loop.epoch_loop.max_steps == 3 + 10  # of 6 s each
+
+
+def test_a_first_step_that_compiles_is_not_the_speed(monkeypatch):
+    now = SimpleNamespace(perf_counter=lambda: now.s, s=0.0)
+    monkeypatch.setattr(progress, "time", now)
+    trainer = Mock(spec=pl.Trainer, global_step=0, fit_loop=Mock(), strategy=Mock())
+    trainer.strategy.broadcast = lambda value: value
+    limit = TimeLimit(minutes=1.0, every=10)
+
+    def ends(at_s):
+        found = []
+        for now.s in at_s:
+            trainer.global_step += 1
+            limit.after_step(trainer, None, None)
+            found.append(trainer.fit_loop.epoch_loop.max_steps)
+        return found
+
+    limit.on_train_start(trainer, None)
+    assert ends([20.0, 22.0, 24.0]) == [3, 2 + 19, 3 + 18]  # 2 s a step in the 60 s
+    # Resumed, it compiles again.
+    state = limit.state_dict()
+    limit = TimeLimit(minutes=1.0, every=10)
+    limit.load_state_dict(state)
+    now.s = 100.0
+    limit.on_train_start(trainer, None)
+    assert ends([110.0, 112.0, 114.0])[1:] == [5 + 12, 6 + 11]
 
 
 def test_a_run_of_steps_goes_on_by_the_clock(small_config, pretrain, tmp_path, clock):

@@ -345,5 +345,7 @@ def test_usual_settings_have_no_marks_of_their_own(done):
     assert (options.epochs, options.seeds) == (300, [42, 43, 44])
     assert options.systems == done / "systems"
     write_wav(done / "unused.wav", torch.zeros(10).numpy(), 8000)  # other files do not matter
-    for job in retrieval_jobs(options):
+    jobs = retrieval_jobs(options)
+    assert len(jobs) == 2
+    for job in jobs:
         assert not any(mark.startswith(("epochs", "seeds")) for mark in job.settings["deviations"])
