@@ -34,7 +34,7 @@ class Compared(NamedTuple):
 _ALL = (
     Compared(LARGE, LARGE, "shipped: AudioNTT2022, 3072 dimensions, with the difference loss"),
     Compared(SMALL, SMALL, "shipped: AudioNTT2020, 512 dimensions, with the difference loss"),
-    Compared(PLAIN, PLAIN, "shipped: its twin without the difference loss, which is BYOL-A"),
+    Compared(PLAIN, PLAIN, "shipped: its twin, trained alike but without the difference loss"),
     Compared(UNTRAINED_SMALL, f"untrained:{SMALL}", "the small network with random weights"),
     Compared(UNTRAINED_LARGE, f"untrained:{LARGE}", "the large network with random weights"),
     Compared(LOG_MEL, LOG_MEL, "mean and deviation of each log-mel band; nothing is trained"),
