@@ -60,8 +60,7 @@ def build_learner(
         ).to(memory_format=torch.channels_last)
     for branch in (pair.online, pair.target):
         branch.uses_torch_compile = training.compile
-    if network is not None:
-        for branch in (pair.online, pair.target):
+        if network is not None:
             branch.encoder.load_state_dict(network.state_dict())
     return Learner(
         config,

@@ -15,11 +15,12 @@ from byola_diff.models.pooling import mean_max_pool_float32
 class Branch(nn.Module):
     """Encoder and projector: what the online and the target network have in common."""
 
+    uses_torch_compile = False
+    """Whether `torch.compile` fuses the operations of `represent`."""
+
     def __init__(self, encoder: AudioNTT, projection_hidden: int, projection_dim: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.uses_torch_compile = False
-        """Whether `torch.compile` fuses the operations of `represent`."""
         self.projector = mlp_head(encoder.dim, projection_hidden, projection_dim)
 
     def represent(self, view: Float[Tensor, "batch 1 mel frame"]) -> Float[Tensor, "batch dim"]:
@@ -65,12 +66,12 @@ class OnlineTargetPair(nn.Module):
         self.sum_predictor = mlp_head(*widths) if predicts_sums else None
 
 
-def _represent(encoder: AudioNTT, view: Tensor) -> Tensor:
+def _represent(encoder: nn.Module, view: Tensor) -> Tensor:
     return mean_max_pool_float32(encoder(view))
 
 
 @cache
-def _compiled_represent() -> Callable[[AudioNTT, Tensor], Tensor]:
+def _compiled_represent() -> Callable[[nn.Module, Tensor], Tensor]:
     # Here rather than around the whole loss, whose passes would be compiled one by one.
     return torch.compile(_represent, dynamic=False)
 

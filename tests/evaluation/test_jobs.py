@@ -7,6 +7,7 @@ from byola_diff.encoders.open import open_encoder as really_open
 from byola_diff.evaluation import jobs
 from byola_diff.evaluation.jobs import Job, run_jobs
 from byola_diff.evaluation.options import ScoreOptions
+from byola_diff.tables.manifest import Manifest
 
 
 @pytest.mark.parametrize(("of_task", "expected"), [(False, 1), (True, 3)])
@@ -20,7 +21,9 @@ def test_encoder_is_opened_once_unless_its_statistics_are_of_the_task(
         return NamedEncoder(f"{encoder_spec} {len(opened)}", encoder, "ab" * 32, of_task)
 
     monkeypatch.setattr(jobs, "open_encoder", open_encoder)
-    each = [Job("p", f"task {n}", {}, lambda _: [], lambda named: [named.name]) for n in range(3)]
+    manifests = [Manifest(tmp_path / str(n), (), ()) for n in (0, 1, 2, 2)]  # two jobs of the last
+    about = ("p", "task", {}, lambda _: [], lambda named: [named.name])
+    each = [Job(*about, manifest) for manifest in manifests]
     assert run_jobs(ScoreOptions(encoder=["crepe"], out=tmp_path, dry_run=True), each) == 0
     assert len(opened) == expected
     assert capsys.readouterr().out.splitlines()[-1] == f"crepe {expected}"
