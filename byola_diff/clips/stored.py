@@ -95,7 +95,8 @@ def _to_device(clips: Tensor, device: torch.device) -> Tensor:
 
 
 _SHARE_OF_TRAINING = 0.25
-"""Of a device's memory. Batches of 1024 take 18 GiB with AudioNTT2022 (docs/results.md)."""
+"""Share of a device's memory that a store leaves to training, of which a batch of 1024 takes 18 GiB
+with AudioNTT2022 (docs/results.md)."""
 
 
 def _check_fits(store: PackedStore, device: torch.device) -> None:

@@ -27,6 +27,28 @@ def device():
     return torch.device(name)
 
 
+@pytest.fixture
+def check_resumed(device, store, small_config, pretrain, assert_same_training, tmp_path):
+    """Check that a run stopped half-way ends with the bits of one that was not."""
+
+    def config(name, steps, settings):
+        training = {"steps": steps, "deterministic": True, **settings}
+        training["accelerator"] = "gpu" if device.type == "cuda" else "cpu"
+        data = {"source": "resident", "root": store}
+        return small_config(tmp_path / name, data=data, training=training)
+
+    def check(**settings):
+        try:
+            pretrain(config("whole", 6, settings))
+            pretrain(config("parts", 3, settings))
+            pretrain(config("parts", 6, settings), "auto")
+        finally:
+            torch.use_deterministic_algorithms(False)
+        assert_same_training(tmp_path / "whole", tmp_path / "parts")
+
+    return check
+
+
 @pytest.fixture(autouse=True)
 def full_float32():
     """Float32 products in full precision: TF32 is for speed, and compared with nothing here."""

@@ -29,7 +29,7 @@ def assert_close(found, expected, atol):
 
 @pytest.mark.parametrize("n_fft", [400, 1024])
 def test_front_end(device, n_fft):
-    log_mel = LogMel(window_samples=n_fft, n_fft=n_fft, f_min_hz=60, f_max_hz=7800)
+    log_mel = LogMel(window_samples=n_fft, n_fft=n_fft, f_min_hz=60.0, f_max_hz=7800.0)
     waveform = uniform(16, 15_200) - 0.5
     waveform[0] = 0
     expected = log_mel(waveform)

@@ -57,19 +57,5 @@ def test_waiting_is_of_a_device_without_work(device):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_resumed_run_has_the_same_bits_in_deterministic_mode(
-    precision, device, store, small_config, pretrain, assert_same_training, tmp_path
-):
-    def config(name, steps):
-        training = {"steps": steps, "deterministic": True, "precision": precision}
-        training["accelerator"] = "gpu" if device.type == "cuda" else "cpu"
-        data = {"source": "resident", "root": store}
-        return small_config(tmp_path / name, data=data, training=training)
-
-    try:
-        pretrain(config("whole", 6))
-        pretrain(config("parts", 3))
-        pretrain(config("parts", 6), "auto")
-    finally:
-        torch.use_deterministic_algorithms(False)
-    assert_same_training(tmp_path / "whole", tmp_path / "parts")
+def test_resumed_run_has_the_same_bits_in_deterministic_mode(precision, check_resumed):
+    check_resumed(precision=precision)

@@ -40,20 +40,5 @@ def test_encoders_against_the_same_operations_one_by_one(device):
         assert_close(found.float(), wanted.cpu().float(), 1e-5)
 
 
-def test_resumed_run_has_the_same_bits(
-    device, store, small_config, pretrain, assert_same_training, tmp_path
-):
-    def config(name, steps):
-        training = {"steps": steps, "deterministic": True, "compile": True}
-        training |= {"precision": "bfloat16"}
-        training["accelerator"] = "gpu" if device.type == "cuda" else "cpu"
-        data = {"source": "resident", "root": store}
-        return small_config(tmp_path / name, data=data, training=training)
-
-    try:
-        pretrain(config("whole", 6))
-        pretrain(config("parts", 3))
-        pretrain(config("parts", 6), "auto")
-    finally:
-        torch.use_deterministic_algorithms(False)
-    assert_same_training(tmp_path / "whole", tmp_path / "parts")
+def test_resumed_run_has_the_same_bits(check_resumed):
+    check_resumed(precision="bfloat16", compile=True)

@@ -52,5 +52,5 @@ def test_losses_of_200_steps_differ_as_if_weights_had_been_rounded(monkeypatch, 
     )
     assert fast[0].item() == pytest.approx(plain[0].item(), abs=0.05 if bfloat16 else 1e-5)
     assert by_us < 4 * by_rounding
-    # They have learnt something: 0.81 on a processor with AMX, less on others.
-    assert fast[-WINDOW:].mean() < 0.9 * fast[:WINDOW].mean()
+    # They have learnt something; how much within the first steps depends on the processor.
+    assert fast[-WINDOW:].mean() < 0.8 * fast[0]

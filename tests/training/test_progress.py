@@ -78,11 +78,22 @@ def test_time_since_the_last_look_counts_after_a_stop(small_config, pretrain, tm
     assert states["TimeLimit"] == {"elapsed_s": 42.0, "untimed_steps": 0, "slow_s": 0.0}
 
 
-def test_speed_is_that_of_steps_that_were_timed(monkeypatch):
-    now = SimpleNamespace(perf_counter=lambda: now.s, s=100.0)
+@pytest.fixture
+def now(monkeypatch):
+    """The time that `TimeLimit` sees, in its `s`."""
+    now = SimpleNamespace(perf_counter=lambda: now.s, s=0.0)
     monkeypatch.setattr(progress, "time", now)
-    trainer = Mock(spec=pl.Trainer, global_step=3, fit_loop=Mock(), strategy=Mock())
+    return now
+
+
+def trainer_at(step):
+    trainer = Mock(spec=pl.Trainer, global_step=step, fit_loop=Mock(), strategy=Mock())
     trainer.strategy.broadcast = lambda value: value
+    return trainer
+
+
+def test_speed_is_that_of_steps_that_were_timed(now):
+    trainer, now.s = trainer_at(3), 100.0
     limit = TimeLimit(minutes=1.0, every=1)
     limit.on_train_start(trainer, None)
     trainer.global_step, now.s = 4, 106.0
@@ -90,11 +101,8 @@ def test_speed_is_that_of_steps_that_were_timed(monkeypatch):
     assert trainer.fit_loop.epoch_loop.max_steps == 3 + 10  # of 6 s each
 
 
-def test_a_first_step_that_compiles_is_not_the_speed(monkeypatch):
-    now = SimpleNamespace(perf_counter=lambda: now.s, s=0.0)
-    monkeypatch.setattr(progress, "time", now)
-    trainer = Mock(spec=pl.Trainer, global_step=0, fit_loop=Mock(), strategy=Mock())
-    trainer.strategy.broadcast = lambda value: value
+def test_a_first_step_that_compiles_is_not_the_speed(now):
+    trainer = trainer_at(0)
     limit = TimeLimit(minutes=1.0, every=10)
 
     def ends(at_s):
