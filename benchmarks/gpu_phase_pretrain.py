@@ -42,6 +42,9 @@ CORPUS_SHARE = 0.75
 BATCH = {"cuda": 1024, "cpu": 4}
 PROJECTION_HIDDEN = {"cuda": 4096, "cpu": 64}
 """On a CPU the run is a rehearsal, of which only the encoder need be the real one."""
+WAYS = ("compile", "cuda_graphs")
+SAME_LOSS = 0.1
+"""Difference of first losses that other masks of dropout make."""
 END_S = 8
 """Seconds kept for the score and the export after the steps."""
 
@@ -74,17 +77,26 @@ def config_of(
     )
 
 
-def is_faster_compiled(steps: Path, config: PretrainConfig) -> bool:
-    """Whether the phase before measured such steps as faster with `training.compile`."""
+def fastest_settings(steps: Path, config: PretrainConfig) -> list[str]:
+    """Settings with which the phase before measured such steps as fastest; none, if it did not.
+
+    Those with which the first loss is not that of plain steps do not count.
+    """
     rows = json.loads(steps.read_text())["steps"] if steps.is_file() else []
     case = config.data.batch_size, config.objective.difference_weight
-    speeds = {
-        row.get("compiled", False): row["clips_per_s"]
-        for row in rows
-        if (row["batch"], row["weight"]) == case and "clips_per_s" in row
-    }
-    measured = config.encoder == EncoderConfig() and speeds.keys() == {True, False}
-    return measured and speeds[True] > speeds[False]
+    measured = [
+        row for row in rows if (row["batch"], row["weight"]) == case and "clips_per_s" in row
+    ]
+    ways = [[f"training.{name}=true" for name in WAYS if row.get(name)] for row in measured]
+    if config.encoder != EncoderConfig() or [] not in ways:
+        return []
+    plain_loss = measured[ways.index([])].get("first_loss")
+    speeds = [
+        (row["clips_per_s"], way)
+        for row, way in zip(measured, ways, strict=True)
+        if not way or abs(row["first_loss"] - plain_loss) < SAME_LOSS
+    ]
+    return max(speeds)[1]
 
 
 def with_settings(config: PretrainConfig, settings: Sequence[str]) -> PretrainConfig:
@@ -120,7 +132,8 @@ class WriteEncoders(pl.Callback):
     def __init__(self, config: PretrainConfig, name: str, options: Any) -> None:
         self.config, self.name, self.options = config, name, options
         self.figures: dict[str, Any] = {"commit": options.commit, "scores": {}, "files": []}
-        self.figures["compiled"] = config.training.compile
+        training = config.training
+        self.figures |= {"compile": training.compile, "cuda_graphs": training.cuda_graphs}
         self.score = self._open_score(options.corpus / "labelled" / "manifest.csv")
         self._is_half_written = False
 
@@ -233,9 +246,9 @@ def main() -> None:
     left_s = options.deadline - time.monotonic()
     config = config_of(options.weight, left_s, options.device, options.scratch, name)
     config = with_settings(config, options.set)
-    if is_faster_compiled(options.out / "steps.json", config):
-        # What is asked for by name is done as asked.
-        config = with_settings(config, ["training.compile=true", *options.set])
+    # What is asked for by name is done as asked.
+    fastest = fastest_settings(options.out / "steps.json", config)
+    config = with_settings(config, [*fastest, *options.set])
     learner = build.build_learner(config, statistics_of_run(config, None))
     trainer = build.build_trainer(config)
     # No checkpoints, which take seconds and cannot be brought back: what counts are the bundles.

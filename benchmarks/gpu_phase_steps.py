@@ -14,9 +14,18 @@ from train_step import learner_step
 BATCHES = {"cuda": (1024, 256, 64, 4096), "cpu": (4, 2)}
 """The most telling first: time may run out."""
 WEIGHTS = (0.5, 0.0)
-COMPILED = {"cuda": (False, True), "cpu": (False,)}
-"""Step by step and with `training.compile`; on a CPU compiling alone takes a minute."""
-LEAST_S = {False: 5, True: 45}
+PLAIN = {"compile": False, "cuda_graphs": False}
+WAYS = {
+    "cuda": (
+        PLAIN,
+        PLAIN | {"cuda_graphs": True},
+        {"compile": True, "cuda_graphs": True},
+        PLAIN | {"compile": True},
+    ),
+    "cpu": (PLAIN,),  # there are no CUDA graphs, and compiling alone takes a minute
+}
+"""Settings of `training`. With the two sizes that are asked about first, each."""
+LEAST_S = {False: 8, True: 45}
 """Seconds that must be left for one more case, compiled or not."""
 TIMED_S = 3.0
 """Seconds for which steps are timed at each size."""
@@ -26,10 +35,12 @@ PROJECTION_HIDDEN = {"cuda": 4096, "cpu": 64}
 KERNELS = 30
 
 
-def timed(step: Callable[[int], None], batch: int, seconds: float, device: str) -> dict[str, float]:
+Step = Callable[[int], torch.Tensor]
+
+
+def timed(step: Step, batch: int, seconds: float, device: str) -> dict[str, float]:
     """Speed of whole steps: the clock is read before the first and after the last alone."""
-    for index in range(WARM_UP[device]):
-        step(index)
+    losses = [step(index) for index in range(WARM_UP[device])]
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     one_s = _seconds(step, 1, device)
@@ -41,10 +52,11 @@ def timed(step: Callable[[int], None], batch: int, seconds: float, device: str) 
         "step_ms": 1e3 * step_s,
         "steps_timed": n_steps,
         "peak_memory_gib": peak,
+        "first_loss": losses[0].item(),
     }
 
 
-def profiled(step: Callable[[int], None], device: str) -> dict[str, object]:
+def profiled(step: Step, device: str) -> dict[str, object]:
     """The dearest kernels of a few steps, and how often the host waited or copied."""
     activities = [ProfilerActivity.CPU]
     activities += [ProfilerActivity.CUDA] if device == "cuda" else []
@@ -65,12 +77,21 @@ def profiled(step: Callable[[int], None], device: str) -> dict[str, object]:
     return {"table": table.splitlines(), "waits_and_copies": waits, "launches": launches}
 
 
-def attempted_profile(step: Callable[[int], None], device: str) -> dict[str, object]:
+def attempted_profile(step: Step, device: str) -> dict[str, object]:
     """The profile, or why there is none: a profiler may fail where training does not."""
     try:
         return profiled(step, device)
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"[:300]}
+
+
+def cases(device: str) -> list[tuple[dict[str, bool], int, float]]:
+    """Settings, batch and weight: all sizes plain, then the first two in all ways, then the rest."""
+    sizes = [(batch, weight) for batch in BATCHES[device] for weight in WEIGHTS]
+    most = 2 * len(WEIGHTS)
+    first = [(way, *size) for way in WAYS[device][1:] for size in sizes[:most]]
+    rest = [(way, *size) for way in WAYS[device][1:] for size in sizes[most:]]
+    return [*((PLAIN, *size) for size in sizes), *first, *rest]
 
 
 def main() -> None:
@@ -80,19 +101,13 @@ def main() -> None:
     found: dict = {"precision": precision, "commit": options.commit, "steps": [], "profiles": {}}
     torch.backends.cudnn.benchmark = True  # as `build_trainer` does
     device, hidden = torch.device(options.device), PROJECTION_HIDDEN[options.device]
-    cases = [
-        (batch, weight, is_compiled)
-        for is_compiled in COMPILED[options.device]
-        for batch in BATCHES[options.device]
-        for weight in WEIGHTS
-    ]
-    for batch, weight, is_compiled in cases:
+    for way, batch, weight in cases(options.device):
         left_s = options.deadline - time.monotonic()
-        if found["steps"] and left_s < LEAST_S[is_compiled]:
+        if found["steps"] and left_s < LEAST_S[way["compile"]]:
             continue
-        row: dict[str, object] = {"batch": batch, "weight": weight, "compiled": is_compiled}
+        row: dict[str, object] = {"batch": batch, "weight": weight, **way}
         try:
-            step = learner_step(precision, weight, batch, device, hidden, is_compiled)
+            step = learner_step(precision, weight, batch, device, hidden, **way)
             row |= timed(step, batch, min(TIMED_S, options.seconds / 16), options.device)
         except Exception as error:  # out of memory, or a compiler's: other cases may do
             step, row["error"] = None, f"{type(error).__name__}: {error}".splitlines()[0][:200]
@@ -100,7 +115,7 @@ def main() -> None:
         write_json(options.out / "steps.json", found)
         print(row, flush=True)
         if step and batch == BATCHES[options.device][0]:
-            name = f"{weight:g} compiled" if is_compiled else f"{weight:g}"
+            name = " ".join([f"{weight:g}", *(key for key, is_on in way.items() if is_on)])
             found["profiles"][name] = attempted_profile(step, options.device)
             write_json(options.out / "steps.json", found)
         step = None
@@ -109,7 +124,7 @@ def main() -> None:
             torch.cuda.empty_cache()
 
 
-def _seconds(step: Callable[[int], None], n_steps: int, device: str) -> float:
+def _seconds(step: Step, n_steps: int, device: str) -> float:
     _wait(device)
     start = time.perf_counter()
     for index in range(n_steps):

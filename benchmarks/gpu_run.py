@@ -38,7 +38,7 @@ NEEDED = (
     *("soundfile", "jsonargparse", "docstring_parser", "pydantic", "yaml"),
 )
 OF_USE = {"soxr": "recordings that are not at 16 kHz are left out", "pytest": "no CUDA tests"}
-SHARES = {"facts": (0.15, 120), "steps": (0.2, 150), "corpus": (0.10, 60)}
+SHARES = {"facts": (0.15, 120), "steps": (0.25, 200), "corpus": (0.10, 60)}
 """Share of the time that a phase may take, and the most seconds."""
 LEAST_S = {"cuda": 20, "cpu": 13}
 """Seconds that each phase gets even so: less than it takes to start is of no use."""
@@ -133,12 +133,12 @@ def print_table(out: Path, seconds: float) -> None:
     print(f"{facts.get('device', 'device unknown')}; tests: {facts.get('tests', 'none')}")
     for row in found.get("steps", {}).get("steps", []):
         name = f"batch {row['batch']}, weight {row['weight']:g}"
-        name += ", compiled" if row.get("compiled") else ""
+        name += "".join(f", {way}" for way in ("compile", "cuda_graphs") if row.get(way))
         figures = row.get("error") or (
             f"{row['clips_per_s']:.0f} clips/s, {row['step_ms']:.1f} ms a step, "
             f"{row['peak_memory_gib']:.1f} GiB"
         )
-        print(f"{name:36}{figures}")
+        print(f"{name:48}{figures}")
     for name, row in found.get("corpus", {}).items():
         print(f"{name:26}{json.dumps(row)}")
     for name, row in found.get("pretrain", {}).items():

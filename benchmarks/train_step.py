@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -101,20 +101,24 @@ def learner_step(
     batch: int,
     device: torch.device,
     projection_hidden: int = 4096,
-    torch_compile: bool = False,
-) -> Callable[[int], None]:
-    """One whole step on waveforms that lie on the device already; waits for nothing."""
-    config = _config(precision, weight, projection_hidden, torch_compile)
+    **training: Any,
+) -> Callable[[int], torch.Tensor]:
+    """One whole step, to its loss, on waveforms that lie on the device; waits for nothing.
+
+    `training` are settings such as `compile`.
+    """
+    config = _config(precision, weight, projection_hidden, **training)
     learner = build_learner(config, STATISTICS).to(device)
     optimizer = learner.configure_optimizers()
     waveform = torch.randn(batch, UNIT_SAMPLES, device=device) / 10
 
-    def step(index: int) -> None:
+    def step(index: int) -> torch.Tensor:
         loss = learner.training_step({"waveform": waveform, "step": index}, index)["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         update_target(learner.pair.online, learner.pair.target, 0.99)
+        return loss.detach()
 
     return step
 
@@ -159,16 +163,14 @@ def measure(variant: str, batch: int, n_steps: int, device: torch.device) -> dic
 
 
 def _config(
-    precision: Precision, weight: float, hidden: int = 4096, torch_compile: bool = False
+    precision: Precision, weight: float, hidden: int = 4096, **training: Any
 ) -> PretrainConfig:
-    training = TrainingConfig(
-        steps=1, precision=precision, projection_hidden=hidden, compile=torch_compile
-    )
+    run = TrainingConfig(steps=1, precision=precision, projection_hidden=hidden, **training)
     return PretrainConfig(
         front_end=FrontEndConfig(window_samples=400, n_fft=400, f_min_hz=50.0, f_max_hz=8000.0),
         data=DataConfig(source="procedural"),
         objective=ObjectiveConfig(difference_weight=weight),
-        training=training,
+        training=run,
     )
 
 

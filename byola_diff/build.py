@@ -123,6 +123,9 @@ def build_trainer(config: PretrainConfig, resumed: bool = False) -> pl.Trainer:
     logs, n_steps, strategy = RunLogs(config, resumed), count_steps(config), "auto"
     if world_size > 1 and training.sync_batchnorm and not use_gpu(config):
         raise ValueError("training.sync_batchnorm needs GPUs: torch can't do it on a CPU")
+    if training.cuda_graphs and (world_size > 1 or not use_gpu(config)):
+        where = f"{world_size} processes" if use_gpu(config) else "a CPU"
+        raise ValueError(f"training.cuda_graphs is for one GPU, not for {where}")
     if world_size > 1:
         # Each process keeps its own batch statistics and mixup memory: nothing is broadcast.
         strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)

@@ -94,6 +94,9 @@ class DataConfig:
     where one or two cores train. A resident store takes none, and with 0, which "auto" never is for
     them, procedural sounds are made on the device. Tar shards are divided as among as many, with
     "auto" as among 4."""
+    resident_split: bool = False
+    """Whether the processes of a run divide a resident store among them, each of which then passes
+    through its own clips; if not, each device holds the whole."""
     max_rejected: float = 0.05
     """Share of unreadable files above which the run stops."""
     procedural_moved: float = 0.0
@@ -111,6 +114,8 @@ class DataConfig:
             raise ValueError("data.sources stands in place of data.source and data.root: give one")
         elif abs((total := sum(part.share for part in self.sources)) - 1) > 5e-4:
             raise ValueError(f"the shares of data.sources must add up to 1, not {total:g}")
+        if self.resident_split and self.source != "resident":
+            raise ValueError("data.resident_split is for data.source resident, of one store")
         if self.batch_size < 2:
             raise ValueError("data.batch_size must be at least 2: batch normalisation needs it")
         if self.statistics_clips < 1 or self.unit_s <= 0:
@@ -252,6 +257,10 @@ class TrainingConfig:
     compile: bool = False
     """Whether `torch.compile` fuses the operations of the encoders in a step, for GPUs; not with
     `sync_batchnorm`. On a CPU the package has fused operations of its own."""
+    cuda_graphs: bool = False
+    """Whether the passes of the networks in a step are recorded once and launched as a whole: for
+    small batches, whose operations take longer to launch than to run. On one GPU, not with
+    `accumulate`."""
     deterministic: bool = False
     """Only operations that give the same bits each time, at some cost of speed on a GPU."""
     sync_batchnorm: bool = False
@@ -285,6 +294,11 @@ class TrainingConfig:
             raise ValueError(
                 "training.compile can't fuse what training.sync_batchnorm sends to other "
                 "processes: leave one of them out"
+            )
+        if self.cuda_graphs and self.accumulate > 1:
+            raise ValueError(
+                "training.cuda_graphs writes the gradients of each batch over those before: it "
+                "needs training.accumulate 1"
             )
         share, devices = self.warmup_share, self.devices
         _require(0 < share <= 1, "training.warmup_share", "in (0, 1]", share)

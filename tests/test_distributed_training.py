@@ -9,6 +9,7 @@ from byola_diff import build
 from byola_diff.audio.normalize import normalize_views
 from byola_diff.audio.waveform import as_waveform
 from byola_diff.clips.open import open_source
+from byola_diff.clips.stored import WHOLE, Part
 from byola_diff.models.pair import update_target
 from byola_diff.randomness import derive_seed, torch_generator
 from byola_diff.storage import load_checked
@@ -91,17 +92,23 @@ sys.exit(max(map(abs, codes)))
 
 @pytest.fixture(scope="module")
 def configs(small_config, store, tmp_path_factory):
-    """Runs of two processes: both objectives, and one that stops after the first of two steps."""
+    """Runs of two processes: both objectives, and a store divided between them."""
 
-    def make(name, weight, **training):
+    def make(name, weight, data=None, **training):
         return small_config(
             tmp_path_factory.mktemp(name),
-            data={"source": "packed", "root": store},
+            data=data or {"source": "packed", "root": store},
             objective={"difference_weight": weight},
             training={"devices": 2, "steps": 2} | training,
         )
 
-    return {"plain": make("plain", 0.0), "difference": make("difference", 0.5)}
+    split = {"source": "resident", "root": store, "resident_split": True}
+    return {
+        "plain": make("plain", 0.0),
+        "difference": make("difference", 0.5),
+        "split": make("split", 0.5, split),
+        "compiled": make("compiled", 0.5, compile=True),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +190,8 @@ class OneProcess:
 
     def _loss(self, rank, number):
         learner, seed = self.learners[rank], self.config.seed
-        source = open_source(self.config, "cpu")
+        part = Part(rank, 2) if self.config.data.resident_split else WHOLE
+        source = open_source(self.config, "cpu", part=part)
         batch = StepBatches(source, seed, self.config.data.batch_size, rank, 2)[number]
         torch.manual_seed(derive_seed(seed, "dropout", number, rank))
         with torch.no_grad():
@@ -193,7 +201,7 @@ class OneProcess:
         return learner.loss_terms(*views[:2], rates)["total"]
 
 
-@pytest.mark.parametrize("name", ["plain", "difference"])
+@pytest.mark.parametrize("name", ["plain", "difference", "split"])
 def test_two_processes_compute_what_one_does(name, configs, seen):
     expected = OneProcess(configs[name])
     for number in range(2):
@@ -231,6 +239,19 @@ def test_weights_are_equal_on_both_ranks_and_buffers_are_not(name, seen):
 
 def _is_buffer(key):
     return key.endswith(("running_mean", "running_var", "num_batches_tracked"))
+
+
+def test_compiled_processes_train_together(seen):
+    """Other masks of dropout are drawn than without, so that losses are near each other alone."""
+    for rank in range(2):
+        found, plain = (
+            torch.stack(seen[name][rank]["losses"]) for name in ("compiled", "difference")
+        )
+        torch.testing.assert_close(found, plain, rtol=0, atol=0.4)
+        assert not torch.equal(found, plain)
+    first, second = (rank["gradients"][-1] for rank in seen["compiled"])
+    for key, value in first.items():
+        assert torch.equal(second[key], value), key
 
 
 def test_resumed_run_of_two_processes_is_the_uninterrupted_one(

@@ -10,19 +10,22 @@ from byola_diff.clips.folder import FolderSource
 from byola_diff.clips.loaders import count_lanes
 from byola_diff.clips.shards import ShardSource
 from byola_diff.clips.source import ClipSource
-from byola_diff.clips.stored import PackedSource, ResidentSource
+from byola_diff.clips.stored import WHOLE, PackedSource, Part, ResidentSource
 from byola_diff.clips.tar_files import find_shards
 from byola_diff.config import DataConfig, PretrainConfig, SourceKind
 from byola_diff.store.packed import PackedStore
 
 
 def open_source(
-    config: PretrainConfig, device: torch.device | str, n_lanes: int | None = None
+    config: PretrainConfig,
+    device: torch.device | str,
+    n_lanes: int | None = None,
+    part: Part = WHOLE,
 ) -> ClipSource:
     """Training clips, made on `device` if the source can; "meta" stands for none, only the host.
 
     Tar shards are divided among `n_lanes`, if that is given, else among as many as `count_lanes`
-    says.
+    says. Of a resident store the `part` is loaded.
 
     Raises:
         FileNotFoundError: If `data.root` does not exist, or has no tar shards.
@@ -35,7 +38,7 @@ def open_source(
     """
     data = config.data
     if not data.sources:
-        return _open_one(config, data.source, data.root, device, n_lanes)
+        return _open_one(config, data.source, data.root, device, n_lanes, part)
     if any(_needs_host(data, part.source) for part in data.sources):
         device = "meta"  # all clips are made where some have to be
     # Of a stream of several sources each loader process takes any part: of shards it reads all.
@@ -72,6 +75,7 @@ def _open_one(
     root: str | Path | None,
     device: torch.device | str,
     n_lanes: int | None,
+    part: Part = WHOLE,
 ) -> ClipSource:
     if root is None:  # which procedural sounds alone may have
         return _make_procedural(config)
@@ -87,7 +91,7 @@ def _open_one(
             seed=config.seed,
             max_rejected=config.data.max_rejected,
         )
-    return _open_store(config, kind, Path(root), device)
+    return _open_store(config, kind, Path(root), device, part)
 
 
 def _make_procedural(config: PretrainConfig) -> ProceduralSource:
@@ -114,7 +118,7 @@ def _open_shards(config: PretrainConfig, root: str | Path, n_lanes: int | None) 
 
 
 def _open_store(
-    config: PretrainConfig, kind: SourceKind, root: Path, device: torch.device | str
+    config: PretrainConfig, kind: SourceKind, root: Path, device: torch.device | str, part: Part
 ) -> PackedSource | ResidentSource:
     store, rate = PackedStore.open(root), config.front_end.sample_rate
     if store.sample_rate != rate:
@@ -131,4 +135,4 @@ def _open_store(
     size = {"crop_samples": config.unit_samples, "seed": config.seed}
     if on_disk:
         return PackedSource(store, **size)
-    return ResidentSource(store, **size, device=device)
+    return ResidentSource(store, **size, device=device, part=part)

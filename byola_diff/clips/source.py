@@ -36,6 +36,8 @@ class ClipSource:
     """Whether any index is a clip, so that there is no pass over all of them."""
     on_device = False
     """Whether `batch` makes the waveform on a device, so that no loader is needed."""
+    n_parts = 1
+    """Processes that the clips are divided among: clip k can be asked of process k modulo it."""
     n_files = 0
     """Files that are decoded as training goes on, of which some may turn out unreadable."""
 

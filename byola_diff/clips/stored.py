@@ -1,16 +1,28 @@
 """Clips of a packed store: read from disk at random, or held in device memory as a whole."""
 
 import hashlib
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Int16
+from jaxtyping import Float, Int, Int16, Int64
 from torch import Tensor
 
 from byola_diff.audio.waveform import as_waveform
 from byola_diff.clips.order import crop_draws, crop_starts
 from byola_diff.clips.source import ClipSource
 from byola_diff.store.packed import SAMPLE_BYTES, PackedStore
+
+
+class Part(NamedTuple):
+    """Clip k belongs to part k modulo `n_parts`."""
+
+    number: int
+    n_parts: int
+
+
+WHOLE = Part(0, 1)
 
 
 class StoreTooLargeError(Exception):
@@ -49,40 +61,50 @@ class PackedSource(ClipSource):
 
 
 class ResidentSource(ClipSource):
-    """Crops gathered on the device from the whole store, kept there as 16-bit samples.
+    """Crops gathered on the device, where the store is kept as 16-bit samples.
 
     Raises:
-        StoreTooLargeError: If the store does not fit into the memory of the device.
+        StoreTooLargeError: If it does not fit into the memory of the device.
     """
 
     on_device = True
 
     def __init__(
-        self, store: PackedStore, *, crop_samples: int, seed: int, device: torch.device | str
+        self,
+        store: PackedStore,
+        *,
+        crop_samples: int,
+        seed: int,
+        device: torch.device | str,
+        part: Part = WHOLE,
     ) -> None:
-        self.device = torch.device(device)
+        """Load the store, or every clip of a `part` of it, which alone can be asked for then."""
+        self.device, self.n_parts = torch.device(device), part.n_parts
         self.crop_samples, self.seed = crop_samples, seed
         self.sample_rate, self.n_clips = store.sample_rate, len(store)
-        _check_fits(store, self.device)
-        self._samples = _load_samples(store, self.device)
-        index = np.array(store.index)
-        shard_starts = np.concatenate(([0], np.cumsum(store.shard_samples)))
-        first = shard_starts[index[:, 0]] + index[:, 1]
+        index = np.array(store.index[part.number :: part.n_parts])
+        lengths = index[:, 2].copy()
+        _check_fits(store.path, int(lengths.sum()), self.device)
+        by_shard = np.argsort(index[:, 0], kind="stable")
+        self._samples = _load_samples(store, index[by_shard], self.device)
+        first = np.empty_like(lengths)
+        first[by_shard] = np.cumsum(lengths[by_shard]) - lengths[by_shard]
         self._first = torch.from_numpy(first).to(self.device)  # [clip]
-        self._lengths = torch.from_numpy(index[:, 2].copy()).to(self.device)  # [clip]
+        self._lengths = torch.from_numpy(lengths).to(self.device)  # [clip]
 
     def batch(
         self, epoch: int, clips: Int[Tensor, " batch"], device: torch.device | str | None = None
     ) -> Float[Tensor, "batch sample"]:
         """As of the base class; on the device of the store if none is given."""
         clips = _to_device(clips, self.device)
-        lengths = self._lengths[clips]
+        held = torch.div(clips, self.n_parts, rounding_mode="floor")
+        lengths = self._lengths[held]
         draws = crop_draws(self.seed, epoch, clips)
         starts = crop_starts(draws, lengths, self.crop_samples)
         positions = torch.arange(self.crop_samples, device=self.device)
         inside = positions < lengths[:, None]  # [batch, sample]
         # Past the end of a short clip lies another clip, and past that perhaps nothing.
-        where = ((self._first[clips] + starts)[:, None] + positions).where(inside, 0)
+        where = ((self._first[held] + starts)[:, None] + positions).where(inside, 0)
         waveform = as_waveform(self._samples[where]).where(inside, 0.0)
         return waveform if device is None else waveform.to(device)
 
@@ -99,25 +121,34 @@ _SHARE_OF_TRAINING = 0.25
 with AudioNTT2022 (docs/results.md)."""
 
 
-def _check_fits(store: PackedStore, device: torch.device) -> None:
+def _check_fits(path: Path, n_samples: int, device: torch.device) -> None:
     if device.type != "cuda":
         return
-    needed = int(store.shard_samples.sum()) * SAMPLE_BYTES
+    needed = n_samples * SAMPLE_BYTES
     free, total = torch.cuda.mem_get_info(device)
     room = free - _SHARE_OF_TRAINING * total
     if needed > room:
         raise StoreTooLargeError(
-            f"{store.path} needs {needed / 2**30:.1f} GiB, {device} has {max(room, 0) / 2**30:.1f} "
+            f"{path} needs {needed / 2**30:.1f} GiB, {device} has {max(room, 0) / 2**30:.1f} "
             f"GiB free beside the {_SHARE_OF_TRAINING:.0%} of its memory that training is left: "
-            "read it from disk (--data.source packed) or pack fewer clips"
+            "divide it among several devices (--data.resident_split true), read it from disk "
+            "(--data.source packed) or pack fewer clips"
         )
 
 
-def _load_samples(store: PackedStore, device: torch.device) -> Int16[Tensor, " stored_sample"]:
-    """All shards one after the other, each checked; one at a time passes through the host."""
-    samples = torch.empty(int(store.shard_samples.sum()), dtype=torch.int16, device=device)
-    start = 0
-    for shard, n_samples in enumerate(store.shard_samples.tolist()):
-        samples[start : start + n_samples] = torch.from_numpy(store.read_shard(shard)).to(device)
-        start += n_samples
+def _load_samples(
+    store: PackedStore, index: Int64[np.ndarray, "clip 3"], device: torch.device
+) -> Int16[Tensor, " stored_sample"]:
+    """Clips of an index that is in the order of shards, one after the other.
+
+    Each shard is checked, and passes through the host alone.
+    """
+    samples = torch.empty(int(index[:, 2].sum()), dtype=torch.int16, device=device)
+    end = 0
+    for shard in np.unique(index[:, 0]).tolist():
+        content = store.read_shard(shard)
+        places = index[index[:, 0] == shard, 1:].tolist()
+        kept = np.concatenate([content[place : place + length] for place, length in places])
+        start, end = end, end + len(kept)
+        samples[start:end] = torch.from_numpy(kept).to(device)
     return samples

@@ -18,7 +18,9 @@ from byola_diff.clips.loaders import count_loaders
 from byola_diff.clips.open import open_source
 from byola_diff.clips.order import batch_indices, steps_per_epoch
 from byola_diff.clips.source import ClipSource, TooManyRejectedError, UnreadableSourceError
+from byola_diff.clips.stored import WHOLE, Part
 from byola_diff.config import PretrainConfig
+from byola_diff.randomness import derive_seed
 from byola_diff.store.description import PackedStoreError
 from byola_diff.workers import serve_parent
 
@@ -39,7 +41,9 @@ class ClipModule(LightningDataModule):
         """Open the source; in each process, as it may hold memory of its device."""
         assert self.trainer is not None
         self._device = self.trainer.strategy.root_device
-        self.source = open_source(self.config, self._device)
+        part = Part(self.trainer.global_rank, self.trainer.world_size)
+        is_split = self.config.data.resident_split
+        self.source = open_source(self.config, self._device, part=part if is_split else WHOLE)
 
     def train_dataloader(self) -> DataLoader:
         """Batches from the step that the trainer has reached: a resumed run repeats none."""
@@ -179,11 +183,20 @@ class StepBatches(Dataset):
         return batch | {"rejected": self.source.take_rejected()}
 
     def clips_of(self, step: int) -> tuple[int, Int[Tensor, " batch"]]:
-        """Epoch and clips of a step: shuffled passes, or the next of an endless stream."""
+        """Epoch and clips of a step: shuffled passes, or the next of an endless stream.
+
+        Where the processes have parts of the clips, each passes through its own.
+        """
         if self.source.endless:
             start = (step * self.world_size + self.rank) * self.batch_size
             return 0, torch.arange(start, start + self.batch_size)
         per_epoch = steps_per_epoch(self.source.n_clips, self.batch_size, self.world_size)
         epoch, step_in_epoch = divmod(step, per_epoch)
+        n_clips, n_parts = self.source.n_clips, self.source.n_parts
+        if n_parts > 1:
+            seed = derive_seed(self.seed, "part", self.rank)
+            n_own = len(range(self.rank, n_clips, n_parts))
+            places = batch_indices(seed, epoch, step_in_epoch, 0, 1, self.batch_size, n_own)
+            return epoch, places * n_parts + self.rank
         place = (step_in_epoch, self.rank, self.world_size)
-        return epoch, batch_indices(self.seed, epoch, *place, self.batch_size, self.source.n_clips)
+        return epoch, batch_indices(self.seed, epoch, *place, self.batch_size, n_clips)

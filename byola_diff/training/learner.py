@@ -16,6 +16,7 @@ from byola_diff.commit import code_commit
 from byola_diff.config import PretrainConfig, TrainingConfig, to_plain
 from byola_diff.models.pair import OnlineTargetPair, update_target
 from byola_diff.randomness import derive_seed, torch_generator
+from byola_diff.training.cuda_graphs import RecordedTerms
 from byola_diff.training.objective import Objective
 from byola_diff.training.views import ViewMaker
 
@@ -45,6 +46,7 @@ class Learner(LightningModule):
         self.config, self.training_config = to_plain(config), config.training
         self.seed, self.ema_decay = config.seed, config.training.ema_decay
         self.uses_bfloat16, self.identity = bfloat16, identity
+        self._recorded = RecordedTerms(pair, self.terms) if config.training.cuda_graphs else None
 
     def setup(self, stage: str) -> None:
         """Take the corpus statistics of the first process, which alone has computed them."""
@@ -83,8 +85,23 @@ class Learner(LightningModule):
         short: Sequence[Tensor] = (),
     ) -> dict[str, Tensor]:
         """The objective's terms, with the networks at the run's precision."""
+        rates = self.objective.draw_rates(first, generator)
+        if self._recorded:
+            log_scale = torch.as_tensor(log_scale, device=first.device)
+            return self._recorded(first, second, rates, log_scale, short)
+        return self.terms(first, second, rates, log_scale, short)
+
+    def terms(
+        self,
+        first: Float[Tensor, "batch 1 mel frame"],
+        second: Float[Tensor, "batch 1 mel frame"],
+        rates: Sequence[Float[Tensor, " batch"]],
+        log_scale: float | Float[Tensor, ""],
+        short: Sequence[Float[Tensor, "batch 1 mel half_frame"]],
+    ) -> dict[str, Tensor]:
+        """`loss_terms` for rates that are drawn."""
         with torch.autocast(first.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
-            return self.objective(self.pair, first, second, generator, log_scale, short)
+            return self.objective.terms(self.pair, first, second, rates, log_scale, short)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step the online weights, then let the target follow: once per optimiser step."""

@@ -56,7 +56,33 @@ class Objective(ObjectiveConfig):
         `mixture_domain` is "power". Each of the `short` views predicts the mean of both targets;
         together they count as much in `byol` as the two directions.
         """
-        mixtures = self._mix((first, second), generator, log_scale)
+        rates = self.draw_rates(first, generator)
+        return self.terms(pair, first, second, rates, log_scale, short)
+
+    def draw_rates(
+        self, view: Float[Tensor, "batch 1 mel frame"], generator: torch.Generator
+    ) -> list[Float[Tensor, " batch"]]:
+        """The neighbour's share for each clip, of each mixture that some term needs."""
+        if self.difference_weight == self.sum_weight == 0:
+            return []
+        low, high = self.rate_range
+        draws = [
+            torch.rand(len(view), device=view.device, generator=generator)
+            for _ in range(2 if self.symmetric else 1)
+        ]
+        return [low + (high - low) * draw for draw in draws]
+
+    def terms(
+        self,
+        pair: OnlineTargetPair,
+        first: Float[Tensor, "batch 1 mel frame"],
+        second: Float[Tensor, "batch 1 mel frame"],
+        rates: Sequence[Float[Tensor, " batch"]],
+        log_scale: float | Float[Tensor, ""] = 1.0,
+        short: Sequence[Float[Tensor, "batch 1 mel half_frame"]] = (),
+    ) -> dict[str, Float[Tensor, "..."]]:
+        """What a call gives whose `draw_rates` are known: only dropout still draws."""
+        mixtures = self._mix((first, second), rates, log_scale)
         mixed = self._represent_mixtures(pair.online, mixtures)
         # One pass per view, so that each is normalised by its own batch statistics.
         online = pair.online.represent(first), pair.online.represent(second)
@@ -97,16 +123,11 @@ class Objective(ObjectiveConfig):
         return torch.stack(losses).mean()
 
     def _mix(
-        self, views: tuple[Tensor, Tensor], generator: torch.Generator, log_scale: float | Tensor
+        self, views: tuple[Tensor, Tensor], rates: Sequence[Tensor], log_scale: float | Tensor
     ) -> list[Mixture]:
-        """Each view's mixture, and its rates; empty where no term needs them."""
-        if self.difference_weight == self.sum_weight == 0:
-            return []
+        """Mixtures of the first of the views, of as many as there are rates."""
         mixtures = []
-        low, high = self.rate_range
-        for view in views if self.symmetric else views[:1]:
-            draws = torch.rand(len(view), device=view.device, generator=generator)
-            rate = low + (high - low) * draws
+        for view, rate in zip(views, rates, strict=False):
             if self.mixture_domain == "power":
                 mixture = mix_with_neighbour(view * log_scale, rate) / log_scale
             else:

@@ -163,31 +163,38 @@ def test_settings_of_a_run_are_given_by_name(tmp_path, monkeypatch):
             with_settings(config, [wrong])
 
 
-def test_pretraining_is_compiled_where_that_was_measured_as_faster(tmp_path, monkeypatch):
+def test_pretraining_takes_the_way_that_was_measured_as_fastest(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
-    from gpu_phase_pretrain import config_of, is_faster_compiled, with_settings
+    from gpu_phase_pretrain import config_of, fastest_settings, with_settings
 
-    def row(batch, weight, compiled, **figures):
-        return {"batch": batch, "weight": weight, "compiled": compiled} | figures
+    def row(batch, weight, ways="", speed=None, loss=4.0, **figures):
+        row = {"batch": batch, "weight": weight, **figures}
+        row |= {name: name in ways for name in ("compile", "cuda_graphs")}
+        return row | ({"clips_per_s": speed, "first_loss": loss} if speed else {})
 
     def found(batch, weight, *settings):
         config = config_of(weight, 10.0, "cpu", tmp_path, "run")
         config = with_settings(config, [f"data.batch_size={batch}", *settings])
-        return is_faster_compiled(steps, config)
+        return fastest_settings(steps, config)
 
     steps = tmp_path / "steps.json"
-    assert not found(8, 0.5)
+    both = ["training.compile=true", "training.cuda_graphs=true"]
+    assert found(8, 0.5) == []
     rows = [
-        row(8, 0.5, False, clips_per_s=10.0),
-        row(8, 0.5, True, clips_per_s=11.0),
-        row(8, 0.0, False, clips_per_s=10.0),
-        row(8, 0.0, True, clips_per_s=9.0),
-        row(4, 0.5, False, clips_per_s=10.0),
-        row(4, 0.5, True, error="no Triton"),
-        row(2, 0.5, True, clips_per_s=10.0),
+        row(8, 0.5, speed=10.0),
+        row(8, 0.5, "compile", 11.0),
+        row(8, 0.5, "compile cuda_graphs", 12.0, 4.05),
+        row(8, 0.0, speed=10.0),
+        row(8, 0.0, "cuda_graphs", 9.0),
+        row(4, 0.5, speed=10.0),
+        row(4, 0.5, "compile", error="no Triton"),
+        row(4, 0.5, "cuda_graphs", 11.0, 4.2),
+        row(4, 0.0, speed=10.0),
+        row(4, 0.0, "cuda_graphs", 11.0, float("nan")),
+        row(2, 0.5, "compile", 10.0),
         {"batch": 3, "weight": 0.5, "clips_per_s": 10.0},  # of an older version
     ]
     steps.write_text(json.dumps({"steps": rows}))
-    cases = ((8, 0.5), (8, 0.0), (4, 0.5), (2, 0.5), (3, 0.5))
-    assert [found(*case) for case in cases] == [True, False, False, False, False]
-    assert not found(8, 0.5, "encoder.dim=2048")  # of which nothing was measured
+    cases = ((8, 0.5), (8, 0.0), (4, 0.5), (4, 0.0), (2, 0.5), (3, 0.5))
+    assert [found(*case) for case in cases] == [both, [], [], [], [], []]
+    assert found(8, 0.5, "encoder.dim=2048") == []  # of which nothing was measured

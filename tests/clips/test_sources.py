@@ -10,7 +10,13 @@ from byola_diff.audio.waveform import as_waveform
 from byola_diff.clips.folder import FolderSource
 from byola_diff.clips.order import crop_draws, crop_starts
 from byola_diff.clips.source import ClipSource, TooManyRejectedError
-from byola_diff.clips.stored import PackedSource, ResidentSource, StoreTooLargeError, _check_fits
+from byola_diff.clips.stored import (
+    PackedSource,
+    Part,
+    ResidentSource,
+    StoreTooLargeError,
+    _check_fits,
+)
 from byola_diff.training.clip_module import StepBatches
 from tests.store.store_maker import RATE, pack, write_sounds
 
@@ -175,7 +181,30 @@ def test_resident_store_that_just_fits_is_loaded(three, monkeypatch):
     store = three[0].store
     needed = 2 * int(store.shard_samples.sum())
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * needed, 4 * needed))
-    _check_fits(store, torch.device("cuda"))
+    _check_fits(store.path, needed // 2, torch.device("cuda"))
+
+
+def test_parts_of_a_resident_store_are_its_clips(three):
+    packed, resident = three[:2]
+    parts = [
+        ResidentSource(packed.store, crop_samples=CROP, seed=3, device="cpu", part=Part(rank, 2))
+        for rank in range(2)
+    ]
+    # Each holds its own samples alone.
+    assert sum(len(part._samples) for part in parts) == len(resident._samples)
+    assert all(part.n_clips == 5 and part.n_parts == 2 for part in parts)
+    for part, clips in zip(parts, ([4, 0, 2], [3, 1, 3]), strict=True):
+        numbers = torch.tensor(clips)
+        assert torch.equal(part.batch(1, numbers, "cpu"), packed.batch(1, numbers, "cpu"))
+
+
+def test_clips_of_a_store_may_lie_in_any_order(three):
+    packed = three[0]
+    packed.store.index = np.array(packed.store.index)[[4, 1, 0, 3, 2]]
+    for part, clips in ((Part(0, 1), [0, 1, 2, 3, 4]), (Part(0, 2), [2, 4, 0])):
+        source = ResidentSource(packed.store, crop_samples=CROP, seed=3, device="cpu", part=part)
+        numbers = torch.tensor(clips)
+        assert torch.equal(source.batch(0, numbers, "cpu"), packed.batch(0, numbers, "cpu"))
 
 
 def test_peaks_are_clipped_in_all_sources(tmp_path):

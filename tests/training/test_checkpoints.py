@@ -52,7 +52,7 @@ def dying(function, number, before=lambda *args: None):
 
 def run(config, where, number):
     if where == "step":
-        Objective.__call__ = dying(Objective.__call__, number)
+        Objective.terms = dying(Objective.terms, number)
     else:
         half = lambda state, path: path.write_bytes(b"half a checkpoint")
         storage.torch.save = dying(torch.save, number, half)

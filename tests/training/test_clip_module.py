@@ -53,6 +53,21 @@ def test_ranks_share_what_one_process_would_take():
         assert torch.equal(torch.cat(shares), whole[step])
 
 
+def test_each_rank_passes_through_its_own_part():
+    source = Numbers()
+    source.n_parts = 3
+    passes = []
+    for rank in range(3):
+        batches = StepBatches(source, 7, 2, rank, 3)
+        taken = [batches.clips_of(step) for step in range(6)]
+        assert [epoch for epoch, _ in taken] == [0, 1, 2, 3, 4, 5]  # 10 // (2 x 3) steps each
+        clips = torch.cat([clips for _, clips in taken])
+        assert (clips % 3 == rank).all()
+        passes.append(clips)
+    assert sorted(torch.cat(passes).unique().tolist()) == list(range(10))
+    assert passes[1].tolist() != (passes[2] - 1).tolist()
+
+
 def test_endless_source_never_repeats_a_clip():
     source = ProceduralSource(0, 512, 16_000)
     taken = [

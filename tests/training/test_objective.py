@@ -545,15 +545,15 @@ def test_bfloat16_changes_terms_and_gradient_by_its_rounding_alone(seed):
 
 def test_mixtures_of_powers_are_those_of_the_powers_that_views_stand_for():
     views, scale = make_views(n_clips=3, n_mels=2, n_frames=2), 4.0
-    [mixture, _] = Objective(mixture_domain="power")._mix(views, torch_generator(0), scale)
     [rate, _] = drawn_rates(0, 2, n_clips=3)
+    [mixture] = Objective(mixture_domain="power")._mix(views, [rate], scale)
     # A view is (log-power - mean) / scale: any mean gives the same.
     for clip in range(3):
         own, after = views[0][clip].double(), views[0][(clip + 1) % 3].double()
         power = rate[clip] * (scale * after + 7).exp() + (1 - rate[clip]) * (scale * own + 7).exp()
         expected = ((power.log() - 7) / scale).float()
         torch.testing.assert_close(mixture.content[clip], expected, rtol=0, atol=1e-5)
-    [published, _] = Objective()._mix(views, torch_generator(0), scale)
+    [published] = Objective()._mix(views, [rate], scale)
     assert (published.content - mixture.content).abs().max() > 0.1
 
 

@@ -1,0 +1,52 @@
+"""`training.cuda_graphs` on the device."""
+
+import pytest
+import torch
+
+from byola_diff import build
+from byola_diff.models.pair import update_target
+
+
+@pytest.fixture
+def trained(small_config, tmp_path, device):
+    """Terms and weights after some steps."""
+    if device.type != "cuda":
+        pytest.skip("needs a GPU")  # tests/training/test_cuda_graphs.py has a stand-in
+
+    def train(**training):
+        config = small_config(tmp_path, training=training)
+        learner = build.build_learner(config, (-9.6, 3.8)).to(device)
+        optimizer, found = learner.configure_optimizers(), []
+        for step in range(5):
+            draws = torch.Generator().manual_seed(step)
+            waveform = torch.randn(16, 5120, generator=draws).to(device) / 10
+            terms = learner.training_step({"waveform": waveform, "step": step}, 0)
+            optimizer.zero_grad()
+            terms["loss"].backward()
+            optimizer.step()
+            update_target(learner.pair.online, learner.pair.target, 0.9)
+            found.append({name: value.detach() for name, value in terms.items()})
+        return found, learner.pair.state_dict()
+
+    return train
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_steps_are_those_without(precision, trained):
+    """Dropout too, which draws the same: a replay counts random numbers as its operations do."""
+    (expected, weights), (found, recorded) = (
+        trained(precision=precision, cuda_graphs=is_on) for is_on in (False, True)
+    )
+    for wanted, terms in zip(expected, found, strict=True):
+        for name, value in wanted.items():
+            torch.testing.assert_close(
+                terms[name], value, atol=2e-2, rtol=2e-2, msg=lambda text, name=name: name + text
+            )
+    for name, value in weights.items():
+        torch.testing.assert_close(recorded[name], value, atol=1e-2, rtol=1e-2, msg=name)
+
+
+def test_resumed_run_has_the_same_bits(check_resumed, device):
+    if device.type != "cuda":
+        pytest.skip("needs a GPU")
+    check_resumed(precision="bfloat16", cuda_graphs=True)
