@@ -3,8 +3,10 @@
     python datasets/make_sounds.py data/sounds --clips 3000 --backgrounds 200
 
 Writes OUT/audio/LABEL/*.wav and OUT/manifest.csv, and with --backgrounds also OUT/backgrounds/*.wav
-and OUT/backgrounds.csv. Each clip holds one event, half of them over a background. The same seed
-gives the same bytes; a stopped run continues where it was.
+and OUT/backgrounds.csv. Each clip holds one event, half of them over a background. With --mixtures
+OUT/mixtures/*.wav, clips as `data.source procedural` makes them in training: packed once by
+`prepare_clips.py`, they cost a step next to nothing. The same seed gives the same bytes; a stopped
+run continues where it was.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,12 +25,13 @@ from byola_diff.command_line import exit_status, read_options
 from byola_diff.option_fields import POSITIONAL
 from byola_diff.progress import progress
 from byola_diff.randomness import counter_uniform, derive_seed
-from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render
+from byola_diff.sounds import BACKGROUNDS, FOREGROUNDS, render, training_batch
 from byola_diff.soundscapes.sources.library import is_complete
 from byola_diff.tables.manifest import Clip, write_manifest
 from byola_diff.threads import one_thread
 
 _CHUNK = 16
+_MIXTURES_CHUNK = 64
 
 
 PlannedClip = tuple[int, Clip]
@@ -43,7 +46,7 @@ class MakeSoundsOptions:
     out: Annotated[Path, POSITIONAL, "OUT"]
     """Folder of the corpus."""
     clips: Annotated[int, "N"]
-    """Labelled clips."""
+    """Labelled clips; may be 0."""
     seed: Annotated[int, "N"] = 0
     """Seed of all sounds."""
     sample_rate: Annotated[int, "HZ"] = 16_000
@@ -53,15 +56,22 @@ class MakeSoundsOptions:
     backgrounds: Annotated[int, "M"] = 0
     """Long clips."""
     background_duration_s: Annotated[float, "S"] = 12.0
+    mixtures: Annotated[int, "K"] = 0
+    """Clips to train on, without labels."""
+    mixture_duration_s: Annotated[float, "S"] = 0.95
 
     def __post_init__(self) -> None:
-        if self.clips < 1 or self.backgrounds < 0:
-            raise ValueError("--clips must be at least 1, --backgrounds at least 0")
+        numbers = self.clips, self.backgrounds, self.mixtures
+        if min(numbers) < 0 or max(numbers) == 0:
+            raise ValueError(
+                "--clips, --backgrounds and --mixtures must be at least 0, and one of them more"
+            )
         if min(self.test_share, self.valid_share) < 0 or self.test_share + self.valid_share > 1:
             raise ValueError(
                 "--test-share and --valid-share must be shares with a sum of at most 1"
             )
-        if min(self.duration_s, self.background_duration_s) * self.sample_rate < 1:
+        shortest_s = min(self.duration_s, self.background_duration_s, self.mixture_duration_s)
+        if shortest_s * self.sample_rate < 1:
             raise ValueError("clips must be at least one sample long")
 
 
@@ -72,15 +82,18 @@ def main(arguments: Sequence[str] | None = None, prog: str = "make_sounds.py") -
 
 
 def run(options: MakeSoundsOptions) -> None:
-    """Plan and write both parts."""
+    """Plan and write all parts."""
     shares = options.test_share, options.valid_share
     with only_writer(options.out), one_thread():  # the same bytes on any machine
-        clips = plan("audio", tuple(FOREGROUNDS), options.clips, *shares)
-        write_corpus(options, "manifest.csv", clips, render_events, options.duration_s)
+        if options.clips:
+            clips = plan("audio", tuple(FOREGROUNDS), options.clips, *shares)
+            write_corpus(options, "manifest.csv", clips, render_events, options.duration_s)
         if options.backgrounds:
             clips = plan("backgrounds", tuple(BACKGROUNDS), options.backgrounds, *shares)
             length_s = options.background_duration_s
             write_corpus(options, "backgrounds.csv", clips, render_backgrounds, length_s)
+        if options.mixtures:
+            write_mixtures(options)
 
 
 def plan(
@@ -154,6 +167,24 @@ def write_corpus(
             bar.update(len(chunk))
     write_manifest(out / manifest, [clip for _, clip in clips])
     print(f"{len(clips)} clips: {out / manifest}")
+
+
+def write_mixtures(options: MakeSoundsOptions) -> None:
+    """Write the training clips that are not there yet."""
+    folder, numbers = options.out / "mixtures", torch.arange(options.mixtures)
+    n_samples = int(options.mixture_duration_s * options.sample_rate)
+    with progress(total=options.mixtures, title="mixtures", unit="clips") as bar:
+        # As in `write_corpus`, a chunk is rendered as a whole.
+        for chunk in numbers.split(_MIXTURES_CHUNK):
+            paths = [folder / f"mixture_{number:07d}.wav" for number in chunk.tolist()]
+            missing = [not is_complete(path, n_samples) for path in paths]
+            if any(missing):
+                waveforms = training_batch(options.seed, chunk, n_samples, options.sample_rate)
+                for path, is_missing, waveform in zip(paths, missing, waveforms, strict=True):
+                    if is_missing:
+                        write_wav(path, waveform.numpy(), options.sample_rate)
+            bar.update(len(chunk))
+    print(f"{options.mixtures} mixtures: {folder}")
 
 
 def _chunks(clips: list[PlannedClip]) -> Iterator[list[PlannedClip]]:

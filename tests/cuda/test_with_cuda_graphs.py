@@ -1,4 +1,4 @@
-"""`training.cuda_graphs` on the device."""
+"""`training.cuda_graphs` on the device. Last: a fault of the device would fail what comes after."""
 
 import pytest
 import torch
@@ -13,11 +13,14 @@ def trained(small_config, tmp_path, device):
     if device.type != "cuda":
         pytest.skip("needs a GPU")  # tests/training/test_cuda_graphs.py has a stand-in
 
-    def train(**training):
+    def train(n_steps=5, nudge=0.0, **training):
         config = small_config(tmp_path, training=training)
         learner = build.build_learner(config, (-9.6, 3.8)).to(device)
+        with torch.no_grad():
+            for weight in learner.pair.parameters():
+                weight.mul_(1 + nudge * torch.randn_like(weight))
         optimizer, found = learner.configure_optimizers(), []
-        for step in range(5):
+        for step in range(n_steps):
             draws = torch.Generator().manual_seed(step)
             waveform = torch.randn(16, 5120, generator=draws).to(device) / 10
             terms = learner.training_step({"waveform": waveform, "step": step}, 0)
@@ -44,6 +47,18 @@ def test_steps_are_those_without(precision, trained):
             )
     for name, value in weights.items():
         torch.testing.assert_close(recorded[name], value, atol=1e-2, rtol=1e-2, msg=name)
+
+
+def test_losses_of_200_steps_differ_as_if_weights_had_been_rounded(trained):
+    plain, recorded, nudged = (
+        torch.stack([terms["loss"] for terms in trained(200, **settings)[0]]).reshape(10, 20)
+        for settings in ({}, {"cuda_graphs": True}, {"nudge": 2**-24})
+    )
+    by_us, by_rounding = (
+        (other.mean(1) - plain.mean(1)).abs().max().item() for other in (recorded, nudged)
+    )
+    assert by_us <= 4 * by_rounding
+    assert plain[-1].mean() < plain[0].mean()
 
 
 def test_resumed_run_has_the_same_bits(check_resumed, device):

@@ -12,7 +12,11 @@ from byola_diff.models.cnn import AudioNTT2020, AudioNTT2022
 from byola_diff.models.pair import OnlineTargetPair
 from byola_diff.training.objective import Objective
 
-pytestmark = pytest.mark.slow  # compiling takes half a minute
+pytestmark = [
+    pytest.mark.slow,  # compiling takes half a minute
+    # What torch 2.11 does itself.
+    pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,8 @@ from collections import Counter
 import pytest
 import torch
 
+from byola_diff.audio.files import read_audio
+from byola_diff.clips.endless import ProceduralSource
 from byola_diff.commands import make_sounds
 
 
@@ -90,10 +92,34 @@ def test_same_seed_gives_same_bytes_also_after_an_interruption(script, corpus, t
     assert kept.stat().st_mtime_ns == before
 
 
+def test_mixtures_are_the_clips_of_training(script, tmp_path):
+    words = "--clips 0 --mixtures 70 --mixture-duration-s 0.2 --sample-rate 8000 --seed 5".split()
+    script.main([str(tmp_path), *words])
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == [
+        "mixtures"
+    ]
+    source = ProceduralSource(5, 1600, 8000)
+    for number in (0, 63, 69):
+        path = tmp_path / "mixtures" / f"mixture_{number:07d}.wav"
+        [expected] = source.batch(0, torch.tensor([number]))
+        found, rate = read_audio(path)
+        assert rate == 8000
+        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=2**-15)
+    before = digests(tmp_path)
+    gone = tmp_path / "mixtures" / "mixture_0000066.wav"
+    gone.unlink()
+    script.main([str(tmp_path), *words])
+    assert digests(tmp_path) == before
+    assert len(before) == 70
+
+
 def test_bad_arguments_are_refused(script, tmp_path, capsys):
     with pytest.raises(SystemExit):
         script.main([str(tmp_path), "--clips", "9", "--test-share", "0.8", "--valid-share", "0.4"])
     assert "at most 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        script.main([str(tmp_path), "--clips", "0"])
+    assert "one of them more" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         script.main(["--help"])
     assert "python datasets/make_sounds.py data/sounds" in capsys.readouterr().out
