@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,8 +16,16 @@ from gpu_phase import parse_phase, write_json
 REPOSITORY = Path(__file__).parents[1]
 PACKAGES = ("torch", "pytorch-lightning", "numpy", "einops", "soundfile")
 TAIL_LINES = 60
-TESTS = {"cuda": "tests/cuda", "cpu": "tests/cuda/test_parts.py"}
-"""A rehearsal on a CPU leaves out training in bfloat16, which many have to emulate."""
+TESTS = {
+    "cuda": (
+        ("tests/cuda/test_parts.py", "tests/cuda/test_training.py"),
+        ("tests/cuda/test_with_cuda_graphs.py",),
+        ("tests/cuda/test_with_compile.py",),
+    ),
+    "cpu": (("tests/cuda/test_parts.py",),),
+}
+"""Each group in a process of its own, as a fault of the device does not go away in it. A rehearsal
+on a CPU leaves out training in bfloat16, which many have to emulate."""
 
 
 def facts(device: str) -> dict[str, object]:
@@ -40,7 +49,19 @@ def run_tests(device: str, seconds: float) -> tuple[str, list[str]]:
     """A summary, and the last lines printed, of the tests marked `cuda`."""
     if find_spec("pytest") is None:
         return "pytest is not installed", []
-    command = [sys.executable, "-m", "pytest", "-v", "-m", "cuda", "--tb=short", TESTS[device]]
+    end, lines, ends = time.monotonic() + seconds, [], []
+    for files in TESTS[device]:
+        printed, ended = run_group(files, device, end - time.monotonic())
+        lines += printed
+        ends.append(ended)
+    counts = {word: sum(f" {word}" in line for line in lines) for word in ("PASSED", "FAILED")}
+    summary = f"{counts['PASSED']} passed, {counts['FAILED']} failed, {', '.join(ends)}"
+    return summary, lines[-TAIL_LINES:]
+
+
+def run_group(files: Sequence[str], device: str, seconds: float) -> tuple[list[str], str]:
+    """Lines printed by the tests of some files, and how they ended."""
+    command = [sys.executable, "-m", "pytest", "-v", "-m", "cuda", "--tb=short", *files]
     # Without what the settings of the project ask for: checks of types, and warnings as errors.
     command += ["-o", "addopts=", "-o", "filterwarnings=", "-p", "no:cacheprovider"]
     environment = os.environ | {"BYOLA_DIFF_CUDA_TESTS_ON": device}
@@ -59,9 +80,7 @@ def run_tests(device: str, seconds: float) -> tuple[str, list[str]]:
         printed, end = done.stdout, f"exit status {done.returncode}"
     except subprocess.TimeoutExpired as ended:
         printed, end = ended.stdout or b"", "ended by the clock"
-    lines = printed.decode(errors="replace").splitlines()
-    counts = {word: sum(f" {word}" in line for line in lines) for word in ("PASSED", "FAILED")}
-    return f"{counts['PASSED']} passed, {counts['FAILED']} failed, {end}", lines[-TAIL_LINES:]
+    return printed.decode(errors="replace").splitlines(), end
 
 
 def main() -> None:

@@ -43,8 +43,11 @@ BATCH = {"cuda": 1024, "cpu": 4}
 PROJECTION_HIDDEN = {"cuda": 4096, "cpu": 64}
 """On a CPU the run is a rehearsal, of which only the encoder need be the real one."""
 WAYS = ("compile", "cuda_graphs")
-SAME_LOSS = 0.1
-"""Difference of first losses that other masks of dropout make."""
+SETS_THE_WAY = tuple(
+    f"training.{name}=" for name in (*WAYS, "accumulate", "sync_batchnorm", "deterministic")
+)
+SAME_LOSS = {False: 0.02, True: 0.2}
+"""Difference of first losses that is let pass, without and with `compile`."""
 END_S = 8
 """Seconds kept for the score and the export after the steps."""
 
@@ -80,7 +83,7 @@ def config_of(
 def fastest_settings(steps: Path, config: PretrainConfig) -> list[str]:
     """Settings with which the phase before measured such steps as fastest; none, if it did not.
 
-    Those with which the first loss is not that of plain steps do not count.
+    Those with which the first losses are not those of plain steps do not count.
     """
     rows = json.loads(steps.read_text())["steps"] if steps.is_file() else []
     case = config.data.batch_size, config.objective.difference_weight
@@ -90,13 +93,20 @@ def fastest_settings(steps: Path, config: PretrainConfig) -> list[str]:
     ways = [[f"training.{name}=true" for name in WAYS if row.get(name)] for row in measured]
     if config.encoder != EncoderConfig() or [] not in ways:
         return []
-    plain_loss = measured[ways.index([])].get("first_loss")
+    plain = measured[ways.index([])]
     speeds = [
         (row["clips_per_s"], way)
         for row, way in zip(measured, ways, strict=True)
-        if not way or abs(row["first_loss"] - plain_loss) < SAME_LOSS
+        if not way or has_same_losses(row, plain)
     ]
     return max(speeds)[1]
+
+
+def has_same_losses(row: dict[str, Any], plain: dict[str, Any]) -> bool:
+    """Whether the first losses are near those of plain steps; `compile` draws other dropout."""
+    most = SAME_LOSS[row["compile"]]
+    pairs = zip(row["first_losses"], plain["first_losses"], strict=True)
+    return all(abs(loss - wanted) < most for loss, wanted in pairs)
 
 
 def with_settings(config: PretrainConfig, settings: Sequence[str]) -> PretrainConfig:
@@ -246,9 +256,10 @@ def main() -> None:
     left_s = options.deadline - time.monotonic()
     config = config_of(options.weight, left_s, options.device, options.scratch, name)
     config = with_settings(config, options.set)
-    # What is asked for by name is done as asked.
     fastest = fastest_settings(options.out / "steps.json", config)
-    config = with_settings(config, [*fastest, *options.set])
+    if not any(setting.startswith(SETS_THE_WAY) for setting in options.set):
+        config = with_settings(config, fastest)  # else it is done as asked
+    shutil.rmtree(config.out_dir, ignore_errors=True)  # of a run that failed
     learner = build.build_learner(config, statistics_of_run(config, None))
     trainer = build.build_trainer(config)
     # No checkpoints, which take seconds and cannot be brought back: what counts are the bundles.

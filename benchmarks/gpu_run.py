@@ -42,6 +42,8 @@ SHARES = {"facts": (0.15, 120), "steps": (0.25, 200), "corpus": (0.10, 60)}
 """Share of the time that a phase may take, and the most seconds."""
 LEAST_S = {"cuda": 20, "cpu": 13}
 """Seconds that each phase gets even so: less than it takes to start is of no use."""
+LEAST_AGAIN_S = 60
+"""Seconds that must be left for a run that failed to be made again."""
 GRACE_S = {"cuda": 15, "cpu": 90}
 """Seconds after its time in which a phase is not killed yet, as it may be writing. A rehearsal on a
 CPU that does other work as well is to come to its end."""
@@ -62,11 +64,9 @@ def main() -> int:
             share, most_s = SHARES[phase]
             seconds = max(min(most_s, share * 60 * options.minutes), LEAST_S[options.device])
             went_well = run_phase(phase, seconds, scratch, options) and went_well
+        end = start + 60 * options.minutes
         for runs_left, weight in ((2, "0.5"), (1, "0")):
-            left_s = 60 * options.minutes - (time.monotonic() - start)
-            seconds = max(left_s / runs_left, LEAST_S[options.device])
-            words = ("--weight", weight, *(("--set", *options.set) if options.set else ()))
-            went_well = run_phase("pretrain", seconds, scratch, options, *words) and went_well
+            went_well = pretrain(weight, runs_left, end, scratch, options) and went_well
     except KeyboardInterrupt:
         print("\nstopped: what there is", flush=True)
         status = 130
@@ -93,6 +93,22 @@ def say_what_is_missing(options: argparse.Namespace) -> bool:
     labelled = options.corpus / "labelled" / "manifest.csv"
     print(f"labelled clips: {labelled if labelled.is_file() else 'none, so no scores'}", flush=True)
     return True
+
+
+def pretrain(
+    weight: str, runs_left: int, end: float, scratch: Path, options: argparse.Namespace
+) -> bool:
+    """Run the last phase at a weight, and once more if it failed early; whether it went well."""
+    words, settings = ["--weight", weight], ["--set", *options.set]
+    seconds = max((end - time.monotonic()) / runs_left, LEAST_S[options.device])
+    if run_phase("pretrain", seconds, scratch, options, *words, *settings):
+        return True
+    seconds = (end - time.monotonic()) / runs_left
+    if seconds < LEAST_AGAIN_S:
+        return False
+    # Perhaps the way of stepping that was fastest failed: this time it is that of `PLAIN`.
+    words += [*settings, "training.compile=false"]
+    return run_phase("pretrain", seconds, scratch, options, *words)
 
 
 def run_phase(

@@ -110,10 +110,12 @@ def learner_step(
     config = _config(precision, weight, projection_hidden, **training)
     learner = build_learner(config, STATISTICS).to(device)
     optimizer = learner.configure_optimizers()
-    waveform = torch.randn(batch, UNIT_SAMPLES, device=device) / 10
+    generator = torch_generator("clips", device=device)
+    waveforms = torch.randn(2, batch, UNIT_SAMPLES, device=device, generator=generator) / 10
 
     def step(index: int) -> torch.Tensor:
-        loss = learner.training_step({"waveform": waveform, "step": index}, index)["loss"]
+        clips = {"waveform": waveforms[index % 2], "step": index}
+        loss = learner.training_step(clips, index)["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

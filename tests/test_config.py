@@ -29,6 +29,7 @@ from byola_diff.config import (
         (DataConfig, {"root": Path("x"), "statistics_clips": 0}, "data.statistics_clips"),
         (DataConfig, {"root": Path("x"), "unit_s": 0.0}, "data.unit_s must be positive"),
         (DataConfig, {"root": Path("x"), "num_workers": -1}, "data.num_workers must be"),
+        (DataConfig, {"root": Path("x"), "resident_split": True}, "is for data.source resident"),
         (DataConfig, {"root": Path("x"), "max_rejected": 1.1}, "data.max_rejected must be in"),
         (ViewsConfig, {"mixup_share": 1.0}, r"views.mixup_share must be in \[0, 1\), not 1.0"),
         (ViewsConfig, {"mixup_share": -0.1}, "views.mixup_share"),

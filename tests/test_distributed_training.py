@@ -92,7 +92,7 @@ sys.exit(max(map(abs, codes)))
 
 @pytest.fixture(scope="module")
 def configs(small_config, store, tmp_path_factory):
-    """Runs of two processes: both objectives, and a store divided between them."""
+    """Runs of two processes: both objectives, a store divided between them, compiled passes."""
 
     def make(name, weight, data=None, **training):
         return small_config(

@@ -131,8 +131,8 @@ def _check_fits(path: Path, n_samples: int, device: torch.device) -> None:
         raise StoreTooLargeError(
             f"{path} needs {needed / 2**30:.1f} GiB, {device} has {max(room, 0) / 2**30:.1f} "
             f"GiB free beside the {_SHARE_OF_TRAINING:.0%} of its memory that training is left: "
-            "divide it among several devices (--data.resident_split true), read it from disk "
-            "(--data.source packed) or pack fewer clips"
+            "divide one store among several devices (--data.resident_split true), read it from "
+            "disk (--data.source packed) or pack fewer clips"
         )
 
 

@@ -172,7 +172,7 @@ def write_corpus(
 def write_mixtures(options: MakeSoundsOptions) -> None:
     """Write the training clips that are not there yet."""
     folder, numbers = options.out / "mixtures", torch.arange(options.mixtures)
-    n_samples = int(options.mixture_duration_s * options.sample_rate)
+    n_samples = round(options.mixture_duration_s * options.sample_rate)  # as in training
     with progress(total=options.mixtures, title="mixtures", unit="clips") as bar:
         # As in `write_corpus`, a chunk is rendered as a whole.
         for chunk in numbers.split(_MIXTURES_CHUNK):

@@ -55,6 +55,8 @@ class ClipModule(LightningDataModule):
         # Forks of a process that has threads would hang. A fork server imports torch once for all
         # workers; not every system has one.
         method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+        # While CUDA graphs are recorded, no other thread may ask for pinned memory.
+        may_pin = self._device.type == "cuda" and not self.config.training.cuda_graphs
         place = (trainer.global_rank, trainer.world_size, self._device if on_device else "cpu")
         batches = StepBatches(self.source, self.config.seed, data.batch_size, *place)
         self._loader = RunLoader(
@@ -65,7 +67,7 @@ class ClipModule(LightningDataModule):
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             worker_init_fn=serve_parent,
-            pin_memory=not on_device and self._device.type == "cuda",
+            pin_memory=may_pin and not on_device,
             multiprocessing_context=method if num_workers else None,
         )
         return self._loader

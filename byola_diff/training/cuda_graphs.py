@@ -1,7 +1,7 @@
 """The loss and its gradients as two CUDA graphs, each of which is launched as a whole.
 
-A step is some hundred small operations: up to batches of a few hundred clips, launching them one by
-one takes longer than a GPU needs for them (docs/results.md). Recorded are all passes of the
+A step is about a thousand small operations: up to batches of a few hundred clips, launching them
+one by one takes longer than a GPU needs for them (docs/results.md). Recorded are all passes of the
 networks, losses and gradients; augmentations, optimiser and the step of the target are not.
 """
 
@@ -59,7 +59,9 @@ class _OfPair(nn.Module):
 
 
 def _record(module: nn.Module, inputs: tuple[Any, ...]) -> Callable[..., Terms]:
-    """Record on these inputs, whose memory later ones are copied to; leaves no trace else."""
+    """Record on these inputs, whose memory later ones are copied to, and leave no other trace."""
+    # Passes that are recorded run on a stream of their own, which PyTorch waits for.
+    torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     buffers = list(module.buffers())
     kept = [buffer.clone() for buffer in buffers]
     # Some passes are made first: they move running statistics and random numbers.

@@ -99,7 +99,7 @@ class Learner(LightningModule):
         log_scale: float | Float[Tensor, ""],
         short: Sequence[Float[Tensor, "batch 1 mel half_frame"]],
     ) -> dict[str, Tensor]:
-        """`loss_terms` for rates that are drawn."""
+        """`loss_terms` for rates drawn already."""
         with torch.autocast(first.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
             return self.objective.terms(self.pair, first, second, rates, log_scale, short)
 

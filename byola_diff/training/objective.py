@@ -48,14 +48,7 @@ class Objective(ObjectiveConfig):
         log_scale: float | Float[Tensor, ""] = 1.0,
         short: Sequence[Float[Tensor, "batch 1 mel half_frame"]] = (),
     ) -> dict[str, Float[Tensor, "..."]]:
-        """Scalars `total` and `byol`, the mean of the views; the first view's `representation`.
-
-        Above weight 0 `difference` and `sum`, and with either the mean of the mixtures, too.
-
-        `log_scale` is what a step of 1 in the views is in the logarithm of power; it is used where
-        `mixture_domain` is "power". Each of the `short` views predicts the mean of both targets;
-        together they count as much in `byol` as the two directions.
-        """
+        """`terms` at rates that are drawn here."""
         rates = self.draw_rates(first, generator)
         return self.terms(pair, first, second, rates, log_scale, short)
 
@@ -81,7 +74,14 @@ class Objective(ObjectiveConfig):
         log_scale: float | Float[Tensor, ""] = 1.0,
         short: Sequence[Float[Tensor, "batch 1 mel half_frame"]] = (),
     ) -> dict[str, Float[Tensor, "..."]]:
-        """What a call gives whose `draw_rates` are known: only dropout still draws."""
+        """Scalars `total` and `byol`, the mean of the views; the first view's `representation`.
+
+        Above weight 0 `difference` and `sum`, and with either the mean of the mixtures, too.
+
+        `log_scale` is what a step of 1 in the views is in the logarithm of power; it is used where
+        `mixture_domain` is "power". Each of the `short` views predicts the mean of both targets;
+        together they count as much in `byol` as the two directions.
+        """
         mixtures = self._mix((first, second), rates, log_scale)
         mixed = self._represent_mixtures(pair.online, mixtures)
         # One pass per view, so that each is normalised by its own batch statistics.

@@ -163,6 +163,20 @@ def test_settings_of_a_run_are_given_by_name(tmp_path, monkeypatch):
             with_settings(config, [wrong])
 
 
+def test_steps_are_measured_in_all_ways_the_quick_ones_first(monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    from gpu_phase_steps import PLAIN, cases
+
+    found = cases("cuda")
+    assert len(found) == 2 * 2 * 4 + 2 * 2
+    assert [way for way, *_ in found[:4]] == [PLAIN] * 4
+    assert [size for _, *size in found[:4]] == [[1024, 0.5], [1024, 0.0], [256, 0.5], [256, 0.0]]
+    assert not any(way["compile"] for way, *_ in found[:8])
+    assert all(way["compile"] for way, *_ in found[8:16])
+    assert [way for way, *_ in found[16:]] == [PLAIN] * 4
+    assert [batch for _, batch, _ in cases("cpu")] == [4, 4, 2, 2]
+
+
 def test_pretraining_takes_the_way_that_was_measured_as_fastest(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
     from gpu_phase_pretrain import config_of, fastest_settings, with_settings
@@ -170,7 +184,7 @@ def test_pretraining_takes_the_way_that_was_measured_as_fastest(tmp_path, monkey
     def row(batch, weight, ways="", speed=None, loss=4.0, **figures):
         row = {"batch": batch, "weight": weight, **figures}
         row |= {name: name in ways for name in ("compile", "cuda_graphs")}
-        return row | ({"clips_per_s": speed, "first_loss": loss} if speed else {})
+        return row | ({"clips_per_s": speed, "first_losses": [4.1, loss]} if speed else {})
 
     def found(batch, weight, *settings):
         config = config_of(weight, 10.0, "cpu", tmp_path, "run")
@@ -184,6 +198,7 @@ def test_pretraining_takes_the_way_that_was_measured_as_fastest(tmp_path, monkey
         row(8, 0.5, speed=10.0),
         row(8, 0.5, "compile", 11.0),
         row(8, 0.5, "compile cuda_graphs", 12.0, 4.05),
+        row(8, 0.5, "cuda_graphs", 13.0, 4.05),
         row(8, 0.0, speed=10.0),
         row(8, 0.0, "cuda_graphs", 9.0),
         row(4, 0.5, speed=10.0),

@@ -9,7 +9,9 @@ from byola_diff.training.objective import Objective
 from tests.cuda.test_parts import assert_close, make_pair, uniform
 
 # What torch 2.11 does itself.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"
+)
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from byola_diff.models.pair import update_target
 
 @pytest.fixture
 def trained(small_config, tmp_path, device):
-    """Terms and weights after some steps."""
+    """Terms and gradients of some steps, and the statistics that they leave."""
     if device.type != "cuda":
         pytest.skip("needs a GPU")  # tests/training/test_cuda_graphs.py has a stand-in
 
@@ -26,10 +26,15 @@ def trained(small_config, tmp_path, device):
             terms = learner.training_step({"waveform": waveform, "step": step}, 0)
             optimizer.zero_grad()
             terms["loss"].backward()
+            gradients = {
+                name: weight.grad.clone()
+                for name, weight in learner.pair.named_parameters()
+                if weight.grad is not None
+            }
             optimizer.step()
             update_target(learner.pair.online, learner.pair.target, 0.9)
-            found.append({name: value.detach() for name, value in terms.items()})
-        return found, learner.pair.state_dict()
+            found.append(({name: value.detach() for name, value in terms.items()}, gradients))
+        return found, dict(learner.pair.named_buffers())
 
     return train
 
@@ -37,21 +42,24 @@ def trained(small_config, tmp_path, device):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_steps_are_those_without(precision, trained):
     """Dropout too, which draws the same: a replay counts random numbers as its operations do."""
-    (expected, weights), (found, recorded) = (
+    (expected, statistics), (found, recorded) = (
         trained(precision=precision, cuda_graphs=is_on) for is_on in (False, True)
     )
-    for wanted, terms in zip(expected, found, strict=True):
+    for (terms, gradients), (wanted, wanted_gradients) in zip(found, expected, strict=True):
         for name, value in wanted.items():
             torch.testing.assert_close(
                 terms[name], value, atol=2e-2, rtol=2e-2, msg=lambda text, name=name: name + text
             )
-    for name, value in weights.items():
+        for name, gradient in wanted_gradients.items():
+            error = (gradients[name] - gradient).norm() / (gradient.norm() + 1e-3)
+            assert error < 0.05, name
+    for name, value in statistics.items():
         torch.testing.assert_close(recorded[name], value, atol=1e-2, rtol=1e-2, msg=name)
 
 
 def test_losses_of_200_steps_differ_as_if_weights_had_been_rounded(trained):
     plain, recorded, nudged = (
-        torch.stack([terms["loss"] for terms in trained(200, **settings)[0]]).reshape(10, 20)
+        torch.stack([terms["loss"] for terms, _ in trained(200, **settings)[0]]).reshape(10, 20)
         for settings in ({}, {"cuda_graphs": True}, {"nudge": 2**-24})
     )
     by_us, by_rounding = (

@@ -93,7 +93,8 @@ def test_same_seed_gives_same_bytes_also_after_an_interruption(script, corpus, t
 
 
 def test_mixtures_are_the_clips_of_training(script, tmp_path):
-    words = "--clips 0 --mixtures 70 --mixture-duration-s 0.2 --sample-rate 8000 --seed 5".split()
+    options = "--clips 0 --mixtures 70 --mixture-duration-s 0.2 --sample-rate 8000 --seed 5"
+    words = options.split()
     script.main([str(tmp_path), *words])
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == [
         "mixtures"

@@ -4,6 +4,7 @@ It records what CUDA graphs do: the operations on tensors, and nothing of the Py
 """
 
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -37,20 +38,19 @@ def record(module, inputs, allow_unused_input):
     for _ in range(2):  # as CUDA does, to warm up
         compute(state, *inputs)
     recorded = make_fx(compute)(state, *inputs)
-    module.n_recorded = 1
     held = tree_map(torch.clone, compute(state, *inputs))
 
     class Replay(torch.autograd.Function):
         @staticmethod
         def forward(ctx, *weights):
-            for kept, new in zip(tree_leaves(held), tree_leaves(recorded(state, *inputs))):
-                if kept is not None:
-                    kept.copy_(new)
+            new = recorded(state, *inputs)
+            for kept, value in zip(tree_leaves(held), tree_leaves(new), strict=True):
+                kept.copy_(value)
             return tuple(value.detach() for value in held[0].values())
 
         @staticmethod
         def backward(ctx, *_):
-            return tuple(None if one is None else one.detach() for one in held[1])
+            return tuple(gradient.detach() for gradient in held[1])
 
     def replay(*new):
         for kept, value in zip(tree_leaves(inputs), tree_leaves(new), strict=True):
@@ -63,8 +63,9 @@ def record(module, inputs, allow_unused_input):
 
 @pytest.fixture(autouse=True)
 def recorder(monkeypatch):
-    """The recorder in the place of CUDA's, and the operations that a GPU takes."""
-    monkeypatch.setattr(torch.cuda, "make_graphed_callables", record)
+    """The recorder in the place of CUDA's, its calls, and the operations that a GPU takes."""
+    calls = Mock(side_effect=record)
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", calls)
     monkeypatch.setattr(
         cnn, "norm_relu_pool", lambda maps, norm: nn.functional.max_pool2d(norm(maps).relu(), 2)
     )
@@ -73,6 +74,7 @@ def recorder(monkeypatch):
     # While it records, autocast keeps no weight that it has cast, so that gradients of its uses are
     # added in float32.
     monkeypatch.setattr(torch, "autocast", partial(torch.autocast, cache_enabled=False))
+    return calls
 
 
 @pytest.fixture
@@ -111,9 +113,10 @@ def trained(learner, n_steps=4):
         {"objective": {"mixture_domain": "power", "running_statistics": "all"}},
     ],
 )
-def test_terms_weights_and_statistics_are_those_of_steps_one_by_one(make_learner, groups):
+def test_terms_weights_and_statistics_are_those_of_steps_one_by_one(make_learner, groups, recorder):
     plain, recorded = make_learner(False, **groups), make_learner(True, **groups)
     expected, found = trained(plain), trained(recorded)
+    assert recorder.call_count == 1
     # After the last step, as what is replayed overwrites what was.
     for wanted, terms in zip(expected, found, strict=True):
         assert wanted.keys() == terms.keys()
@@ -127,13 +130,22 @@ def test_terms_weights_and_statistics_are_those_of_steps_one_by_one(make_learner
 def test_what_is_kept_of_a_step_stays(make_learner):
     learner, generator = make_learner(True), torch.Generator()
     views = torch.randn(2, 4, 1, 64, 33)
-    terms = [learner.loss_terms(*views, generator, torch.tensor(1.0)) for _ in range(2)]
-    assert terms[0]["total"].item() != terms[1]["total"].item()
+    terms = learner.loss_terms(*views, generator, torch.tensor(1.0))
+    before = {name: value.detach().clone() for name, value in terms.items()}
+    after = learner.loss_terms(*views.flip(0), generator, torch.tensor(1.0))
+    for name, value in before.items():
+        assert torch.equal(terms[name], value), name
+    assert after["total"].item() != terms["total"].item()
+    assert not torch.equal(after["representation"], terms["representation"])
 
 
-def test_one_gpu_is_needed(small_config, tmp_path):
+def test_one_gpu_is_needed(small_config, tmp_path, monkeypatch):
     config = small_config(tmp_path, training={"cuda_graphs": True})
     with pytest.raises(ValueError, match="cuda_graphs is for one GPU, not for a CPU"):
+        build.build_trainer(config)
+    monkeypatch.setattr(build, "use_gpu", lambda config: True)
+    config = small_config(tmp_path, training={"cuda_graphs": True, "devices": 2})
+    with pytest.raises(ValueError, match="cuda_graphs is for one GPU, not for 2 processes"):
         build.build_trainer(config)
     with pytest.raises(ValueError, match=r"it needs training\.accumulate 1"):
         small_config(tmp_path, training={"cuda_graphs": True, "accumulate": 2})
