@@ -4,9 +4,11 @@
 
 Four phases, each in processes of its own, so that a fault of one does not touch the next:
     facts      card, driver, versions; the tests marked `cuda`              -> facts.json
-    steps      clips/s and memory of a training step by batch, a profile    -> steps.json
+    steps      clips/s and memory of a training step by batch, plain, with
+               `training.compile`, `training.cuda_graphs` and both; profiles -> steps.json
     corpus     DIR decoded and packed, procedural sounds beside it          -> corpus.json
-    pretrain   at difference weights 0.5 and 0, in all time that is left    -> pretrain.json
+    pretrain   at difference weights 0.5 and 0, in all time that is left,
+               in the way of stepping that was fastest                      -> pretrain.json
 Encoders are written at a half and at the end of each run, as `weight_W_half.tar` and
 `weight_W_end.tar` with the log beside the bundle; above 15 MiB in parts `.tar.0`, `.tar.1`, joined
 by `cat`. Their settings are those of diff2024.yaml, but for `--set encoder.name=AudioNTT2020 ...`.
