@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "explore": ("byola_diff.commands.explore", "make a page to explore a folder of sounds"),
     "prepare clips": ("byola_diff.commands.prepare_clips", "decode a folder of audio once"),
     "prepare task": ("byola_diff.commands.prepare_task", "write the manifest of a published task"),
-    "make sounds": ("byola_diff.commands.make_sounds", "render procedural sounds, to score or to train on"),
+    "make sounds": ("byola_diff.commands.make_sounds", "procedural sounds, for scores or training"),
     "make free-corpus": (
         "byola_diff.commands.make_free_corpus",
         "make a corpus of real sounds, of free Debian packages",
