@@ -9,6 +9,9 @@ from typing import Any
 from byola_diff.atomic import write_text
 from byola_diff.commit import code_commit
 
+STEP_OPTIONS = ("compile", "cuda_graphs")
+"""Settings of `training` that make steps faster, perhaps; plain steps have none of them."""
+
 
 def parse_phase(description: str | None) -> argparse.Namespace:
     """Options that `gpu_run.py` hands to each phase."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import yaml
-from gpu_phase import parse_phase, write_json
+from gpu_phase import STEP_OPTIONS, parse_phase, write_json
 
 from byola_diff import build
 from byola_diff.allocator import keep_freed_memory
@@ -42,9 +42,8 @@ CORPUS_SHARE = 0.75
 BATCH = {"cuda": 1024, "cpu": 4}
 PROJECTION_HIDDEN = {"cuda": 4096, "cpu": 64}
 """On a CPU the run is a rehearsal, of which only the encoder need be the real one."""
-WAYS = ("compile", "cuda_graphs")
 SETS_THE_WAY = tuple(
-    f"training.{name}=" for name in (*WAYS, "accumulate", "sync_batchnorm", "deterministic")
+    f"training.{name}=" for name in (*STEP_OPTIONS, "accumulate", "sync_batchnorm", "deterministic")
 )
 SAME_LOSS = {False: 0.02, True: 0.2}
 """Difference of first losses that is let pass, without and with `compile`."""
@@ -90,7 +89,7 @@ def fastest_settings(steps: Path, config: PretrainConfig) -> list[str]:
     measured = [
         row for row in rows if (row["batch"], row["weight"]) == case and "clips_per_s" in row
     ]
-    ways = [[f"training.{name}=true" for name in WAYS if row.get(name)] for row in measured]
+    ways = [[f"training.{name}=true" for name in STEP_OPTIONS if row.get(name)] for row in measured]
     if config.encoder != EncoderConfig() or [] not in ways:
         return []
     plain = measured[ways.index([])]

@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable
 
 import torch
-from gpu_phase import parse_phase, write_json
+from gpu_phase import STEP_OPTIONS, parse_phase, write_json
 from torch.profiler import ProfilerActivity, profile
 from train_step import learner_step
 
 BATCHES = {"cuda": (1024, 256, 64, 4096), "cpu": (4, 2)}
 """The most telling first: time may run out."""
 WEIGHTS = (0.5, 0.0)
-PLAIN = {"compile": False, "cuda_graphs": False}
+PLAIN: dict[str, bool] = dict.fromkeys(STEP_OPTIONS, False)
 WAYS = {
     "cuda": (
         PLAIN,
@@ -34,8 +34,6 @@ WARM_UP, MOST_STEPS = {"cuda": 3, "cpu": 1}, 200
 PROJECTION_HIDDEN = {"cuda": 4096, "cpu": 64}
 """On a CPU this is a rehearsal."""
 KERNELS = 30
-
-
 Step = Callable[[int], torch.Tensor]
 
 
